@@ -1,0 +1,40 @@
+"""What can go wrong that is not a defect of flaxmill: shown as one message, without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """Something given to flaxmill cannot be used; the message says what, where and how to mend it.
+
+    The command line shows the message alone and ends with exit status 2.
+    """
+
+
+class CannotGoOn(RuntimeError):
+    """The run cannot continue (not a number, full disk); its last good state is kept.
+
+    The command line shows the message alone and ends with exit status 3.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Says which known name was probably meant, as the end of an error message.
+
+    Args:
+        name: The name that was not found.
+        known: All the names that exist.
+
+    Returns:
+        ``" Did you mean 'x'?"`` or, where nothing is close, the list of what exists.
+
+    >>> nearest("fashon_mnist", ["fashion_mnist", "images"])
+    " Did you mean 'fashion_mnist'?"
+    >>> nearest("zebra", ["fashion_mnist", "images"])
+    " There are: 'fashion_mnist', 'images'."
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" There are: {', '.join(map(repr, known))}." if known else ""

@@ -1,0 +1,1 @@
+"""Models: ordinary Flax NNX modules that take raw data and return logits."""

@@ -1,0 +1,1 @@
+"""What a person looks at: sheets of pictures and the report page."""
