@@ -38,3 +38,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" There are: {', '.join(map(repr, known))}." if known else ""
+
+
+class Stopped(BaseException):
+    """A run was asked to stop by a signal, and its state is saved.
+
+    Attributes:
+        signal: The number of the signal; the exit status is 128 more.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal

@@ -13,7 +13,7 @@ if "FLAXMILL_DATA" in os.environ:
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-hook = install_import_hook("flaxmill", "typeguard.typechecked")
+hook = install_import_hook("flaxmill", "beartype.beartype")
 hook.__enter__()  # for the whole session: annotations are checked at every call of flaxmill
 
 import jax  # noqa: E402

@@ -1,0 +1,5 @@
+"""``python -m flaxmill`` is the command ``flaxmill``."""
+
+from flaxmill.cli import main
+
+main()

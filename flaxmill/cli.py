@@ -1,0 +1,352 @@
+"""The commands: parse, import what is needed, do, print.
+
+Nothing heavy is imported before a command asks for it, so that help comes at once. Parameters
+before the ``/`` of a command are its positional arguments, the others its options.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from typing import Any, Literal
+
+from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
+
+Checkpoint = Literal["final", "best"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits with its status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+    elif arguments[0] == "--version":
+        from importlib import metadata
+
+        print(f"flaxmill {metadata.version('flaxmill')}")
+    else:
+        sys.exit(_status(*arguments))
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
+        "",
+        "  flaxmill train fashion_mnist     a trained clothing classifier in about a minute",
+        "",
+        "Commands (flaxmill COMMAND --help says more):",
+    ]
+    for name, command in COMMANDS.items():
+        headline = (command.__doc__ or "").partition("\n")[0].rstrip(".")
+        lines.append(f"  {name:{width}}  {headline}")
+    return "\n".join(lines)
+
+
+def _status(name: str, *arguments: str) -> int:
+    """Runs a command; returns the exit status that its end deserves."""
+    try:
+        if name not in COMMANDS:
+            raise BadInput(f"there is no command {name!r}.{nearest(name, COMMANDS)}")
+        if name == "train":
+            train(list(arguments))
+        else:
+            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments))
+        sys.stdout.flush()
+    except BadInput as trouble:
+        return _say(str(trouble), 2)
+    except CannotGoOn as trouble:
+        return _say(str(trouble), 3)
+    except Stopped as stopped:
+        return _say("stopped; the same command goes on from here.", 128 + stopped.signal)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing was under way that needed saving.", 130)
+    except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _say(words: str, status: int) -> int:
+    print(f"flaxmill: {words}", file=sys.stderr)
+    return status
+
+
+def _parse(target: Any, program: str, arguments: list[str], **how: Any) -> Any:
+    import tyro
+
+    style = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(target, args=arguments, prog=program, config=style, **how)
+
+
+# The commands, in the order of their help.
+
+
+def list_recipes() -> None:
+    """List the recipes, a line each."""
+    from flaxmill import recipes
+
+    for name in recipes.names():
+        print(f"{name:16}  {recipes.headline(name)}")
+
+
+def train(arguments: list[str]) -> None:
+    """Train a recipe; the same command again goes on where it stopped."""
+    from flaxmill import recipes
+
+    if not arguments or arguments[0].startswith("-"):
+        if not arguments or arguments[0] not in ("-h", "--help"):
+            raise BadInput(
+                "train takes the recipe first: flaxmill train RECIPE [OPTIONS]."
+                + nearest("", recipes.names())
+            )
+        print("usage: flaxmill train RECIPE [--preset NAME] [OPTIONS]\n")
+        list_recipes()
+        print("\nflaxmill train RECIPE --help lists all options of a recipe.")
+        return
+    from flaxmill.clock import Clock
+    from flaxmill.progress import Words
+    from flaxmill.training import Order, configure, fulfil
+
+    recipe = recipes.load(arguments[0])
+    presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    presets.add_argument("--preset", default="quick")
+    chosen, rest = presets.parse_known_args(arguments[1:])
+    config = configure(recipe, chosen.preset, {})
+    kind = _arguments(recipe.module.Config)
+    given = _parse(kind, f"flaxmill train {arguments[0]}", rest, default=kind(config=config))
+    order = Order(
+        recipe=recipe,
+        config=given.config,
+        preset=chosen.preset,
+        seed=given.seed,
+        run=given.run,
+        fresh=given.fresh,
+        options=given.options,
+    )
+    fulfil(order, Words(), Clock())
+
+
+def _arguments(kind: type) -> type:
+    """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
+    import tyro
+
+    from flaxmill.run import Options
+
+    @dataclass(frozen=True)
+    class Arguments:
+        """Train a recipe; the same command again goes on where it stopped.
+
+        Presets are chosen with --preset NAME; the options below change single fields of one.
+        """
+
+        config: tyro.conf.OmitArgPrefixes[kind]  # pyrefly: ignore[not-a-type]
+        seed: int = 0
+        """Everything random follows from it."""
+        run: Path | None = None
+        """The run directory; an unfinished run in it is gone on with."""
+        fresh: bool = False
+        """Begin anew; a run that is there is renamed."""
+        options: tyro.conf.OmitArgPrefixes[Options] = Options()
+
+    return Arguments
+
+
+def evaluate(
+    run: Path,
+    /,
+    *,
+    data: str | None = None,
+    split: Literal["test", "validation", "train"] = "test",
+    checkpoint: Checkpoint = "final",
+    recipe: str | None = None,
+    json: bool = False,
+) -> None:
+    """Evaluate a run exactly on its test data.
+
+    Args:
+        run: A run directory.
+        data: Another place to take the data from.
+        split: Which part of the data.
+        checkpoint: The final weights, or the best by validation.
+        recipe: Where a fork's file lies now.
+        json: Print JSON.
+    """
+    from flaxmill.progress import figures
+    from flaxmill.trained import TrainedRun
+
+    found = TrainedRun(run, recipe=recipe, checkpoint=checkpoint).evaluate(data, split=split)
+    if json:
+        print(dumps(found))
+    else:
+        print(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
+        print(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
+
+
+def predict(
+    model: Path,
+    files: tuple[str, ...],
+    /,
+    *,
+    top: int = 3,
+    checkpoint: Checkpoint = "final",
+    recipe: str | None = None,
+    json: bool = False,
+    look: bool = False,
+) -> None:
+    """Classify pictures of yours.
+
+    Args:
+        model: A run directory.
+        files: Pictures; - reads one from standard input.
+        top: How many classes to name for each.
+        checkpoint: The final weights, or the best by validation.
+        recipe: Where a fork's file lies now.
+        json: Print a line of JSON for each picture.
+        look: Also write predictions.png, a sheet of the pictures as the model saw them.
+    """
+    import io
+
+    from flaxmill.data.pictures import open_picture
+    from flaxmill.trained import TrainedRun
+
+    if not files:
+        raise BadInput("predict takes pictures after the run: flaxmill predict RUN PICTURE …")
+    if top < 1:
+        raise BadInput(f"--top {top}: give 1 or more.")
+    pictures = [
+        open_picture(io.BytesIO(sys.stdin.buffer.read()), "standard input")
+        if file == "-"
+        else open_picture(Path(file), file)
+        for file in files
+    ]
+    trained = TrainedRun(model, recipe=recipe, checkpoint=checkpoint)
+    answers = trained.predict(pictures, top=top)
+    for file, answer in zip(files, answers, strict=True):
+        answer["picture"] = file
+        if json:
+            print(dumps(answer, ensure_ascii=False))
+        else:
+            said = ", ".join(f"{p['label']} {p['probability']:.1%}" for p in answer["predictions"])
+            print(f"{file}: {said}")
+    if look:
+        from flaxmill.report.look import own_pictures
+
+        print(f"wrote {own_pictures(trained, pictures, answers, Path('predictions.png'))}")
+
+
+def look(
+    what: str,
+    /,
+    *,
+    augmented: bool = False,
+    data: str | None = None,
+    recipe: str | None = None,
+    to: Path | None = None,
+) -> None:
+    """Draw a sheet of a recipe's data, or of a run's predictions.
+
+    Args:
+        what: A recipe, or a run directory.
+        augmented: Show training examples as augmentation changes them.
+        data: Another place to take the data from.
+        recipe: Where a fork's file lies now.
+        to: The PNG to write.
+    """
+    from flaxmill.report import look as sheets
+
+    if Path(what).is_dir():
+        from flaxmill.trained import TrainedRun
+
+        trained = TrainedRun(what, recipe=recipe)
+        target = to or trained.path / ("augmented.png" if augmented else "look.png")
+        if augmented:
+            print(sheets.data(trained.recipe, trained.config, target, augmented=True).words)
+        else:
+            print(sheets.predictions(trained, target).words)
+    else:
+        import dataclasses
+
+        from flaxmill import recipes
+
+        loaded = recipes.load(what)
+        config = loaded.module.PRESETS["quick"]
+        config = config if data is None else dataclasses.replace(config, data=data)
+        target = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
+        print(sheets.data(loaded, config, target, augmented=augmented).words)
+    print(f"wrote {target}")
+
+
+def report(
+    runs: tuple[Path, ...], /, *, to: Path | None = None, open: bool = False, recipe: str | None = None
+) -> None:
+    """Write one HTML page of a run, or of a comparison of several.
+
+    Args:
+        runs: Run directories.
+        to: The page to write; by default report.html in the run, or comparison.html here.
+        open: Show it in the browser.
+        recipe: Where a fork's file lies now.
+    """
+    from flaxmill.report import evidence, page
+    from flaxmill.trained import TrainedRun
+
+    if not runs:
+        raise BadInput("report takes run directories: flaxmill report RUN [RUN …]")
+    target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
+    page.write_page([evidence.subject(TrainedRun(run, recipe=recipe)) for run in runs], target)
+    print(f"wrote {target}")
+    if open:
+        import webbrowser
+
+        webbrowser.open(target.resolve().as_uri())
+
+
+def fork(recipe: str, file: Path | None = None, /) -> None:
+    """Copy a recipe into a file of yours, to change its loop.
+
+    Args:
+        recipe: The recipe to copy.
+        file: The new file; by default the recipe's name, here.
+    """
+    from flaxmill import recipes
+
+    made = recipes.fork(recipe, file)
+    print(f"wrote {made}; change it, then: flaxmill train {made}")
+
+
+def fetch(name: str, /, *, to: Path | None = None) -> None:
+    """Download a data set and check it.
+
+    Args:
+        name: A data set, such as fashion-mnist.
+        to: The folder to put its files in; by default one in the user's cache.
+    """
+    from flaxmill.data import fetch as data
+    from flaxmill.progress import Download
+
+    with Download() as progress:
+        folder = data.fetch(name, to, on_progress=progress)
+    print(f"{name} is in {folder}")
+
+
+def doctor() -> None:
+    """Say what is installed and found here, what is wrong, and how to mend it."""
+    from flaxmill import doctor as checks
+
+    checks.examine()
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "recipes": list_recipes,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "look": look,
+    "report": report,
+    "fork": fork,
+    "fetch": fetch,
+    "doctor": doctor,
+}

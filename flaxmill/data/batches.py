@@ -1,0 +1,330 @@
+"""Which examples each step sees, a pure function of (seed, step), and how they get to the device.
+
+Example ``step * batch_size + i`` of an endless order belongs to place ``i`` of a step's batch. The
+order runs across epoch ends; each epoch is a permutation of its own, computed from an index alone,
+so the position in the data is one integer and memory does not grow with the data.
+"""
+
+import collections
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jaxtyping import Int, UInt32, UInt64
+
+from flaxmill import parallel
+from flaxmill.data.source import Source
+from flaxmill.errors import BadInput
+
+_ROUNDS = 6
+
+
+def _mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
+    """Scrambles 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def permute(
+    positions: Int[np.ndarray, "*dims"], length: int, *, seed: int, epoch: Int[np.ndarray, "*dims"]
+) -> Int[np.ndarray, "*dims"]:
+    """Sends positions to their places in a random permutation of ``range(length)``.
+
+    A Feistel network permutes the next larger power of four, and values outside the range are sent
+    on until they fall inside it (Black and Rogaway 2002, "Ciphers with arbitrary finite domains",
+    section 3: cycle walking). It needs no memory, whatever the length.
+
+    Args:
+        positions: Places in the order, from 0 to ``length - 1``.
+        length: Number of examples.
+        seed: The run's seed.
+        epoch: The epoch of each position; each epoch has a permutation of its own.
+
+    Returns:
+        The index of the example at each position.
+
+    >>> permute(np.arange(5), 5, seed=0, epoch=np.zeros(5, np.int64)).sum()
+    np.int64(10)
+    """
+    half = np.uint64(max(1, math.ceil((length - 1).bit_length() / 2)))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    with np.errstate(over="ignore"):
+        stream = _mix(_mix(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * _GOLDEN))
+        keys = [_mix(stream + np.uint64(r + 1) * _GOLDEN) for r in range(_ROUNDS)]
+
+        def encrypt(value: np.ndarray, chosen: Any) -> np.ndarray:
+            left, right = value >> half, value & mask
+            for key in keys:
+                left, right = right, left ^ (_mix(right ^ key[chosen]) & mask)
+            return (left << half) | right
+
+        value = encrypt(positions.astype(np.uint64), ...)
+        while (outside := value >= length).any():
+            value[outside] = encrypt(value[outside], outside)
+    return value.astype(np.int64)
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def order(
+    start: int, stop: int, batch_size: int, length: int, seed: int
+) -> tuple[Int[np.ndarray, "step batch"], UInt32[np.ndarray, "step batch"]]:
+    """Returns which example every place of the steps from ``start`` to ``stop`` holds.
+
+    Args:
+        start: First step.
+        stop: The step after the last one.
+        batch_size: Examples a step.
+        length: Examples in the training data.
+        seed: The run's seed.
+
+    Returns:
+        Indices of examples, and the epoch that each belongs to.
+    """
+    places = np.arange(start * batch_size, stop * batch_size, dtype=np.int64)
+    places = places.reshape(stop - start, batch_size)
+    epochs = places // length
+    return permute(places % length, length, seed=seed, epoch=epochs), epochs.astype(np.uint32)
+
+
+class Durations(Protocol):
+    """What a recipe's ``Config`` says about time, all but ``batch_size`` in epochs."""
+
+    @property
+    def epochs(self) -> float: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def log_every(self) -> float: ...
+    @property
+    def evaluate_every(self) -> float: ...
+    @property
+    def evaluate_on(self) -> str: ...
+    @property
+    def validation(self) -> int | float: ...
+
+
+class Schedule:
+    """All the durations of a run, in steps: when it logs, when it evaluates, when it ends.
+
+    Args:
+        config: A recipe's config, in epochs.
+        examples: Number of training examples, which is an epoch.
+
+    Attributes:
+        steps: Training steps in all.
+        batch_size: Examples a step.
+        steps_per_epoch: Steps an epoch, not rounded.
+
+    Raises:
+        BadInput: A duration or the batch size is not positive.
+    """
+
+    def __init__(self, config: Durations, examples: int) -> None:
+        for name in ("epochs", "batch_size", "log_every", "evaluate_every"):
+            if not getattr(config, name) > 0:
+                flag = "--" + name.replace("_", "-")
+                raise BadInput(f"{flag} {getattr(config, name)} must be greater than 0.")
+        if config.batch_size > examples:
+            raise BadInput(
+                f"--batch-size {config.batch_size:,} is larger than the {examples:,} training "
+                f"examples: give a number from 1 to {examples:,}."
+            )
+        self.batch_size = config.batch_size
+        self.steps_per_epoch = examples / config.batch_size
+        self.steps = max(1, round(config.epochs * self.steps_per_epoch))
+        self._log = config.log_every * self.steps_per_epoch
+        self._evaluate = config.evaluate_every * self.steps_per_epoch
+        held_out = config.evaluate_on != "validation" or config.validation
+        self._evaluated = (config.evaluate_on,) if held_out else ()
+
+    def epoch(self, step: int) -> float:
+        """Returns how many epochs a number of steps is."""
+        return round(step / self.steps_per_epoch, 4)
+
+    def logs(self, step: int) -> bool:
+        """Says whether a row of training figures ends with this step (the last one always)."""
+        return step == self._next(step - 1, self._log)
+
+    def evaluates(self, step: int) -> tuple[str, ...]:
+        """Returns the splits to evaluate after this step."""
+        return self._evaluated if step == self._next(step - 1, self._evaluate) else ()
+
+    def next_stop(self, step: int) -> int:
+        """Returns the next step after ``step`` at which the host has something to do."""
+        stops = [self._next(step, self._log)]
+        if self._evaluated:
+            stops.append(self._next(step, self._evaluate))
+        return min(stops)
+
+    def _next(self, step: int, every: float) -> int:
+        """Returns the first multiple of ``every``, in whole steps, that comes after ``step``."""
+        count = max(1, math.floor(step / every))
+        while round(count * every) <= step:
+            count += 1
+        return min(round(count * every), self.steps)
+
+
+@dataclass(frozen=True)
+class Gear:
+    """How chunks reach the device; the numbers that a run computes do not depend on it.
+
+    Args:
+        name: "resident" (the data lies on the device), "streaming" (examples are sent), or "auto".
+        chunk: Most training steps in one call of the compiled function.
+        prefetch: Chunks made ready ahead of time; 0 makes each when it is asked for.
+    """
+
+    name: str = "auto"
+    chunk: int = 64
+    prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        if self.name not in ("auto", "resident", "streaming"):
+            raise BadInput(f"--gear {self.name!r}: expected auto, resident or streaming.")
+        if self.chunk < 1 or self.prefetch < 0:
+            raise BadInput("--chunk must be at least 1 and --prefetch at least 0.")
+
+    def choose(self, source: Source) -> "Gear":
+        """Settles "auto": resident where the source can be and its data fits the device."""
+        can = hasattr(source, "resident")
+        if self.name == "resident" and not can:
+            raise BadInput("--gear resident: this data is not in memory; leave --gear out.")
+        if self.name != "auto":
+            return self
+        fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
+        return Gear("resident" if fits else "streaming", self.chunk, self.prefetch)
+
+
+def _bytes(arrays: Mapping[str, np.ndarray]) -> int:
+    return sum(array.nbytes for array in arrays.values())
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive training steps.
+
+    Attributes:
+        start: First step.
+        stop: The step after the last one: the number of steps done when the chunk is.
+        inputs: What the compiled function takes, on the device.
+    """
+
+    start: int
+    stop: int
+    inputs: dict[str, Any]
+
+
+class Runtime(Protocol):
+    """The part of a run that decides how chunks are made."""
+
+    seed: int
+    step: int
+    gear: Gear
+    mesh: jax.sharding.Mesh | None
+
+    def steps_per_call(self) -> int:
+        """Returns how many steps one call should have at most, so that the host is asked often."""
+        ...
+
+
+def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]:
+    """Yields the rest of a run as chunks of full batches, made ready while the device computes.
+
+    A chunk never runs across a step at which the run logs or evaluates. It holds up to
+    ``run.gear.chunk`` steps; its arrays have room for so many, whatever it holds, so that the
+    compiled function has one shape.
+
+    Args:
+        source: The training data.
+        schedule: When the run stops to log and to evaluate.
+        run: Where it begins (``run.step``), its seed, gear and mesh.
+    """
+    gear = run.gear.choose(source)
+    make = (_resident if gear.name == "resident" else _streaming)(source, schedule, run, gear)
+    spans = _spans(schedule, run, gear.chunk)
+    if not gear.prefetch:
+        yield from (make(*span) for span in spans)
+        return
+    pool = ThreadPoolExecutor(max_workers=min(gear.prefetch, 4), thread_name_prefix="batches")
+    waiting: collections.deque[Future[Chunk]] = collections.deque()
+    try:
+        for span in spans:
+            waiting.append(pool.submit(make, *span))
+            if len(waiting) > gear.prefetch:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _spans(schedule: Schedule, run: Runtime, most: int) -> Iterator[tuple[int, int]]:
+    """Yields the first and last step of each chunk."""
+    start = run.step
+    while start < schedule.steps:
+        stop = min(schedule.next_stop(start), start + min(most, run.steps_per_call()))
+        yield start, stop
+        start = stop
+
+
+def _resident(
+    source: Any, schedule: Schedule, run: Runtime, gear: Gear
+) -> Callable[[int, int], Chunk]:
+    """Puts the data on the device once; a chunk is the rows in it."""
+    arrays, rows = source.resident()
+    on_device = parallel.replicate({name: np.asarray(a) for name, a in arrays.items()}, run.mesh)
+
+    def make(start: int, stop: int) -> Chunk:
+        ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
+        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk)
+        inputs = parallel.split_batches(inputs, run.mesh)
+        return Chunk(start, stop, inputs | {"resident": on_device})
+
+    return make
+
+
+def _streaming(
+    source: Source, schedule: Schedule, run: Runtime, gear: Gear
+) -> Callable[[int, int], Chunk]:
+    """Reads the examples of a chunk and sends them."""
+
+    def make(start: int, stop: int) -> Chunk:
+        ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
+        examples = source.take(ids.reshape(-1))
+        inputs["examples"] = {
+            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk)
+            for name, array in examples.items()
+        }
+        return Chunk(start, stop, parallel.split_batches(inputs, run.mesh))
+
+    return make
+
+
+def _inputs(
+    length: int, schedule: Schedule, run: Runtime, gear: Gear, start: int, stop: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Returns the ids of a chunk's examples, and what both gears send along."""
+    ids, epochs = order(start, stop, schedule.batch_size, length, run.seed)
+    return ids, {
+        "count": np.int32(stop - start),
+        "fresh": np.bool_(start == 0 or schedule.logs(start)),  # a new row of figures begins here
+        "seed": np.array([run.seed >> 32 & 0xFFFFFFFF, run.seed & 0xFFFFFFFF], np.uint32),
+        "ids": _padded(ids.astype(np.uint32), gear.chunk),
+        "epochs": _padded(epochs, gear.chunk),
+    }
+
+
+def _padded(array: np.ndarray, length: int) -> np.ndarray:
+    """Makes room for ``length`` steps; what the chunk does not fill is never read."""
+    if len(array) == length:
+        return array
+    full = np.zeros((length, *array.shape[1:]), array.dtype)
+    full[: len(array)] = array
+    return full

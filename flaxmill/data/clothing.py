@@ -1,0 +1,92 @@
+"""Clothing in ten classes: the real pictures of Fashion-MNIST, or drawn ones."""
+
+import functools
+from pathlib import Path
+
+from flaxmill.data import fetch
+from flaxmill.data.images import CLASS_NAMES, read_fashion_mnist
+from flaxmill.data.source import Arrays, Source, Splits, cycled, hold_out
+from flaxmill.errors import BadInput
+
+TRAIN, TEST = 60_000, 10_000
+
+
+@functools.lru_cache(maxsize=4)
+def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Splits:
+    """Returns pictures of clothing and their labels.
+
+    Args:
+        data: ``fashion-mnist`` (looked for in the usual places, else downloaded), a folder that
+            holds its four files, ``sketches`` (drawn by flaxmill), or ``auto``: the real pictures
+            if they can be had, and the sketches if not.
+        validation: How many training examples to hold out, or which share of them.
+        overfit: Train and evaluate on the first so many examples only; 0 for all.
+
+    Raises:
+        BadInput: The data is not there or not right.
+    """
+    if data == "sketches":
+        return _drawn("", validation, overfit)
+    if data == "auto":
+        try:
+            folder = fetch.locate("fashion-mnist")
+        except BadInput as error:
+            note = (
+                f"The real pictures could not be had; training on drawn ones. ({_first_line(error)})"
+            )
+            return _drawn(note, validation, overfit)
+        return _real(folder, validation, overfit)
+    given = None if data == "fashion-mnist" else Path(data)
+    return _real(fetch.locate("fashion-mnist", given), validation, overfit)
+
+
+def _real(folder: Path, validation: int | float, overfit: int) -> Splits:
+    found = read_fashion_mnist(folder)
+    train, test = Arrays(found.train), Arrays(found.test)
+    return _divided("Fashion-MNIST", train, test, found.digests, validation, overfit)
+
+
+def _drawn(note: str, validation: int | float, overfit: int) -> Splits:
+    from flaxmill.data.sketches import VERSION, Sketches
+
+    train, test = (
+        Arrays(source.take(range(len(source)))) for source in (Sketches(TRAIN), Sketches.test(TEST))
+    )
+    digests = {"sketches": f"version {VERSION}, seed 0, {TRAIN:,} and {TEST:,} pictures"}
+    return _divided(
+        "drawn garments (sketches)", train, test, digests, validation, overfit, drawn=True, note=note
+    )
+
+
+def _divided(
+    title: str,
+    train: Source,
+    test: Source,
+    digests: dict[str, str],
+    validation: int | float,
+    overfit: int,
+    *,
+    drawn: bool = False,
+    note: str = "",
+) -> Splits:
+    trained, held_out = hold_out(train, validation)
+    if overfit:
+        if not 0 < overfit <= len(trained):
+            raise BadInput(f"--overfit {overfit}: give a number from 1 to {len(trained):,}.")
+        trained = cycled(trained, overfit)
+        held_out = test = cycled(train, overfit, length=overfit)
+        title += f", the first {overfit} training examples alone"
+    return Splits(
+        title=title,
+        train=trained,
+        validation=held_out,
+        test=test,
+        labels=CLASS_NAMES,
+        digests=digests,
+        drawn=drawn,
+        note=note,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,313 @@
+"""Where data is found: a given folder, the places it is looked for in, and the known data sets.
+
+This module is read by commands that must answer at once, so it imports nothing heavy; what talks
+to the network is in `flaxmill.data.download`.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flaxmill.errors import BadInput, nearest
+
+Progress = Callable[[str, int, int], None]
+"""Called as (file name, bytes that are here, bytes of the whole file) while a file arrives."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set as its publisher offers it.
+
+    Attributes:
+        name: The published name; with or without its ``.gz`` the file is recognised in a folder.
+        size: Bytes of the published file.
+        md5: The published digest, of the file as it is downloaded.
+        sha256: Digest of the unpacked content, which tells the data however it was packed.
+    """
+
+    name: str
+    size: int
+    md5: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be found by name and downloaded.
+
+    Attributes:
+        name: What it is called, also the name of its folder.
+        title: What people call it.
+        files: Its files; of an IDX set the training images, training labels, test images and test
+            labels, in this order.
+        mirrors: HTTPS addresses, each ending in a slash, that serve every file by its name.
+    """
+
+    name: str
+    title: str
+    files: tuple[DataFile, ...]
+    mirrors: tuple[str, ...]
+
+
+FASHION_MNIST = DataSet(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    files=(
+        DataFile(
+            name="train-images-idx3-ubyte.gz",
+            size=26_421_880,
+            md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            sha256="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        ),
+        DataFile(
+            name="train-labels-idx1-ubyte.gz",
+            size=29_515,
+            md5="25c81989df183df01b3e8a0aad5dffbe",
+            sha256="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        ),
+        DataFile(
+            name="t10k-images-idx3-ubyte.gz",
+            size=4_422_102,
+            md5="bef4ecab320f06d8554ea6380940ec79",
+            sha256="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        ),
+        DataFile(
+            name="t10k-labels-idx1-ubyte.gz",
+            size=5_148,
+            md5="bb300cfdad3c16e7a12a480ee83cd310",
+            sha256="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+    ),
+    mirrors=(
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+)
+
+MNIST = DataSet(
+    name="mnist",
+    title="MNIST",
+    files=(
+        DataFile(
+            name="train-images-idx3-ubyte.gz",
+            size=9_912_422,
+            md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        DataFile(
+            name="train-labels-idx1-ubyte.gz",
+            size=28_881,
+            md5="d53e105ee54ea40749a09fcbcd1e9432",
+            sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        DataFile(
+            name="t10k-images-idx3-ubyte.gz",
+            size=1_648_877,
+            md5="9fb629c4189551a2d022fa330f9573f3",
+            sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        DataFile(
+            name="t10k-labels-idx1-ubyte.gz",
+            size=4_542,
+            md5="ec29112dd5afa0611ce80d1b7f02629c",
+            sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+    mirrors=(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+)
+
+DATA_SETS = {known.name: known for known in (FASHION_MNIST, MNIST)}
+
+
+def data_set(name: str) -> DataSet:
+    """Returns the description of a data set.
+
+    Args:
+        name: Such as ``fashion-mnist``.
+
+    Raises:
+        BadInput: No data set is called so; the nearest name is offered.
+    """
+    if name not in DATA_SETS:
+        raise BadInput(f"there is no data set {name!r}.{nearest(name, DATA_SETS)}")
+    return DATA_SETS[name]
+
+
+def cache_folder(name: str) -> Path:
+    """Returns the folder that a data set is downloaded to.
+
+    Args:
+        name: Such as ``fashion-mnist``.
+
+    Returns:
+        A folder in ``$FLAXMILL_CACHE``, else in ``$XDG_CACHE_HOME/flaxmill``, else where the
+        platform keeps a user's caches.
+
+    Raises:
+        BadInput: The user has no home directory and neither variable is set.
+    """
+    if root := os.environ.get("FLAXMILL_CACHE"):
+        return _absolute(root) / name
+    if root := os.environ.get("XDG_CACHE_HOME"):
+        return _absolute(root) / "flaxmill" / name
+    caches = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    root = os.path.expanduser(caches)
+    if root == caches:
+        raise BadInput(
+            "there is no home directory to keep downloads in: set FLAXMILL_CACHE to a folder."
+        )
+    return Path(root) / "flaxmill" / name
+
+
+def places(name: str) -> Iterator[Path]:
+    """Yields the folders that a data set is looked for in, in order."""
+    if root := os.environ.get("FLAXMILL_DATA"):
+        yield _absolute(root) / name
+    yield _absolute("data") / name
+    yield cache_folder(name)
+
+
+def stored(folder: Path, file: DataFile) -> Path | None:
+    """Returns where a file lies in a folder, as published or else unpacked; nothing if absent."""
+    packed = folder / file.name
+    unpacked = folder / file.name.removesuffix(".gz")
+    # os.path and not Path: an unreadable folder is one without the file, not an exception
+    return next((path for path in (packed, unpacked) if os.path.isfile(path)), None)
+
+
+def missing(folder: Path, wanted: DataSet) -> list[str]:
+    """Returns the names of a data set's files that a folder lacks."""
+    return [file.name for file in wanted.files if stored(folder, file) is None]
+
+
+def require(folder: Path, wanted: DataSet) -> None:
+    """Checks that a folder has all the files of a data set.
+
+    Args:
+        folder: The folder itself, not one that it is in.
+        wanted: The data set.
+
+    Raises:
+        BadInput: It has not; the message names the folder, what it lacks and what it holds.
+    """
+    absent = missing(folder, wanted)
+    if not absent:
+        return
+    try:
+        content = sorted(os.listdir(folder))
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be used as the folder of {wanted.title} "
+            f"({(error.strerror or str(error)).lower()}): give a folder with {_listed(absent)}."
+        ) from None
+    if wanted.name in content and not missing(folder / wanted.name, wanted):
+        raise BadInput(
+            f"{folder} does not hold {wanted.title} itself, but its folder {wanted.name} does: "
+            f"give {folder / wanted.name}."
+        )
+    what = f"lacks {_listed(absent)}; it holds {_listed(content)}"
+    raise BadInput(
+        f"{folder} {what if content else f'is an empty directory: it lacks {_listed(absent)}'}. "
+        f"Put them there, or let {_fetch_command(wanted.name, folder)} download them."
+    )
+
+
+def find(name: str, given: str | Path | None = None) -> Path | None:
+    """Finds a data set on this machine.
+
+    Args:
+        name: Such as ``fashion-mnist``.
+        given: The very folder that holds it; without it, `places` is searched.
+
+    Returns:
+        The folder as an absolute path, or nothing if no place has all the files.
+
+    Raises:
+        BadInput: The name is unknown, or the given folder does not hold the files.
+    """
+    wanted = data_set(name)
+    if given is not None:
+        folder = _absolute(given)
+        require(folder, wanted)
+        return folder
+    return next((folder for folder in places(name) if not missing(folder, wanted)), None)
+
+
+def locate(
+    name: str, given: str | Path | None = None, *, on_progress: Progress | None = None
+) -> Path:
+    """Finds a data set on this machine or else downloads it.
+
+    Args:
+        name: Such as ``fashion-mnist``.
+        given: The very folder that holds it; then nothing is downloaded.
+        on_progress: Told of every piece of a download.
+
+    Returns:
+        The folder as an absolute path.
+
+    Raises:
+        BadInput: The data is not here and cannot be had; the message says where it was looked for,
+            why the download failed, and what to do.
+        CannotGoOn: The disk is full.
+    """
+    if found := find(name, given):
+        return found
+    wanted = data_set(name)
+    lines = [f"{wanted.title} is not on this machine. Looked in:"]
+    for folder in places(name):
+        absent = missing(folder, wanted)
+        state = f"lacks {_listed(absent)}" if folder.is_dir() else "no such folder"
+        lines.append(f"  {folder}: {state}")
+    try:
+        return fetch(name, on_progress=on_progress)
+    except BadInput as error:
+        lines += [
+            str(error),
+            "Ways out:",
+            f"  {_fetch_command(name)} where there is a network",
+            "  --data DIR names the folder that holds the files; FLAXMILL_DATA the one it is in",
+            "  --data sketches trains on drawn garments and needs no files",
+        ]
+        raise BadInput("\n".join(lines)) from error
+
+
+def fetch(name: str, to: str | Path | None = None, *, on_progress: Progress | None = None) -> Path:
+    """Downloads what is missing of a data set, and checks it.
+
+    Args:
+        name: Such as ``fashion-mnist``.
+        to: The very folder to put the files in; by default one in the user's cache.
+        on_progress: Told of every piece that arrives.
+
+    Returns:
+        The folder as an absolute path; every file in it has the published content.
+
+    Raises:
+        BadInput: The name is unknown, the folder cannot be written, or no mirror served a file.
+        CannotGoOn: The disk is full.
+    """
+    from flaxmill.data.download import download  # here, because it imports the network's modules
+
+    folder = cache_folder(name) if to is None else _absolute(to)
+    return download(data_set(name), folder, on_progress=on_progress)
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join(names[:most] + more)
+
+
+def _fetch_command(name: str, folder: Path | None = None) -> str:
+    to = f" --to {shlex.quote(str(folder))}" if folder else ""
+    return f"`flaxmill fetch {name}{to}`"

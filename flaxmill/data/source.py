@@ -1,0 +1,190 @@
+"""Sources of examples: random access by index, one duck type for everything.
+
+A source has ``len(source)``, ``source[i]`` (one example) and ``take(indices)`` (many at once). An
+example is a dictionary of arrays, such as ``{"image": uint8[28, 28, 1], "label": int32[]}``. A
+source that can put all its data on the device also has ``resident()``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from flaxmill.errors import BadInput, nearest
+
+Example = Mapping[str, np.ndarray]
+Rows = Callable[[np.ndarray], np.ndarray]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What a run reads examples from."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        ...
+
+    def __getitem__(self, index: int) -> Example:
+        """Returns one example."""
+        ...
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples, stacked along a new first axis."""
+        ...
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Examples that lie in memory, one array for each name.
+
+    Args:
+        arrays: Name -> array whose first axis counts the examples.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise BadInput(f"arrays of one source need one length, not {lengths}.")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, index: int) -> Example:
+        return {name: array[index] for name, array in self.arrays.items()}
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples."""
+        return {name: array[indices] for name, array in self.arrays.items()}
+
+    def resident(self) -> tuple[Mapping[str, np.ndarray], Rows]:
+        """Returns all the data, and the rows in it at which examples lie."""
+        return self.arrays, lambda indices: indices
+
+
+@dataclass(frozen=True)
+class View:
+    """Some examples of another source, in another order or more than once.
+
+    Args:
+        source: What is viewed.
+        length: Number of examples seen.
+        rows: From indices into the view to indices into the source.
+    """
+
+    source: Any
+    length: int
+    rows: Rows
+
+    def __post_init__(self) -> None:
+        if hasattr(self.source, "resident"):  # a view is resident exactly where its source is
+            object.__setattr__(self, "resident", self._resident)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[int(self.rows(np.asarray(index)))]
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples."""
+        return self.source.take(self.rows(indices))
+
+    def _resident(self) -> tuple[Mapping[str, np.ndarray], Rows]:
+        arrays, rows = self.source.resident()
+        return arrays, lambda indices: rows(self.rows(indices))
+
+
+@dataclass(frozen=True)
+class Items:
+    """Anything with ``len`` and ``[i]``, such as a PyTorch map-style dataset, as a source.
+
+    Args:
+        items: Gives tuples (named by ``names``) or dictionaries of things NumPy understands.
+        names: What the parts of a tuple are called.
+    """
+
+    items: Any
+    names: tuple[str, ...] = ("image", "label")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Example:
+        item = self.items[int(index)]
+        if not isinstance(item, Mapping):
+            item = dict(zip(self.names, item, strict=True))
+        return {name: np.asarray(value) for name, value in item.items()}
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples, read one by one."""
+        examples = [self[index] for index in indices]
+        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+
+def part(source: Source, start: int, stop: int) -> View:
+    """Returns the examples from ``start`` up to ``stop`` of a source."""
+    return View(source, stop - start, lambda indices: indices + start)
+
+
+def cycled(source: Source, count: int, *, length: int | None = None) -> View:
+    """Returns the first ``count`` examples over and over, as long as the source unless told."""
+    return View(source, len(source) if length is None else length, lambda indices: indices % count)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The named parts of a data set.
+
+    Attributes:
+        title: What the pictures and the report call the data.
+        train: What is trained on.
+        validation: Held-out training data; everything that is chosen is chosen by it. Empty for 0.
+        test: Read once at the end (and by presets that only show its figures).
+        labels: Class names in the order of their indices.
+        digests: What tells this content from any other, for the manifest and for resuming.
+        drawn: Whether the data was drawn by flaxmill and not collected.
+        note: What to tell the person about the choice of data; empty if nothing.
+    """
+
+    title: str
+    train: Any
+    validation: Any
+    test: Any
+    labels: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    drawn: bool = False
+    note: str = ""
+
+    def __getitem__(self, name: str) -> Source:
+        """Returns a part by name."""
+        if name not in ("train", "validation", "test"):
+            raise BadInput(
+                f"no split is called {name!r}.{nearest(name, ['train', 'validation', 'test'])}"
+            )
+        return getattr(self, name)
+
+
+def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
+    """Divides training data into what is trained on and its last examples, held out.
+
+    Args:
+        source: All the training data.
+        validation: How many examples to hold out; a share of them if it is a fraction below 1.
+
+    Returns:
+        The training part and the held-out part.
+
+    Raises:
+        BadInput: The number is negative or leaves nothing to train on.
+    """
+    total = len(source)
+    count = round(validation * total) if isinstance(validation, float) else validation
+    if not 0 <= count < total or validation < 0:
+        raise BadInput(
+            f"--validation {validation} does not fit {total:,} training examples: give a number "
+            f"from 0 to {total - 1:,}, or a share such as 0.1."
+        )
+    return part(source, 0, total - count), part(source, total - count, total)

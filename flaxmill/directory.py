@@ -1,0 +1,234 @@
+"""A run directory: where its files are, who holds it, and which directory a command means."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flaxmill import files
+from flaxmill.errors import BadInput
+from flaxmill.signature import FORMAT, check_format
+
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of a run.
+
+    Attributes:
+        path: The directory.
+    """
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Holds a folder for each step that is kept."""
+        return self.path / "checkpoints"
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Reads ``config.json``, ``manifest.json`` or ``result.json``.
+
+        Raises:
+            BadInput: This is no run directory, or the file is damaged or too new.
+        """
+        path = self.path / name
+        if not self.path.is_dir():
+            raise BadInput(f"there is no run directory {self.path}: check the path.")
+        if name == "config.json" and not path.exists():
+            raise BadInput(
+                f"{self.path} is not a run directory (it has no config.json): "
+                f"give a directory that `flaxmill train` made, such as runs/fashion_mnist-quick-0."
+            )
+        found = files.read_json(path)
+        check_format(found, path)
+        return found
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "config.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run here has its result."""
+        return (self.path / "result.json").exists()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the directory for this process.
+
+        Raises:
+            BadInput: Another process holds it, or it cannot be written; the message says which.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK).open("a+", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(
+                f"the run directory {self.path} cannot be written ({reason}): "
+                f"choose another with --run DIR."
+            ) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise BadInput(
+                    f"the run directory {self.path} is in use by {_holder(self.path / LOCK)}. "
+                    f"Wait for it, or train elsewhere with --run DIR."
+                ) from None
+            file.truncate(0)
+            began = time.strftime("%Y-%m-%d %H:%M:%S")
+            who = {"process": os.getpid(), "host": platform.node(), "since": began}
+            file.write(json.dumps(who))
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)  # the lock itself goes with the file, also after a kill
+
+
+def _holder(lock: Path) -> str:
+    try:
+        who = json.loads(lock.read_text(encoding="utf-8"))
+        return f"process {who['process']} on {who['host']} since {who['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes two runs the same run.
+
+    Attributes:
+        recipe: The recipe's name.
+        recipe_file: Where a fork lies; None for a recipe of flaxmill's.
+        recipe_sha256: Digest of the recipe's text.
+        preset: The preset the config began as; a name only.
+        seed: The run's seed.
+        config: Every field of the config.
+    """
+
+    recipe: str
+    recipe_file: str | None
+    recipe_sha256: str
+    preset: str
+    seed: int
+    config: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """Returns what ``config.json`` holds."""
+        return {"format": FORMAT, **dataclasses.asdict(self), "config": dict(self.config)}
+
+    def differences(self, found: Mapping[str, Any]) -> list[str]:
+        """Lists how a ``config.json`` differs, a line each; where the data lies does not count."""
+        lines = []
+        if found["seed"] != self.seed:
+            lines.append(f"seed: {found['seed']} there, {self.seed} now")
+        then = found["config"]
+        for name in sorted(then.keys() | self.config.keys()):
+            before, now = then.get(name, "absent"), _plain(self.config.get(name, "absent"))
+            if name != "data" and before != now:
+                lines.append(f"{name}: {before} there, {now} now")
+        if self.recipe_file is not None and found["recipe_sha256"] != self.recipe_sha256:
+            lines.append(
+                f"the recipe {self.recipe_file} was edited: its text had the digest "
+                f"{found['recipe_sha256'][:12]}, it has {self.recipe_sha256[:12]} now "
+                f"(the text of then is in the run directory's recipe.py)"
+            )
+        return lines
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON gives it back."""
+    return json.loads(json.dumps(value))
+
+
+def choose(
+    identity: Identity, run: Path | None, *, fresh: bool, root: Path = Path("runs")
+) -> RunDirectory:
+    """Returns the directory that a training command means; nothing is made yet.
+
+    Args:
+        identity: What is to be trained.
+        run: The directory that was asked for; None finds an unfinished run to go on with, or the
+            next free name.
+        fresh: Whether to begin anew: what is there is renamed, never deleted.
+        root: Where directories go that nobody named.
+
+    Raises:
+        BadInput: The directory holds something else, or a run with another config.
+    """
+    if run is None:
+        return _next(identity, root, fresh=fresh)
+    directory = RunDirectory(run)
+    if run.exists() and not run.is_dir():
+        raise BadInput(f"--run {run} is a file: give a directory, new or of this run.")
+    if fresh:
+        return directory
+    if directory.begun:
+        check_same(identity, directory)
+    elif run.is_dir() and any(not p.name.startswith(".") and p.name != LOCK for p in run.iterdir()):
+        raise BadInput(
+            f"--run {run} holds other files and no run (no config.json): "
+            f"give a new directory, or an empty one."
+        )
+    return directory
+
+
+def check_same(identity: Identity, directory: RunDirectory) -> None:
+    """Refuses to go on with a run of another recipe or config.
+
+    Raises:
+        BadInput: The message lists what differs and says how to go on from its weights.
+    """
+    found = directory.read("config.json")
+    if found["recipe"] != identity.recipe:
+        raise BadInput(
+            f"{directory.path} is a run of the recipe {found['recipe']}, not of {identity.recipe}: "
+            f"choose another --run."
+        )
+    differences = identity.differences(found)
+    if differences:
+        raise BadInput(
+            f"{directory.path} was begun differently, and going on would mix the two:\n  "
+            + "\n  ".join(differences)
+            + f"\nGive the values of then to go on with it, another --run to begin a new run, "
+            f"--fresh to begin anew here (the old directory is renamed), or "
+            f"--init-from {directory.path} with another --run to start from its weights."
+        )
+
+
+def _next(identity: Identity, root: Path, *, fresh: bool) -> RunDirectory:
+    """Returns the unfinished run of this identity, else the first free name."""
+    stem = f"{identity.recipe}-{identity.preset}-{identity.seed}"
+    number = 1
+    while True:
+        directory = RunDirectory(root / (stem if number == 1 else f"{stem}-{number}"))
+        if not directory.begun:
+            return directory
+        if not fresh and not directory.finished:
+            found = directory.read("config.json")
+            if found["recipe"] == identity.recipe and not identity.differences(found):
+                return directory
+        number += 1
+
+
+def rename_old(directory: RunDirectory) -> Path | None:
+    """Moves a run directory aside, for ``--fresh``; returns its new name."""
+    if not directory.begun:
+        return None
+    number = 1
+    while (aside := directory.path.with_name(f"{directory.path.name}-old-{number}")).exists():
+        number += 1
+    directory.path.rename(aside)
+    return aside

@@ -1,0 +1,349 @@
+"""The compiled parts of a training loop: the state, a chunk of steps, an exact evaluation."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Int32
+
+from flaxmill import parallel
+from flaxmill.convolution import fast_convolutions, loop_convolutions
+from flaxmill.data.batches import Chunk
+from flaxmill.data.source import Source
+from flaxmill.metrics import Measures, Sums
+
+Loss = Callable[..., Measures]
+Augment = Callable[[Any, Array], Any]
+Objective = Callable[[Any, Any], Any]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """All that training changes; everything else is a function of (config, seed, step).
+
+    Attributes:
+        step: Training steps done.
+        params: Trainable parameters.
+        model_state: What else the model keeps, such as batch statistics.
+        opt_state: The optimizer's state.
+        average: Exponential moving averages of ``(params, model_state)``, or None.
+        sums: Metrics summed since the last row of the log; None until the first chunk.
+        finite: False once anything in the state is not a number or infinite.
+        graphdef: The model's structure (`flax.nnx.split`).
+    """
+
+    step: Int32[Array, ""]
+    params: Any
+    model_state: Any
+    opt_state: Any
+    average: Any
+    sums: Sums | None
+    finite: Bool[Array, ""]
+    graphdef: Any = field(metadata={"static": True})
+
+    @property
+    def weights(self) -> tuple[Any, Any]:
+        """The parameters and model state to evaluate with: their averages where there are any."""
+        return self.average if self.average is not None else (self.params, self.model_state)
+
+
+def create_state(model: nnx.Module, tx: optax.GradientTransformation, *, ema: float = 0) -> State:
+    """Returns the state before the first step.
+
+    Args:
+        model: A model with its initial parameters.
+        tx: The optimizer.
+        ema: Decay of the exponential moving average of the weights; 0 keeps none.
+    """
+    model.train()
+    graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
+    return State(
+        step=jnp.int32(0),
+        params=params,
+        model_state=model_state,
+        opt_state=tx.init(params),
+        average=jax.tree.map(jnp.copy, (params, model_state)) if ema else None,
+        sums=None,
+        finite=jnp.bool_(True),
+        graphdef=graphdef,
+    )
+
+
+class Runtime(Protocol):
+    """The part of a run that compiled functions need."""
+
+    mesh: jax.sharding.Mesh | None
+
+    def clock(self, phase: str) -> AbstractContextManager[None]:
+        """Counts seconds for a phase."""
+        ...
+
+    def compiled(self, train_chunk: "TrainChunk", step_seconds: float, slow: list[str]) -> None:
+        """Is told that the training function is compiled, and how long a step takes."""
+        ...
+
+
+def _blend(old: Array, new: Array, decay: Array) -> Array:
+    """Moves an average towards a new value; counters and other integers are simply kept up."""
+    if not jnp.issubdtype(new.dtype, jnp.floating):
+        return new
+    return (decay * old + (1 - decay) * new).astype(new.dtype)
+
+
+def _read_batch(inputs: Mapping[str, Any], index: Array, mesh: Any) -> dict[str, Any]:
+    """Returns the batch of one step of a chunk, exactly as stored, whichever gear made it."""
+
+    def at(leaf: Array) -> Array:
+        return lax.dynamic_index_in_dim(leaf, index, keepdims=False)
+
+    if "resident" in inputs:
+        rows = at(inputs["rows"])
+        batch = {
+            name: array.at[rows].get(mode="promise_in_bounds")
+            for name, array in inputs["resident"].items()
+        }
+    else:
+        batch = jax.tree.map(at, inputs["examples"])
+    batch |= {"ids": at(inputs["ids"]), "epochs": at(inputs["epochs"])}
+    # Both gears go on from one materialised batch, so that they compute the same bits.
+    return lax.optimization_barrier(parallel.split_batch(batch, mesh))
+
+
+class TrainChunk:
+    """Runs the steps of a chunk in one call; made by `compile_training`."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        tx: optax.GradientTransformation,
+        augment: Augment | None,
+        run: Runtime,
+        ema: float,
+    ) -> None:
+        self._loss, self._tx, self._augment, self._run, self._ema = loss, tx, augment, run, ema
+        self._call: Callable[..., tuple[State, Sums]] | None = None
+
+    def __call__(self, state: State, chunk: Chunk) -> tuple[State, Sums]:
+        """Trains on a chunk.
+
+        Args:
+            state: Where training stands; its buffers are given up (donated).
+            chunk: From `flaxmill.data.batches.batches`.
+
+        Returns:
+            The new state, and its metrics summed since the last row of the log.
+        """
+        if self._call is None:
+            with self._run.clock("compile"):
+                state = self._with_sums(state, chunk.inputs)
+                self._call, slow = self._compile(state, chunk.inputs)
+                seconds = self._measure(state, chunk.inputs)
+            self._run.compiled(self, seconds, slow)
+        return self._call(state, chunk.inputs)
+
+    def objective(self, state: State, inputs: Mapping[str, Any], index: Any = 0) -> Objective:
+        """Returns what a step of a chunk minimises: a pure function of the model's state.
+
+        Args:
+            state: Before the step; its parameters are not used.
+            inputs: Of the chunk.
+            index: The step's place in the chunk.
+
+        Returns:
+            From parameters and model state to the mean loss and (sums, new model state).
+        """
+        batch = _read_batch(inputs, index, self._run.mesh)
+        key = jax.random.wrap_key_data(inputs["seed"], impl="threefry2x32")
+        augment_key, loss_key = jax.random.split(key)
+        ids, epochs = batch.pop("ids"), batch.pop("epochs")
+        if self._augment is not None:
+            fold = jax.random.fold_in
+            keys = jax.vmap(lambda i, e: fold(fold(augment_key, e), i))(ids, epochs)
+            batch = jax.vmap(self._augment)(batch, keys)
+        step_key = jax.random.fold_in(loss_key, state.step)
+
+        def objective(params: Any, model_state: Any) -> Any:
+            model = nnx.merge(state.graphdef, params, model_state, copy=True)
+            sums = Sums.of(self._loss(model, batch, key=step_key))
+            mean = sums.totals["loss"] / jnp.maximum(sums.weights["loss"], 1e-30)
+            return mean, (sums, nnx.split(model, nnx.Param, ...)[2])
+
+        return objective
+
+    def _step(self, state: State, inputs: Mapping[str, Any], index: Any) -> State:
+        """Does one step of a chunk."""
+        objective = fast_convolutions(self.objective(state, inputs, index))
+        gradients, (sums, model_state) = jax.grad(objective, has_aux=True)(
+            state.params, state.model_state
+        )
+        updates, opt_state = self._tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:  # a shorter memory at first, so that the random start is forgotten
+            count = state.step.astype(jnp.float32)
+            decay = jnp.minimum(self._ema, (1 + count) / (10 + count))
+            average = jax.tree.map(
+                lambda old, new: _blend(old, new, decay), average, (params, model_state)
+            )
+        return replace(
+            state,
+            step=state.step + 1,
+            params=params,
+            model_state=model_state,
+            opt_state=opt_state,
+            average=average,
+            sums=sums if state.sums is None else state.sums.merge(sums),
+        )
+
+    def _fresh_sums(self, state: State, fresh: Array) -> State:
+        sums = jax.tree.map(lambda leaf: jnp.where(fresh, 0, leaf).astype(leaf.dtype), state.sums)
+        return replace(state, sums=sums)
+
+    def _many(self, state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
+        state = self._fresh_sums(state, inputs["fresh"])
+        state = lax.fori_loop(
+            0, inputs["count"], lambda i, state: self._step(state, inputs, i), state
+        )
+        return self._checked(state)
+
+    def _one(self, state: State, inputs: Mapping[str, Any], index: Array) -> tuple[State, Sums]:
+        state = self._fresh_sums(state, inputs["fresh"] & (index == 0))
+        return self._checked(self._step(state, inputs, index))
+
+    @staticmethod
+    def _checked(state: State) -> tuple[State, Sums]:
+        kept = (state.params, state.model_state, state.opt_state, state.average, state.sums)
+        checks = [
+            jnp.isfinite(leaf).all()
+            for leaf in jax.tree.leaves(kept)
+            if jnp.issubdtype(leaf.dtype, jnp.floating)
+        ]
+        state = replace(state, finite=state.finite & jnp.stack(checks).all())
+        return state, state.sums
+
+    def _with_sums(self, state: State, inputs: Mapping[str, Any]) -> State:
+        """Gives a fresh state the metrics that the loss is found to return."""
+        if state.sums is not None:
+            return state
+        shapes = jax.eval_shape(self._step, state, inputs, jnp.int32(0)).sums
+        return replace(state, sums=parallel.replicate(Sums.empty(shapes), self._run.mesh))
+
+    def _compile(
+        self, state: State, inputs: Mapping[str, Any]
+    ) -> tuple[Callable[..., tuple[State, Sums]], list[str]]:
+        """Compiles the one function that does the training of a run.
+
+        Where an ordinary convolution is left inside the loop on CPU, which is ten times slower
+        there, the steps are dispatched one at a time instead.
+        """
+        sharding = jax.tree.map(lambda leaf: leaf.sharding, state) if self._run.mesh else None
+        options: dict[str, Any] = {"donate_argnums": 0}
+        if sharding is not None:
+            options["out_shardings"] = (sharding, sharding.sums)
+        flags = {}
+        if jax.default_backend() == "gpu":  # the same bits on every run, as resuming promises
+            flags["xla_gpu_deterministic_ops"] = True
+        traced = jax.jit(self._many, **options).trace(state, inputs)
+        slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
+        if not slow:
+            return traced.lower().compile(compiler_options=flags), []
+        one = jax.jit(self._one, **options).lower(state, inputs, jnp.int32(0)).compile()
+
+        def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
+            sums = state.sums
+            for index in range(int(inputs["count"])):
+                state, sums = one(state, inputs, jnp.int32(index))
+            assert sums is not None
+            return state, sums
+
+        return one_by_one, slow
+
+    def _measure(self, state: State, inputs: Mapping[str, Any]) -> float:
+        """Returns the seconds that a step takes, tried on a copy of the state."""
+        assert self._call is not None
+        once = dict(inputs) | {"count": jnp.ones_like(inputs["count"])}
+        seconds = 0.0
+        for _ in range(2):  # the first call warms up
+            copy = jax.tree.map(jnp.copy, state)
+            jax.block_until_ready(copy)
+            start = time.perf_counter()
+            jax.block_until_ready(self._call(copy, once))
+            seconds = time.perf_counter() - start
+        return seconds
+
+
+def compile_training(
+    loss: Loss,
+    tx: optax.GradientTransformation,
+    augment: Augment | None,
+    run: Runtime,
+    *,
+    ema: float = 0,
+) -> TrainChunk:
+    """Returns the function that trains on chunks; it is compiled once, at its first call.
+
+    Args:
+        loss: ``loss(model, batch, *, key) -> {name: (value per example, weight per example)}``; the
+            weighted mean of ``"loss"`` is minimised, the rest is only summed.
+        tx: The optimizer.
+        augment: ``augment(example, key) -> example`` for one example, or None.
+        run: Knows the devices, and is told how long the compilation took.
+        ema: Decay of the moving average of the weights; 0 for none.
+    """
+    return TrainChunk(loss, tx, augment, run, ema)
+
+
+def compile_evaluation(
+    measure: Callable[..., Measures], run: Runtime, *, batch_size: int = 500
+) -> Callable[[State, Source], Sums]:
+    """Returns a function that evaluates a state exactly: every example once, no mean of means.
+
+    The model is in its evaluation mode. The last batch is padded, and the padding masked out. Each
+    batch is a call of its own, so that ordinary convolutions are fast on CPU too; its sums are
+    added up in float64 on the host.
+
+    Args:
+        measure: ``measure(model, batch) -> {name: (value per example, weight per example)}``.
+        run: Knows the devices.
+        batch_size: Examples a call, rounded up to divide over the devices.
+    """
+    devices = run.mesh.size if run.mesh else 1
+    size = -(-batch_size // devices) * devices
+
+    @jax.jit(static_argnums=0)
+    def sums(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
+        batch, mask = parallel.split_batch((batch, mask), run.mesh)
+        model = nnx.merge(graphdef, *weights, copy=True)
+        model.eval()
+        return Sums.of(measure(model, batch), mask)
+
+    def evaluate(state: State, source: Source) -> Sums:
+        with run.clock("evaluate"):
+            total, pending = None, None
+            for start in range(0, len(source), size):
+                indices = np.arange(start, start + size)
+                batch = source.take(np.minimum(indices, len(source) - 1))
+                batch = parallel.replicate((dict(batch), indices < len(source)), run.mesh)
+                previous, pending = pending, sums(state.graphdef, state.weights, *batch)
+                total = _added(total, previous)  # while the device computes the next
+            total = _added(total, pending)
+            assert total is not None, "a split that is evaluated holds at least one example"
+            return total
+
+    return evaluate
+
+
+def _added(total: Sums | None, sums: Sums | None) -> Sums | None:
+    if sums is None:
+        return total
+    fetched = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), jax.device_get(sums))
+    return fetched if total is None else jax.tree.map(np.add, total, fetched)

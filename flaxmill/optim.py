@@ -1,0 +1,55 @@
+"""Learning-rate schedules and optimizers, with every part in the order that is right."""
+
+import jax
+import optax
+
+
+def one_cycle(
+    peak: float, steps: int, *, warmup: float = 0.2, final: float = 0.0
+) -> optax.Schedule:
+    """Rises linearly to the peak, then falls linearly (Smith 2018, section 4, in its plain form).
+
+    Args:
+        peak: Highest learning rate.
+        steps: Training steps in all.
+        warmup: Share of the steps spent rising.
+        final: Learning rate at the end, as a share of the peak.
+    """
+    rising = max(1, round(warmup * steps))
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(peak / rising, peak, rising),
+            optax.linear_schedule(peak, peak * final, max(1, steps - rising)),
+        ],
+        [rising],
+    )
+
+
+def sgd(
+    learning_rate: float | optax.Schedule,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent with momentum and decoupled weight decay of the kernels.
+
+    The decay is added to the update *before* the learning rate turns its sign; chained after
+    ``optax.sgd`` it would make the weights grow.
+
+    Args:
+        learning_rate: A rate, or a schedule from step to rate.
+        momentum: Decay of the running sum of gradients.
+        nesterov: Whether to look ahead (Nesterov momentum).
+        weight_decay: Share of each kernel taken away per unit of learning rate (Loshchilov and
+            Hutter 2019, "Decoupled weight decay regularization"); biases and scales are spared.
+    """
+    parts = [optax.trace(momentum, nesterov=nesterov)]
+    if weight_decay:
+        parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
+    return optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
+
+
+def _kernels(params: optax.Params) -> optax.Params:
+    """Marks the parameters of two or more dimensions: kernels, not biases or scales."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

@@ -1,0 +1,107 @@
+"""Devices: the mesh a run is spread over, and where its arrays lie."""
+
+import math
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from flaxmill.errors import BadInput, nearest
+
+AXES = ("data",)
+
+
+def make_mesh(text: str | None) -> Mesh | None:
+    """Makes a device mesh from text such as ``data=8``.
+
+    Args:
+        text: ``axis=size``; batches are divided over the axis ``data``. None for one device.
+
+    Raises:
+        BadInput: The text is not of that form, names an unknown axis, or asks for more devices
+            than there are.
+    """
+    if text is None:
+        return None
+    axis, _, size = text.partition("=")
+    if axis not in AXES:
+        raise BadInput(f"--mesh {text!r}: no axis {axis!r}.{nearest(axis, AXES)} Give data=N.")
+    if not size.isdecimal() or int(size) < 1:
+        raise BadInput(f"--mesh {text!r}: expected data=N with a whole number N, such as data=2.")
+    available = jax.device_count()
+    if int(size) > available:
+        raise BadInput(
+            f"--mesh {text!r}: this machine has {available} {jax.default_backend()} device(s). "
+            f"Give data={available} or fewer."
+        )
+    devices = np.asarray(jax.devices()[: int(size)])
+    return Mesh(devices, AXES, axis_types=(AxisType.Auto,))
+
+
+def replicate(tree: Any, mesh: Mesh | None) -> Any:
+    """Puts arrays on every device of the mesh, whole."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()) if mesh else None)
+
+
+def split_batches(inputs: dict[str, Any], mesh: Mesh | None) -> dict[str, Any]:
+    """Puts a chunk's inputs on the devices: ``[step, batch, …]`` arrays divided by batch."""
+    if mesh is None:
+        return jax.device_put(inputs)
+
+    def place(leaf: np.ndarray) -> jax.Array:
+        spec = PartitionSpec(None, "data") if leaf.ndim >= 2 else PartitionSpec()
+        return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+    return jax.tree.map(place, inputs)
+
+
+def split_batch(batch: Any, mesh: Mesh | None) -> Any:
+    """Keeps one batch divided over the mesh inside a compiled function."""
+    if mesh is None:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh | None) -> None:
+    """Refuses a batch that does not divide evenly over the devices.
+
+    Raises:
+        BadInput: The message gives the nearest batch size that does.
+    """
+    if mesh is not None and batch_size % mesh.size:
+        nearby = max(1, round(batch_size / mesh.size)) * mesh.size
+        raise BadInput(
+            f"--batch-size {batch_size} does not divide over {mesh.size} devices (--mesh "
+            f"data={mesh.size}): give a multiple of {mesh.size}, such as {nearby}."
+        )
+
+
+def free_bytes() -> float:
+    """Returns the memory that the default device has left, in bytes."""
+    device = jax.devices()[0]
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # not known on this system: assume there is room
+        return math.inf
+
+
+def threads() -> int:
+    """Returns the number of CPU threads that XLA uses here."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def description() -> dict[str, Any]:
+    """Returns what the bits of a run depend on beside config, seed and step."""
+    return {
+        "backend": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "cpu_threads": threads(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }

@@ -1,0 +1,108 @@
+"""What a person reads while a run trains: facts first, then a bar with the time left."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+_PLAIN_SECONDS = 10.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in words.
+
+    >>> duration(8.24), duration(75), duration(7300)
+    ('8.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def figures(means: Mapping[str, Any]) -> str:
+    """Returns metrics in words.
+
+    >>> figures({"loss": 0.25, "accuracy": 0.9})
+    'loss 0.2500, accuracy 90.00 %'
+    """
+    shown = []
+    for name, value in means.items():
+        if name in ("loss", "accuracy"):
+            shown.append(f"{name} {value:.4f}" if name == "loss" else f"{name} {value:.2%}")
+    return ", ".join(shown).replace("%", " %")
+
+
+class Words:
+    """Speaks to a person: a live bar in a terminal, plain lines elsewhere.
+
+    Args:
+        quiet: Whether to say nothing but warnings.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(file=sys.stdout, highlight=False, quiet=quiet, soft_wrap=True)
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._spoken = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        self._console.print(text, markup=False)
+
+    def facts(self, rows: Mapping[str, str]) -> None:
+        """Prints a small table of names and values."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            table.add_row(f"  {name}", value)
+        self._console.print(table)
+
+    def begin(self, done: int, total: int) -> None:
+        """Begins to show how far the training is, in steps."""
+        self._spoken = time.monotonic()
+        if self._quiet or not self._console.is_terminal or self._console.is_jupyter:
+            return
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %  step {task.completed:,}/{task.total:,}"),
+            TextColumn("{task.fields[words]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("train", total=total, completed=done, words="")
+        self._bar.start()
+
+    def wanted(self) -> bool:
+        """Says whether it is time to show figures again."""
+        pause = 0.25 if self._bar is not None else _PLAIN_SECONDS
+        return not self._quiet and time.monotonic() - self._spoken >= pause
+
+    def show(self, step: int, total: int, means: Mapping[str, float], rate: float) -> None:
+        """Shows figures on the way.
+
+        Args:
+            step: Steps done.
+            total: Steps in all.
+            means: Metrics since the last row.
+            rate: Seconds a step.
+        """
+        self._spoken = time.monotonic()
+        words = f"{figures(means)}, {duration(rate * (total - step))} left"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, words=words)
+        else:
+            self.say(f"  step {step:,} of {total:,}: {words}")
+
+    def end(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

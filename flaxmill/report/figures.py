@@ -1,0 +1,270 @@
+"""Figures: sheets of labelled pictures as PNG, and the report page's diagrams as SVG text.
+
+The SVG takes its colours and its font from the page around it, so it follows a dark page.
+Everything here is a pure function of its input: the same figures give the same bytes.
+"""
+
+import base64
+import io
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
+from PIL import Image
+
+from flaxmill.errors import BadInput
+from flaxmill.files import write_atomic
+from flaxmill.report.statistics import Calibration
+
+RIGHT, WRONG = "#1a7f37", "#c62828"  # dark enough to read on white (contrast above 5 : 1)
+NUM_SERIES = 6  # the page defines as many colours, --series-0 and on; further lines begin again
+
+# Colours that matplotlib writes and that then become the page's own; used for nothing else.
+PAGE_COLOURS = {"#0000a1": "var(--ink)", "#0000a2": "var(--muted)", "#0000a3": "var(--rule)"} | {
+    f"#0000b{index}": f"var(--series-{index})" for index in range(NUM_SERIES)
+}
+INK, MUTED, RULE, TEAL = list(PAGE_COLOURS)[:4]
+
+# Tried in this order for letters that matplotlib's own font lacks, where they are installed.
+MORE_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Apple SD Gothic Neo", "Arial Unicode MS")
+
+
+def sheet(
+    pictures: UInt8[np.ndarray, "picture height width channel"],
+    captions: Sequence[str],
+    colours: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    columns: int = 5,
+) -> Figure:
+    """Draws pictures in rows, each with its caption below.
+
+    Args:
+        pictures: Grey (1 channel) or colour (3), shown as they are stored.
+        captions: One for each picture; long lines are shortened.
+        colours: Colour of each caption; all black by default.
+        title: Above the sheet; says which data it is.
+        columns: Pictures in a row.
+
+    Returns:
+        The figure, for `save_png`.
+
+    Raises:
+        BadInput: There is no picture.
+    """
+    if not len(pictures):
+        raise BadInput("There is no picture to show: a sheet needs at least one.")
+    rows = math.ceil(len(pictures) / columns)
+    installed = set(get_font_names())
+    fonts = ["DejaVu Sans", *(font for font in MORE_FONTS if font in installed)]
+    width, height, head = 1.5 * columns, 1.88 * rows, 0.5 if title else 0.1  # inches
+    with matplotlib.rc_context({"font.family": fonts}):
+        figure = Figure(figsize=(width, height + head), dpi=150, facecolor="white")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure.subplots_adjust(
+            *(0.02, 0.4 / (height + head), 0.98, 1 - head / (height + head)), 0.08, 0.3
+        )
+        figure.suptitle(title, x=0.02, y=1 - 0.22 / (height + head), ha="left", va="center")
+        for panel in panels[len(pictures) :]:
+            panel.set_axis_off()
+        colours = colours or ["black"] * len(pictures)
+        for panel, picture, caption, colour in zip(
+            panels[: len(pictures)], pictures, captions, colours, strict=True
+        ):
+            grey = picture.shape[-1] == 1
+            panel.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
+            panel.set_xticks([])
+            panel.set_yticks([])
+            panel.spines[:].set_visible(False)
+            lines = [textwrap.shorten(line, 20, placeholder="…") for line in caption.split("\n")]
+            panel.set_xlabel("\n".join(lines), color=colour, fontsize=9, labelpad=4)
+    return figure
+
+
+def prediction_captions(
+    labels: Integer[np.ndarray, " example"],
+    predictions: Integer[np.ndarray, " example"],
+    names: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    r"""Words and colours for a sheet of predictions; what is wrong is told by both.
+
+    Args:
+        labels: True classes.
+        predictions: Predicted classes.
+        names: Names of the classes.
+
+    Returns:
+        The captions and their colours: a right one is the name in green, a wrong one names the
+        prediction and the truth in red.
+
+    >>> prediction_captions(np.array([0, 0]), np.array([0, 1]), ["Coat", "Shirt"])
+    (['Coat', 'said Shirt,\nis Coat'], ['#1a7f37', '#c62828'])
+    """
+    captions, colours = [], []
+    for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):
+        right = label == prediction
+        captions.append(names[label] if right else f"said {names[prediction]},\nis {names[label]}")
+        colours.append(RIGHT if right else WRONG)
+    return captions, colours
+
+
+def png(figure: Figure) -> bytes:
+    """Renders a figure as a PNG file's content."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Writes a figure as a PNG file, atomically."""
+    write_atomic(path, png(figure))
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line of a diagram.
+
+    Attributes:
+        name: What it shows, for the legend.
+        epochs: Horizontal positions.
+        values: Vertical positions; those that are not finite are left out.
+        series: Number of its colour.
+        dashed: Whether it is dashed.
+    """
+
+    name: str
+    epochs: Sequence[int | float]
+    values: Sequence[int | float]
+    series: int
+    dashed: bool = False
+
+
+def curves(lines: Sequence[Line], *, name: str, percent: bool = False) -> str:
+    """Draws values over epochs.
+
+    Args:
+        lines: What to draw; the page writes the legend.
+        name: Of the figure; keeps its parts' identifiers apart from other figures'.
+        percent: Whether the values are shares, to be shown as percentages.
+
+    Returns:
+        SVG text to be put into the page.
+    """
+    figure = Figure(figsize=(4.2, 2.7), layout="constrained")  # inches; the page scales it
+    axes = figure.subplots()
+    _quiet(axes)
+    for line in lines:
+        finite = np.isfinite(np.asarray(line.values, np.float64))
+        epochs, values = np.asarray(line.epochs)[finite], np.asarray(line.values)[finite]
+        axes.plot(
+            epochs,
+            values,
+            color=f"#0000b{line.series % NUM_SERIES}",
+            linestyle=(0, (4, 2)) if line.dashed else "-",
+            linewidth=1.4 if line.dashed else 1.9,
+            marker="o" if len(epochs) <= 30 else "",
+            markersize=3,
+        )
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    if percent:
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+    axes.set_xlabel("epoch")
+    return _svg(figure, name)
+
+
+def reliability(bins: Calibration, *, name: str) -> str:
+    """Draws how often a model is right over how sure it is, and how often it is how sure.
+
+    Args:
+        bins: The calibration.
+        name: Of the figure; keeps its parts' identifiers apart from other figures'.
+
+    Returns:
+        SVG text to be put into the page.
+    """
+    figure = Figure(figsize=(3.2, 3.3), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
+    _quiet(axes)
+    _quiet(below)
+    left, width = bins.edges[:-1], np.diff(bins.edges)
+    axes.bar(left, np.nan_to_num(bins.accuracy), width * 0.9, color=TEAL, alpha=0.8, align="edge")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.01)
+    axes.set_ylabel("accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    below.bar(left, bins.counts / bins.counts.sum(), width * 0.9, color=MUTED, align="edge")
+    below.set_ylim(0, 1)
+    below.yaxis.set_major_locator(FixedLocator([0, 1]))
+    below.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    below.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    below.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    below.set_ylabel("share")
+    below.set_xlabel("confidence")
+    figure.align_ylabels()
+    return _svg(figure, name)
+
+
+def picture_uri(picture: UInt8[np.ndarray, "height width channel"]) -> str:
+    """Encodes a picture, grey or colour, as a PNG data URI of its own size in pixels."""
+    grey = picture.shape[-1] == 1
+    return _uri(Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture)))
+
+
+def heat_uri(values: Float[np.ndarray, "height width"]) -> str:
+    """Encodes a map of magnitudes as a PNG data URI, from black over red to light yellow.
+
+    The brightest hundredth of the pixels is cut off, so that one of them does not darken the rest.
+    """
+    magnitudes = np.abs(values.astype(np.float64))
+    top = np.quantile(magnitudes, 0.99) or magnitudes.max() or 1.0
+    colours = matplotlib.colormaps["magma"](np.minimum(magnitudes / top, 1), bytes=True)
+    return _uri(Image.fromarray(np.ascontiguousarray(colours[..., :3])))
+
+
+def _uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _quiet(axes: Axes) -> None:
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(RULE)
+    axes.tick_params(colors=MUTED, length=0, labelsize=10.5, pad=5)
+    axes.xaxis.label.set(color=MUTED, fontsize=10.5)
+    axes.yaxis.label.set(color=MUTED, fontsize=10.5)
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """Writes a figure as SVG for the inside of a page, which gives it colours, font and size."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    # Within HTML the namespaces, the metadata and matplotlib's own style sheet are not needed,
+    # and that style sheet would apply to the whole page.
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', text)
+    text = text.replace("xlink:href", "href").replace('href="#', f'href="#{name}-')
+    text = text.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    text = re.sub(r" font-family: [^;\"]*;", "", text)
+    for written, wanted in PAGE_COLOURS.items():
+        text = text.replace(written, wanted)
+    return re.sub(r"\n\s*", "\n", text)

@@ -1,0 +1,161 @@
+"""The report page: one self-contained HTML file about one run, or about several side by side."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from flaxmill.errors import BadInput
+from flaxmill.files import write_atomic
+from flaxmill.report.figures import NUM_SERIES
+from flaxmill.report.sections import Subject, curves, flat, sections
+
+NOTHING = "–"  # where a figure does not exist
+
+
+def write_page(subjects: Sequence[Subject], path: Path) -> None:
+    """Writes the page about one run, or the comparison of several, atomically.
+
+    Args:
+        subjects: The runs.
+        path: The HTML file.
+
+    Raises:
+        BadInput: There is no run.
+    """
+    write_atomic(path, render(subjects))
+
+
+def render(subjects: Sequence[Subject]) -> str:
+    """Returns the text of the page that `write_page` writes."""
+    if not subjects:
+        raise BadInput("There is no run to report on: name at least one run directory.")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "duration": duration, "count": count}
+    runs = [sections(subject, number) for number, subject in enumerate(subjects, 1)]
+    return environment.get_template("page.html.jinja").render(
+        runs=runs,
+        curves=curves(subjects),
+        comparison=_comparison(runs) if len(runs) > 1 else None,
+        series=NUM_SERIES,
+        nothing=NOTHING,
+    )
+
+
+def percent(share: int | float, digits: int = 1) -> str:
+    r"""Writes a share for people.
+
+    >>> percent(0.9121, 2), percent(float("nan"))
+    ('91.21\xa0%', '–')
+    """
+    return f"{100 * share:.{digits}f}\xa0%" if math.isfinite(share) else NOTHING
+
+
+def duration(seconds: int | float) -> str:
+    r"""Writes a duration for people, to about three digits.
+
+    >>> duration(0.314), duration(12.34), duration(75), duration(7260)
+    ('0.31\xa0s', '12.3\xa0s', '1\xa0min 15\xa0s', '2\xa0h 1\xa0min')
+    """
+    if seconds < 60:
+        return f"{seconds:.{2 if seconds < 10 else 1}f}\xa0s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}\xa0min {rest}\xa0s"
+    return f"{minutes // 60}\xa0h {minutes % 60}\xa0min"
+
+
+def count(number: int) -> str:
+    """Writes a whole number for people, with its thousands apart."""
+    return f"{number:,}"
+
+
+# Of each figure in which runs are compared: which is the best, and how it is written.
+COMPARED: dict[str, tuple[Callable[..., Any], Callable[..., str]]] = {
+    "accuracy": (max, partial(percent, digits=2)),
+    "loss": (min, "{:.4f}".format),
+    "calibration error": (min, percent),
+    "parameters": (min, count),
+    "seconds": (min, "{:.1f}".format),
+}
+
+
+def _comparison(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Collects what only several runs side by side have."""
+    subjects: list[Subject] = [run["subject"] for run in runs]
+    differing = _differing(subjects)
+    accuracies = [run["headline"] and run["headline"]["accuracy"] for run in runs]
+    repeated = None not in accuracies and {name for name, _ in differing} == {"seed"}
+    return {
+        "results": _results(runs),
+        "differing": differing,
+        "other_data": len({(subject.data_title, subject.drawn) for subject in subjects}) > 1,
+        "mean": float(np.mean(accuracies)) if repeated else None,
+        "deviation": float(np.std(accuracies, ddof=1)) if repeated else None,
+        "recalls": _recalls(runs),
+    }
+
+
+def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, bool]]]:
+    """Writes each run's figures, and says which are the best as far as they are shown."""
+    found = []
+    for run in runs:
+        headline, result = run["headline"] or {}, run["subject"].result
+        figures = {
+            "accuracy": headline.get("accuracy"),
+            "loss": headline.get("loss"),
+            "calibration error": run["calibration"] and run["calibration"]["states"][0]["error"],
+            "parameters": result.get("parameters"),
+            "seconds": result.get("seconds", {}).get("total"),
+        }
+        found.append({name: value for name, value in figures.items() if value is not None})
+    results: list[dict[str, tuple[str, bool]]] = [{} for _ in runs]
+    for name, (better, written) in COMPARED.items():
+        values = [figures[name] for figures in found if name in figures]
+        if not values:
+            continue  # a column of nothing
+        best = written(better(values)) if len(values) > 1 else None
+        texts = [written(figures[name]) if name in figures else NOTHING for figures in found]
+        for result, text in zip(results, texts, strict=True):
+            result[name] = (text, text == best and len(set(texts)) > 1)
+    return results
+
+
+def _differing(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
+    """Lists the fields in which runs differ, with each run's value."""
+    fields = [
+        {
+            "recipe": subject.recipe,
+            "preset": subject.preset,
+            "seed": str(subject.seed),
+            "data read": subject.data_title,
+        }
+        | dict(flat(subject.config))
+        for subject in subjects
+    ]
+    names = dict.fromkeys(name for values in fields for name in values)
+    table = [(name, [values.get(name, NOTHING) for values in fields]) for name in names]
+    return [(name, values) for name, values in table if len(set(values)) > 1]
+
+
+def _recalls(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[float], float]] | None:
+    """Lists each class's recall in every run, and how far apart these are."""
+    if any(run["classes"] is None for run in runs):
+        return None
+    if len({tuple(run["subject"].labels) for run in runs}) > 1:
+        return None
+    table = []
+    for rows in zip(*(run["classes"]["rows"] for run in runs), strict=True):
+        recalls = [row[2] for row in rows]
+        table.append((rows[0][0], recalls, max(recalls) - min(recalls)))
+    return table

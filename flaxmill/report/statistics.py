@@ -1,0 +1,258 @@
+"""Statistics of a classifier: what it confuses, how exact it is for each class, how sure it is.
+
+NumPy alone, from logits and labels, so that the same numbers come out wherever a run is looked at.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+from flaxmill.errors import BadInput
+
+# The range in which a temperature is searched: with no mistake on the held-out examples the best
+# one would be 0, which claims certainty; with nothing learned it would be infinite.
+COLDEST, HOTTEST = 0.05, 20.0
+
+
+def log_probabilities(
+    logits: Float[np.ndarray, "example class"], temperature: float = 1.0
+) -> Float[np.ndarray, "example class"]:
+    """Computes the logarithm of the softmax in float64.
+
+    Args:
+        logits: Unnormalised scores.
+        temperature: Divides the logits; above 1 it makes the model less sure.
+
+    Returns:
+        Log-probabilities; each row's exponentials sum to one.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+
+
+def negative_log_likelihood(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    temperature: float = 1.0,
+) -> float:
+    """Computes the mean negative log-probability of the true classes.
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        temperature: Divides the logits.
+
+    Returns:
+        The mean, in nats per example.
+    """
+    _check(logits.shape[-1], labels)
+    logs = log_probabilities(logits, temperature)
+    return float(-logs[np.arange(len(labels)), labels].mean())
+
+
+def confusion_matrix(
+    labels: Integer[np.ndarray, " example"],
+    predictions: Integer[np.ndarray, " example"],
+    num_classes: int,
+) -> Int[np.ndarray, "class class"]:
+    """Counts how often each true class (row) was taken for each class (column).
+
+    Matrices of parts of a data set add up to the matrix of the whole.
+
+    Args:
+        labels: True classes.
+        predictions: Predicted classes.
+        num_classes: Number of classes.
+
+    Returns:
+        Counts; the diagonal holds the right answers.
+
+    Raises:
+        BadInput: A label or prediction is not one of the classes.
+    """
+    _check(num_classes, labels)
+    _check(num_classes, predictions, what="prediction")
+    cells = labels.astype(np.int64) * num_classes + predictions
+    counts = np.bincount(cells, minlength=num_classes**2).astype(np.int64)
+    return counts.reshape(num_classes, num_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Scores of each class, as shares from 0 to 1.
+
+    A share of nothing is not a number: the precision of a class that was never predicted, the
+    recall of a class that never occurs, the F1 of a class for which both hold.
+
+    Attributes:
+        precision: Of the examples taken for the class, the share that is of it.
+        recall: Of the examples of the class, the share that was found.
+        f1: Harmonic mean of the two.
+        support: Number of examples of the class.
+    """
+
+    precision: Float[np.ndarray, " class"]
+    recall: Float[np.ndarray, " class"]
+    f1: Float[np.ndarray, " class"]
+    support: Int[np.ndarray, " class"]
+
+
+def class_scores(matrix: Int[np.ndarray, "class class"]) -> ClassScores:
+    """Derives precision, recall, F1 and support of each class from a confusion matrix.
+
+    Args:
+        matrix: Counts, rows true, columns predicted.
+
+    Returns:
+        The scores, not-a-number where they are a share of nothing.
+    """
+    right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return ClassScores(
+        precision=_share(right, predicted),
+        recall=_share(right, true),
+        f1=_share(2 * right, true + predicted),  # = 2PR / (P + R), defined in more cases
+        support=true,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How often a model is right, beside how sure it said it was.
+
+    Attributes:
+        edges: Limits of the bins of confidence; a bin holds its upper limit, not its lower.
+        counts: Examples in each bin.
+        confidence: Mean confidence in each bin, not-a-number where it is empty.
+        accuracy: Share of right answers in each bin, not-a-number where it is empty.
+        error: Expected calibration error, the mean distance of the two over all examples.
+    """
+
+    edges: Float[np.ndarray, " edge"]
+    counts: Int[np.ndarray, " bin"]
+    confidence: Float[np.ndarray, " bin"]
+    accuracy: Float[np.ndarray, " bin"]
+    error: float
+
+
+def calibration(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    *,
+    temperature: float = 1.0,
+    num_bins: int = 15,
+) -> Calibration:
+    """Measures calibration in bins of equal width (Guo et al. 2017, section 2, equation 3).
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        temperature: Divides the logits.
+        num_bins: Number of bins from 0 to 1.
+
+    Returns:
+        The bins and the expected calibration error.
+    """
+    _check(logits.shape[-1], labels)
+    confidence = np.exp(log_probabilities(logits, temperature).max(axis=-1))
+    right = logits.argmax(axis=-1) == labels
+    edges = np.arange(num_bins + 1) / num_bins
+    # Bin m holds (edge m, edge m+1]; rounding may carry a confidence a hair beyond 1.
+    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins).astype(np.int64)
+    sums = np.bincount(bins, weights=confidence, minlength=num_bins)
+    hits = np.bincount(bins, weights=right.astype(np.float64), minlength=num_bins)
+    error = float(np.abs(hits - sums).sum() / len(labels))
+    return Calibration(edges, counts, _share(sums, counts), _share(hits, counts), error)
+
+
+def fit_temperature(
+    logits: Float[np.ndarray, "example class"], labels: Integer[np.ndarray, " example"]
+) -> float:
+    """Finds the temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2).
+
+    The loss is convex in the inverse temperature, so the sign of its slope tells on which side the
+    minimum lies, and halving the interval finds it to the last digits.
+
+    Args:
+        logits: Unnormalised scores of examples that the model was not trained on, nor tested.
+        labels: Their true classes.
+
+    Returns:
+        The temperature, from 0.05 to 20; an end of this range where the minimum lies beyond it.
+    """
+    _check(logits.shape[-1], labels)
+    exact = logits.astype(np.float64)
+    target = exact[np.arange(len(labels)), labels].mean()
+
+    def slope(temperature: float) -> float:
+        expected = (np.exp(log_probabilities(exact, temperature)) * exact).sum(axis=-1).mean()
+        return float(expected - target)  # of the loss by the inverse temperature
+
+    cold, hot = COLDEST, HOTTEST
+    if slope(cold) <= 0:
+        return cold
+    if slope(hot) >= 0:
+        return hot
+    for _ in range(50):  # halves the logarithm's interval, 6 wide, to below float64's resolution
+        middle = math.sqrt(cold * hot)
+        cold, hot = (middle, hot) if slope(middle) > 0 else (cold, middle)
+    return math.sqrt(cold * hot)
+
+
+def worst_mistakes(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    count: int,
+) -> Int[np.ndarray, " mistake"]:
+    """Finds the wrong answers that the model was most sure of.
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        count: How many to find, at most.
+
+    Returns:
+        Their indices, the surest first, the earlier first among equals.
+    """
+    _check(logits.shape[-1], labels)
+    wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
+    # log(1 - confidence), of the other classes' sum: it stays apart where confidence rounds to 1.
+    others = np.sort(log_probabilities(logits[wrong]), axis=-1)[:, :-1]
+    largest = others[:, -1:]
+    doubt = largest[:, 0] + np.log(np.exp(others - largest).sum(axis=-1))
+    return wrong[np.argsort(doubt, kind="stable")[:count]].astype(np.int64)
+
+
+def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[float, float]:
+    """Computes Wilson's score interval of a share (Wilson 1927).
+
+    Args:
+        right: Number of successes.
+        examples: Number of trials, at least 1.
+        z: Quantile of the normal distribution; the default gives 95 %.
+
+    Returns:
+        Lower and upper limit, within 0 and 1 even where all or none are right.
+    """
+    share, weight = right / examples, z * z / examples
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(share * (1 - share) * weight + weight * weight / 4) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _check(num_classes: int, labels: np.ndarray, what: str = "label") -> None:
+    if not len(labels):
+        raise BadInput("There is no example to compute statistics of: at least one is needed.")
+    bad = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(bad):
+        raise BadInput(
+            f"The {what} of example {bad[0]} is {labels[bad[0]]}, but there are {num_classes} "
+            f"classes, 0 to {num_classes - 1}. Were logits and labels taken from the same data?"
+        )

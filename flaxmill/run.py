@@ -1,0 +1,369 @@
+"""A run while it trains: what it starts from, what it logs, when it saves, how it ends."""
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from flaxmill import checkpoint, parallel, weights
+from flaxmill.checkpoint import Checkpoints
+from flaxmill.clock import Clock
+from flaxmill.data.batches import Gear, Schedule
+from flaxmill.data.source import Splits
+from flaxmill.directory import Identity, RunDirectory
+from flaxmill.errors import BadInput, Stopped
+from flaxmill.log import Log
+from flaxmill.loop import State, TrainChunk
+from flaxmill.metrics import Sums
+from flaxmill.progress import Words, duration, figures
+from flaxmill.signature import FORMAT, Signature
+
+_CALL_SECONDS = 0.5
+"""A call of the compiled function takes about so long, so that a signal is answered soon."""
+
+
+class NotFinite(Exception):
+    """Something became NaN or infinite in the steps up to ``step``."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class DryRun(Exception):
+    """Everything is known that ``--dry-run`` asks for; nothing was trained."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; none of this changes the numbers that it computes.
+
+    Attributes:
+        gear: resident, streaming or auto.
+        chunk: Most training steps in one call of the compiled function.
+        prefetch: Chunks made ready ahead of time.
+        mesh: Devices to spread batches over, such as data=8.
+        save_every: Seconds between saves.
+        keep: Checkpoints that stay, beside the best.
+        init_from: A run directory, or a safetensors file, to take the first weights from.
+        dry_run: Say what would be done, and stop before the first step.
+        report: Write report.html at the end.
+    """
+
+    gear: str = "auto"
+    chunk: int = 64
+    prefetch: int = 2
+    mesh: str | None = None
+    save_every: float = 30.0
+    keep: int = 3
+    init_from: Path | None = None
+    dry_run: bool = False
+    report: bool = True
+
+
+@dataclass
+class Run:
+    """What a recipe's ``train`` gets beside its config.
+
+    Attributes:
+        directory: Its files.
+        identity: Recipe, config and seed.
+        signature: What goes into the model and comes out.
+        options: How it is carried out.
+        clock: Where its seconds go.
+        words: Speaks to the person.
+        attempts: How often it was started, this time included.
+        step: Training steps done before this attempt.
+        splits: The data.
+    """
+
+    directory: RunDirectory
+    identity: Identity
+    signature: Signature
+    options: Options
+    clock: Clock
+    words: Words
+    splits: Splits
+    attempts: int = 1
+    step: int = 0
+    asked_to_stop: int | None = None
+
+    def __post_init__(self) -> None:
+        self.seed = self.identity.seed
+        self.mesh = parallel.make_mesh(self.options.mesh)
+        self.gear = Gear(self.options.gear, self.options.chunk, self.options.prefetch)
+        self.checkpoints = Checkpoints(self.directory.checkpoints)
+        self.result: dict[str, Any] | None = None
+        self._log = Log(self.directory.path)
+        self.schedule: Schedule | None = None
+        self.train_chunk: TrainChunk | None = None
+        self._line: list[str] = []
+        self._saved_at = time.monotonic()
+        self._step_seconds: float | None = None
+        self._row_began = (0, 0.0)
+        self._can_save = False
+
+    @property
+    def rngs(self) -> nnx.Rngs:
+        """Where a model draws its initial parameters from; the same for each run of this seed."""
+        return nnx.Rngs(self.seed)
+
+    # Before the loop.
+
+    def restore(self, state: State, schedule: Schedule) -> State:
+        """Returns the state to go on from: the run's own, else ``init_from``, else the fresh one.
+
+        Args:
+            state: The fresh state.
+            schedule: All durations of the run.
+        """
+        parallel.check_batch_size(schedule.batch_size, self.mesh)
+        self.schedule = schedule
+        own = self.checkpoints.restore_newest()
+        if own is not None:
+            arrays, facts = own
+            state = _with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
+            self.step = int(state.step)
+            self.clock.earlier = facts["seconds"]
+        elif self.options.init_from is not None:
+            state = _initial_from(state, self.options.init_from)
+        self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
+        self._log.cut(self.step)
+        self._row_began = (self.step, 0.0)
+        self._can_save = True
+        self._introduce(state, schedule)
+        if not self.options.dry_run:
+            self.checkpoints.warm_up()
+        return parallel.replicate(state, self.mesh)
+
+    def _introduce(self, state: State, schedule: Schedule) -> None:
+        devices = self.mesh.size if self.mesh else 1
+        gear = self.gear.choose(self.splits.train).name
+        threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
+        self.words.facts(
+            {
+                "data": self._amounts(),
+                "parameters": f"{weights.count(state.params):,}",
+                "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
+                f"({schedule.epoch(schedule.steps):g} epochs)",
+                "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
+            }
+            | ({} if self.options.dry_run else {"run": str(self.directory.path)})
+        )
+        if self.step:
+            self.words.say(f"Resuming at step {self.step:,} of {schedule.steps:,}.")
+
+    def _amounts(self) -> str:
+        parts = ("train", "validation", "test")
+        counts = ", ".join(f"{len(self.splits[p]):,} {p}" for p in parts if len(self.splits[p]))
+        return f"{self.splits.title}: {counts}"
+
+    def last_good(self) -> State:
+        """Returns the state of the newest checkpoint, or the one this attempt began with."""
+        self.checkpoints.wait()
+        own = self.checkpoints.restore_newest()
+        if own is None:
+            return self._begun_with
+        return _with_arrays(self._begun_with, own[0], where=f"the checkpoint in {self.directory.path}")
+
+    def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
+        """Notes that the training function is compiled, and says how long training will take."""
+        assert self.schedule is not None
+        self.train_chunk, self._step_seconds = train_chunk, step_seconds
+        self.clock.compilations += 1
+        if slow:
+            self.words.say(
+                f"Steps are dispatched one at a time: {len(slow)} convolution(s) have no form that "
+                f"is fast inside a loop on CPU ({slow[0]})."
+            )
+        left = duration(step_seconds * (self.schedule.steps - self.step))
+        compile_seconds = duration(self.clock.seconds()["compile"])
+        self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
+        if self.options.dry_run:
+            raise DryRun
+        self.words.begin(self.step, self.schedule.steps)
+        self._row_began = (self.step, self.clock.seconds()["train"])
+
+    def steps_per_call(self) -> int:
+        """Returns how many steps one call should have at most, so that the host is asked often."""
+        return max(1, int(_CALL_SECONDS / self._step_seconds)) if self._step_seconds else 1
+
+    # In the loop.
+
+    def log(self, split: str, step: int, sums: Sums) -> None:
+        """Notes figures: those of training when a row is due, those of an evaluation at once.
+
+        Args:
+            split: What they were computed on.
+            step: Training steps done.
+            sums: For training, since the last row.
+
+        Raises:
+            NotFinite: A figure is NaN or infinite.
+        """
+        assert self.schedule is not None
+        if split == "train" and not self.schedule.logs(step):
+            if self.words.wanted():
+                means = _finite(sums.means(), step)
+                self.words.show(step, self.schedule.steps, means, self._rate(step))
+            return
+        means = _finite(sums.means(), step)
+        seconds = self.clock.seconds()
+        began, train_seconds = self._row_began
+        rate = (step - began) * self.schedule.batch_size / (seconds["train"] - train_seconds + 1e-9)
+        row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
+        self._log.append({**row, "examples_per_second": round(rate, 1), "seconds": seconds["total"]})
+        if split == "train":
+            self._row_began = (step, seconds["train"])
+        self._line.append(f"{split} {figures(means)}")
+
+    def _rate(self, step: int) -> float:
+        """Returns the seconds a step takes, evaluation left out."""
+        began, train_seconds = self._row_began
+        spent = self.clock.seconds()["train"] - train_seconds
+        return spent / (step - began) if step > began else self._step_seconds or 0.0
+
+    def save_if_due(self, step: int, state: State) -> None:
+        """Saves when the time has come, a best result was found, the end is reached, or asked to.
+
+        Raises:
+            NotFinite: The state is poisoned; it is not saved.
+            Stopped: A signal asked for it; the state is saved.
+            CannotGoOn: Saving failed; the last good checkpoint is kept.
+        """
+        assert self.schedule is not None
+        if self._line:
+            self.words.say(f"Epoch {self.schedule.epoch(step):g}: " + " | ".join(self._line))
+            self._line = []
+        last = step == self.schedule.steps
+        due = time.monotonic() - self._saved_at >= self.options.save_every
+        best = step == checkpoint.best_step(self._log.rows)
+        if last or due or best or self.asked_to_stop is not None:
+            with self.clock("save"):
+                self._save(step, state)
+                if self.asked_to_stop is not None:
+                    self.checkpoints.wait()
+                    raise Stopped(self.asked_to_stop)
+                if last:
+                    self.checkpoints.wait()
+                    self._can_save = False  # from here on, a signal needs no more saving
+
+    def _save(self, step: int, state: State) -> None:
+        if not bool(state.finite):
+            raise NotFinite(step)
+        self._log.flush()
+        arrays = {name: np.array(leaf) for name, leaf in _saved(state).items()}  # copies
+        best = checkpoint.best_step(self._log.rows)
+        facts = {"seconds": self.clock.seconds(), "attempts": self.attempts}
+        keep = set() if best is None else {best}
+        self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
+        self._saved_at = time.monotonic()
+
+    def stop(self, signal_number: int, _frame: Any) -> None:
+        """Answers a signal: at once where there is nothing to save, else after the chunk."""
+        if not self._can_save or self.asked_to_stop is not None:
+            raise Stopped(signal_number)
+        self.asked_to_stop = signal_number
+        self.words.say(f"{signal.Signals(signal_number).name}: saving after this chunk of steps …")
+
+    # After the loop.
+
+    def finish(self, state: State, test: Sums) -> None:
+        """Gathers the result of a trained run; `flaxmill.training` writes it.
+
+        Args:
+            state: After the last step.
+            test: The exact test figures.
+        """
+        assert self.schedule is not None
+        self.words.end()
+        self.checkpoints.wait()
+        self._log.close()
+        rows = self._log.rows
+        best = checkpoint.best_step(rows)
+        examples = int(next(iter(test.weights.values())))
+        self.result = {
+            "format": FORMAT,
+            "recipe": self.identity.recipe,
+            "preset": self.identity.preset,
+            "seed": self.seed,
+            "step": self.schedule.steps,
+            "parameters": weights.count(state.params),
+            "test": {**_finite(test.means(), self.schedule.steps), "examples": examples},
+            "weights": "average" if state.average is not None else "params",
+            "weights_sha256": weights.model_digest(*state.weights),
+            "best": best and next(r for r in rows if r["step"] == best and r["split"] != "train"),
+            "seconds": self.clock.seconds(),
+            "compilations": self.clock.compilations,
+            "attempts": self.attempts,
+        }
+
+    def close(self) -> None:
+        """Ends whatever is still under way."""
+        self.words.end()
+        self.checkpoints.close()
+        self._log.close()
+
+
+def _finite(means: Mapping[str, float], step: int) -> dict[str, float]:
+    if not all(np.isfinite(value) for value in means.values()):
+        raise NotFinite(step)
+    return dict(means)
+
+
+def _saved(state: State) -> dict[str, Any]:
+    """Returns what a checkpoint holds of a state, by name."""
+    kept = {
+        "step": state.step,
+        "params": state.params,
+        "model_state": state.model_state,
+        "opt_state": state.opt_state,
+        "average": state.average,
+        "sums": None
+        if state.sums is None
+        else {"totals": state.sums.totals, "weights": state.sums.weights},
+    }
+    return weights.named(kept)
+
+
+def _with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -> State:
+    """Puts a checkpoint's arrays into a state of the same form."""
+    sums: dict[str, dict[str, Any]] = {"totals": {}, "weights": {}}
+    rest = {}
+    for name, array in arrays.items():
+        kind, _, metric = name.removeprefix("sums.").partition(".")
+        if name.startswith("sums."):
+            sums[kind][metric] = array
+        else:
+            rest[name] = array
+    kept = {
+        "step": state.step,
+        "params": state.params,
+        "model_state": state.model_state,
+        "opt_state": state.opt_state,
+        "average": state.average,
+    }
+    found = weights.renamed(kept, rest, where=where)
+    return replace(state, **found, sums=Sums(**sums))
+
+
+def _initial_from(state: State, path: Path) -> State:
+    """Takes the weights, and nothing else, from another run or from a file."""
+    if path.is_dir():
+        from flaxmill.trained import TrainedRun
+
+        arrays = TrainedRun(path).arrays()
+    elif path.is_file():
+        arrays = weights.read_safetensors(path)
+    else:
+        raise BadInput(f"--init-from {path}: there is no such run directory or safetensors file.")
+    kept = {"params": state.params, "model_state": state.model_state}
+    found = weights.renamed(kept, arrays, where=f"--init-from {path}")
+    average = None if state.average is None else (found["params"], found["model_state"])
+    return replace(state, **jax.tree.map(jax.numpy.asarray, found), average=average)

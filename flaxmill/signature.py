@@ -1,0 +1,115 @@
+"""What goes into a model and what comes out: enough to use it without knowing its recipe."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flaxmill import files
+from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output.
+
+    Attributes:
+        name: Its name, as in a batch.
+        dtype: Its NumPy type.
+        shape: Its shape, with -1 for the batch.
+        meaning: What its numbers say.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a trained model takes and gives.
+
+    Attributes:
+        name: The model's name.
+        task: "image-classification" and the like.
+        inputs: What it takes.
+        outputs: What it gives.
+        labels: Class names in the order of the outputs.
+        preprocess: What to do to a picture or text before the model sees it.
+    """
+
+    name: str
+    task: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: tuple[str, ...]
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    version: str = "1"
+
+    def save(self, path: Path) -> None:
+        """Writes the signature as JSON."""
+        files.write_json(path, {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Signature":
+        """Reads a signature.
+
+        Raises:
+            BadInput: The file is absent, damaged, or of a newer format.
+        """
+        found = files.read_json(path)
+        check_format(found, path)
+        del found["format"]
+        try:
+            for kind in ("inputs", "outputs"):
+                found[kind] = tuple(
+                    Tensor(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in found[kind]
+                )
+            return cls(**{**found, "labels": tuple(found["labels"])})
+        except (TypeError, KeyError) as error:
+            raise BadInput(f"{path} is not a signature of flaxmill: {error}.") from None
+
+
+def check_format(found: Any, path: Path) -> None:
+    """Refuses a file of ours that a newer version wrote, or that is none of ours.
+
+    Raises:
+        BadInput: The message names the file and what to do.
+    """
+    number = found.get("format") if isinstance(found, Mapping) else None
+    if not isinstance(number, int):
+        raise BadInput(f"{path} was not written by flaxmill: it has no format number.")
+    if number > FORMAT:
+        raise BadInput(
+            f"{path} has format {number}; this flaxmill reads up to {FORMAT}: "
+            f"install a newer flaxmill."
+        )
+
+
+def picture_signature(name: str, splits: Splits) -> Signature:
+    """Returns the signature of a picture classifier, read off its data.
+
+    Args:
+        name: The model's name.
+        splits: Their examples have an ``image`` (uint8, height × width × channel).
+    """
+    height, width, channels = splits.train[0]["image"].shape
+    classes = len(splits.labels)
+    return Signature(
+        name=name,
+        task="image-classification",
+        inputs=(Tensor("image", "uint8", (-1, height, width, channels), "raw pictures, 0 to 255"),),
+        outputs=(Tensor("logits", "float32", (-1, classes), "scores before the softmax"),),
+        labels=splits.labels,
+        preprocess={
+            "mode": "L" if channels == 1 else "RGB",
+            "resize": "bilinear",
+            "fit": "pad to a square",
+            "exif": "rotate",
+            "background": "dark: pictures with a light border are inverted",
+        },
+    )

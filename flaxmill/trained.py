@@ -1,0 +1,256 @@
+"""A trained run, to evaluate, to ask, and to look at."""
+
+import functools
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from flaxmill import checkpoint, recipes, weights
+from flaxmill.checkpoint import Checkpoints
+from flaxmill.data.source import Source, Splits
+from flaxmill.directory import RunDirectory
+from flaxmill.errors import BadInput
+from flaxmill.log import read_rows
+from flaxmill.metrics import Sums
+from flaxmill.recipes import Recipe
+from flaxmill.signature import Signature
+
+_BATCH = 500
+
+
+class TrainedRun:
+    """A run directory with a result.
+
+    Args:
+        path: The run directory.
+        recipe: Its recipe, if it is loaded already, or a path where a fork lies now.
+        checkpoint: "final", or "best" by validation.
+
+    Raises:
+        BadInput: The directory is no run, is not finished, or its recipe is gone or was edited.
+    """
+
+    def __init__(
+        self, path: str | Path, *, recipe: Recipe | str | None = None, checkpoint: str = "final"
+    ) -> None:
+        self.directory = RunDirectory(Path(path))
+        self.path = self.directory.path
+        self.identity = self.directory.read("config.json")
+        self.recipe_name: str = self.identity["recipe"]
+        if not self.directory.finished:
+            raise BadInput(
+                f"{self.path} is not finished: give its training command again to go on with it."
+            )
+        self.result = self.directory.read("result.json")
+        self.manifest = self.directory.read("manifest.json")
+        self.signature = Signature.load(self.path / "signature.json")
+        if checkpoint not in ("final", "best"):
+            raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
+        self._which = checkpoint
+        self._given_recipe = recipe
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return read_rows(self.path / "metrics.jsonl")
+
+    @property
+    def has_report(self) -> bool:
+        """Whether report.html was written."""
+        return (self.path / "report.html").exists()
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that was trained."""
+        if isinstance(self._given_recipe, Recipe):
+            return self._given_recipe
+        file = self._given_recipe or self.identity["recipe_file"]
+        if file is None:
+            return recipes.load(self.recipe_name)
+        if not Path(file).is_file():
+            raise BadInput(
+                f"the recipe of {self.path} lay at {file} and is gone: give --recipe FILE. A record "
+                f"of it is {self.path / 'recipe.py'}."
+            )
+        recipe = recipes.load(str(file))
+        if recipe.sha256 != self.identity["recipe_sha256"]:
+            raise BadInput(
+                f"the recipe {file} was edited since {self.path} was trained: give --recipe FILE "
+                f"with the text of then. A record of it is {self.path / 'recipe.py'}."
+            )
+        return recipe
+
+    @functools.cached_property
+    def config(self) -> Any:
+        """The config that was trained, as the recipe's own class."""
+        fields = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.identity["config"].items()
+        }
+        return self.recipe.module.Config(**fields)
+
+    def splits(self, data: str | None = None) -> Splits:
+        """Returns the run's data, or the same kind of data from another place."""
+        from dataclasses import replace
+
+        config = self.config if data is None else replace(self.config, data=data)
+        return self.recipe.module.data(config)
+
+    @property
+    def step(self) -> int:
+        """Training steps of the weights that are used."""
+        if self._which == "final":
+            return self.result["step"]
+        best = checkpoint.best_step(self.rows)
+        if best is None:
+            raise BadInput(
+                f"{self.path} held out no validation data, so it has no best checkpoint: "
+                f"leave --checkpoint out."
+            )
+        return best
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the weights by name: ``params.…`` and ``model_state.…``.
+
+        The averages where the run kept any. They are verified against the digests in the checkpoint
+        and, for the final weights, against the result.
+        """
+        checkpoints = Checkpoints(self.directory.checkpoints)
+        checkpoint.check_kept(checkpoints, self.step, self._which)
+        try:
+            found, _ = checkpoints.restore(self.step)
+        except checkpoint.Damaged as damage:
+            raise BadInput(
+                f"the checkpoint of step {self.step:,} is damaged: {damage}. Train again to that "
+                f"step: remove {self.path / 'result.json'} and give the training command."
+            ) from None
+        kinds = {"params.": "params.", "model_state.": "model_state."}
+        if any(name.startswith("average.") for name in found):
+            kinds = {"average.0.": "params.", "average.1.": "model_state."}
+        return {
+            kind + name.removeprefix(prefix): array
+            for prefix, kind in kinds.items()
+            for name, array in found.items()
+            if name.startswith(prefix)
+        }
+
+    @functools.cached_property
+    def model(self) -> nnx.Module:
+        """The trained model, in its evaluation mode."""
+        module = self.recipe.module
+        model = module.model(self.config, self.signature, nnx.Rngs(0))
+        graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
+        kept = {"params": params, "model_state": model_state}
+        found = weights.renamed(kept, self.arrays(), where=str(self.path))
+        found = jax.tree.map(jax.numpy.asarray, found)
+        model = nnx.merge(graphdef, found["params"], found["model_state"])
+        model.eval()
+        return model
+
+    def weights_sha256(self) -> str:
+        """Returns the digest of the weights that are used."""
+        _, params, model_state = nnx.split(self.model, nnx.Param, ...)
+        return weights.model_digest(params, model_state)
+
+    def evaluate(self, data: str | None = None, *, split: str = "test") -> dict[str, Any]:
+        """Evaluates exactly: every example once.
+
+        Args:
+            data: Another place to take the data from.
+            split: Which part of it.
+
+        Returns:
+            Recipe, split, number of examples, metrics, step and ``weights_sha256``.
+        """
+        source = self.splits(data)[split]
+        if not len(source):
+            raise BadInput(f"{self.path}: the split {split} is empty.")
+        total: dict[str, np.ndarray] = {}
+        for batch, mask in _batches(source):
+            sums = _measured(self.recipe.module.measure, self.model, batch, mask)
+            for name in sums.totals:
+                pair = np.array([sums.totals[name], sums.weights[name]], np.float64)
+                total[name] = total.get(name, 0) + pair
+        return {
+            "recipe": self.recipe_name,
+            "split": split,
+            "examples": len(source),
+            **{name: float(value / weight) for name, (value, weight) in total.items()},
+            "step": self.step,
+            "weights_sha256": self.weights_sha256(),
+        }
+
+    def logits(self, source: Source) -> np.ndarray:
+        """Returns the model's output for every example of a source."""
+        name = self.signature.inputs[0].name
+        parts = [_applied(self.model, batch[name])[mask] for batch, mask in _batches(source)]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
+        """Classifies pictures.
+
+        Args:
+            pictures: One or many paths, Pillow pictures, or arrays as in the data.
+            top: How many classes to name for each.
+
+        Returns:
+            For each picture: its name if it has one, and the likeliest labels with their
+            probabilities, the likeliest first.
+        """
+        from flaxmill.data.pictures import prepare
+
+        if isinstance(pictures, str | Path) or not isinstance(pictures, Sequence | np.ndarray):
+            pictures = [pictures]
+        names = [str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)]
+        ready = np.stack([prepare(picture, self.signature) for picture in pictures])
+        scores = np.asarray(jax.nn.softmax(_applied(self.model, ready)), np.float64)
+        labels = self.signature.labels
+        answers = []
+        for name, row in zip(names, scores, strict=True):
+            order = np.argsort(-row, kind="stable")[: max(1, min(top, len(labels)))]
+            likeliest = [{"label": labels[i], "probability": float(row[i])} for i in order]
+            answers.append({"picture": name, "predictions": likeliest})
+        return answers
+
+    def look(self, to: str | Path | None = None) -> Any:
+        """Draws 25 test pictures with what the model says: right in green, wrong in red.
+
+        Args:
+            to: Where to write a PNG; by default ``look.png`` in the run directory.
+
+        Returns:
+            The figure, which a notebook shows.
+        """
+        from flaxmill.report import look
+
+        return look.predictions(self, Path(to) if to else self.path / "look.png")
+
+    def report(self, to: str | Path | None = None) -> Path:
+        """Writes the report page; returns where."""
+        from flaxmill.report import evidence, page
+
+        target = Path(to) if to else self.path / "report.html"
+        page.write_page([evidence.subject(self)], target)
+        return target
+
+
+def _batches(source: Source) -> Any:
+    """Yields all examples in batches of one size; the mask is False for padding."""
+    for start in range(0, len(source), _BATCH):
+        indices = np.arange(start, start + _BATCH)
+        yield source.take(np.minimum(indices, len(source) - 1)), indices < len(source)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: Any) -> Sums:
+    return Sums.of(measure(model, batch), mask)
+
+
+@jax.jit
+def _applied(model: nnx.Module, inputs: Any) -> Any:
+    return model(inputs)

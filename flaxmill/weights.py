@@ -1,0 +1,94 @@
+"""Weights by name: what they are called, their digest, and where a run may start from."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxmill.errors import BadInput, nearest
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """Returns the arrays of a tree by their paths, such as ``convolutions.0.kernel``."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {_name(path): leaf for path, leaf in leaves}
+
+
+def _name(path: Any) -> str:
+    parts = [jax.tree_util.keystr((part,), simple=True) for part in path]
+    return ".".join(parts[:-1] if parts[-1] == "value" else parts)  # nnx.Variable.value
+
+
+def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
+    """Puts named arrays in the place of a tree's own.
+
+    Args:
+        tree: Says which names, shapes and types are expected.
+        arrays: By name, as from `named`.
+        where: What the arrays came from, for the message.
+
+    Raises:
+        BadInput: Names are missing or unexpected, or a shape or type differs; all are listed.
+    """
+    expected = named(tree)
+    missing = [name for name in expected if name not in arrays]
+    unexpected = [name for name in arrays if name not in expected]
+    misshapen = [
+        f"{name} is {_form(arrays[name])}, expected {_form(leaf)}"
+        for name, leaf in expected.items()
+        if name in arrays and _form(arrays[name]) != _form(leaf)
+    ]
+    if missing or unexpected or misshapen:
+        lines = [f"{where} does not fit this model."]
+        lines += [f"  missing: {name}{nearest(name, unexpected)}" for name in missing]
+        lines += [f"  unexpected: {name}" for name in unexpected]
+        lines += [f"  misshapen: {line}" for line in misshapen]
+        raise BadInput("\n".join(lines))
+    structure = jax.tree.structure(tree)
+    return jax.tree.unflatten(structure, [arrays[name] for name in expected])
+
+
+def _form(array: Any) -> str:
+    return f"{np.dtype(array.dtype).name}[{','.join(map(str, array.shape))}]"
+
+
+def digest(tree: Any) -> str:
+    """Returns the SHA-256 of a tree's arrays, in the order of their names.
+
+    Each array counts with its name, type, shape, and bytes in little-endian order.
+    """
+    hashed = hashlib.sha256()
+    for name, leaf in sorted(named(jax.device_get(tree)).items()):
+        array = np.asarray(leaf)
+        hashed.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+        little = array.dtype.newbyteorder("<") if array.dtype.kind in "iufc" else array.dtype
+        hashed.update(np.ascontiguousarray(array, dtype=little).tobytes())
+    return hashed.hexdigest()
+
+
+def model_digest(params: Any, model_state: Any) -> str:
+    """Returns the ``weights_sha256`` of a model."""
+    return digest({"params": params, "model_state": model_state})
+
+
+def count(tree: Any) -> int:
+    """Returns the number of numbers in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads the weights in a safetensors file.
+
+    Raises:
+        BadInput: The file cannot be read as one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path} cannot be read as safetensors: {error}.") from None

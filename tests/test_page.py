@@ -1,0 +1,286 @@
+"""The report page, read as a browser and a screen reader would: by its elements."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flaxmill.errors import BadInput
+from flaxmill.report import statistics
+from flaxmill.report.page import Subject, render, write_page
+
+LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
+RESULT = {"accuracy": 0.9121, "loss": 0.24681, "examples": 10_000}
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Collects a page's elements and texts; fails on an end tag that does not fit."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> within {self.open}"
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+        if not {"style", "script", "svg"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What a person reads, with its white space evened out."""
+        return " ".join("".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
+    """A run of a classifier of three classes that is right now and then."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, examples)
+    logits = rng.normal(0, 1.5, (examples, 3)) + 2 * np.eye(3)[labels]
+    right = float((logits.argmax(-1) == labels).mean())
+    rows = [
+        {"step": 10 * epoch, "epoch": epoch, "split": split, "loss": 1 / epoch, "accuracy": 0.5}
+        | {"examples_per_second": 1000.0 * epoch, "seconds": 2.0}
+        for epoch in (1, 2, 3)
+        for split in ("train", "validation", "test")
+    ]
+    made = Subject(
+        name=f"fashion_mnist-quick-{seed}",
+        recipe="fashion_mnist",
+        preset="quick",
+        seed=seed,
+        data_title="Fashion-MNIST",
+        drawn=False,
+        labels=LABELS,
+        result={
+            "step": 30,
+            "parameters": 12345,
+            "test": {"accuracy": right, "loss": 0.5, "examples": examples},
+            "weights_sha256": "0123456789abcdef" * 4,
+            "seconds": {"import": 1.0, "train": 60.0, "total": 75.0},
+        },
+        metrics=rows,
+        config={"epochs": 3, "optimizer": {"momentum": 0.9}},
+        manifest={"versions": {"jax": "0.10.2"}},
+        test_logits=logits,
+        test_labels=labels,
+        test_pictures=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
+        held_out=(logits * 3, labels),
+        saliency=[(1, np.zeros((28, 28, 1), np.uint8), np.ones((28, 28)))],
+    )
+    return replace(made, **changes)
+
+
+def test_page_of_a_run_has_every_section_and_leads_to_each() -> None:
+    page = Page(render([subject()]))
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert sections[:5] == ["result", "curves", "confusion", "classes", "mistakes"]
+    assert sections[5:] == ["calibration", "saliency", "speed", "details"]
+    links = [attributes["href"] for attributes in page.all("a")]
+    assert links == ["#main", *(f"#{section}" for section in sections)]
+    assert {tag for tag, _ in page.elements} >= {"header", "nav", "main", "footer", "h1"}
+
+
+def test_page_is_one_file_that_loads_nothing() -> None:
+    text = render([subject(), subject(1)])
+    assert "http:" not in text and "https:" not in text and "url(http" not in text
+    page = Page(text)
+    assert all(str(image["src"]).startswith("data:image/png") for image in page.all("img"))
+    assert page.all("link") == [{"rel": "icon", "href": "data:,"}]
+    assert all("src" not in script for script in page.all("script"))
+    policy = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
+    assert len(policy) == 1 and str(policy[0]).startswith("default-src 'none'; img-src data:;")
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_page_can_be_read_without_seeing_it(runs: int) -> None:
+    page = Page(render([subject(seed) for seed in range(runs)]))
+    assert page.all("html") == [{"lang": "en"}]
+    assert all(image["alt"] for image in page.all("img"))
+    assert page.all("th") and all(cell["scope"] in ("col", "row") for cell in page.all("th"))
+    figures = [part for part in page.all("div") if part.get("role") == "img"]
+    assert len(figures) == len(page.all("svg")) and all(part["aria-label"] for part in figures)
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    named = {section["aria-labelledby"] for section in page.all("section")}
+    assert named <= set(identifiers)
+
+
+def test_headline_figures() -> None:
+    page = Page(render([subject(result={"test": RESULT}, metrics=[])]))
+    assert "91.21 % 9,121 of 10,000 test pictures right" in page.text
+    # The Wilson interval of 9,121 in 10,000, computed by hand: 0.91178 ± 0.00555.
+    assert "lies between 90.6 % and 91.7 % (95 % Wilson interval)" in page.text
+    assert "Test loss0.2468" in page.text
+
+
+def test_tables_hold_the_statistics() -> None:
+    run = subject()
+    assert run.test_logits is not None and run.test_labels is not None
+    matrix = statistics.confusion_matrix(run.test_labels, run.test_logits.argmax(-1), 3)
+    page = Page(render([run]))
+    cells = [text.strip() for text in page.texts["td"]]
+    assert cells[:9] == [str(count) for count in matrix.ravel()]
+    scores = statistics.class_scores(matrix)
+    for index, cell in enumerate((scores.precision, scores.recall, scores.f1)):
+        assert cells[9 + index :: 4][:3] == [f"{100 * share:.1f}\xa0%" for share in cell]
+    worst = statistics.worst_mistakes(run.test_logits, run.test_labels, 20)
+    captions = [text for text in page.texts["figcaption"] if "sure" in text]
+    assert len(captions) == len(worst) == 20
+    answer, truth = LABELS[run.test_logits[worst[0]].argmax()], LABELS[run.test_labels[worst[0]]]
+    assert captions[0].startswith(f"is {truth}said {answer}")
+
+
+def test_temperature_is_fitted_on_the_held_out_part_alone() -> None:
+    run = subject()
+    assert run.held_out is not None
+    page = Page(render([run]))
+    assert f"With temperature {statistics.fit_temperature(*run.held_out):.2f}" in page.text
+    assert "fitted on 300 pictures held out of the training data" in page.text
+    without = Page(render([replace(run, held_out=None)]))
+    assert "With temperature" not in without.text
+    assert "No temperature: this run trained on all its data and held nothing out" in without.text
+    assert len(without.all("svg")) == len(page.all("svg")) - 1
+
+
+def test_what_is_missing_is_left_out_and_the_rest_keeps_its_order() -> None:
+    bare = subject(test_logits=None, test_pictures=None, saliency=None, metrics=[])
+    page = Page(render([bare]))
+    assert [part["id"] for part in page.all("section")] == ["result", "speed", "details"]
+    assert "test examples right" in page.text  # whatever they are, they are no pictures
+    empty = Page(render([replace(bare, result={})]))
+    assert [part["id"] for part in empty.all("section")] == ["details"]
+    loss_only = Page(render([replace(bare, result={"test": {"loss": 1.5, "examples": 9}})]))
+    assert "1.500" in loss_only.text and "Wilson" not in loss_only.text
+
+
+def test_rows_without_a_figure_leave_gaps_not_errors() -> None:
+    rows = [
+        {"step": 1, "epoch": 1, "split": "train", "loss": None},
+        {"step": 2, "epoch": 2, "split": "train", "loss": float("nan")},
+        {"step": 3, "epoch": 3, "split": "train", "loss": 0.25},
+    ]
+    page = Page(render([subject(metrics=rows)]))
+    assert "Loss" in page.texts["h3"] and "Accuracy" not in page.texts["h3"]
+
+
+def test_a_class_without_predictions_and_a_model_without_mistakes() -> None:
+    labels = np.array([0, 0, 1])
+    pictures = np.zeros((3, 28, 28, 1), np.uint8)
+    logits = 10 * np.eye(3)[labels]
+    run = subject(test_logits=logits, test_labels=labels, test_pictures=pictures)
+    page = Page(render([run]))
+    assert "mistakes" not in [part["id"] for part in page.all("section")]
+    assert "Most often confused" not in page.text
+    assert "– stands where there is nothing to take a share of" in page.text
+    assert "–" in [text.strip() for text in page.texts["td"]]
+
+
+def test_many_classes_show_the_confusions_without_the_table() -> None:
+    labels = np.arange(40)
+    logits = np.eye(40)[np.roll(labels, 1)]
+    names = [f"class {index}" for index in labels]
+    run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
+    page = Page(render([replace(run, held_out=None, saliency=None)]))
+    assert "40 classes make too large a table" in page.text
+    assert "class 0 taken for class 39 (1)" in page.text
+    assert not [table for table in page.all("table") if table["class"] == "matrix"]
+
+
+def test_drawn_sketches_are_said_at_the_top_and_only_then() -> None:
+    real = subject(metrics=[], test_logits=None)  # fewer figures to draw
+    sketched = replace(real, drawn=True, data_title="drawn sketches")
+    page = Page(render([sketched]))
+    assert page.text.index("Drawn sketches, not photographs.") < page.text.index("Result")
+    assert "Drawn" not in Page(render([real])).text
+    mixed = Page(render([real, sketched]))
+    assert "The pictures of run 2 are garments that flaxmill draws itself" in mixed.text
+    assert "cannot be compared with one another: 1 saw Fashion-MNIST, 2 saw drawn" in mixed.text
+
+
+def test_names_are_shown_as_they_are_never_as_markup() -> None:
+    page = Page(render([subject(name="<script>alert(1)</script>")]))
+    assert page.texts["h1"] == ["<script>alert(1)</script>"]
+    assert "b" not in page.texts and len(page.all("script")) == 1
+    assert LABELS[2] in page.texts["th"]
+
+
+def test_settings_are_listed_under_dotted_names() -> None:
+    text = Page(render([subject()])).text
+    assert "optimizer.momentum0.9" in text and "versions.jax0.10.2" in text
+
+
+def test_comparison_stars_the_best_and_shows_what_differs() -> None:
+    better = subject(0, result={"test": RESULT, "parameters": 10, "seconds": {"total": 9.04}})
+    other = subject(
+        1,
+        result={"test": RESULT | {"accuracy": 0.9}, "parameters": 10, "seconds": {"total": 9.0}},
+        config={"epochs": 4, "optimizer": {"momentum": 0.9}},
+    )
+    page = Page(render([better, other]))
+    sections = [part["id"] for part in page.all("section")]
+    assert sections == ["results", "differences", "curves", "recalls", "each", "details"]
+    best = [
+        text
+        for text, attributes in zip(page.texts["span"], page.all("span"), strict=True)
+        if attributes.get("class") == "best"
+    ]
+    assert "91.21\xa0%" in best and "90.00\xa0%" not in best
+    assert "0.2468" not in best and "10" not in best  # equal losses, equal parameters
+    assert not {"9.0"} & set(best)  # apart by less than is shown
+    differences = page.text[page.text.index("Only the settings") :].split("How training")[0]
+    assert "seed01" in differences and "epochs34" in differences
+    assert "momentum" not in differences
+    assert "differ in nothing but the seed" not in page.text
+
+
+def test_runs_that_differ_in_the_seed_alone_get_mean_and_deviation() -> None:
+    runs = [
+        subject(seed, result={"test": RESULT | {"accuracy": accuracy}}, test_logits=None)
+        for seed, accuracy in enumerate((0.90, 0.91, 0.92))
+    ]
+    text = Page(render(runs)).text
+    assert "mean accuracy is 91.00 %, with a standard deviation of 1.00 % between seeds" in text
+
+
+def test_comparison_leaves_out_what_not_every_run_has() -> None:
+    page = Page(render([subject(0), subject(1, test_logits=None)]))
+    assert "recalls" not in [part["id"] for part in page.all("section")]
+    renamed = Page(render([subject(0), subject(1, labels=["a", "b", "c"])]))
+    assert "recalls" not in [part["id"] for part in renamed.all("section")]
+
+
+def test_page_is_written_whole_and_the_same_each_time(tmp_path: Path) -> None:
+    write_page([subject()], tmp_path / "new" / "report.html")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+    assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == render([subject()])
+
+
+def test_page_about_no_run_is_refused() -> None:
+    with pytest.raises(BadInput, match="no run to report on: name at least one run directory"):
+        render([])
