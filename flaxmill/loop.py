@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -78,13 +78,15 @@ def create_state(model: nnx.Module, tx: optax.GradientTransformation, *, ema: fl
     )
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """The part of a run that compiled functions need."""
 
     mesh: jax.sharding.Mesh | None
 
-    def clock(self, phase: str) -> AbstractContextManager[None]:
-        """Counts seconds for a phase."""
+    @property
+    def clock(self) -> Callable[[str], AbstractContextManager[None]]:
+        """Counts the seconds of a ``with`` block for a phase."""
         ...
 
     def compiled(self, train_chunk: "TrainChunk", step_seconds: float, slow: list[str]) -> None:
@@ -249,7 +251,7 @@ class TrainChunk:
         options: dict[str, Any] = {"donate_argnums": 0}
         if sharding is not None:
             options["out_shardings"] = (sharding, sharding.sums)
-        flags = {}
+        flags: dict[str, bool | str] = {}
         if jax.default_backend() == "gpu":  # the same bits on every run, as resuming promises
             flags["xla_gpu_deterministic_ops"] = True
         traced = jax.jit(self._many, **options).trace(state, inputs)

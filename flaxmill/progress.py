@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 _PLAIN_SECONDS = 10.0
@@ -106,3 +113,33 @@ class Words:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+class Download:
+    """Shows how far a download is: a bar in a terminal, nothing elsewhere but the end.
+
+    Called with a file's name, the bytes that are here, and the bytes in all.
+    """
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Download":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Shows one file's progress."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total)
+        self._bar.update(self._tasks[name], completed=done, total=total)

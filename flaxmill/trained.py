@@ -191,6 +191,10 @@ class TrainedRun:
         parts = [_applied(self.model, batch[name])[mask] for batch, mask in _batches(source)]
         return np.concatenate([np.asarray(part) for part in parts])
 
+    def classify(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the probability of each class for inputs as in the data."""
+        return np.asarray(jax.nn.softmax(_applied(self.model, inputs)), np.float64)
+
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.
 
@@ -208,7 +212,7 @@ class TrainedRun:
             pictures = [pictures]
         names = [str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)]
         ready = np.stack([prepare(picture, self.signature) for picture in pictures])
-        scores = np.asarray(jax.nn.softmax(_applied(self.model, ready)), np.float64)
+        scores = self.classify(ready)
         labels = self.signature.labels
         answers = []
         for name, row in zip(names, scores, strict=True):

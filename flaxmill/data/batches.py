@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -93,6 +93,7 @@ def order(
     return permute(places % length, length, seed=seed, epoch=epochs), epochs.astype(np.uint32)
 
 
+@runtime_checkable
 class Durations(Protocol):
     """What a recipe's ``Config`` says about time, all but ``batch_size`` in epochs."""
 
@@ -221,6 +222,7 @@ class Chunk:
     inputs: dict[str, Any]
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """The part of a run that decides how chunks are made."""
 

@@ -3,6 +3,8 @@
 import functools
 from pathlib import Path
 
+import numpy as np
+
 from flaxmill.data import fetch
 from flaxmill.data.images import CLASS_NAMES, read_fashion_mnist
 from flaxmill.data.source import Arrays, Source, Splits, cycled, hold_out
@@ -50,7 +52,7 @@ def _drawn(note: str, validation: int | float, overfit: int) -> Splits:
     from flaxmill.data.sketches import VERSION, Sketches
 
     train, test = (
-        Arrays(source.take(range(len(source)))) for source in (Sketches(TRAIN), Sketches.test(TEST))
+        Arrays(source.take(np.arange(len(source)))) for source in (Sketches(TRAIN), Sketches.test(TEST))
     )
     digests = {"sketches": f"version {VERSION}, seed 0, {TRAIN:,} and {TEST:,} pictures"}
     return _divided(

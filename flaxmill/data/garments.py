@@ -222,10 +222,10 @@ def shirt(dice: Dice) -> list[Part]:
         panel(-0.7, bottom, 0.05, 0.05),
         panel(-0.6, bottom - 0.1, 0.03, 0.03),
     )
-    blouse = dice.chance(0.2)
+    blouse = dice.chance(0.13)
     clear = np.where(blouse, dice.between(0.0, 0.4), dice.between(0.4, 1.0))
-    paler = np.where(dice.chance(0.6), dice.between(1.1, 1.5), dice.between(0.5, 0.9))
-    placket_tone, buttoned = tone * dice.between(0.8, 1.2), clear * dice.between(0.3, 1.0)
+    paler = np.where(dice.chance(0.6), dice.between(1.2, 1.5), dice.between(0.45, 0.75))
+    placket_tone, buttoned = tone * dice.between(0.8, 1.2), clear * dice.between(0.5, 1.0)
     _, hole = neckline(dice, tone, pointed=1.0)
     return [
         *sleeves(dice, tone, shoulder, dice.chance(0.6)),

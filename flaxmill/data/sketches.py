@@ -184,7 +184,7 @@ def render(
 
 @cache
 def renderer() -> Callable[..., Array]:
-    """Compiles the drawing of one block, on the CPU so that every machine's bits are alike."""
+    """Compiles the drawing of a block, for the CPU: with an accelerator the bits are the same."""
     try:
         device = jax.local_devices(backend="cpu")[0]
     except RuntimeError:  # JAX was told to use an accelerator only

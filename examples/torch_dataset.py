@@ -1,0 +1,143 @@
+"""A PyTorch map-style dataset as the source of a recipe; PyTorch itself is not needed.
+
+    flaxmill train examples/torch_dataset.py                    # its data: fashion-mnist
+    flaxmill train examples/torch_dataset.py --data sketches    # drawn garments, no download
+
+Anything with ``len(dataset)`` and ``dataset[i]`` is a dataset. Its examples are read by threads
+while the device computes (the streaming gear). To bring your own, put it in the place of `Wardrobe`
+and say in `data` what its labels are called. Two things are asked of it: ``dataset[i]`` gives the
+same example each time, since resuming relies on that (random changes belong in `augment`), and
+threads may ask for examples at once.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from flaxmill import optim
+from flaxmill.data.augment import Transform, flip
+from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.clothing import clothing
+from flaxmill.data.source import Items, Source, Splits, hold_out
+from flaxmill.loop import State, compile_evaluation, compile_training, create_state
+from flaxmill.losses import softmax_cross_entropy
+from flaxmill.metrics import Measures, accuracy
+from flaxmill.models.cnn import CNN
+from flaxmill.run import Run
+from flaxmill.signature import Signature, picture_signature
+
+try:
+    from torch.utils.data import Dataset  # pyrefly: ignore[missing-import]
+except ImportError:  # only the name of a parent class: nothing of it is used
+    Dataset: Any = object
+
+
+class Wardrobe(Dataset):
+    """Pictures of clothing one at a time, as a dataset is written for PyTorch.
+
+    Args:
+        pictures: Where they come from; yours might open a file for each index.
+    """
+
+    def __init__(self, pictures: Source) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Returns a picture (uint8, height × width × channel) and the index of its class."""
+        example = self.pictures[index]
+        return example["image"], int(example["label"])
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that the numbers of a run depend on, beside the seed."""
+
+    data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
+    validation: int | float = 5000  # training examples held out: how many, or a share
+    epochs: float = 2.0  # how often every training example is seen
+    batch_size: int = 64  # examples a step
+    log_every: float = 0.5  # epochs between rows of training figures
+    evaluate_every: float = 1.0  # epochs between evaluations
+    evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
+    learning_rate: float = 0.1  # highest rate of the one-cycle schedule
+    momentum: float = 0.9  # decay of the running sum of gradients
+
+
+PRESETS = {"quick": Config()}
+
+
+def data(config: Config) -> Splits:
+    """Returns the datasets as sources, and what tells their content from any other."""
+    found = clothing(config.data)
+    trained, held_out = hold_out(Items(Wardrobe(found.train)), config.validation)
+    return Splits(
+        title=f"{found.title}, one at a time",
+        train=trained,
+        validation=held_out,
+        test=Items(Wardrobe(found.test)),
+        labels=found.labels,
+        digests=found.digests,
+        drawn=found.drawn,
+        note=found.note,
+    )
+
+
+def signature(config: Config, splits: Splits) -> Signature:
+    """Says what goes into the model and what comes out."""
+    return picture_signature("torch_dataset", splits)
+
+
+def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
+    """Returns the network with its initial parameters."""
+    height, width, channels = signature.inputs[0].shape[1:]
+    return CNN((height, width), channels, len(signature.labels), rngs=rngs)
+
+
+def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
+    """Returns stochastic gradient descent with momentum."""
+    rate = optim.one_cycle(config.learning_rate, steps)
+    return optim.sgd(rate, momentum=config.momentum, nesterov=True)
+
+
+def augment(config: Config) -> Transform | None:
+    """Returns what is done to one training example, given a key of its own."""
+    return flip
+
+
+def loss(model: nnx.Module, batch: dict, *, key: jax.Array) -> Measures:
+    """Returns what training minimises, and what it shows beside, for each example."""
+    return measure(model, batch)  # no dropout and no smoothing: nothing differs, no key is used
+
+
+def measure(model: nnx.Module, batch: dict) -> Measures:
+    """Returns the loss and the accuracy, for each example."""
+    logits = model(batch["image"])
+    values = softmax_cross_entropy(logits, batch["label"])
+    weights = jnp.ones_like(values)
+    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+
+
+def train(config: Config, run: Run) -> State:
+    """Trains a model; this is the loop to change."""
+    splits = data(config)
+    schedule = Schedule(config, len(splits.train))
+    tx = optimizer(config, schedule.steps)
+    state = create_state(model(config, run.signature, run.rngs), tx)
+    state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
+    train_chunk = compile_training(loss, tx, augment(config), run)
+    evaluate = compile_evaluation(measure, run)
+    for chunk in batches(splits.train, schedule, run):
+        state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
+        run.log("train", chunk.stop, sums)  # fetched only when a row is due
+        for name in schedule.evaluates(chunk.stop):
+            run.log(name, chunk.stop, evaluate(state, splits[name]))
+        run.save_if_due(chunk.stop, state)  # also when asked to stop (SIGTERM, Ctrl-C)
+    run.finish(state, evaluate(state, splits.test))
+    return state

@@ -1,0 +1,96 @@
+"""A person's own pictures, made into what a model takes, as its signature says."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from flaxmill.errors import BadInput
+from flaxmill.signature import Signature
+
+_BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255
+
+
+def open_picture(file: Path | io.BytesIO, name: str) -> Image.Image:
+    """Reads a picture file whole.
+
+    Args:
+        file: Its path or content.
+        name: What messages call it.
+
+    Raises:
+        BadInput: It is absent, unreadable, or no picture.
+    """
+    try:
+        picture = Image.open(file)
+        picture.load()
+        return picture
+    except FileNotFoundError:
+        raise BadInput(f"there is no picture {name}: check the path.") from None
+    except IsADirectoryError:
+        raise BadInput(f"{name} is a folder: give picture files.") from None
+    except PermissionError:
+        raise BadInput(f"{name} cannot be read: you lack the permission.") from None
+    except UnidentifiedImageError:
+        raise BadInput(
+            f"{name} is no picture that can be read: expected PNG, JPEG, WebP, BMP or GIF."
+        ) from None
+    except Image.DecompressionBombError:
+        raise BadInput(f"{name} is too large a picture to be opened safely.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadInput(f"{name} is a damaged picture ({error}): save it anew.") from None
+
+
+def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
+    """Makes a picture into what a model takes.
+
+    Files and Pillow pictures are turned as their EXIF data says, put on white where they are
+    transparent, made grey or RGB, inverted if their border is light and the model knows things on
+    a dark ground, padded to a square, and resized. Arrays of the right shape go in as they are.
+
+    Args:
+        picture: A path, a Pillow picture, or an array.
+        signature: Of the model.
+
+    Raises:
+        BadInput: It is no picture, or an array of another shape or type.
+    """
+    height, width, channels = signature.inputs[0].shape[1:]
+    if isinstance(picture, str | Path):
+        picture = open_picture(Path(picture), str(picture))
+    if not isinstance(picture, Image.Image):
+        return _checked(np.asarray(picture), (height, width, channels))
+    picture = ImageOps.exif_transpose(picture)
+    if picture.has_transparency_data:
+        layers = picture.convert("RGBA")
+        picture = Image.new("RGBA", layers.size, "white")
+        picture.alpha_composite(layers)
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(picture)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    dark_ground = str(signature.preprocess.get("background", "")).startswith("dark")
+    if dark_ground and border.mean() >= _BORDER_IS_LIGHT:
+        picture = ImageOps.invert(picture)
+        border = 255 - border
+    ground = tuple(int(v) for v in np.atleast_1d(np.median(border, axis=0)))
+    side = max(picture.size)
+    square = Image.new(picture.mode, (side, side), ground if channels > 1 else ground[0])
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    resized = square.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, channels)
+
+
+def _checked(array: np.ndarray, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+    if array.shape == shape[:2] and shape[2] == 1:
+        array = array[..., None]
+    if array.shape != shape or array.dtype != np.uint8:
+        raise BadInput(
+            f"expected a picture of shape {shape} and type uint8 (0 to 255), not "
+            f"{array.shape} and {array.dtype}."
+        )
+    return array

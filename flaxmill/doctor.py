@@ -1,0 +1,115 @@
+"""`flaxmill doctor`: what is here, how fast it is, what is wrong and how to mend it."""
+
+import os
+import platform
+import shutil
+import time
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flaxmill.data import fetch
+from flaxmill.errors import BadInput
+
+PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
+_LITTLE_DISK = 2e9
+_SLOW = 20.0  # GFLOP/s; two laptop cores reach 100 and more
+
+
+def examine() -> None:
+    """Prints what was found; what is wrong comes last, each with its cure."""
+    rows, troubles = [], []
+    for check in (_python, _packages, _devices, _speed, _data, _disk):
+        found, wrong = check()
+        rows += found
+        troubles += wrong
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(name, value)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for trouble in troubles:
+        console.print(f"! {trouble}", markup=False)
+    console.print("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
+
+
+Findings = tuple[list[tuple[str, str]], list[str]]
+
+
+def _python() -> Findings:
+    return [("python", f"{platform.python_version()} on {platform.system()}")], []
+
+
+def _packages() -> Findings:
+    found, wrong = [], []
+    for name in PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed: pip install flaxmill")
+    return found, wrong
+
+
+def _devices() -> Findings:
+    import jax
+
+    from flaxmill import parallel
+
+    backend = jax.default_backend()
+    kinds = ", ".join(sorted({device.device_kind for device in jax.devices()}))
+    found = [
+        ("devices", f"{jax.device_count()} × {backend} ({kinds})"),
+        ("CPU threads", f"{parallel.threads()} of {os.cpu_count()}"),
+        ("memory free", f"{parallel.free_bytes() / 2**30:.1f} GiB"),
+    ]
+    wrong = []
+    if backend == "cpu" and shutil.which("nvidia-smi"):
+        wrong.append("there is an NVIDIA GPU that JAX does not use: pip install 'flaxmill[cuda]'")
+    return found, wrong
+
+
+def _speed() -> Findings:
+    import jax
+    import jax.numpy as jnp
+
+    side = 1024
+    matrix = jnp.ones((side, side), jnp.float32)
+    multiply = jax.jit(lambda a: a @ a)
+    multiply(matrix).block_until_ready()
+    fastest = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        multiply(matrix).block_until_ready()
+        fastest = min(fastest, time.perf_counter() - start)
+    speed = 2 * side**3 / fastest / 1e9
+    wrong = []
+    if speed < _SLOW:
+        wrong.append(
+            f"float32 matrix products reach only {speed:.0f} GFLOP/s: is another program busy?"
+        )
+    return [("speed", f"{speed:.0f} GFLOP/s in float32 matrix products")], wrong
+
+
+def _data() -> Findings:
+    found, wrong = [], []
+    for name in fetch.DATA_SETS:
+        try:
+            folder = fetch.find(name)
+        except BadInput as trouble:
+            folder = None
+            wrong.append(str(trouble))
+        found.append((name, str(folder) if folder else f"not here: flaxmill fetch {name}"))
+    found.append(("sketches", "built in"))
+    return found, wrong
+
+
+def _disk() -> Findings:
+    free = shutil.disk_usage(Path.cwd()).free
+    wrong = []
+    if free < _LITTLE_DISK:
+        wrong.append(f"only {free / 1e9:.1f} GB are free in {Path.cwd()}: runs need room")
+    if not os.access(Path.cwd(), os.W_OK):
+        wrong.append(f"{Path.cwd()} cannot be written: give train another place with --run DIR")
+    return [("disk free", f"{free / 1e9:.0f} GB here")], wrong

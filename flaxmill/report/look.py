@@ -1,0 +1,146 @@
+"""Sheets of pictures: the data, the data as augmented, and what a run says of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from flaxmill.data.batches import permute
+from flaxmill.data.pictures import prepare
+from flaxmill.data.source import Source, Splits
+from flaxmill.errors import BadInput
+from flaxmill.recipes import Recipe
+from flaxmill.report import figures
+from flaxmill.trained import TrainedRun
+
+_COUNT = 25
+_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of pictures; a notebook shows it.
+
+    Attributes:
+        figure: The drawing.
+        path: The PNG that was written.
+        words: What it is of, in a few lines.
+    """
+
+    figure: Figure
+    path: Path
+    words: str
+
+    def _repr_png_(self) -> bytes:
+        return figures.png(self.figure)
+
+
+def data(recipe: Recipe, config: Any, path: Path, *, augmented: bool = False) -> Sheet:
+    """Draws 25 training examples with their labels, or five of them augmented four times.
+
+    Args:
+        recipe: Says what the data and the augmentation are.
+        config: Its config.
+        path: The PNG to write.
+        augmented: Show what augmentation makes of them.
+    """
+    splits = recipe.module.data(config)
+    chosen = splits.train.take(_some(splits.train))
+    if augmented:
+        transform = recipe.module.augment(config)
+        if transform is None:
+            raise BadInput(f"{recipe.name} trains without augmentation under this config.")
+        pictures, captions = _augmented(transform, chosen, splits.labels)
+        title = f"{splits.title}: as stored, and in four epochs"
+    else:
+        pictures = chosen["image"]
+        captions = [splits.labels[label] for label in chosen["label"]]
+        title = f"{splits.title}: training examples"
+    figure = figures.sheet(pictures, captions, title=title, columns=_COLUMNS)
+    return _written(figure, path, _summary(splits))
+
+
+def predictions(trained: TrainedRun, path: Path) -> Sheet:
+    """Draws 25 test examples with what the model says: right in green, wrong in red.
+
+    Args:
+        trained: The run.
+        path: The PNG to write.
+    """
+    splits = trained.splits()
+    indices = _some(splits.test)
+    chosen = splits.test.take(indices)
+    guesses = trained.classify(chosen["image"]).argmax(-1)
+    captions, colours = figures.prediction_captions(
+        np.asarray(chosen["label"]), guesses, list(splits.labels)
+    )
+    right = int((guesses == chosen["label"]).sum())
+    title = f"{splits.title}: test examples, {right} of {len(indices)} right"
+    figure = figures.sheet(chosen["image"], captions, colours, title=title, columns=_COLUMNS)
+    return _written(figure, path, f"{right} of {len(indices)} test examples are right.")
+
+
+def own_pictures(
+    trained: TrainedRun, pictures: Sequence[Image.Image], answers: Sequence[Any], path: Path
+) -> Path:
+    """Draws a person's pictures as the model saw them, with what it says; returns the path."""
+    seen = np.stack([prepare(picture, trained.signature) for picture in pictures])
+    likeliest = [answer["predictions"][0] for answer in answers]
+    captions = [f"{one['label']}\n{one['probability']:.0%}" for one in likeliest]
+    figure = figures.sheet(seen, captions, title="as the model saw them", columns=_COLUMNS)
+    return _written(figure, path, "").path
+
+
+def _some(source: Source) -> np.ndarray:
+    """Returns the indices of 25 examples, always the same."""
+    positions = np.arange(min(_COUNT, len(source)))
+    return permute(positions, len(source), seed=0, epoch=np.zeros_like(positions))
+
+
+def _augmented(transform: Any, chosen: Any, labels: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Returns rows of one example each: as stored, then as four epochs would see it."""
+    pictures, captions = [], []
+    for row in range(min(_COLUMNS, len(chosen["image"]))):
+        example = {name: jax.numpy.asarray(array[row]) for name, array in chosen.items()}
+        label = labels[int(chosen["label"][row])]
+        pictures.append(np.asarray(example["image"]))
+        captions.append(label)
+        for epoch in range(1, _COLUMNS):
+            key = jax.random.fold_in(jax.random.key(epoch), row)
+            pictures.append(_as_bytes(np.asarray(transform(example, key)["image"])))
+            captions.append(f"epoch {epoch}")
+    return np.stack(pictures), captions
+
+
+def _as_bytes(picture: np.ndarray) -> np.ndarray:
+    """Returns a picture as bytes; a transformation may have made it floats from 0 to 1."""
+    if picture.dtype == np.uint8:
+        return picture
+    return np.clip(picture * 255, 0, 255).astype(np.uint8)
+
+
+def _summary(splits: Splits) -> str:
+    """Says in words what the data is."""
+    lines = [splits.note or splits.title]
+    shape = splits.train[0]["image"].shape
+    lines.append(f"pictures of {shape[0]}×{shape[1]}, {shape[2]} channel(s), bytes")
+    for name in ("train", "validation", "test"):
+        source = splits[name]
+        if len(source):
+            some = source.take(np.arange(min(len(source), 60_000)))
+            counts = np.bincount(some["label"], minlength=len(splits.labels))
+            lines.append(
+                f"{name}: {len(source):,} examples, {counts.min():,} to {counts.max():,} a class, "
+                f"mean brightness {some['image'].mean():.1f} of 255"
+            )
+    return "\n".join(lines)
+
+
+def _written(figure: Figure, path: Path, words: str) -> Sheet:
+    figures.save_png(figure, path)
+    return Sheet(figure, path, words)
