@@ -93,7 +93,7 @@ def _evaluate(jaxpr: core.Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]
 def _replaced(equation: Any, inputs: Sequence[Any]) -> Any:
     """Computes an equation in its fast form; None if it has none."""
     replacement = _REPLACEMENTS.get(equation.primitive.name)
-    return replacement(equation.params, *inputs) if replacement else None
+    return replacement(equation.params, *inputs, equation.outvars[0].aval) if replacement else None
 
 
 def _mentions_known(equation: Any) -> bool:
@@ -124,19 +124,15 @@ def _rewritten(equation: Any) -> dict[str, Any]:
 
 
 def _traced(jaxpr: core.Jaxpr, consts: Sequence[Any]) -> core.ClosedJaxpr:
-    shapes = [
-        jax.ShapeDtypeStruct(
-            variable.aval.shape, variable.aval.dtype, weak_type=variable.aval.weak_type
-        )
-        for variable in jaxpr.invars
-    ]
+    avals: list[Any] = [variable.aval for variable in jaxpr.invars]
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
     return jax.make_jaxpr(functools.partial(_evaluate, jaxpr, consts))(*shapes)
 
 
 # The forms.
 
 
-def _convolution(params: dict[str, Any], x: Array, kernel: Array) -> Array | None:
+def _convolution(params: dict[str, Any], x: Array, kernel: Array, out: Any) -> Array | None:
     """Replaces a channels-last convolution of one group by patches and one matrix product."""
     spatial = tuple(range(1, x.ndim - 1))
     last, first = x.ndim - 1, x.ndim - 2
@@ -150,6 +146,7 @@ def _convolution(params: dict[str, Any], x: Array, kernel: Array) -> Array | Non
         and params["preferred_element_type"] in (None, x.dtype)
         and x.dtype == kernel.dtype
         and jnp.issubdtype(x.dtype, jnp.floating)
+        and out.size > 0
     )
     if not known:
         return None
@@ -250,7 +247,7 @@ def _product_backward(
 _product.defvjp(_product_forward, _product_backward)
 
 
-def _window(params: dict[str, Any], x: Array) -> tuple[int, ...] | None:
+def _window(params: dict[str, Any], x: Array, out: Any) -> tuple[int, ...] | None:
     """Returns the window of a pool whose windows touch and do not overlap; else None."""
     window = tuple(params["window_dimensions"])
     known = (
@@ -260,6 +257,7 @@ def _window(params: dict[str, Any], x: Array) -> tuple[int, ...] | None:
         and not any(map(any, params["padding"]))
         and all(d == 1 for d in (*params["base_dilation"], *params["window_dilation"]))
         and jnp.issubdtype(x.dtype, jnp.floating)
+        and out.size > 0
     )
     return window if known else None
 
@@ -295,9 +293,7 @@ def _sum_windows(x: Float[Array, "..."], window: tuple[int, ...]) -> Float[Array
     return functools.reduce(jnp.add, _phases(x, window))
 
 
-def _sum_backward(
-    window: tuple[int, ...], shape: tuple[int, ...], gradient: Array
-) -> tuple[Array]:
+def _sum_backward(window: tuple[int, ...], shape: tuple[int, ...], gradient: Array) -> tuple[Array]:
     return (_joined([gradient] * math.prod(window), window, shape),)
 
 
@@ -331,13 +327,13 @@ def _max_backward(
 _max_windows.defvjp(_max_forward, _max_backward)
 
 
-def _sum_pool(params: dict[str, Any], x: Array) -> Array | None:
-    window = _window(params, x)
+def _sum_pool(params: dict[str, Any], x: Array, out: Any) -> Array | None:
+    window = _window(params, x, out)
     return None if window is None else _sum_windows(x, window)
 
 
-def _max_pool(params: dict[str, Any], x: Array) -> Array | None:
-    window = _window(params, x)
+def _max_pool(params: dict[str, Any], x: Array, out: Any) -> Array | None:
+    window = _window(params, x, out)
     return None if window is None else _max_windows(x, window)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Int32
+from jaxtyping import Array
 
 from flaxmill import parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions
@@ -30,24 +30,26 @@ Objective = Callable[[Any, Any], Any]
 class State:
     """All that training changes; everything else is a function of (config, seed, step).
 
+    As in any pytree, shapes or shardings may stand in the place of the arrays.
+
     Attributes:
-        step: Training steps done.
+        step: Training steps done, int32 [].
         params: Trainable parameters.
         model_state: What else the model keeps, such as batch statistics.
         opt_state: The optimizer's state.
         average: Exponential moving averages of ``(params, model_state)``, or None.
         sums: Metrics summed since the last row of the log; None until the first chunk.
-        finite: False once anything in the state is not a number or infinite.
+        finite: False once anything in the state is not a number or infinite, bool [].
         graphdef: The model's structure (`flax.nnx.split`).
     """
 
-    step: Int32[Array, ""]
+    step: Any
     params: Any
     model_state: Any
     opt_state: Any
     average: Any
     sums: Sums | None
-    finite: Bool[Array, ""]
+    finite: Any
     graphdef: Any = field(metadata={"static": True})
 
     @property
@@ -56,26 +58,41 @@ class State:
         return self.average if self.average is not None else (self.params, self.model_state)
 
 
-def create_state(model: nnx.Module, tx: optax.GradientTransformation, *, ema: float = 0) -> State:
+def create_state(
+    build: Callable[[nnx.Rngs], nnx.Module],
+    seed: int,
+    tx: optax.GradientTransformation,
+    *,
+    ema: float = 0,
+) -> State:
     """Returns the state before the first step.
 
     Args:
-        model: A model with its initial parameters.
+        build: Makes the model, given where its initial parameters are drawn from.
+        seed: Of those draws.
         tx: The optimizer.
         ema: Decay of the exponential moving average of the weights; 0 keeps none.
     """
-    model.train()
-    graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
-    return State(
-        step=jnp.int32(0),
-        params=params,
-        model_state=model_state,
-        opt_state=tx.init(params),
-        average=jax.tree.map(jnp.copy, (params, model_state)) if ema else None,
-        sums=None,
-        finite=jnp.bool_(True),
-        graphdef=graphdef,
-    )
+
+    def fresh() -> State:
+        model = build(nnx.Rngs(seed))
+        model.train()
+        graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
+        return State(
+            step=jnp.int32(0),
+            params=params,
+            model_state=model_state,
+            opt_state=tx.init(params),
+            average=(params, model_state) if ema else None,
+            sums=None,
+            finite=jnp.bool_(True),
+            graphdef=graphdef,
+        )
+
+    # Compiled as one function, and on CPU without optimisation, for it runs once: a model made
+    # operation by operation takes seconds of small compilations before the first step.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+    return jax.jit(fresh, compiler_options=options)()
 
 
 @runtime_checkable
@@ -144,9 +161,11 @@ class TrainChunk:
         Returns:
             The new state, and its metrics summed since the last row of the log.
         """
-        if self._call is None:
+        if state.sums is None:
             with self._run.clock("compile"):
                 state = self._with_sums(state, chunk.inputs)
+        if self._call is None:
+            with self._run.clock("compile"):
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
             self._run.compiled(self, seconds, slow)
@@ -230,12 +249,11 @@ class TrainChunk:
             if jnp.issubdtype(leaf.dtype, jnp.floating)
         ]
         state = replace(state, finite=state.finite & jnp.stack(checks).all())
+        assert state.sums is not None, "a step leaves its sums in the state"
         return state, state.sums
 
     def _with_sums(self, state: State, inputs: Mapping[str, Any]) -> State:
         """Gives a fresh state the metrics that the loss is found to return."""
-        if state.sums is not None:
-            return state
         shapes = jax.eval_shape(self._step, state, inputs, jnp.int32(0)).sums
         return replace(state, sums=parallel.replicate(Sums.empty(shapes), self._run.mesh))
 

@@ -11,7 +11,8 @@ def one_hot(
     """Returns label distributions: indices become one-hot rows, distributions stay as they are."""
     if labels.ndim == 2:
         return labels.astype(jnp.float32)
-    return (labels[:, None] == jnp.arange(num_classes, dtype=labels.dtype)).astype(jnp.float32)
+    classes = jnp.arange(num_classes, dtype=labels.dtype)
+    return (labels[:, None] == classes[None, :]).astype(jnp.float32)
 
 
 def softmax_cross_entropy(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +29,15 @@ def accuracy(
 class Sums:
     """Weighted sums by metric; merging is commutative and `empty` is its identity.
 
+    As in any pytree, shapes or shardings may stand in the place of the arrays.
+
     Attributes:
         totals: Sum of value × weight for each metric.
         weights: Sum of weights for each metric.
     """
 
-    totals: dict[str, Array]
-    weights: dict[str, Array]
+    totals: dict[str, Any]
+    weights: dict[str, Any]
 
     @classmethod
     def of(cls, measures: Measures, mask: Bool[Array, " batch"] | None = None) -> "Sums":

@@ -50,7 +50,7 @@ def split_batches(inputs: dict[str, Any], mesh: Mesh | None) -> dict[str, Any]:
     if mesh is None:
         return jax.device_put(inputs)
 
-    def place(leaf: np.ndarray) -> jax.Array:
+    def place(leaf: np.ndarray | np.generic) -> jax.Array:
         spec = PartitionSpec(None, "data") if leaf.ndim >= 2 else PartitionSpec()
         return jax.device_put(leaf, NamedSharding(mesh, spec))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
 from flaxmill import checkpoint, parallel, weights
 from flaxmill.checkpoint import Checkpoints
@@ -109,11 +108,6 @@ class Run:
         self._row_began = (0, 0.0)
         self._can_save = False
 
-    @property
-    def rngs(self) -> nnx.Rngs:
-        """Where a model draws its initial parameters from; the same for each run of this seed."""
-        return nnx.Rngs(self.seed)
-
     # Before the loop.
 
     def restore(self, state: State, schedule: Schedule) -> State:
@@ -170,7 +164,9 @@ class Run:
         own = self.checkpoints.restore_newest()
         if own is None:
             return self._begun_with
-        return _with_arrays(self._begun_with, own[0], where=f"the checkpoint in {self.directory.path}")
+        return _with_arrays(
+            self._begun_with, own[0], where=f"the checkpoint in {self.directory.path}"
+        )
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled, and says how long training will take."""
@@ -218,7 +214,9 @@ class Run:
         began, train_seconds = self._row_began
         rate = (step - began) * self.schedule.batch_size / (seconds["train"] - train_seconds + 1e-9)
         row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
-        self._log.append({**row, "examples_per_second": round(rate, 1), "seconds": seconds["total"]})
+        self._log.append(
+            {**row, "examples_per_second": round(rate, 1), "seconds": seconds["total"]}
+        )
         if split == "train":
             self._row_began = (step, seconds["train"])
         self._line.append(f"{split} {figures(means)}")

@@ -61,15 +61,16 @@ class Signature:
         Raises:
             BadInput: The file is absent, damaged, or of a newer format.
         """
-        found = files.read_json(path)
+        found: dict[str, Any] = files.read_json(path)
         check_format(found, path)
         del found["format"]
         try:
             for kind in ("inputs", "outputs"):
+                listed: list[dict[str, Any]] = found[kind]
                 found[kind] = tuple(
-                    Tensor(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in found[kind]
+                    Tensor(**tensor | {"shape": tuple(tensor["shape"])}) for tensor in listed
                 )
-            return cls(**{**found, "labels": tuple(found["labels"])})
+            return cls(**found | {"labels": tuple(found["labels"])})
         except (TypeError, KeyError) as error:
             raise BadInput(f"{path} is not a signature of flaxmill: {error}.") from None
 

@@ -11,11 +11,13 @@ import sys
 import tempfile
 import threading
 import time
+import types
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flaxmill import directory as directories
 from flaxmill import files, parallel, recipes
@@ -130,19 +132,39 @@ def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
     presets = recipe.module.PRESETS
     if preset not in presets:
         raise BadInput(f"{recipe.name} has no preset {preset!r}.{nearest(preset, presets)}")
-    known = {field.name: field for field in dataclasses.fields(recipe.module.Config)}
+    known = typing.get_type_hints(recipe.module.Config)
     for name, value in fields.items():
         if name not in known:
             raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
-        current = getattr(presets[preset], name)
-        fits = isinstance(value, type(current)) or (
-            isinstance(current, int | float) and isinstance(value, int | float)
-        )
-        if not fits or isinstance(value, bool) != isinstance(current, bool):
+        if not _fits(value, known[name]):
+            current = getattr(presets[preset], name)
             raise BadInput(
-                f"{name}={value!r}: expected {type(current).__name__}, such as {current!r}."
+                f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
             )
     return dataclasses.replace(presets[preset], **fields)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Says whether a value is of a field's type; an int will do where a float is expected."""
+    kind, parts = typing.get_origin(hint), typing.get_args(hint)
+    if kind is Literal:
+        return value in parts
+    if kind in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        parts = parts[:1] * len(value) if parts[-1] is ... else parts
+        return len(value) == len(parts) and all(map(_fits, value, parts))
+    if isinstance(value, bool) or hint is bool:
+        return hint is type(value)
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _described(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
@@ -158,8 +180,8 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
         Stopped: A signal asked for it; the state is saved.
     """
-    if order.seed < 0:
-        raise BadInput(f"--seed {order.seed}: a seed is 0 or greater.")
+    if not 0 <= order.seed < 2**32:  # JAX's keys would take a larger one for a smaller one
+        raise BadInput(f"--seed {order.seed}: a seed is a number from 0 to {2**32 - 1:,}.")
     clock.add("import", process_age() - clock.origin)
     directory = directories.choose(order.identity, order.run, fresh=order.fresh)
     if directory.finished and not order.fresh and not order.options.dry_run:
@@ -218,6 +240,8 @@ def _train(
     except NotFinite as trouble:
         run.words.end()
         raise CannotGoOn(_not_finite(run, splits, trouble.step)) from None
+    except CannotGoOn:
+        raise
     except (MemoryError, OSError, RuntimeError) as error:
         raise _known(error, directory) from error
     finally:
@@ -349,8 +373,12 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     words.say("")
     words.say(f"Test: {figures(result['test'])} on {result['test']['examples']:,} examples.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
-    words.say(f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else ""))
+    words.say(
+        f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")
+    )
     words.say("Try next:")
     words.say(f"  flaxmill look {where}")
     words.say(f"  flaxmill predict {where} PICTURE.png")
-    words.say(f"  flaxmill fork {trained.recipe_name} mine.py    # change the loop, then train mine.py")
+    words.say(
+        f"  flaxmill fork {trained.recipe_name} mine.py    # change the loop, then train mine.py"
+    )

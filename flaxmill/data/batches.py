@@ -129,9 +129,9 @@ class Schedule:
 
     def __init__(self, config: Durations, examples: int) -> None:
         for name in ("epochs", "batch_size", "log_every", "evaluate_every"):
-            if not getattr(config, name) > 0:
+            if not 0 < getattr(config, name) < math.inf:
                 flag = "--" + name.replace("_", "-")
-                raise BadInput(f"{flag} {getattr(config, name)} must be greater than 0.")
+                raise BadInput(f"{flag} {getattr(config, name)} must be a number greater than 0.")
         if config.batch_size > examples:
             raise BadInput(
                 f"--batch-size {config.batch_size:,} is larger than the {examples:,} training "
@@ -140,8 +140,8 @@ class Schedule:
         self.batch_size = config.batch_size
         self.steps_per_epoch = examples / config.batch_size
         self.steps = max(1, round(config.epochs * self.steps_per_epoch))
-        self._log = config.log_every * self.steps_per_epoch
-        self._evaluate = config.evaluate_every * self.steps_per_epoch
+        self._log = max(1.0, config.log_every * self.steps_per_epoch)
+        self._evaluate = max(1.0, config.evaluate_every * self.steps_per_epoch)
         held_out = config.evaluate_on != "validation" or config.validation
         self._evaluated = (config.evaluate_on,) if held_out else ()
 

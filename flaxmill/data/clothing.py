@@ -33,9 +33,7 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
         try:
             folder = fetch.locate("fashion-mnist")
         except BadInput as error:
-            note = (
-                f"The real pictures could not be had; training on drawn ones. ({_first_line(error)})"
-            )
+            note = f"The real pictures could not be had; training on drawn ones. ({_first_line(error)})"
             return _drawn(note, validation, overfit)
         return _real(folder, validation, overfit)
     given = None if data == "fashion-mnist" else Path(data)
@@ -52,11 +50,19 @@ def _drawn(note: str, validation: int | float, overfit: int) -> Splits:
     from flaxmill.data.sketches import VERSION, Sketches
 
     train, test = (
-        Arrays(source.take(np.arange(len(source)))) for source in (Sketches(TRAIN), Sketches.test(TEST))
+        Arrays(source.take(np.arange(len(source))))
+        for source in (Sketches(TRAIN), Sketches.test(TEST))
     )
     digests = {"sketches": f"version {VERSION}, seed 0, {TRAIN:,} and {TEST:,} pictures"}
     return _divided(
-        "drawn garments (sketches)", train, test, digests, validation, overfit, drawn=True, note=note
+        "drawn garments (sketches)",
+        train,
+        test,
+        digests,
+        validation,
+        overfit,
+        drawn=True,
+        note=note,
     )
 
 

@@ -69,15 +69,25 @@ def sleeves(dice: Dice, tone: Value, shoulder: Value, long: np.ndarray) -> list[
     ]
 
 
+def folded_collar(dice: Dice, tone: Value, shown: np.ndarray) -> Part:
+    """Cuts the two points of a collar, lighter or darker than the rest."""
+    corners = (0.01, -0.68), (0.08, -0.97), (0.25, -0.86), (0.22, -0.56)
+    paler = np.where(dice.chance(0.6), dice.between(1.2, 1.5), dice.between(0.45, 0.75))
+    return part(corners, tone * paler, rim=0.4, twin=True, shown=shown)
+
+
 def tshirt(dice: Dice) -> list[Part]:
-    """T-shirt or top: mostly short sleeves, a round open neck, often a print."""
+    """T-shirt or top: mostly short sleeves, a round open neck or a polo's collar, often a print."""
     tone, shoulder = dice.tone(), dice.between(0.34, 0.5)
     bottom, flare = dice.between(0.6, 0.97), dice.between(0.92, 1.15)
     sleeve_tone = tone * np.where(dice.chance(0.2), dice.between(0.5, 1.4), 1.0)
+    polo, buttons = dice.chance(0.12), panel(-0.7, dice.between(-0.4, -0.1), 0.03, 0.03)
     return [
         *sleeves(dice, sleeve_tone, shoulder, dice.chance(0.08)),
         torso(dice, tone, shoulder, bottom, flare),
         *neckline(dice, tone, pointed=0.3),
+        folded_collar(dice, tone, polo),
+        part(buttons, tone * 0.4, dashes=(0.0, 3.5), rim=0.0, shown=polo),
         chest_print(dice, tone, 0.45),
     ]
 
@@ -85,11 +95,8 @@ def tshirt(dice: Dice) -> list[Part]:
 def trouser(dice: Dice) -> list[Part]:
     """Trousers: two legs, a fly, pockets, a waistband."""
     tone, waist = dice.tone(0.3), dice.between(0.26, 0.38)
-    crotch, foot, bottom = (
-        dice.between(-0.5, -0.25),
-        dice.between(0.2, 0.42),
-        dice.between(0.85, 0.97),
-    )
+    crotch, foot = dice.between(-0.5, -0.25), dice.between(0.2, 0.42)
+    bottom = dice.between(0.85, 0.97)
     leg = limb(
         (waist / 2, crotch - 0.1), (foot, bottom), waist / 2 + 0.02, dice.between(0.08, 0.17)
     )
@@ -106,12 +113,13 @@ def trouser(dice: Dice) -> list[Part]:
 
 
 def pullover(dice: Dice) -> list[Part]:
-    """Pullover: long sleeves, closed in front, a ribbed hem; crew or roll neck, some with a zip."""
+    """Pullover: long sleeves, a ribbed hem, crew, V or roll neck; closed, but some have a zip."""
     tone, shoulder = dice.tone(), dice.between(0.34, 0.5)
     bottom, flare = dice.between(0.6, 0.95), dice.between(0.9, 1.12)
     hem = panel(bottom - 0.14, bottom + 0.02, shoulder * flare, shoulder * flare * 0.97)
     roll = panel(-0.97, dice.between(-0.8, -0.7), 0.15, dice.between(0.17, 0.22))
-    zipper = panel(-0.85, dice.between(-0.4, -0.1), 0.025, 0.025)
+    zip_end = np.where(dice.chance(0.4), bottom, dice.between(-0.4, -0.1))
+    zipper = panel(-0.85, zip_end, 0.025, 0.025)
     hem_tone, ribbed = tone * dice.between(0.6, 1.1), dice.between(0.0, 0.7)
     roll_tone, rolled = tone * dice.between(0.8, 1.1), dice.chance(0.25)
     return [
@@ -120,18 +128,15 @@ def pullover(dice: Dice) -> list[Part]:
         part(hem, hem_tone, rim=0.2, dashes=(6.0, 0.0), shown=ribbed),
         *neckline(dice, tone, pointed=0.8),
         part(roll, roll_tone, bulge=(0.0, 0.0, 0.05, 0.0), shown=rolled),
-        part(zipper, tone * 0.4, rim=0.0, shown=dice.chance(0.15)),
+        part(zipper, tone * 0.4, rim=0.0, shown=dice.chance(0.2)),
         chest_print(dice, tone, 0.25),
     ]
 
 
 def dress(dice: Dice) -> list[Part]:
     """Dress: bodice and skirt, straight or with a waist; straps, no sleeves, short or long ones."""
-    tone, shoulder, waist = (
-        dice.tone(0.3),
-        dice.between(0.22, 0.42),
-        dice.between(-0.3, 0.1),
-    )
+    tone, shoulder = dice.tone(0.3), dice.between(0.22, 0.42)
+    waist = dice.between(-0.3, 0.1)
     straight, kind = dice.chance(0.3), dice.between(0.0, 1.0)
     narrow = shoulder * np.where(straight, 1.0, dice.between(0.72, 1.0))
     hem = shoulder * np.where(straight, dice.between(0.95, 1.2), dice.between(1.1, 1.9))
@@ -162,7 +167,7 @@ def coat(dice: Dice) -> list[Part]:
     bottom, flare = dice.between(0.65, 0.98), dice.between(0.92, 1.2)
     opening, dark = dice.between(0.01, 0.05), tone * dice.between(0.15, 0.85)
     front = panel(-0.8, bottom + 0.05, opening, opening + dice.between(0.0, 0.05))
-    lapel = (0.02, -0.8), (0.2, -0.92), (0.27, -0.55), (0.02, dice.between(-0.4, 0.1))
+    lapel = (0.02, -0.8), (0.2, -0.92), (0.27, -0.55), (0.02, dice.between(-0.65, 0.05))
     button, waist = dice.between(0.04, 0.14), dice.between(0.0, 0.2)
     buttons = limb((button, -0.1), (button, bottom - 0.2), 0.035, 0.035)
     belt = panel(waist, waist + 0.12, shoulder, shoulder)
@@ -216,15 +221,10 @@ def shirt(dice: Dice) -> list[Part]:
     """Shirt: long or short sleeves, a folded collar and buttons; some are blouses without."""
     tone, shoulder = dice.tone(), dice.between(0.34, 0.5)
     bottom, flare = dice.between(0.62, 0.97), dice.between(0.92, 1.12)
-    collar = (0.01, -0.68), (0.08, -0.97), (0.25, -0.86), (0.22, -0.56)
     pocket = (0.1, -0.35), (0.3, -0.35), (0.3, -0.1), (0.1, -0.1)
-    placket, buttons = (
-        panel(-0.7, bottom, 0.05, 0.05),
-        panel(-0.6, bottom - 0.1, 0.03, 0.03),
-    )
-    blouse = dice.chance(0.13)
-    clear = np.where(blouse, dice.between(0.0, 0.4), dice.between(0.4, 1.0))
-    paler = np.where(dice.chance(0.6), dice.between(1.2, 1.5), dice.between(0.45, 0.75))
+    placket, buttons = panel(-0.7, bottom, 0.05, 0.05), panel(-0.6, bottom - 0.1, 0.03, 0.03)
+    blouse = dice.chance(0.25)
+    clear = np.where(blouse, dice.between(0.0, 0.3), dice.between(0.4, 1.0))
     placket_tone, buttoned = tone * dice.between(0.8, 1.2), clear * dice.between(0.5, 1.0)
     _, hole = neckline(dice, tone, pointed=1.0)
     return [
@@ -233,18 +233,15 @@ def shirt(dice: Dice) -> list[Part]:
         hole,
         part(placket, placket_tone, rim=0.4, shown=clear),
         part(buttons, tone * 0.4, dashes=(0.0, 3.5), rim=0.0, shown=buttoned),
-        part(collar, tone * paler, rim=0.4, twin=True, shown=~blouse),
+        folded_collar(dice, tone, ~blouse),
         part(pocket, tone * 0.9, rim=0.6, shown=dice.chance(0.3)),
     ]
 
 
 def sneaker(dice: Dice) -> list[Part]:
     """Sneaker: a low shoe, some high, on a thick pale sole, with laces and a stripe."""
-    tone, ground, thick = (
-        dice.tone(),
-        dice.between(0.3, 0.65),
-        dice.between(0.12, 0.24),
-    )
+    tone, ground = dice.tone(), dice.between(0.3, 0.65)
+    thick = dice.between(0.12, 0.24)
     high = dice.between(0.4, 0.75) + dice.between(0.0, 0.45) * dice.chance(0.25)
     seam, tongue = ground - thick, dice.between(0.0, 0.25)
     collar = seam - high
@@ -273,11 +270,8 @@ def bag(dice: Dice) -> list[Part]:
     tone, half = dice.tone(0.3), dice.between(0.5, 0.9)
     top, bottom, flap = dice.between(-0.5, 0.0), dice.between(0.55, 0.92), dice.between(0.2, 0.5)
     lower, upper = half * dice.between(0.9, 1.1), half * dice.between(0.75, 1.0)
-    reach, high, thick = (
-        dice.between(0.18, 0.5),
-        dice.between(0.3, 0.55),
-        dice.between(0.03, 0.06),
-    )
+    reach, high = dice.between(0.18, 0.5), dice.between(0.3, 0.55)
+    thick = dice.between(0.03, 0.06)
     kind, cord = dice.between(0.0, 1.0), tone * dice.between(0.6, 1.1)
     strap = limb((upper * 0.9, top), (0.0, dice.between(-1.0, -0.8)), 0.04, 0.04)
     lid = panel(top, top + flap, upper, upper * 0.95)
@@ -298,11 +292,8 @@ def bag(dice: Dice) -> list[Part]:
 def ankle_boot(dice: Dice) -> list[Part]:
     """Ankle boot: a shaft over the ankle, a foot, a heel; some laced, some with elastic."""
     tone, ground = dice.tone(), dice.between(0.5, 0.85)
-    thick, top, lift = (
-        dice.between(0.05, 0.12),
-        dice.between(-0.9, -0.3),
-        np.maximum(dice.between(-0.15, 0.3), 0.0),
-    )
+    thick, top = dice.between(0.05, 0.12), dice.between(-0.9, -0.3)
+    lift = np.maximum(dice.between(-0.15, 0.3), 0.0)
     front, toe, seam = dice.between(-0.1, 0.15), dice.between(-0.95, -0.8), ground - thick * 2
     back, instep = seam - lift, seam - lift * 0.5 - dice.between(0.38, 0.6)
     block = (dice.between(0.3, 0.65), back - 0.04), (0.88, back), (0.86, ground), (0.6, ground)

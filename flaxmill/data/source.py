@@ -120,7 +120,7 @@ class Items:
 
     def take(self, indices: np.ndarray) -> Example:
         """Returns many examples, read one by one."""
-        examples = [self[index] for index in indices]
+        examples = [self[int(index)] for index in indices]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
 
@@ -178,11 +178,13 @@ def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
         The training part and the held-out part.
 
     Raises:
-        BadInput: The number is negative or leaves nothing to train on.
+        BadInput: The number is negative, leaves nothing to train on, or is a share of not even one.
     """
     total = len(source)
-    count = round(validation * total) if isinstance(validation, float) else validation
-    if not 0 <= count < total or validation < 0:
+    share = isinstance(validation, float)
+    fits = 0 <= validation < (1 if share else total)  # NaN does not
+    count = int(round(validation * total) if share else validation) if fits else -1
+    if not fits or count == total or bool(count) != bool(validation):
         raise BadInput(
             f"--validation {validation} does not fit {total:,} training examples: give a number "
             f"from 0 to {total - 1:,}, or a share such as 0.1."

@@ -136,7 +136,8 @@ def train(config: Config, run: Run) -> State:
     splits = data(config)
     schedule = Schedule(config, len(splits.train))
     tx = optimizer(config, schedule.steps)
-    state = create_state(model(config, run.signature, run.rngs), tx, ema=config.ema)
+    build = functools.partial(model, config, run.signature)
+    state = create_state(build, run.seed, tx, ema=config.ema)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     smoothed = functools.partial(loss, label_smoothing=config.label_smoothing)
     train_chunk = compile_training(smoothed, tx, augment(config), run, ema=config.ema)

@@ -1,0 +1,123 @@
+"""Trains Fashion-MNIST's presets over fixed seeds, and times them beside the plain tutorial loop.
+
+    python benchmarks/fashion_mnist.py accuracy --preset quick --seeds 5
+    python benchmarks/fashion_mnist.py speed [--pairs 3]
+
+Each seed is a process of its own, whose test set is read as its preset says. Prints JSON lines.
+The speed of an epoch is the second one's in a process, compilation and evaluation left out; the
+contestants take turns, for the speed of a machine drifts.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flaxmill.data import fetch
+from flaxmill.log import read_rows
+
+HERE = Path(__file__).parent
+
+
+def train(run: Path, recipe: str, *options: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Trains in a process of its own; returns its result and its log."""
+    command = [sys.executable, "-m", "flaxmill", "train", recipe, "--run", str(run), "--no-report"]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    return json.loads((run / "result.json").read_text()), read_rows(run / "metrics.jsonl")
+
+
+def accuracy(preset: str, seeds: int, options: list[str]) -> dict[str, Any]:
+    """Trains seeds 0, 1, …; returns mean and standard deviation of the test accuracy."""
+    outcomes = []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            chosen = ("--preset", preset, "--seed", str(seed), *options)
+            result, rows = train(Path(folder, "run"), "fashion_mnist", *chosen)
+        last = [row for row in rows if row["split"] == "train"][-1]
+        outcome = {
+            "preset": preset,
+            "seed": seed,
+            "train_accuracy": round(last["accuracy"], 4),
+            "test_accuracy": result["test"]["accuracy"],
+            "test_loss": round(result["test"]["loss"], 4),
+            "seconds": result["seconds"],
+            "weights_sha256": result["weights_sha256"],
+        }
+        outcomes.append(outcome)
+        print(json.dumps(outcome), flush=True)
+    tested = [outcome["test_accuracy"] for outcome in outcomes]
+    return {
+        "benchmark": "accuracy",
+        "preset": preset,
+        "seeds": seeds,
+        "test_accuracy_mean": round(statistics.mean(tested), 4),
+        "test_accuracy_sd": round(statistics.stdev(tested), 4) if seeds > 1 else None,
+        "test_accuracy_lowest": min(tested),
+        "train_accuracies": [outcome["train_accuracy"] for outcome in outcomes],
+        "seconds_median": statistics.median(o["seconds"]["total"] for o in outcomes),
+    }
+
+
+def second_epoch(recipe: str) -> float:
+    """Returns the seconds that 60,000 training examples take, after a first epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--preset", "article", "--epochs", "2")
+        _, rows = train(Path(folder, "run"), recipe, *options)
+    last = [row for row in rows if row["split"] == "train"][-1]
+    return 60_000 / last["examples_per_second"]
+
+
+def tutorial_epoch() -> float:
+    """Returns the same for the plain loop."""
+    command = [sys.executable, str(HERE / "tutorial_loop.py"), str(fetch.locate("fashion-mnist"))]
+    answer = subprocess.run([*command, "--epochs", "2"], capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])["seconds"]
+
+
+def speed(pairs: int) -> dict[str, Any]:
+    """Times the article preset, the Linen example and the plain loop in turn."""
+    linen = str(HERE.parent / "examples" / "linen_cnn.py")
+    rounds = []
+    for _ in range(pairs):
+        seconds = {
+            "tutorial_loop": tutorial_epoch(),
+            "article": second_epoch("fashion_mnist"),
+            "linen_cnn": second_epoch(linen),
+        }
+        rounds.append(seconds)
+        print(json.dumps({name: round(value, 2) for name, value in seconds.items()}), flush=True)
+
+    def ratio(name: str, to: str) -> float:
+        return round(statistics.median(one[name] / one[to] for one in rounds), 3)
+
+    return {
+        "benchmark": "speed",
+        "pairs": pairs,
+        "seconds_an_epoch": {
+            name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]
+        },
+        "article_to_tutorial_loop": ratio("article", "tutorial_loop"),
+        "linen_cnn_to_article": ratio("linen_cnn", "article"),
+    }
+
+
+def main() -> None:
+    """Runs what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("accuracy", "speed"))
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=3)
+    arguments, options = parser.parse_known_args()
+    if arguments.what == "accuracy":
+        print(json.dumps(accuracy(arguments.preset, arguments.seeds, options)))
+    else:
+        print(json.dumps(speed(arguments.pairs)))
+
+
+if __name__ == "__main__":
+    main()
