@@ -8,6 +8,7 @@ Only `model` knows that the network is written with `flax.linen`. To bring your 
 place of `CNN` and change what `model` gives it as a first input.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,7 +135,8 @@ def train(config: Config, run: Run) -> State:
     splits = data(config)
     schedule = Schedule(config, len(splits.train))
     tx = optimizer(config, schedule.steps)
-    state = create_state(model(config, run.signature, run.rngs), tx)
+    build = functools.partial(model, config, run.signature)
+    state = create_state(build, run.seed, tx)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     train_chunk = compile_training(loss, tx, augment(config), run)
     evaluate = compile_evaluation(measure, run)

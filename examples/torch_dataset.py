@@ -10,6 +10,7 @@ same example each time, since resuming relies on that (random changes belong in 
 threads may ask for examples at once.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -129,7 +130,8 @@ def train(config: Config, run: Run) -> State:
     splits = data(config)
     schedule = Schedule(config, len(splits.train))
     tx = optimizer(config, schedule.steps)
-    state = create_state(model(config, run.signature, run.rngs), tx)
+    build = functools.partial(model, config, run.signature)
+    state = create_state(build, run.seed, tx)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     train_chunk = compile_training(loss, tx, augment(config), run)
     evaluate = compile_evaluation(measure, run)

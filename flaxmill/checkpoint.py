@@ -93,7 +93,9 @@ class Checkpoints:
             pending.result()
         except Exception as error:
             kept = self.steps()
-            remains = f"the checkpoint of step {kept[-1]:,} is kept" if kept else "none was kept yet"
+            remains = (
+                f"the checkpoint of step {kept[-1]:,} is kept" if kept else "none was kept yet"
+            )
             raise CannotGoOn(
                 f"saving into {self.folder} failed: {_reason(error)}; {remains}. Make room, or "
                 f"make the folder writable, and give the same command again to go on from there."

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
@@ -149,7 +149,7 @@ def _arguments(kind: type) -> type:
         """The run directory; an unfinished run in it is gone on with."""
         fresh: bool = False
         """Begin anew; a run that is there is renamed."""
-        options: tyro.conf.OmitArgPrefixes[Options] = Options()
+        options: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
 
     return Arguments
 
@@ -280,7 +280,12 @@ def look(
 
 
 def report(
-    runs: tuple[Path, ...], /, *, to: Path | None = None, open: bool = False, recipe: str | None = None
+    runs: tuple[Path, ...],
+    /,
+    *,
+    to: Path | None = None,
+    open: bool = False,
+    recipe: str | None = None,
 ) -> None:
     """Write one HTML page of a run, or of a comparison of several.
 

@@ -96,9 +96,12 @@ def _replaced(equation: Any, inputs: Sequence[Any]) -> Any:
     return replacement(equation.params, *inputs, equation.outvars[0].aval) if replacement else None
 
 
+_ENTERED = ("jit", "closed_call", "remat2", "scan", "while", "cond", "custom_jvp_call")
+
+
 def _mentions_known(equation: Any) -> bool:
     """Says whether a convolution or pool hides in an equation's inner functions."""
-    if equation.primitive.name.startswith("custom_vjp"):
+    if equation.primitive.name not in _ENTERED:
         return False
     return any(
         inner_equation.primitive.name in _REPLACEMENTS or _mentions_known(inner_equation)

@@ -17,6 +17,8 @@ from flaxmill.errors import BadInput
 from flaxmill.signature import FORMAT, check_format
 
 LOCK = "lock"
+_BEGINNINGS = {LOCK, "manifest.json", "signature.json", "recipe.py"}
+"""What a run that was killed before its config.json may have left."""
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,16 @@ def choose(
         return directory
     if directory.begun:
         check_same(identity, directory)
-    elif run.is_dir() and any(not p.name.startswith(".") and p.name != LOCK for p in run.iterdir()):
+    elif run.is_dir() and not _BEGINNINGS.issuperset(_visible(run)):
         raise BadInput(
             f"--run {run} holds other files and no run (no config.json): "
             f"give a new directory, or an empty one."
         )
     return directory
+
+
+def _visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def check_same(identity: Identity, directory: RunDirectory) -> None:

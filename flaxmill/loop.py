@@ -118,7 +118,7 @@ def _blend(old: Array, new: Array, decay: Array) -> Array:
     return (decay * old + (1 - decay) * new).astype(new.dtype)
 
 
-def _read_batch(inputs: Mapping[str, Any], index: Array, mesh: Any) -> dict[str, Any]:
+def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dict[str, Any]:
     """Returns the batch of one step of a chunk, exactly as stored, whichever gear made it."""
 
     def at(leaf: Array) -> Array:

@@ -1,7 +1,6 @@
 """A trained run, to evaluate, to ask, and to look at."""
 
 import functools
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,8 +73,8 @@ class TrainedRun:
             return recipes.load(self.recipe_name)
         if not Path(file).is_file():
             raise BadInput(
-                f"the recipe of {self.path} lay at {file} and is gone: give --recipe FILE. A record "
-                f"of it is {self.path / 'recipe.py'}."
+                f"the recipe of {self.path} lay at {file} and is gone: give --recipe FILE. "
+                f"A record of it is {self.path / 'recipe.py'}."
             )
         recipe = recipes.load(str(file))
         if recipe.sha256 != self.identity["recipe_sha256"]:
@@ -210,7 +209,9 @@ class TrainedRun:
 
         if isinstance(pictures, str | Path) or not isinstance(pictures, Sequence | np.ndarray):
             pictures = [pictures]
-        names = [str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)]
+        names = [
+            str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)
+        ]
         ready = np.stack([prepare(picture, self.signature) for picture in pictures])
         scores = self.classify(ready)
         labels = self.signature.labels

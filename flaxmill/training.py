@@ -107,7 +107,7 @@ class Order:
     seed: int
     run: Path | None = None
     fresh: bool = False
-    options: Options = Options()
+    options: Options = dataclasses.field(default_factory=Options)
 
     @property
     def identity(self) -> Identity:
@@ -331,8 +331,8 @@ def _not_finite(run: Run, splits: Splits, seen: int) -> str:
     """Says which step and tensor went wrong first, and what is kept."""
     from flaxmill.nonfinite import locate
 
-    kept = run.checkpoints.steps()
     found = locate(run, splits.train)
+    kept = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
         f"at step {found[0]:,}: {found[1]}"
         if found

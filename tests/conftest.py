@@ -2,25 +2,58 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Eight virtual devices, so that data-parallel training is tested on any machine.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 if "FLAXMILL_DATA" in os.environ:
     os.environ["FLAXMILL_DATA"] = str(Path(os.environ["FLAXMILL_DATA"]).resolve())
 
-from jaxtyping import install_import_hook  # noqa: E402
+from jaxtyping import install_import_hook
 
-hook = install_import_hook("flaxmill", "beartype.beartype")
+# Annotations mean what they mean to a type checker: an int will do where a float is expected.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+hook = install_import_hook("flaxmill", CHECKER)
 hook.__enter__()  # for the whole session: annotations are checked at every call of flaxmill
 
+import flax.linen  # noqa: E402
+import flax.nnx  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def average_pool(*args: Any, **kwargs: Any) -> jax.Array:
+    """Flax's own, which divides float32 by a NumPy int64: there alone types may be promoted."""
+    with jax.numpy_dtype_promotion("standard"):
+        return FLAX_AVERAGE_POOL(*args, **kwargs)
+
+
+FLAX_AVERAGE_POOL = flax.linen.avg_pool
+flax.linen.avg_pool = flax.nnx.avg_pool = average_pool
+
+
+@pytest.fixture(scope="module")
+def small_data() -> Iterator[None]:
+    """Leaves few of the drawn pictures, so that training runs are short."""
+    import small_runs
+
+    from flaxmill.data import clothing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
+        patch.setattr(clothing, "TEST", small_runs.TEST)
+        clothing.clothing.cache_clear()
+        yield
+    clothing.clothing.cache_clear()
 
 
 @pytest.fixture
@@ -29,7 +62,9 @@ def real_data() -> Path:
     root = os.environ.get("FLAXMILL_DATA")
     folder = Path(root or "absent") / "fashion-mnist"
     if not folder.is_dir():
-        pytest.skip("needs the real pictures: set FLAXMILL_DATA to the folder that holds fashion-mnist/")
+        pytest.skip(
+            "needs the real pictures: set FLAXMILL_DATA to the folder that holds fashion-mnist/"
+        )
     return folder
 
 

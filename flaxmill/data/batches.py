@@ -98,17 +98,34 @@ class Durations(Protocol):
     """What a recipe's ``Config`` says about time, all but ``batch_size`` in epochs."""
 
     @property
-    def epochs(self) -> float: ...
+    def epochs(self) -> float:
+        """How often every training example is seen."""
+        ...
+
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Examples a step."""
+        ...
+
     @property
-    def log_every(self) -> float: ...
+    def log_every(self) -> float:
+        """Epochs between rows of training figures."""
+        ...
+
     @property
-    def evaluate_every(self) -> float: ...
+    def evaluate_every(self) -> float:
+        """Epochs between evaluations."""
+        ...
+
     @property
-    def evaluate_on(self) -> str: ...
+    def evaluate_on(self) -> str:
+        """The split that those evaluations use."""
+        ...
+
     @property
-    def validation(self) -> int | float: ...
+    def validation(self) -> int | float:
+        """Training examples held out: how many, or which share; 0 for none."""
+        ...
 
 
 class Schedule:

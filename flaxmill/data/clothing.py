@@ -33,7 +33,8 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
         try:
             folder = fetch.locate("fashion-mnist")
         except BadInput as error:
-            note = f"The real pictures could not be had; training on drawn ones. ({_first_line(error)})"
+            reason = _first_line(error)
+            note = f"The real pictures could not be had; training on drawn ones. ({reason})"
             return _drawn(note, validation, overfit)
         return _real(folder, validation, overfit)
     given = None if data == "fashion-mnist" else Path(data)

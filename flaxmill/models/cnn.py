@@ -1,5 +1,6 @@
 """Convolutional networks for small pictures."""
 
+import itertools
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ class CNN(nnx.Module):
         widths = [in_channels, *channels]
         self.convolutions = nnx.List(
             nnx.Conv(before, after, (3, 3), rngs=rngs)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in itertools.pairwise(widths)
         )
         height, width = (side // 2 ** len(channels) for side in size)
         self.hidden = nnx.Linear(height * width * widths[-1], hidden, rngs=rngs)

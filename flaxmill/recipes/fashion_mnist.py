@@ -100,8 +100,10 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     """Returns stochastic gradient descent with momentum."""
     rate = config.learning_rate
+    if config.schedule == "one-cycle":
+        rate = optim.one_cycle(rate, steps, warmup=config.warmup)
     return optim.sgd(
-        rate if config.schedule == "constant" else optim.one_cycle(rate, steps, warmup=config.warmup),
+        rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
         weight_decay=config.weight_decay,

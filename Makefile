@@ -1,0 +1,73 @@
+# `make train` and `make test` set up everything they need, the first time, from nothing but
+# Python 3.11 or newer and a network; afterwards they work offline.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+READY := .venv/.ready
+
+# The first of these that runs, can make environments, and is new enough (PYTHON=… chooses).
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+    $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+    && { echo $$python; break; }; done)
+
+# Data beside the checkout is used if nothing else is said; FLAXMILL_DATA= (empty) uses none.
+FLAXMILL_DATA ?= $(wildcard ../shared/data)
+ifneq ($(FLAXMILL_DATA),)
+export FLAXMILL_DATA
+endif
+
+# Options of the command behind a target, such as: make train ARGS="--epochs 1"
+ARGS ?=
+
+.PHONY: help train test lint format bench docs dist clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(READY)  ## train on pictures of clothing, the real ones if they can be had
+	$(BIN)/flaxmill train fashion_mnist --data auto $(ARGS)
+
+test: $(READY)  ## run all tests, offline
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyrefly check
+
+format: $(READY)  ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## measure; BENCH=benchmarks/NAME.py chooses, ARGS are its options
+	@for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \
+	    echo "$$script $(ARGS)" >&2; $(BIN)/python "$$script" $(ARGS) || exit; done
+
+docs: $(READY)  ## run what the documentation shows: every command, both notebooks
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py $(ARGS)
+
+dist: $(READY)  ## build wheel and sdist, and try the wheel in an empty environment (network)
+	rm -rf dist build
+	$(BIN)/python -m build
+	@echo 'Every file of the package must be in the wheel and in the sdist:'
+	diff <(find flaxmill -type f -not -name '*.pyc' | sort) \
+	    <($(BIN)/python -m zipfile -l dist/*.whl | awk '/^flaxmill\// {print $$1}' | sort)
+	diff <(find flaxmill -type f -not -name '*.pyc' | sort) \
+	    <(tar -tzf dist/*.tar.gz | sed -n 's|^[^/]*/\(flaxmill/.*[^/]\)$$|\1|p' | sort)
+	@echo 'The wheel must work in an empty environment, away from the checkout:'
+	away=$$(mktemp -d) && trap 'rm -rf "$$away"' EXIT && $(BIN)/python -m venv "$$away/venv" \
+	    && "$$away/venv/bin/pip" install --quiet --constraint constraints.txt dist/*.whl \
+	    && cd "$$away" && venv/bin/flaxmill --help && venv/bin/flaxmill recipes
+
+clean:  ## remove what building and testing left; runs/ and .venv/ stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made again when what is to be installed changes. A broken attempt leaves no stamp.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed" \
+	    "(Debian, Ubuntu: apt install python3-venv), or give PYTHON=/path/to/python." >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[dev]'
+	@touch $@

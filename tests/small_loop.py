@@ -1,0 +1,114 @@
+"""A model, a loss and a runtime that are just enough for a training loop."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.source import Arrays
+from flaxmill.loop import State, TrainChunk, compile_training, create_state
+from flaxmill.metrics import Measures
+
+
+class Model(nnx.Module):
+    """Dense layers, batch statistics and dropout: everything that a state can hold."""
+
+    def __init__(self, rngs: nnx.Rngs, *, dropout: float = 0.0) -> None:
+        self.dense = nnx.Linear(3, 5, rngs=rngs)
+        self.norm = nnx.BatchNorm(5, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout)
+        self.head = nnx.Linear(5, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return self.head(self.dropout(nnx.tanh(self.norm(self.dense(x))), rngs=rngs))[:, 0]
+
+
+def loss(model: Any, batch: Any, *, key: jax.Array) -> Measures:
+    """Squares of the errors, for one example each."""
+    error = model(batch["x"], rngs=nnx.Rngs(dropout=key)) - batch["y"]
+    weights = jnp.ones_like(error)
+    return {"loss": (error**2, weights), "examples": (weights, weights)}
+
+
+def measure(model: Any, batch: Any) -> Measures:
+    """The same figures for evaluation."""
+    error = model(batch["x"]) - batch["y"]
+    return {"loss": (error**2, jnp.ones_like(error)), "y": (batch["y"], jnp.ones_like(error))}
+
+
+def source(length: int = 40) -> Arrays:
+    """Examples with something to learn in them."""
+    x = np.random.default_rng(0).normal(size=(length, 3)).astype(np.float32)
+    return Arrays({"x": x, "y": (x[:, 0] - x[:, 1] * x[:, 2]).astype(np.float32)})
+
+
+@dataclass
+class Runtime:
+    """The part of a run that the compiled functions need, and what it was told."""
+
+    gear: Gear = field(default_factory=lambda: Gear("resident", 8, 0))
+    seed: int = 3
+    step: int = 0
+    mesh: Any = None
+    slow: list[str] = field(default_factory=list)
+    times_compiled: int = 0
+    train_chunk: Any = None
+    seconds: float = 0.0
+
+    @contextlib.contextmanager
+    def clock(self, phase: str) -> Iterator[None]:
+        yield
+
+    def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
+        self.times_compiled += 1
+        self.train_chunk, self.seconds, self.slow = train_chunk, step_seconds, slow
+
+    def steps_per_call(self) -> int:
+        return 1000
+
+
+@dataclass(frozen=True)
+class Config:
+    """Durations: ten steps of ten examples, or as many as are asked for."""
+
+    epochs: float = 2.5
+    batch_size: int = 10
+    log_every: float = 1.0
+    evaluate_every: float = 1.0
+    evaluate_on: str = "validation"
+    validation: int | float = 0
+
+
+def train(
+    run: Runtime,
+    *,
+    build: Callable[[nnx.Rngs], Any] = Model,
+    objective: Callable[..., Measures] = loss,
+    tx: optax.GradientTransformation | None = None,
+    augment: Any = None,
+    ema: float = 0,
+    data: Arrays | None = None,
+    **durations: Any,
+) -> tuple[State, list[dict[str, float]]]:
+    """Trains as a recipe does; also returns the means that every chunk gave."""
+    data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
+    schedule = Schedule(Config(**durations), len(data))
+    state = create_state(build, run.seed, tx, ema=ema)
+    train_chunk = compile_training(objective, tx, augment, run, ema=ema)
+    means = []
+    for chunk in batches(data, schedule, run):
+        state, sums = train_chunk(state, chunk)
+        means.append(sums.means())
+    return state, means
+
+
+grouped = functools.partial(nnx.Conv, 2, 2, (3,), feature_group_count=2)
+"""A convolution that has no form which is fast in a loop on CPU."""

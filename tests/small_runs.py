@@ -1,0 +1,94 @@
+"""Training runs that are small enough for tests: few drawn pictures, few channels, few steps."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill import recipes
+from flaxmill.checkpoint import Checkpoints
+from flaxmill.clock import Clock, process_age
+from flaxmill.log import CLOCK_FIELDS, read_rows
+from flaxmill.progress import Words
+from flaxmill.run import Options
+from flaxmill.trained import TrainedRun
+from flaxmill.training import Order, configure, fulfil
+
+TRAIN, TEST = 200, 40
+"""Pictures that the fixture ``small_data`` leaves of the drawn ones."""
+
+# What makes each recipe small: 160 training examples, 10 steps an epoch, 25 steps, a row every 5.
+SMALL: dict[str, dict[str, Any]] = {
+    "fashion_mnist": {
+        "data": "sketches",
+        "validation": 40,
+        "epochs": 2.5,
+        "batch_size": 16,
+        "log_every": 0.5,
+        "channels": (4, 8),
+        "hidden": 16,
+    },
+}
+# What adds everything that has a state or draws random numbers.
+THOROUGH: dict[str, dict[str, Any]] = {"fashion_mnist": {"ema": 0.9, "dropout": 0.2}}
+# What takes away everything that keeps a model from learning a few examples by heart.
+PLAIN: dict[str, dict[str, Any]] = {
+    "fashion_mnist": {
+        "schedule": "constant",
+        "learning_rate": 0.05,
+        "label_smoothing": 0.0,
+        "weight_decay": 0.0,
+        "flip": False,
+    },
+}
+
+
+def order(
+    name: str, run: Path, options: Options | None = None, *, preset: str = "quick", **fields: Any
+) -> Order:
+    """Returns the order for a small run of a recipe."""
+    recipe = recipes.load(name)
+    config = configure(recipe, preset, SMALL[recipe.name] | fields)
+    options = options or Options(report=False)
+    return Order(recipe=recipe, config=config, preset=preset, seed=0, run=run, options=options)
+
+
+def train(
+    name: str,
+    run: Path,
+    options: Options | None = None,
+    *,
+    words: Words | None = None,
+    preset: str = "quick",
+    **fields: Any,
+) -> TrainedRun:
+    """Trains a small run of a recipe."""
+    ordered = order(name, run, options, preset=preset, **fields)
+    trained = fulfil(ordered, words or Words(quiet=True), Clock(origin=process_age()))
+    assert trained is not None
+    return trained
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a run's log without what depends on the machine's speed."""
+    rows = read_rows(run / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in CLOCK_FIELDS} for row in rows]
+
+
+def saved(run: Path) -> dict[str, np.ndarray]:
+    """Returns everything in the newest checkpoint of a run."""
+    found = Checkpoints(run / "checkpoints").restore_newest()
+    assert found is not None
+    return found[0]
+
+
+def assert_same_run(one: TrainedRun, other: TrainedRun) -> None:
+    """Compares two runs bit by bit: weights, optimizer, averages, sums, every figure."""
+    assert one.result["weights_sha256"] == other.result["weights_sha256"]
+    assert one.result["test"] == other.result["test"]
+    assert figures(one.path) == figures(other.path)
+    ours, theirs = saved(one.path), saved(other.path)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        assert array.dtype == theirs[name].dtype
+        assert array.tobytes() == theirs[name].tobytes(), name

@@ -1,0 +1,203 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import small_loop
+from flax import nnx
+from small_loop import Model, Runtime, loss, measure, source
+
+from flaxmill import parallel, weights
+from flaxmill.data.batches import Gear, order
+from flaxmill.data.source import Arrays
+from flaxmill.loop import State, compile_evaluation, create_state
+from flaxmill.metrics import Sums
+
+STEPS = 10
+
+
+def by_hand(steps: int, *, ema: float) -> tuple[Any, Any, Any]:
+    """Trains step by step without chunks, loops or transformations."""
+    tx, seed = optax.sgd(0.1, momentum=0.9), 3
+    model = Model(nnx.Rngs(seed), dropout=0.3)
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    opt_state, average = tx.init(params), (params, rest)
+    key = jax.random.split(jax.random.key(seed))[1]
+    ids, _ = order(0, steps, 10, 40, seed)
+
+    @jax.jit
+    def step(params: Any, rest: Any, opt_state: Any, batch: Any, key: Any) -> Any:
+        def objective(params: Any) -> Any:
+            model = nnx.merge(graphdef, params, rest, copy=True)
+            values, _ = loss(model, batch, key=key)["loss"]
+            return values.mean(), nnx.split(model, nnx.Param, ...)[2]
+
+        gradients, rest_after = jax.grad(objective, has_aux=True)(params)
+        updates, opt_state = tx.update(gradients, opt_state, params)
+        return optax.apply_updates(params, updates), rest_after, opt_state
+
+    for number in range(steps):
+        batch = source().take(ids[number])
+        step_key = jax.random.fold_in(key, number)
+        params, rest, opt_state = step(params, rest, opt_state, batch, step_key)
+        decay = min(ema, (1 + number) / (10 + number))
+        blend = lambda old, new, decay=decay: decay * old + (1 - decay) * new  # noqa: E731
+        average = jax.tree.map(blend, average, (params, rest))
+    return params, rest, average
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[State, list[dict[str, float]], Runtime]:
+    run = Runtime()
+    state, means = small_loop.train(run, build=dropping, ema=0.5)
+    return state, means, run
+
+
+def dropping(rngs: nnx.Rngs) -> Model:
+    return Model(rngs, dropout=0.3)
+
+
+def test_a_chunk_does_what_the_textbook_loop_does(trained: Any) -> None:
+    state = trained[0]
+    params, rest, average = by_hand(STEPS, ema=0.5)
+    assert int(state.step) == STEPS
+    found = weights.named([state.params, state.model_state, state.average])
+    # The same operations, fused otherwise: rounding, through ten steps.
+    for name, expected in weights.named([params, rest, average]).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_sums_begin_anew_with_every_row(trained: Any) -> None:
+    _, means, run = trained
+    # Ten steps, a row every four: chunks end at 4, 8 and 10.
+    assert [mean["examples"] for mean in means] == [1.0, 1.0, 1.0]
+    assert means[2]["loss"] < means[0]["loss"]
+    assert run.times_compiled == 1
+    assert run.slow == []
+    assert run.seconds > 0
+
+
+def test_what_is_evaluated_is_the_average_if_there_is_one(trained: Any) -> None:
+    assert trained[0].weights is trained[0].average
+    plain = create_state(Model, 0, optax.sgd(0.1))
+    assert plain.average is None
+    assert plain.weights == (plain.params, plain.model_state)
+
+
+def test_a_state_is_a_function_of_its_seed() -> None:
+    def digest(seed: int) -> str:
+        return weights.digest(create_state(Model, seed, optax.sgd(0.1)).params)
+
+    assert digest(1) == digest(1)
+    assert digest(1) != digest(2)
+
+
+def drawing(example: Any, key: jax.Array) -> Any:
+    return {**example, "draw": jax.random.uniform(key)}
+
+
+def show_draws(model: Any, batch: Any, *, key: jax.Array) -> Any:
+    return {**loss(model, batch, key=key), "draw": (batch["draw"], jnp.ones_like(batch["draw"]))}
+
+
+def draws(batch_size: int) -> list[float]:
+    run = Runtime(Gear("streaming", 8, 0))
+    how = {"augment": drawing, "objective": show_draws, "epochs": 2.0, "batch_size": batch_size}
+    return [means["draw"] for means in small_loop.train(run, **how)[1]]
+
+
+def test_what_augmentation_draws_belongs_to_the_example_and_its_epoch() -> None:
+    tens, fives = draws(10), draws(5)
+    # The mean over an epoch's examples is the same whatever the batches, but for rounding.
+    assert tens == pytest.approx(fives, rel=1e-5)
+    assert tens[0] != pytest.approx(tens[1], rel=1e-3)
+
+
+class Grouped(nnx.Module):
+    """Ends in a convolution that stays as it is."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.convolution = small_loop.grouped(rngs=rngs)
+
+    def __call__(self, x: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return self.convolution(jnp.stack([x, -x], axis=-1)).mean((1, 2))
+
+
+def test_steps_with_slow_convolutions_are_dispatched_one_by_one() -> None:
+    runs = [Runtime(Gear("streaming", chunk, 0)) for chunk in (1, 8)]
+    states = [small_loop.train(run, build=Grouped) for run in runs]
+    for run in runs:
+        assert run.slow[0] == "float32[10,3,2] with kernel float32[3,1,2]"
+        assert len(run.slow) == 2  # and its gradient
+        assert run.times_compiled == 1
+    digests = {weights.digest(state.params) for state, _ in states}
+    assert len(digests) == 1
+    assert int(states[1][0].step) == STEPS
+    assert len(states[1][1]) == 3
+
+
+def test_the_finite_flag_falls_and_stays_down() -> None:
+    data = source()
+    data.arrays["x"][7] = np.nan
+    state, _ = small_loop.train(Runtime(), data=data, epochs=1.0)
+    assert not bool(state.finite)
+    good, _ = small_loop.train(Runtime(), epochs=1.0)
+    assert bool(good.finite)
+
+
+def test_counters_are_kept_up_in_the_average_and_not_blended() -> None:
+    class Counting(Model):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            super().__init__(rngs)
+            self.calls = nnx.Variable(jnp.int32(0))
+
+        def __call__(self, x: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+            self.calls[...] = self.calls[...] + 1
+            return super().__call__(x, rngs=rngs)
+
+    state, _ = small_loop.train(Runtime(), build=Counting, ema=0.9)
+    assert weights.named(state.model_state)["calls"] == STEPS
+    assert weights.named(state.average)["1.calls"] == STEPS
+
+
+# Evaluation.
+
+
+def evaluated(length: int, mesh: str | None, size: int) -> tuple[dict[str, float], Sums]:
+    run = Runtime(mesh=parallel.make_mesh(mesh))
+    state = parallel.replicate(create_state(dropping, 3, optax.sgd(0.1)), run.mesh)
+    sums = compile_evaluation(measure, run, batch_size=size)(state, source(length))
+    return sums.means(), sums
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "mesh"), [(23, 8, None), (8, 8, None), (5, 8, None), (23, 6, "data=8")]
+)
+def test_evaluation_counts_every_example_once(length: int, size: int, mesh: str | None) -> None:
+    means, sums = evaluated(length, mesh, size)
+    model = dropping(nnx.Rngs(3))
+    model.eval()  # no dropout, and the statistics that the model keeps
+    data = source(length).arrays
+    error = np.asarray(model(jnp.asarray(data["x"])), np.float64) - data["y"]
+    assert sums.weights["loss"] == length
+    assert sums.totals["loss"].dtype == np.float64
+    assert means["loss"] == pytest.approx((error**2).mean(), rel=1e-5)  # float32 in the model
+    assert means["y"] == pytest.approx(data["y"].astype(np.float64).mean(), rel=1e-5)
+
+
+def test_evaluation_changes_nothing() -> None:
+    state = create_state(dropping, 3, optax.sgd(0.1))
+    before = weights.digest([state.params, state.model_state])
+    evaluate = compile_evaluation(measure, Runtime(), batch_size=8)
+    first, second = evaluate(state, source(23)), evaluate(state, source(23))
+    assert first.means() == second.means()
+    assert weights.digest([state.params, state.model_state]) == before
+
+
+def test_an_empty_split_cannot_be_evaluated() -> None:
+    empty = Arrays({name: array[:0] for name, array in source().arrays.items()})
+    state = create_state(Model, 3, optax.sgd(0.1))
+    with pytest.raises(AssertionError, match="at least one example"):
+        compile_evaluation(measure, Runtime())(state, empty)

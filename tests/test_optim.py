@@ -1,0 +1,83 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from flaxmill.optim import one_cycle, sgd
+
+Params = dict[str, Any]
+
+
+def params() -> Params:
+    return {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)}
+
+
+def stepped(tx: optax.GradientTransformation, gradients: list[Params]) -> Any:
+    now: Any = params()
+    state = tx.init(now)
+    for gradient in gradients:
+        updates, state = tx.update(gradient, state, now)
+        now = optax.apply_updates(now, updates)
+    return now
+
+
+def test_decay_shrinks_kernels_and_nothing_else() -> None:
+    zero = jax.tree.map(jnp.zeros_like, params())
+    found = stepped(sgd(0.1, weight_decay=0.5), [zero] * 3)
+    np.testing.assert_allclose(found["kernel"], 2.0 * (1 - 0.1 * 0.5) ** 3, rtol=1e-6)
+    np.testing.assert_array_equal(found["bias"], 2.0)
+
+
+def test_without_gradient_or_decay_nothing_moves() -> None:
+    zero = jax.tree.map(jnp.zeros_like, params())
+    np.testing.assert_array_equal(stepped(sgd(0.1), [zero] * 3)["kernel"], 2.0)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_is_the_textbooks(nesterov: bool) -> None:
+    gradients = [
+        jax.tree.map(lambda leaf, g=g: jnp.full_like(leaf, g), params()) for g in (1, -3, 2)
+    ]
+    expected, velocity = 2.0, 0.0
+    for gradient in (1.0, -3.0, 2.0):
+        velocity = 0.9 * velocity + gradient
+        expected -= 0.1 * (gradient + 0.9 * velocity if nesterov else velocity)
+    found = stepped(sgd(0.1, nesterov=nesterov), gradients)
+    np.testing.assert_allclose(found["kernel"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["bias"], expected, rtol=1e-5)
+
+
+def test_a_gradient_step_goes_downhill_under_decay() -> None:
+    one = jax.tree.map(jnp.ones_like, params())
+    found = stepped(sgd(0.1, weight_decay=0.5), [one])
+    np.testing.assert_allclose(found["kernel"], 2.0 - 0.1 * (1 + 0.5 * 2.0), rtol=1e-6)
+    np.testing.assert_allclose(found["bias"], 2.0 - 0.1, rtol=1e-6)
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
+    schedule = one_cycle(0.4, 100, warmup=0.2, final=0.1)
+    rates = np.asarray([schedule(step) for step in range(101)])
+    assert rates[0] == pytest.approx(0.4 / 20)
+    assert rates.argmax() == 20
+    assert rates.max() == pytest.approx(0.4)
+    assert rates[100] == pytest.approx(0.04)
+    assert (np.diff(rates[:21]) > 0).all()
+    assert (np.diff(rates[20:]) < 0).all()
+    straight = {"atol": 1e-7}  # a straight line up, another down: rounding of numbers below 1
+    np.testing.assert_allclose(np.diff(rates[:21], 2), 0, **straight)
+    np.testing.assert_allclose(np.diff(rates[20:], 2), 0, **straight)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_one_cycle_of_any_length_is_finite_and_never_above_the_peak(
+    steps: int, warmup: float
+) -> None:
+    rates = np.asarray([one_cycle(0.4, steps, warmup=warmup)(step) for step in range(steps)])
+    assert np.isfinite(rates).all()
+    assert (rates >= 0).all()
+    assert rates.max() == pytest.approx(0.4, rel=0.5)
+    assert rates[0] > 0  # the first step does something

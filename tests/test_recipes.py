@@ -1,0 +1,234 @@
+"""The matrix: every promise of the design for every file in ``flaxmill/recipes``."""
+
+import dataclasses
+import os
+import re
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import small_runs
+from flax import nnx
+from small_runs import PLAIN, THOROUGH
+
+from flaxmill import cli, recipes, training, weights
+from flaxmill.clock import Clock
+from flaxmill.directory import RunDirectory
+from flaxmill.errors import Stopped
+from flaxmill.progress import Words
+from flaxmill.run import DryRun, Options, Run
+from flaxmill.trained import TrainedRun
+
+pytestmark = pytest.mark.usefixtures("small_data")
+STEPS = 25
+
+
+class Listening(Words):
+    """Says nothing, and remembers how many compilations there had been at each line."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.compiled = 0
+        self.at_line: list[int] = []
+
+    def count(self, event: str, duration_secs: float, **_: str | int) -> None:
+        self.compiled += "backend_compile" in event
+
+    def say(self, text: str) -> None:
+        if text.startswith("Epoch"):
+            self.at_line.append(self.compiled)
+
+
+class Interrupting(Words):
+    """Sends this process SIGTERM when the run asks for the n-th time whether to show figures."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(quiet=True)
+        self.left = after
+
+    def wanted(self) -> bool:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+
+@pytest.fixture(scope="module", params=recipes.names())
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def words() -> Listening:
+    return Listening()
+
+
+@pytest.fixture(scope="module")
+def unbroken(name: str, folder: Path, small_data: None, words: Listening) -> TrainedRun:
+    """A run from its beginning to its end, with everything that has a state or draws numbers."""
+    jax.monitoring.register_event_duration_secs_listener(words.count)
+    try:
+        how = Options(gear="resident", chunk=64, prefetch=4, report=False)
+        return small_runs.train(name, folder / name, how, words=words, **THOROUGH[name])
+    finally:
+        jax.monitoring.unregister_event_duration_listener(words.count)
+
+
+def test_rows_fall_on_steps_fixed_by_the_config(unbroken: TrainedRun) -> None:
+    rows = small_runs.figures(unbroken.path)
+    assert [row["step"] for row in rows if row["split"] == "train"] == [5, 10, 15, 20, 25]
+    assert [row["step"] for row in rows if row["split"] == "validation"] == [10, 20, 25]
+    assert [row["epoch"] for row in rows if row["split"] == "validation"] == [1.0, 2.0, 2.5]
+    assert all(np.isfinite(row["loss"]) for row in rows)
+
+
+def test_the_result_says_what_was_trained(unbroken: TrainedRun, name: str) -> None:
+    result = unbroken.result
+    assert (result["recipe"], result["preset"], result["step"]) == (name, "quick", STEPS)
+    assert result["weights"] == "average"
+    assert result["attempts"] == 1
+    assert result["test"]["examples"] == small_runs.TEST
+    again = unbroken.evaluate()
+    assert again["weights_sha256"] == result["weights_sha256"]
+    assert {key: again[key] for key in result["test"]} == result["test"]
+
+
+def test_one_compilation(unbroken: TrainedRun, words: Listening) -> None:
+    assert unbroken.result["compilations"] == 1
+    assert len(words.at_line) == 5
+    assert words.at_line[0] > 0  # the listener does notice compilations
+    after_first_evaluation = words.at_line[1:]
+    assert len(set(after_first_evaluation)) == 1
+
+
+@pytest.mark.parametrize(
+    ("gear", "chunk", "prefetch"), [("streaming", 7, 0), ("resident", 1, 0), ("streaming", 64, 4)]
+)
+def test_gear_chunks_and_prefetching_leave_the_bits_alone(
+    unbroken: TrainedRun, name: str, folder: Path, gear: str, chunk: int, prefetch: int
+) -> None:
+    how = Options(gear=gear, chunk=chunk, prefetch=prefetch, report=False)
+    run = folder / f"{name}-{gear}-{chunk}-{prefetch}"
+    assert_same = small_runs.assert_same_run
+    assert_same(small_runs.train(name, run, how, **THOROUGH[name]), unbroken)
+
+
+def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
+    unbroken: TrainedRun, name: str, folder: Path
+) -> None:
+    run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
+    with pytest.raises(Stopped) as stopped:
+        # Every step asks but those that end a row: 1 to 4, 6 to 9, 11, 12, and 13, the eleventh.
+        small_runs.train(name, run, how, words=Interrupting(after=11), **THOROUGH[name])
+    assert stopped.value.signal == signal.SIGTERM
+    assert int(small_runs.saved(run)["step"]) == 13
+    assert [row["step"] for row in small_runs.figures(run)][-1] == 10
+    resumed = small_runs.train(name, run, **THOROUGH[name])
+    assert resumed.result["attempts"] == 2
+    small_runs.assert_same_run(resumed, unbroken)
+
+
+def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, folder: Path) -> None:
+    how = Options(mesh="data=8", report=False)
+    spread = small_runs.train(name, folder / f"{name}-mesh", how, **THOROUGH[name])
+    ours, theirs = small_runs.figures(spread.path), small_runs.figures(unbroken.path)
+    # The sums over a batch are added up in another order: rounding, which the steps then amplify.
+    assert ours[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=1e-5)
+    mine, yours = small_runs.saved(spread.path), small_runs.saved(unbroken.path)
+    for tensor, array in yours.items():
+        np.testing.assert_allclose(mine[tensor], array, rtol=1e-3, atol=1e-3, err_msg=tensor)
+
+
+def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -> None:
+    run = folder / f"{name}-three-steps"
+    # 80 examples a step: with ten classes in turn, every class is in it.
+    fields = PLAIN[name] | {"batch_size": 80, "epochs": 1.5}
+    trained = small_runs.train(name, run, **fields)
+    assert trained.result["step"] == 3
+    order = small_runs.order(name, run, **fields)
+    fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
+    before = weights.named({"params": nnx.state(fresh, nnx.Param)})
+    after = trained.arrays()
+    assert before.keys() == {tensor for tensor in after if tensor.startswith("params.")}
+    unchanged = [tensor for tensor in before if (np.asarray(before[tensor]) == after[tensor]).all()]
+    assert unchanged == []
+
+
+def test_eight_examples_are_learnt_by_heart(name: str, folder: Path) -> None:
+    fields = PLAIN[name] | {"overfit": 8, "batch_size": 8, "epochs": 4.0}
+    result = small_runs.train(name, folder / f"{name}-overfit", **fields).result
+    assert result["test"]["examples"] == 8
+    assert result["test"]["accuracy"] == 1.0
+    assert result["test"]["loss"] < 0.05  # guessing among ten classes gives 2.3
+
+
+def recording(config: Any, reads: set[str]) -> Any:
+    """Returns a config that notes which of its fields are read."""
+    kind = type(config)
+
+    def read(self: Any, field: str) -> Any:
+        reads.add(field)
+        return object.__getattribute__(self, field)
+
+    recorder = type("Recording", (kind,), {"__getattribute__": read})
+    made = recorder(
+        **{field.name: getattr(config, field.name) for field in dataclasses.fields(kind)}
+    )
+    reads.clear()
+    return made
+
+
+def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
+    recipe, reads = recipes.load(name), set()
+    for preset in recipe.module.PRESETS:
+        order = small_runs.order(name, tmp_path, preset=preset)
+        config, seen = recording(order.config, fields := set()), fields
+        splits = recipe.module.data(config)
+        run = Run(
+            directory=RunDirectory(tmp_path),
+            identity=order.identity,
+            signature=recipe.module.signature(config, splits),
+            options=Options(dry_run=True),
+            clock=Clock(),
+            words=Words(quiet=True),
+            splits=splits,
+        )
+        with pytest.raises(DryRun):
+            recipe.module.train(config, run)
+        run.close()
+        reads |= seen
+    fields = {field.name for field in dataclasses.fields(recipe.module.Config)}
+    assert fields - reads == set()
+
+
+def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[training.Order] = []
+    monkeypatch.setattr(training, "fulfil", lambda order, *_: given.append(order))
+    lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]
+    assert ["flaxmill", "train", name] in commands
+    for _, command, *arguments in commands:
+        assert command == "train"
+        cli.train(arguments)
+    assert {order.recipe.name for order in given} == {name}
+    presets = {order.preset for order in given}
+    assert presets <= set(recipes.load(name).module.PRESETS)
+
+
+def test_every_recipe_has_all_parts_in_their_order(name: str) -> None:
+    text = recipes.load(name).text
+    starts = (rf"^(class {part}:|def {part}\(|{part} =)" for part in recipes.PARTS)
+    found = [re.search(start, text, re.MULTILINE) for start in starts]
+    places = [match.start() for match in found if match]
+    assert len(places) == len(recipes.PARTS)
+    assert places == sorted(places)
+    assert recipes.headline(name)

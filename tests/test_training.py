@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_runs
+
+from flaxmill import recipes
+from flaxmill.clock import Clock
+from flaxmill.errors import BadInput
+from flaxmill.progress import Words
+from flaxmill.training import Order, configure, fulfil
+
+
+def configured(**fields: Any) -> Any:
+    return configure(recipes.load("fashion_mnist"), "quick", fields)
+
+
+def test_fields_replace_those_of_a_preset() -> None:
+    config = configured(epochs=2, channels=(4, 8), schedule="constant", validation=0.1, flip=False)
+    assert (config.epochs, config.channels, config.validation) == (2, (4, 8), 0.1)
+    assert (config.schedule, config.flip) == ("constant", False)
+    assert configured() == recipes.load("fashion_mnist").module.PRESETS["quick"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"epoch": 1}, r"fashion_mnist has no field 'epoch'. Did you mean 'epochs'\?"),
+        ({"epochs": "3"}, "epochs='3': expected float, such as 3.0"),
+        ({"epochs": True}, "epochs=True: expected float"),
+        ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 64"),
+        ({"flip": 1}, "flip=1: expected bool, such as True"),
+        ({"schedule": "cosine"}, "schedule='cosine': expected 'constant' or 'one-cycle', such as"),
+        ({"validation": "all"}, r"validation='all': expected int \| float, such as 5000"),
+        ({"channels": (4,)}, r"channels=\(4,\): expected tuple\[int, int\], such as \(32, 64\)"),
+        ({"channels": (4, 8.0)}, "expected tuple"),
+        ({"channels": 4}, "channels=4: expected tuple"),
+    ],
+)
+def test_what_is_no_field_or_no_value_of_one_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        configured(**fields)
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"no preset 'quack'. Did you mean 'quick'\?"):
+        configure(recipes.load("fashion_mnist"), "quack", {})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_random_keys_cannot_take_is_refused(seed: int, tmp_path: Path) -> None:
+    recipe = recipes.load("fashion_mnist")
+    order = Order(
+        recipe=recipe, config=configured(), preset="quick", seed=seed, run=tmp_path / "run"
+    )
+    with pytest.raises(
+        BadInput, match=f"--seed {seed}: a seed is a number from 0 to 4,294,967,295"
+    ):
+        fulfil(order, Words(quiet=True), Clock())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"batch_size": 161}, "--batch-size 161 is larger than the 160 training examples"),
+        ({"epochs": 0.0}, "--epochs 0.0 must be a number greater than 0"),
+        ({"validation": 200}, "--validation 200 does not fit 200 training examples"),
+        ({"overfit": 161}, "--overfit 161: give a number from 1 to 160"),
+        ({"overfit": -1}, "--overfit -1: give a number from 1 to 160"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_a_file_is_made(
+    fields: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        small_runs.train("fashion_mnist", tmp_path / "run", **fields)
+    assert not (tmp_path / "run").exists()
