@@ -39,9 +39,12 @@ format: $(READY)  ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measure; BENCH=benchmarks/NAME.py chooses, ARGS are its options
-	@for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \
-	    echo "$$script $(ARGS)" >&2; $(BIN)/python "$$script" $(ARGS) || exit; done
+bench: $(READY)  ## measure accuracy, speed, exact resuming, and the drawn pictures (hours)
+	$(BIN)/python benchmarks/fashion_mnist.py accuracy --preset quick --seeds 5
+	$(BIN)/python benchmarks/fashion_mnist.py accuracy --preset article --seeds 3
+	$(BIN)/python benchmarks/fashion_mnist.py speed
+	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/sketches.py --seeds 3
 
 docs: $(READY)  ## run what the documentation shows: every command, both notebooks
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py $(ARGS)

@@ -110,9 +110,7 @@ def test_one_compilation(unbroken: TrainedRun, words: Listening) -> None:
     assert len(set(after_first_evaluation)) == 1
 
 
-@pytest.mark.parametrize(
-    ("gear", "chunk", "prefetch"), [("streaming", 7, 0), ("resident", 1, 0), ("streaming", 64, 4)]
-)
+@pytest.mark.parametrize(("gear", "chunk", "prefetch"), [("streaming", 7, 0), ("streaming", 1, 4)])
 def test_gear_chunks_and_prefetching_leave_the_bits_alone(
     unbroken: TrainedRun, name: str, folder: Path, gear: str, chunk: int, prefetch: int
 ) -> None:
@@ -141,11 +139,15 @@ def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, fo
     how = Options(mesh="data=8", report=False)
     spread = small_runs.train(name, folder / f"{name}-mesh", how, **THOROUGH[name])
     ours, theirs = small_runs.figures(spread.path), small_runs.figures(unbroken.path)
-    # The sums over a batch are added up in another order: rounding, which the steps then amplify.
-    assert ours[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=1e-5)
-    mine, yours = small_runs.saved(spread.path), small_runs.saved(unbroken.path)
-    for tensor, array in yours.items():
-        np.testing.assert_allclose(mine[tensor], array, rtol=1e-3, atol=1e-3, err_msg=tensor)
+    # The sums over a batch are added up in another order. Rounding is 1e-7 of numbers near 1; the
+    # 25 steps hardly amplify it, and a wrong mean or draw is off by more than a hundred times that.
+    for mine, yours in zip(ours, theirs, strict=True):
+        assert mine.pop("split") == yours.pop("split")
+        assert mine == pytest.approx(yours, rel=1e-5)
+    spread_arrays, arrays = small_runs.saved(spread.path), small_runs.saved(unbroken.path)
+    for tensor, array in arrays.items():
+        found = spread_arrays[tensor]
+        np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-5, err_msg=tensor)
 
 
 def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -> None:

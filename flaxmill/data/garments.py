@@ -78,10 +78,10 @@ def folded_collar(dice: Dice, tone: Value, shown: np.ndarray) -> Part:
 
 def tshirt(dice: Dice) -> list[Part]:
     """T-shirt or top: mostly short sleeves, a round open neck or a polo's collar, often a print."""
-    tone, shoulder = dice.tone(), dice.between(0.34, 0.5)
+    tone, shoulder = dice.tone(), dice.between(0.3, 0.5)
     bottom, flare = dice.between(0.6, 0.97), dice.between(0.92, 1.15)
     sleeve_tone = tone * np.where(dice.chance(0.2), dice.between(0.5, 1.4), 1.0)
-    polo, buttons = dice.chance(0.12), panel(-0.7, dice.between(-0.4, -0.1), 0.03, 0.03)
+    polo, buttons = dice.chance(0.18), panel(-0.7, dice.between(-0.4, -0.1), 0.03, 0.03)
     return [
         *sleeves(dice, sleeve_tone, shoulder, dice.chance(0.08)),
         torso(dice, tone, shoulder, bottom, flare),
@@ -118,7 +118,7 @@ def pullover(dice: Dice) -> list[Part]:
     bottom, flare = dice.between(0.6, 0.95), dice.between(0.9, 1.12)
     hem = panel(bottom - 0.14, bottom + 0.02, shoulder * flare, shoulder * flare * 0.97)
     roll = panel(-0.97, dice.between(-0.8, -0.7), 0.15, dice.between(0.17, 0.22))
-    zip_end = np.where(dice.chance(0.4), bottom, dice.between(-0.4, -0.1))
+    zip_end = np.where(dice.chance(0.5), bottom, dice.between(-0.4, -0.1))
     zipper = panel(-0.85, zip_end, 0.025, 0.025)
     hem_tone, ribbed = tone * dice.between(0.6, 1.1), dice.between(0.0, 0.7)
     roll_tone, rolled = tone * dice.between(0.8, 1.1), dice.chance(0.25)
@@ -128,7 +128,7 @@ def pullover(dice: Dice) -> list[Part]:
         part(hem, hem_tone, rim=0.2, dashes=(6.0, 0.0), shown=ribbed),
         *neckline(dice, tone, pointed=0.8),
         part(roll, roll_tone, bulge=(0.0, 0.0, 0.05, 0.0), shown=rolled),
-        part(zipper, tone * 0.4, rim=0.0, shown=dice.chance(0.2)),
+        part(zipper, tone * 0.4, rim=0.0, shown=dice.chance(0.25)),
         chest_print(dice, tone, 0.25),
     ]
 
@@ -172,7 +172,7 @@ def coat(dice: Dice) -> list[Part]:
     buttons = limb((button, -0.1), (button, bottom - 0.2), 0.035, 0.035)
     belt = panel(waist, waist + 0.12, shoulder, shoulder)
     pocket = limb((0.2, 0.4), (0.38, 0.36), 0.03, 0.03)
-    lapel_tone, lapels = tone * dice.between(0.8, 1.2), dice.chance(0.65)
+    lapel_tone, lapels = tone * dice.between(0.8, 1.2), dice.chance(0.55)
     return [
         *sleeves(dice, tone, shoulder, dice.chance(0.98)),
         torso(dice, tone, shoulder, bottom, flare),
@@ -223,8 +223,8 @@ def shirt(dice: Dice) -> list[Part]:
     bottom, flare = dice.between(0.62, 0.97), dice.between(0.92, 1.12)
     pocket = (0.1, -0.35), (0.3, -0.35), (0.3, -0.1), (0.1, -0.1)
     placket, buttons = panel(-0.7, bottom, 0.05, 0.05), panel(-0.6, bottom - 0.1, 0.03, 0.03)
-    blouse = dice.chance(0.25)
-    clear = np.where(blouse, dice.between(0.0, 0.3), dice.between(0.4, 1.0))
+    blouse = dice.chance(0.33)
+    clear = np.where(blouse, dice.between(0.0, 0.25), dice.between(0.3, 1.0))
     placket_tone, buttoned = tone * dice.between(0.8, 1.2), clear * dice.between(0.5, 1.0)
     _, hole = neckline(dice, tone, pointed=1.0)
     return [

@@ -25,8 +25,8 @@ def open_picture(file: Path | io.BytesIO, name: str) -> Image.Image:
         BadInput: It is absent, unreadable, or no picture.
     """
     try:
-        picture = Image.open(file)
-        picture.load()
+        with Image.open(file) as picture:
+            picture.load()
         return picture
     except FileNotFoundError:
         raise BadInput(f"there is no picture {name}: check the path.") from None

@@ -94,7 +94,7 @@ def manner(dice: Dice, patterned: float) -> Manner:
         folds_start=dice.between(0.0, 1.0),
         light_x=dice.between(-0.15, 0.15),
         light_y=dice.between(-0.15, 0.1),
-        grain=dice.between(0.02, 0.12),
+        grain=dice.between(0.02, 0.14),
     )
 
 

@@ -42,7 +42,7 @@ class Config:
     log_every: float = 0.25  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
-    channels: tuple[int, int] = (32, 64)  # output channels of the two convolutions
+    channels: tuple[int, int] = (16, 64)  # output channels of the two convolutions
     hidden: int = 256  # units of the hidden layer
     dropout: float = 0.0  # share of hidden units dropped
     schedule: Literal["constant", "one-cycle"] = "one-cycle"  # of the learning rate
@@ -62,6 +62,7 @@ PRESETS = {
         validation=0,
         epochs=10,
         batch_size=32,
+        channels=(32, 64),
         log_every=1.0,
         evaluate_on="test",  # as the tutorial shows them; nothing is chosen by these figures
         schedule="constant",

@@ -1,0 +1,138 @@
+"""Checkpoints are whole or not there, and damage is noticed."""
+
+import errno
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flaxmill.checkpoint import Checkpoints, Damaged, best_step, check_kept, verify
+from flaxmill.errors import BadInput, CannotGoOn
+
+ARRAYS = {
+    "params.dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "step": np.int32(7),
+    "average.0.scale": np.ones(5, np.float16),
+}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Checkpoints:
+    """Two checkpoints, of steps 5 and 7."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in (5, 7):
+        checkpoints.save(step, ARRAYS, {"seconds": {"total": 1.5}}, keep=set(), last=3)
+    checkpoints.wait()
+    return checkpoints
+
+
+def test_what_is_restored_is_what_was_saved(kept: Checkpoints) -> None:
+    arrays, facts = kept.restore(7)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+    assert facts["step"] == 7
+    assert facts["seconds"] == {"total": 1.5}
+
+
+def test_the_last_ones_and_those_to_keep_stay(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in range(1, 7):
+        checkpoints.save(step, ARRAYS, {}, keep={2}, last=2)
+    checkpoints.wait()
+    assert checkpoints.steps() == [2, 5, 6]
+
+
+def test_every_file_is_watched(kept: Checkpoints) -> None:
+    folder = kept.folder / "7"
+    draw = random.Random(0)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.stat().st_size):
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        for damaged in (bytes(flipped), content[: draw.randrange(len(content))]):
+            path.write_bytes(damaged)
+            with pytest.raises(Damaged, match=path.name.replace(".", r"\.")):
+                verify(folder)
+        path.write_bytes(content)
+        verify(folder)
+
+
+def test_a_missing_or_added_file_is_noticed(kept: Checkpoints) -> None:
+    folder = kept.folder / "7"
+    (folder / "more").write_text("x")
+    with pytest.raises(Damaged, match="more"):
+        verify(folder)
+    (folder / "more").unlink()
+    (folder / "facts.json").unlink()
+    with pytest.raises(Damaged, match=r"facts\.json is missing"):
+        verify(folder)
+
+
+def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(kept: Checkpoints) -> None:
+    (kept.folder / "7" / "facts.json").write_text("{}")
+    with pytest.warns(UserWarning, match=r"step 7 is damaged: .*facts\.json is not as it was"):
+        found = kept.restore_newest()
+    assert found is not None
+    assert found[1]["step"] == 5
+    assert kept.steps() == [5]
+    assert (kept.folder / "damaged-7").is_dir()
+
+
+def test_what_a_kill_left_is_cleared(kept: Checkpoints) -> None:
+    left = kept.folder / ".partial-9"
+    left.mkdir()
+    assert kept.restore_newest() is not None
+    assert not left.exists()
+
+
+def test_nothing_saved_is_nothing_restored(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path / "none").restore_newest() is None
+
+
+def test_a_failed_save_names_the_checkpoint_that_remains(
+    kept: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:  # a disk cannot be filled in a test without harm to others
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flaxmill.files.write_json", full)
+    kept.save(9, ARRAYS, {}, keep=set(), last=3)
+    with pytest.raises(CannotGoOn, match=r"No space left.*checkpoint of step 7 is kept"):
+        kept.wait()
+    monkeypatch.undo()
+    assert kept.steps() == [5, 7]
+    verify(kept.folder / "7")
+
+
+def test_the_best_step_is_that_of_the_highest_accuracy_and_the_first_of_equals() -> None:
+    rows = [
+        {"step": 1, "split": "validation", "accuracy": 0.5, "loss": 1.0},
+        {"step": 2, "split": "validation", "accuracy": 0.7, "loss": 2.0},
+        {"step": 3, "split": "validation", "accuracy": 0.7, "loss": 0.5},
+        {"step": 4, "split": "test", "accuracy": 0.9, "loss": 0.1},
+    ]
+    assert best_step(rows) == 2
+    without = [{k: v for k, v in row.items() if k != "accuracy"} for row in rows]
+    assert best_step(without) == 3
+    assert best_step(rows[3:]) is None
+
+
+def test_a_step_that_is_not_kept_is_refused_with_those_that_are(kept: Checkpoints) -> None:
+    check_kept(kept, 7, "final")
+    with pytest.raises(BadInput, match=r"best checkpoint \(step 6\) is not there; kept are: 5, 7"):
+        check_kept(kept, 6, "best")
+
+
+def test_the_listing_of_digests_is_sealed(kept: Checkpoints) -> None:
+    listing = kept.folder / "7" / "digests.json"
+    found = json.loads(listing.read_text())
+    name = next(iter(found["files"]))
+    found["files"][name] = "0" * 64
+    listing.write_text(json.dumps(found, indent=2, sort_keys=True))
+    with pytest.raises(Damaged, match=r"digests\.json is not as it was written"):
+        verify(kept.folder / "7")

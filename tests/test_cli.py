@@ -1,0 +1,245 @@
+"""The commands as a person types them: exit statuses, messages, and what they leave behind."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+from PIL import Image
+
+from flaxmill import cli
+from flaxmill.trained import TrainedRun
+
+pytestmark = pytest.mark.usefixtures("small_data")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> TrainedRun:
+    """A small run, finished."""
+    return small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "small")
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Runs a command in this process; returns its status and what it printed."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([*arguments])
+    printed = capsys.readouterr()
+    return int(end.value.code or 0), printed.out, printed.err
+
+
+def words(text: str) -> str:
+    """Returns a message without the frame and the line ends that a narrow terminal gives it."""
+    return " ".join(text.translate(str.maketrans("│╭╮╰╯─", "      ")).split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("trian", "there is no command 'trian'. Did you mean 'train'?"),
+        ("train", "train takes the recipe first"),
+        ("train fashion_mnits", "Did you mean 'fashion_mnist'?"),
+        ("train absent.py", "there is no recipe file absent.py"),
+        ("train fashion_mnist --preset qick", "no preset 'qick'. Did you mean 'quick'?"),
+        ("train fashion_mnist --learning-rte 1", "Perhaps you meant: --learning-rate"),
+        ("train fashion_mnist --epochs many", "Error parsing --epochs"),
+        ("train fashion_mnist --schedule cosine", "invalid choice 'cosine'"),
+        ("train fashion_mnist --data sketches --batch-size 0", "--batch-size 0 must be"),
+        ("train fashion_mnist --data sketches --validation 999", "--validation 999 does not fit"),
+        ("train fashion_mnist --data sketches --overfit 999", "--overfit 999"),
+        ("train fashion_mnist --data sketches --mesh data=99", "this machine has 8 cpu device(s)"),
+        ("train fashion_mnist --data sketches --gear fast", "expected auto, resident or streaming"),
+        ("train fashion_mnist --data sketches --chunk 0", "--chunk must be at least 1"),
+        ("train fashion_mnist --data absent", "absent cannot be used as the folder"),
+        ("train fashion_mnist --data empty", "empty is an empty directory"),
+        ("train fashion_mnist --data sketches --run file", "--run file is a file"),
+        ("train fashion_mnist --data sketches --run .", "holds other files and no run"),
+        ("train fashion_mnist --data sketches --init-from none", "no such run directory"),
+        ("evaluate absent", "there is no run directory absent"),
+        ("evaluate empty", "empty is not a run directory"),
+        ("report", "report takes run directories"),
+        ("fork fashion_mnist file", "give a name that ends in .py"),
+        ("fork fashion_mnist taken.py", "taken.py exists and is not overwritten"),
+        ("look fashon_mnist", "Did you mean 'fashion_mnist'?"),
+        ("fetch fashion-mnits", "Did you mean 'fashion-mnist'?"),
+    ],
+)
+def test_what_cannot_be_used_gets_one_message_and_status_2(
+    typed: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("file").write_text("")
+    Path("taken.py").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    status, _, error = command(capsys, *typed.split())
+    assert status == 2
+    assert said in words(error)
+    assert "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_trained_run_evaluates_to_its_own_result(
+    trained: TrainedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = command(capsys, "evaluate", str(trained.path), "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["recipe"] == "fashion_mnist"
+    assert found["split"] == "test"
+    assert found["examples"] == small_runs.TEST
+    assert found["step"] == trained.result["step"]
+    assert found["weights_sha256"] == trained.result["weights_sha256"]
+    assert found["accuracy"] == trained.result["test"]["accuracy"]
+    assert found["loss"] == pytest.approx(trained.result["test"]["loss"], rel=1e-6)
+
+
+def test_the_best_checkpoint_can_be_asked_for(
+    trained: TrainedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = trained.result["best"]
+    status, out, _ = command(
+        capsys,
+        *["evaluate", str(trained.path), "--json", "--checkpoint", "best", "--split", "validation"],
+    )
+    found = json.loads(out)
+    assert status == 0
+    assert found["step"] == best["step"]
+    assert found["accuracy"] == best["accuracy"]
+
+
+def test_predict_answers_for_each_picture(
+    trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = trained.splits().test.take(np.arange(3))["image"]
+    files = []
+    for number, picture in enumerate(pictures):
+        files.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(picture[..., 0]).save(files[-1])
+    status, out, _ = command(capsys, "predict", str(trained.path), *files, "--json", "--top", "10")
+    assert status == 0
+    answers = [json.loads(line) for line in out.splitlines()]
+    expected = trained.classify(pictures)
+    for file, answer, scores in zip(files, answers, expected, strict=True):
+        assert answer["picture"] == file
+        given = {one["label"]: one["probability"] for one in answer["predictions"]}
+        assert list(given.values()) == sorted(given.values(), reverse=True)
+        for label, score in zip(trained.signature.labels, scores, strict=True):
+            assert given[label] == pytest.approx(score, rel=1e-5)  # another batch, other rounding
+
+
+def test_predict_names_what_is_no_picture(
+    trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("words")
+    status, _, error = command(capsys, "predict", str(trained.path), str(tmp_path / "notes.txt"))
+    assert status == 2
+    assert "notes.txt is no picture that can be read" in error
+
+
+def test_look_and_report_write_what_they_say(
+    trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ["look", str(trained.path), "--to", str(tmp_path / "said.png")],
+        ["look", str(trained.path), "--augmented", "--to", str(tmp_path / "augmented.png")],
+        ["look", "fashion-mnist", "--data", "sketches", "--to", str(tmp_path / "data.png")],
+        ["report", str(trained.path), "--to", str(tmp_path / "page.html")],
+        ["report", str(trained.path), str(trained.path), "--to", str(tmp_path / "both.html")],
+    ):
+        status, out, _ = command(capsys, *arguments)
+        assert status == 0
+        assert f"wrote {arguments[-1]}" in out
+    for name in ("said.png", "augmented.png", "data.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 500
+            assert np.asarray(picture).std() > 20  # something was drawn
+    page = (tmp_path / "page.html").read_text()
+    assert f"{trained.result['test']['accuracy']:.1%}" in page.replace(" %", "%").replace(
+        "\u202f%", "%"
+    )
+    assert "Ankle boot" in page
+
+
+def test_a_finished_run_prints_its_result_again(
+    trained: TrainedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = dict(trained.identity["config"])
+    options = []
+    for name, value in fields.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(flag if value else flag.replace("--", "--no-"))
+        elif isinstance(value, list):
+            options += [flag, *map(str, value)]
+        else:
+            options += [flag, str(value)]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "fashion_mnist", *options, "--run", str(trained.path)])
+    out = capsys.readouterr().out
+    assert not end.value.code
+    assert "is finished" in out
+    assert f"{trained.result['test']['accuracy']:.2%}".replace("%", " %") in out
+
+
+def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(capsys, "recipes")
+    assert status == 0
+    assert "fashion_mnist" in out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "jax numpy flax optax orbax matplotlib tyro rich PIL"
+    code = (
+        "import sys; from flaxmill import cli; cli.main(['--help'])\n"
+        f"print([name for name in {heavy.split()!r} if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "[]"
+    for name in cli.COMMANDS:
+        assert f"  {name}" in told.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_goes_on(
+    number: signal.Signals, tmp_path: Path, python: str
+) -> None:
+    options = shlex.split(
+        "--data sketches --epochs 40 --channels 2 4 --hidden 8 --no-report --run run"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
+    program = [python, "-m", "flaxmill", "train", "fashion_mnist", *options]
+    process = subprocess.Popen(
+        program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    guard = threading.Timer(120, process.kill)
+    guard.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Epoch"):
+            process.send_signal(number)
+            break
+    said = process.stdout.read()
+    assert process.wait() == 128 + number
+    guard.cancel()
+    assert f"{number.name}: saving" in said
+    (step,) = [int(path.name) for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*")][-1:]
+    process = subprocess.Popen(
+        program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    resumed = next(line for line in process.stdout if line.startswith("Resuming"))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert f"step {step:,} of" in resumed

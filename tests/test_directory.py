@@ -1,0 +1,153 @@
+"""Which run directory a command means, and who holds it."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flaxmill.directory import Identity, RunDirectory, choose, rename_old
+from flaxmill.errors import BadInput
+
+IDENTITY = Identity(
+    recipe="fashion_mnist",
+    recipe_file=None,
+    recipe_sha256="a" * 64,
+    preset="quick",
+    seed=0,
+    config={"data": "auto", "epochs": 3.0, "channels": (16, 64)},
+)
+
+
+def begin(path: Path, identity: Identity = IDENTITY, *, finished: bool = False) -> None:
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(identity.json()))
+    if finished:
+        (path / "result.json").write_text('{"format": 1}')
+
+
+def test_without_a_name_the_first_free_one_is_taken(tmp_path: Path) -> None:
+    expected = tmp_path / "fashion_mnist-quick-0"
+    assert choose(IDENTITY, None, fresh=False, root=tmp_path).path == expected
+    begin(expected, finished=True)
+    following = tmp_path / "fashion_mnist-quick-0-2"
+    assert choose(IDENTITY, None, fresh=False, root=tmp_path).path == following
+
+
+def test_an_unfinished_run_of_the_same_config_is_gone_on_with(tmp_path: Path) -> None:
+    other = dataclasses.replace(IDENTITY, config={**IDENTITY.config, "epochs": 1.0})
+    begin(tmp_path / "fashion_mnist-quick-0", other)
+    begin(tmp_path / "fashion_mnist-quick-0-2")
+    chosen = choose(IDENTITY, None, fresh=False, root=tmp_path)
+    assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
+
+
+def test_where_the_data_lies_does_not_count(tmp_path: Path) -> None:
+    begin(tmp_path / "run")
+    moved = dataclasses.replace(IDENTITY, config={**IDENTITY.config, "data": "/elsewhere"})
+    assert choose(moved, tmp_path / "run", fresh=False).begun
+
+
+def test_a_changed_config_is_refused_with_its_difference(tmp_path: Path) -> None:
+    begin(tmp_path / "run")
+    changed = {**IDENTITY.config, "epochs": 5.0, "channels": (8, 8)}
+    other = dataclasses.replace(IDENTITY, config=changed, seed=4)
+    with pytest.raises(BadInput) as refusal:
+        choose(other, tmp_path / "run", fresh=False)
+    said = str(refusal.value)
+    for words in (
+        "seed: 0 there, 4 now",
+        "epochs: 3.0 there, 5.0 now",
+        "channels: [16, 64] there, [8, 8] now",
+        "--init-from",
+        "--fresh",
+    ):
+        assert words in said
+
+
+def test_an_edited_fork_is_refused_and_a_newer_flaxmill_is_not(tmp_path: Path) -> None:
+    fork = dataclasses.replace(IDENTITY, recipe="mine", recipe_file="/home/me/mine.py")
+    begin(tmp_path / "fork", fork)
+    begin(tmp_path / "own")
+    edited = dataclasses.replace(fork, recipe_sha256="b" * 64)
+    with pytest.raises(
+        BadInput, match=r"mine\.py was edited: its text had the digest aaaaaaaaaaaa"
+    ):
+        choose(edited, tmp_path / "fork", fresh=False)
+    newer = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
+    assert choose(newer, tmp_path / "own", fresh=False).begun
+
+
+def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    begin(tmp_path / "run")
+    other = dataclasses.replace(IDENTITY, recipe="images")
+    with pytest.raises(BadInput, match="a run of the recipe fashion_mnist, not of images"):
+        choose(other, tmp_path / "run", fresh=False)
+
+
+def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(BadInput, match="holds other files and no run"):
+        choose(IDENTITY, tmp_path, fresh=False)
+    with pytest.raises(BadInput, match="is a file"):
+        choose(IDENTITY, tmp_path / "thesis.txt", fresh=False)
+
+
+def test_a_run_that_was_killed_before_its_config_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    assert not choose(IDENTITY, tmp_path, fresh=False).begun
+
+
+def test_fresh_renames_and_never_deletes(tmp_path: Path) -> None:
+    begin(tmp_path / "run", finished=True)
+    (tmp_path / "run-old-1").mkdir()
+    aside = rename_old(choose(IDENTITY, tmp_path / "run", fresh=True))
+    assert aside == tmp_path / "run-old-2"
+    assert (aside / "result.json").exists()
+
+
+def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+    second = (
+        "import sys; from pathlib import Path; from flaxmill.directory import RunDirectory\n"
+        "from flaxmill.errors import BadInput\n"
+        "try:\n"
+        "    with RunDirectory(Path(sys.argv[1])).locked(): print('held')\n"
+        "except BadInput as trouble: print(trouble)"
+    )
+    command = [sys.executable, "-c", second, str(tmp_path)]
+    with RunDirectory(tmp_path).locked():
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    import os
+
+    assert f"is in use by process {os.getpid()} on " in told
+    free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert free == "held\n"
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(
+            BadInput, match=r"file/run cannot be written \(.*\): choose another with --run"
+        ),
+        RunDirectory(tmp_path / "file" / "run").locked(),
+    ):
+        pass
+
+
+def test_what_is_no_run_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no run directory"):
+        RunDirectory(tmp_path / "none").read("config.json")
+    with pytest.raises(BadInput, match="is not a run directory"):
+        RunDirectory(tmp_path).read("config.json")
+
+
+def test_a_newer_format_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"format": 99}')
+    with pytest.raises(BadInput, match="has format 99; this flaxmill reads up to 1"):
+        RunDirectory(tmp_path).read("config.json")
+    (tmp_path / "config.json").write_text('{"format": 1')
+    with pytest.raises(BadInput, match=r"config\.json is not readable as JSON"):
+        RunDirectory(tmp_path).read("config.json")

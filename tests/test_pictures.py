@@ -1,0 +1,112 @@
+"""A person's own pictures become what the model takes."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flaxmill.data.pictures import open_picture, prepare
+from flaxmill.errors import BadInput
+from flaxmill.signature import Signature, Tensor
+
+GREY = Signature(
+    name="clothes",
+    task="image-classification",
+    inputs=(Tensor("image", "uint8", (-1, 28, 28, 1)),),
+    outputs=(Tensor("logits", "float32", (-1, 10)),),
+    labels=("a", "b"),
+    preprocess={"mode": "L", "background": "dark: pictures with a light border are inverted"},
+)
+
+
+def shoe() -> np.ndarray:
+    """A light block on a dark ground."""
+    picture = np.zeros((28, 28), np.uint8)
+    picture[10:20, 5:25] = 200
+    return picture
+
+
+def test_a_picture_of_the_right_size_comes_through_unchanged(tmp_path: Path) -> None:
+    Image.fromarray(shoe()).save(tmp_path / "shoe.png")
+    np.testing.assert_array_equal(prepare(tmp_path / "shoe.png", GREY)[..., 0], shoe())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P", "I;16", "1"])
+def test_every_mode_becomes_grey(mode: str) -> None:
+    picture = Image.fromarray(shoe())
+    if mode == "I;16":
+        picture = Image.fromarray(shoe().astype(np.uint16) << 8)
+    elif mode == "CMYK":
+        picture = picture.convert("RGB").convert("CMYK")
+    else:
+        picture = picture.convert(mode)
+    seen = prepare(picture, GREY)
+    assert seen.shape == (28, 28, 1)
+    bright = seen[10:20, 5:25].mean()
+    assert bright > 150  # dithering of two colours leaves 200 of 255 as a mean
+    assert seen[:8].mean() < 10
+
+
+def test_a_dark_thing_on_white_is_inverted() -> None:
+    seen = prepare(Image.fromarray(255 - shoe()), GREY)
+    np.testing.assert_array_equal(seen[..., 0], shoe())
+
+
+def test_transparency_is_white_ground() -> None:
+    layers = np.zeros((28, 28, 4), np.uint8)
+    layers[10:20, 5:25] = (40, 40, 40, 255)  # a dark garment, cut out
+    seen = prepare(Image.fromarray(layers), GREY)
+    assert seen[0, 0, 0] == 0
+    assert seen[15, 15, 0] == 255 - 40
+
+
+def test_a_tall_picture_is_padded_not_squeezed() -> None:
+    tall = np.zeros((280, 140), np.uint8)
+    tall[100:180, 30:110] = 255
+    seen = prepare(Image.fromarray(tall), GREY)[..., 0]
+    rows, columns = np.nonzero(seen > 127)
+    assert np.ptp(rows) == np.ptp(columns)
+    assert not seen[:, :7].any()
+
+
+def test_exif_rotation_is_followed(tmp_path: Path) -> None:
+    picture = np.zeros((28, 28), np.uint8)
+    picture[:5] = 255
+    picture[:5, 14:] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by 180 degrees
+    Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
+    seen = prepare(tmp_path / "turned.png", GREY)[..., 0]
+    np.testing.assert_array_equal(seen, picture[::-1, ::-1])
+
+
+def test_arrays_go_in_as_they_are_or_are_refused() -> None:
+    np.testing.assert_array_equal(prepare(shoe(), GREY)[..., 0], shoe())
+    with pytest.raises(BadInput, match=r"shape \(28, 28, 1\) and type uint8.*not \(3, 4\)"):
+        prepare(np.zeros((3, 4), np.uint8), GREY)
+    with pytest.raises(BadInput, match="float64"):
+        prepare(np.zeros((28, 28)), GREY)
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("not a picture")
+    with pytest.raises(BadInput, match=r"text\.png is no picture that can be read: expected PNG"):
+        prepare(tmp_path / "text.png", GREY)
+    with pytest.raises(BadInput, match=r"there is no picture .*none\.png"):
+        prepare(tmp_path / "none.png", GREY)
+    with pytest.raises(BadInput, match="is a folder"):
+        prepare(tmp_path, GREY)
+    with pytest.raises(BadInput, match="standard input is no picture"):
+        open_picture(io.BytesIO(b""), "standard input")
+
+
+def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(
+        content, "png"
+    )
+    (tmp_path / "cut.png").write_bytes(content.getvalue()[:1000])
+    with pytest.raises(BadInput, match=r"cut\.png is a damaged picture"):
+        prepare(tmp_path / "cut.png", GREY)
