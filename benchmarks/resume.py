@@ -126,7 +126,7 @@ def main() -> None:
         lasted = time.perf_counter() - began
         expected = ending(unbroken)
         run = Path(folder, "killed")
-        outcomes = []
+        outcomes: list[dict[str, Any]] = []
 
         def note(kind: str, outcome: dict[str, Any]) -> None:
             outcomes.append({"kill": kind, **outcome})

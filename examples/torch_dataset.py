@@ -24,12 +24,13 @@ from flaxmill.data.augment import Transform, flip
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.clothing import clothing
 from flaxmill.data.source import Items, Source, Splits, hold_out
-from flaxmill.loop import State, compile_evaluation, compile_training, create_state
+from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy
 from flaxmill.models.cnn import CNN
 from flaxmill.run import Run
 from flaxmill.signature import Signature, picture_signature
+from flaxmill.state import State, create_state
 
 try:
     from torch.utils.data import Dataset  # pyrefly: ignore[missing-import]

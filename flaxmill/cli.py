@@ -8,10 +8,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import make_dataclass
 from json import dumps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
 
@@ -54,7 +54,10 @@ def _status(name: str, *arguments: str) -> int:
         if name == "train":
             train(list(arguments))
         else:
-            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments))
+            from tyro.conf import FlagCreatePairsOff
+
+            style = (FlagCreatePairsOff,)
+            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), config=style)
         sys.stdout.flush()
     except BadInput as trouble:
         return _say(str(trouble), 2)
@@ -77,8 +80,7 @@ def _say(words: str, status: int) -> int:
 def _parse(target: Any, program: str, arguments: list[str], **how: Any) -> Any:
     import tyro
 
-    style = (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(target, args=arguments, prog=program, config=style, **how)
+    return tyro.cli(target, args=arguments, prog=program, **how)
 
 
 # The commands, in the order of their help.
@@ -89,7 +91,7 @@ def list_recipes() -> None:
     from flaxmill import recipes
 
     for name in recipes.names():
-        print(f"{name:16}  {recipes.headline(name)}")
+        print(f"{name:16}  {recipes.headline(recipes.text(name))}")
 
 
 def train(arguments: list[str]) -> None:
@@ -116,7 +118,14 @@ def train(arguments: list[str]) -> None:
     chosen, rest = presets.parse_known_args(arguments[1:])
     config = configure(recipe, chosen.preset, {})
     kind = _arguments(recipe.module.Config)
-    given = _parse(kind, f"flaxmill train {arguments[0]}", rest, default=kind(config=config))
+    given = _parse(
+        kind,
+        f"flaxmill train {arguments[0]}",
+        rest,
+        default=kind(config=config),
+        description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
+        f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
+    )
     order = Order(
         recipe=recipe,
         config=given.config,
@@ -131,27 +140,26 @@ def train(arguments: list[str]) -> None:
 
 def _arguments(kind: type) -> type:
     """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
-    import tyro
+    from tyro.conf import OmitArgPrefixes, arg
 
     from flaxmill.run import Options
 
-    @dataclass(frozen=True)
-    class Arguments:
-        """Train a recipe; the same command again goes on where it stopped.
+    def said(form: Any, words: str) -> Any:
+        return Annotated[form, arg(help=words)]
 
-        Presets are chosen with --preset NAME; the options below change single fields of one.
-        """
-
-        config: tyro.conf.OmitArgPrefixes[kind]  # pyrefly: ignore[not-a-type]
-        seed: int = 0
-        """Everything random follows from it."""
-        run: Path | None = None
-        """The run directory; an unfinished run in it is gone on with."""
-        fresh: bool = False
-        """Begin anew; a run that is there is renamed."""
-        options: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
-
-    return Arguments
+    fresh = "Begin anew; a run that is there is renamed."
+    run = "The run directory; an unfinished run in it is gone on with."
+    return make_dataclass(
+        "Arguments",
+        [
+            ("config", OmitArgPrefixes[kind]),
+            ("seed", said(int, "Everything random follows from it."), 0),
+            ("run", said(Path | None, run), None),
+            ("fresh", said(bool, fresh), False),
+            ("options", OmitArgPrefixes[Options], Options()),
+        ],
+        frozen=True,
+    )
 
 
 def evaluate(
@@ -207,8 +215,6 @@ def predict(
         json: Print a line of JSON for each picture.
         look: Also write predictions.png, a sheet of the pictures as the model saw them.
     """
-    import io
-
     from flaxmill.data.pictures import open_picture
     from flaxmill.trained import TrainedRun
 
@@ -216,12 +222,7 @@ def predict(
         raise BadInput("predict takes pictures after the run: flaxmill predict RUN PICTURE …")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
-    pictures = [
-        open_picture(io.BytesIO(sys.stdin.buffer.read()), "standard input")
-        if file == "-"
-        else open_picture(Path(file), file)
-        for file in files
-    ]
+    pictures = [open_picture(file) for file in files]
     trained = TrainedRun(model, recipe=recipe, checkpoint=checkpoint)
     answers = trained.predict(pictures, top=top)
     for file, answer in zip(files, answers, strict=True):
@@ -272,7 +273,7 @@ def look(
         from flaxmill import recipes
 
         loaded = recipes.load(what)
-        config = loaded.module.PRESETS["quick"]
+        config = next(iter(loaded.module.PRESETS.values()))
         config = config if data is None else dataclasses.replace(config, data=data)
         target = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         print(sheets.data(loaded, config, target, augmented=augmented).words)

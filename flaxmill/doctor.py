@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from flaxmill.data import fetch
 from flaxmill.errors import BadInput
@@ -25,11 +24,10 @@ def examine() -> None:
         found, wrong = check()
         rows += found
         troubles += wrong
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        table.add_row(name, value)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        console.print(f"{name:{width}}  {value}", markup=False)
     for trouble in troubles:
         console.print(f"! {trouble}", markup=False)
     console.print("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
@@ -66,7 +64,9 @@ def _devices() -> Findings:
     ]
     wrong = []
     if backend == "cpu" and shutil.which("nvidia-smi"):
-        wrong.append("there is an NVIDIA GPU that JAX does not use: pip install 'flaxmill[cuda]'")
+        wrong.append(
+            "there is an NVIDIA GPU that JAX does not use: install flaxmill with its [cuda] extra"
+        )
     return found, wrong
 
 

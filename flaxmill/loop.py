@@ -1,9 +1,9 @@
-"""The compiled parts of a training loop: the state, a chunk of steps, an exact evaluation."""
+"""The compiled parts of a training loop: a chunk of steps, and an exact evaluation."""
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -19,80 +19,11 @@ from flaxmill.convolution import fast_convolutions, loop_convolutions
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
 from flaxmill.metrics import Measures, Sums
+from flaxmill.state import State
 
 Loss = Callable[..., Measures]
 Augment = Callable[[Any, Array], Any]
 Objective = Callable[[Any, Any], Any]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class State:
-    """All that training changes; everything else is a function of (config, seed, step).
-
-    As in any pytree, shapes or shardings may stand in the place of the arrays.
-
-    Attributes:
-        step: Training steps done, int32 [].
-        params: Trainable parameters.
-        model_state: What else the model keeps, such as batch statistics.
-        opt_state: The optimizer's state.
-        average: Exponential moving averages of ``(params, model_state)``, or None.
-        sums: Metrics summed since the last row of the log; None until the first chunk.
-        finite: False once anything in the state is not a number or infinite, bool [].
-        graphdef: The model's structure (`flax.nnx.split`).
-    """
-
-    step: Any
-    params: Any
-    model_state: Any
-    opt_state: Any
-    average: Any
-    sums: Sums | None
-    finite: Any
-    graphdef: Any = field(metadata={"static": True})
-
-    @property
-    def weights(self) -> tuple[Any, Any]:
-        """The parameters and model state to evaluate with: their averages where there are any."""
-        return self.average if self.average is not None else (self.params, self.model_state)
-
-
-def create_state(
-    build: Callable[[nnx.Rngs], nnx.Module],
-    seed: int,
-    tx: optax.GradientTransformation,
-    *,
-    ema: float = 0,
-) -> State:
-    """Returns the state before the first step.
-
-    Args:
-        build: Makes the model, given where its initial parameters are drawn from.
-        seed: Of those draws.
-        tx: The optimizer.
-        ema: Decay of the exponential moving average of the weights; 0 keeps none.
-    """
-
-    def fresh() -> State:
-        model = build(nnx.Rngs(seed))
-        model.train()
-        graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
-        return State(
-            step=jnp.int32(0),
-            params=params,
-            model_state=model_state,
-            opt_state=tx.init(params),
-            average=(params, model_state) if ema else None,
-            sums=None,
-            finite=jnp.bool_(True),
-            graphdef=graphdef,
-        )
-
-    # Compiled as one function, and on CPU without optimisation, for it runs once: a model made
-    # operation by operation takes seconds of small compilations before the first step.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-    return jax.jit(fresh, compiler_options=options)()
 
 
 @runtime_checkable

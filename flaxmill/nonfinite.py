@@ -16,8 +16,9 @@ from jax.extend import core
 from flaxmill import parallel, weights
 from flaxmill.data.batches import Gear, batches
 from flaxmill.data.source import Source
-from flaxmill.loop import State, TrainChunk
+from flaxmill.loop import TrainChunk
 from flaxmill.run import Run
+from flaxmill.state import State
 
 
 @dataclass

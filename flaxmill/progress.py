@@ -14,7 +14,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 _PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
@@ -67,10 +66,9 @@ class Words:
 
     def facts(self, rows: Mapping[str, str]) -> None:
         """Prints a small table of names and values."""
-        table = Table.grid(padding=(0, 2))
+        width = max(map(len, rows))
         for name, value in rows.items():
-            table.add_row(f"  {name}", value)
-        self._console.print(table)
+            self.say(f"  {name:{width}}  {value}")
 
     def begin(self, done: int, total: int) -> None:
         """Begins to show how far the training is, in steps."""

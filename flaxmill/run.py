@@ -14,14 +14,15 @@ from flaxmill import checkpoint, parallel, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
-from flaxmill.data.source import Splits
+from flaxmill.data.source import Source, Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.log import Log
-from flaxmill.loop import State, TrainChunk
+from flaxmill.loop import TrainChunk
 from flaxmill.metrics import Sums
 from flaxmill.progress import Words, duration, figures
 from flaxmill.signature import FORMAT, Signature
+from flaxmill.state import State, to_arrays, with_arrays
 
 _CALL_SECONDS = 0.5
 """A call of the compiled function takes about so long, so that a signal is answered soon."""
@@ -64,6 +65,21 @@ class Options:
     init_from: Path | None = None
     dry_run: bool = False
     report: bool = True
+
+    def check(self, batch_size: int, source: Source) -> None:
+        """Refuses what cannot be done here, before anything is made.
+
+        Raises:
+            BadInput: The message names the option.
+        """
+        parallel.check_batch_size(batch_size, parallel.make_mesh(self.mesh))
+        Gear(self.gear, self.chunk, self.prefetch).choose(source)
+        if self.keep < 1 or self.save_every < 0:
+            raise BadInput("--keep must be at least 1, and --save-every at least 0 seconds.")
+        if self.init_from is not None and not self.init_from.exists():
+            raise BadInput(
+                f"--init-from {self.init_from}: no such run directory or safetensors file."
+            )
 
 
 @dataclass
@@ -117,12 +133,11 @@ class Run:
             state: The fresh state.
             schedule: All durations of the run.
         """
-        parallel.check_batch_size(schedule.batch_size, self.mesh)
         self.schedule = schedule
         own = self.checkpoints.restore_newest()
         if own is not None:
             arrays, facts = own
-            state = _with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
+            state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
             self.clock.earlier = facts["seconds"]
         elif self.options.init_from is not None:
@@ -145,7 +160,7 @@ class Run:
                 "data": self._amounts(),
                 "parameters": f"{weights.count(state.params):,}",
                 "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
-                f"({schedule.epoch(schedule.steps):g} epochs)",
+                f"({round(schedule.epoch(schedule.steps), 2):g} epochs)",
                 "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
             }
             | ({} if self.options.dry_run else {"run": str(self.directory.path)})
@@ -164,7 +179,7 @@ class Run:
         own = self.checkpoints.restore_newest()
         if own is None:
             return self._begun_with
-        return _with_arrays(
+        return with_arrays(
             self._begun_with, own[0], where=f"the checkpoint in {self.directory.path}"
         )
 
@@ -237,7 +252,9 @@ class Run:
         """
         assert self.schedule is not None
         if self._line:
-            self.words.say(f"Epoch {self.schedule.epoch(step):g}: " + " | ".join(self._line))
+            self.words.say(
+                f"Epoch {round(self.schedule.epoch(step), 2):g}: " + " | ".join(self._line)
+            )
             self._line = []
         last = step == self.schedule.steps
         due = time.monotonic() - self._saved_at >= self.options.save_every
@@ -256,7 +273,7 @@ class Run:
         if not bool(state.finite):
             raise NotFinite(step)
         self._log.flush()
-        arrays = {name: np.array(leaf) for name, leaf in _saved(state).items()}  # copies
+        arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
         facts = {"seconds": self.clock.seconds(), "attempts": self.attempts}
         keep = set() if best is None else {best}
@@ -315,52 +332,14 @@ def _finite(means: Mapping[str, float], step: int) -> dict[str, float]:
     return dict(means)
 
 
-def _saved(state: State) -> dict[str, Any]:
-    """Returns what a checkpoint holds of a state, by name."""
-    kept = {
-        "step": state.step,
-        "params": state.params,
-        "model_state": state.model_state,
-        "opt_state": state.opt_state,
-        "average": state.average,
-        "sums": None
-        if state.sums is None
-        else {"totals": state.sums.totals, "weights": state.sums.weights},
-    }
-    return weights.named(kept)
-
-
-def _with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -> State:
-    """Puts a checkpoint's arrays into a state of the same form."""
-    sums: dict[str, dict[str, Any]] = {"totals": {}, "weights": {}}
-    rest = {}
-    for name, array in arrays.items():
-        kind, _, metric = name.removeprefix("sums.").partition(".")
-        if name.startswith("sums."):
-            sums[kind][metric] = array
-        else:
-            rest[name] = array
-    kept = {
-        "step": state.step,
-        "params": state.params,
-        "model_state": state.model_state,
-        "opt_state": state.opt_state,
-        "average": state.average,
-    }
-    found = weights.renamed(kept, rest, where=where)
-    return replace(state, **found, sums=Sums(**sums))
-
-
 def _initial_from(state: State, path: Path) -> State:
     """Takes the weights, and nothing else, from another run or from a file."""
     if path.is_dir():
         from flaxmill.trained import TrainedRun
 
         arrays = TrainedRun(path).arrays()
-    elif path.is_file():
-        arrays = weights.read_safetensors(path)
     else:
-        raise BadInput(f"--init-from {path}: there is no such run directory or safetensors file.")
+        arrays = weights.read_safetensors(path)
     kept = {"params": state.params, "model_state": state.model_state}
     found = weights.renamed(kept, arrays, where=f"--init-from {path}")
     average = None if state.average is None else (found["params"], found["model_state"])

@@ -207,8 +207,11 @@ class TrainedRun:
         """
         from flaxmill.data.pictures import prepare
 
-        if isinstance(pictures, str | Path) or not isinstance(pictures, Sequence | np.ndarray):
+        single = len(self.signature.inputs[0].shape) - 1
+        if not isinstance(pictures, Sequence | np.ndarray) or isinstance(pictures, str):
             pictures = [pictures]
+        elif isinstance(pictures, np.ndarray) and pictures.ndim <= single:
+            pictures = pictures[None]
         names = [
             str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)
         ]

@@ -3,11 +3,7 @@
 import contextlib
 import dataclasses
 import errno
-import platform
-import shlex
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,21 +11,20 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill import directory as directories
-from flaxmill import files, parallel, recipes
+from flaxmill import files, recipes
 from flaxmill.clock import Clock, process_age
 from flaxmill.data.batches import Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
+from flaxmill.manifest import begin_attempt
 from flaxmill.progress import Words, duration, figures
 from flaxmill.recipes import Recipe
 from flaxmill.run import DryRun, NotFinite, Options, Run
-from flaxmill.signature import FORMAT
 from flaxmill.trained import TrainedRun
 
 
@@ -192,7 +187,9 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     with clock("data"):
         splits = order.recipe.module.data(order.config)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
-    Schedule(order.config, len(splits.train))  # refuses what is impossible before a file is made
+    # What is impossible is refused here, before a file is made.
+    batch_size = Schedule(order.config, len(splits.train)).batch_size
+    order.options.check(batch_size, splits.train)
     if order.options.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:
             _train(order, RunDirectory(Path(nowhere)), splits, words, clock)
@@ -217,7 +214,8 @@ def _train(
     """Runs the recipe's own loop, and puts its result into the directory."""
     module, config = order.recipe.module, order.config
     begun = directory.read("config.json") if directory.begun else None
-    attempts = _manifest(order, directory, splits, words)
+    mesh = order.options.mesh
+    attempts = begin_attempt(directory, order.identity, splits, mesh, words)
     run = Run(
         directory=directory,
         identity=order.identity,
@@ -249,67 +247,6 @@ def _train(
     if run.result is None:
         raise BadInput(f"{order.recipe.name}: its train() ended without calling run.finish().")
     files.write_json(directory.path / "result.json", run.result)
-
-
-def _manifest(order: Order, directory: RunDirectory, splits: Splits, words: Words) -> int:
-    """Writes down on what this attempt runs; returns the number of attempts.
-
-    Raises:
-        BadInput: The run was begun on other data.
-    """
-    path = directory.path / "manifest.json"
-    hardware = parallel.description() | {"mesh": order.options.mesh}
-    earlier = []
-    if directory.begun:
-        found = directory.read("manifest.json")
-        earlier = found["attempts"]
-        if found["data"]["digests"] != dict(splits.digests):
-            raise BadInput(
-                f"{directory.path} was begun on {found['data']['title']} with other content than "
-                f"the data given now ({splits.title}): give the data of then with --data, or "
-                f"another --run."
-            )
-        if earlier[-1]["hardware"] != hardware:
-            changed = [k for k, v in hardware.items() if earlier[-1]["hardware"].get(k) != v]
-            words.say(
-                f"This attempt runs on other hardware ({', '.join(changed)}): the order of the "
-                f"examples and every random draw stay, the last bits of the weights may differ."
-            )
-    attempt = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "host": platform.node(),
-        "hardware": hardware,
-        "command": shlex.join(sys.argv),
-    }
-    manifest = {
-        "format": FORMAT,
-        "recipe": order.recipe.name,
-        "preset": order.preset,
-        "seed": order.seed,
-        "versions": _versions(),
-        "git_commit": _git_commit(),
-        "data": {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)},
-        "attempts": [*earlier, attempt],
-    }
-    files.write_json(path, manifest)
-    return len(manifest["attempts"])
-
-
-def _versions() -> dict[str, str]:
-    packages = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    found = {name: metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}
-
-
-def _git_commit() -> str | None:
-    """Returns the commit of the folder one stands in, if it is a git checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ from flax import nnx
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.source import Arrays
-from flaxmill.loop import State, TrainChunk, compile_training, create_state
+from flaxmill.loop import TrainChunk, compile_training
 from flaxmill.metrics import Measures
+from flaxmill.state import State, create_state
 
 
 class Model(nnx.Module):

@@ -12,9 +12,9 @@ import pytest
 from flaxmill.checkpoint import Checkpoints, Damaged, best_step, check_kept, verify
 from flaxmill.errors import BadInput, CannotGoOn
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "params.dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "step": np.int32(7),
+    "step": np.array(7, np.int32),
     "average.0.scale": np.ones(5, np.float16),
 }
 

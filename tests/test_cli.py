@@ -14,7 +14,8 @@ import pytest
 import small_runs
 from PIL import Image
 
-from flaxmill import cli
+from flaxmill import cli, recipes
+from flaxmill.report.page import percent
 from flaxmill.trained import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
@@ -50,17 +51,35 @@ def words(text: str) -> str:
         ("train fashion_mnist --learning-rte 1", "Perhaps you meant: --learning-rate"),
         ("train fashion_mnist --epochs many", "Error parsing --epochs"),
         ("train fashion_mnist --schedule cosine", "invalid choice 'cosine'"),
-        ("train fashion_mnist --data sketches --batch-size 0", "--batch-size 0 must be"),
+        (
+            "train fashion_mnist --data sketches --validation 40 --batch-size 0",
+            "--batch-size 0 must be",
+        ),
         ("train fashion_mnist --data sketches --validation 999", "--validation 999 does not fit"),
-        ("train fashion_mnist --data sketches --overfit 999", "--overfit 999"),
-        ("train fashion_mnist --data sketches --mesh data=99", "this machine has 8 cpu device(s)"),
-        ("train fashion_mnist --data sketches --gear fast", "expected auto, resident or streaming"),
-        ("train fashion_mnist --data sketches --chunk 0", "--chunk must be at least 1"),
+        ("train fashion_mnist --data sketches --validation 40 --overfit 999", "--overfit 999"),
+        (
+            "train fashion_mnist --data sketches --validation 40 --mesh data=99",
+            "this machine has 8 cpu device(s)",
+        ),
+        (
+            "train fashion_mnist --data sketches --validation 40 --gear fast",
+            "expected auto, resident or streaming",
+        ),
+        (
+            "train fashion_mnist --data sketches --validation 40 --chunk 0",
+            "--chunk must be at least 1",
+        ),
         ("train fashion_mnist --data absent", "absent cannot be used as the folder"),
         ("train fashion_mnist --data empty", "empty is an empty directory"),
-        ("train fashion_mnist --data sketches --run file", "--run file is a file"),
-        ("train fashion_mnist --data sketches --run .", "holds other files and no run"),
-        ("train fashion_mnist --data sketches --init-from none", "no such run directory"),
+        ("train fashion_mnist --data sketches --validation 40 --run file", "--run file is a file"),
+        (
+            "train fashion_mnist --data sketches --validation 40 --run .",
+            "holds other files and no run",
+        ),
+        (
+            "train fashion_mnist --data sketches --validation 40 --init-from none",
+            "no such run directory",
+        ),
         ("evaluate absent", "there is no run directory absent"),
         ("evaluate empty", "empty is not a run directory"),
         ("report", "report takes run directories"),
@@ -150,10 +169,12 @@ def test_predict_names_what_is_no_picture(
 def test_look_and_report_write_what_they_say(
     trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fork = tmp_path / "mine.py"  # a recipe whose data is as small as these tests' runs'
+    fork.write_text(recipes.text("fashion_mnist").replace("float = 5000", "float = 40"))
     for arguments in (
         ["look", str(trained.path), "--to", str(tmp_path / "said.png")],
         ["look", str(trained.path), "--augmented", "--to", str(tmp_path / "augmented.png")],
-        ["look", "fashion-mnist", "--data", "sketches", "--to", str(tmp_path / "data.png")],
+        ["look", str(fork), "--data", "sketches", "--to", str(tmp_path / "data.png")],
         ["report", str(trained.path), "--to", str(tmp_path / "page.html")],
         ["report", str(trained.path), str(trained.path), "--to", str(tmp_path / "both.html")],
     ):
@@ -165,9 +186,7 @@ def test_look_and_report_write_what_they_say(
             assert min(picture.size) > 500
             assert np.asarray(picture).std() > 20  # something was drawn
     page = (tmp_path / "page.html").read_text()
-    assert f"{trained.result['test']['accuracy']:.1%}" in page.replace(" %", "%").replace(
-        "\u202f%", "%"
-    )
+    assert percent(trained.result["test"]["accuracy"], 2) in page
     assert "Ankle boot" in page
 
 
@@ -219,27 +238,26 @@ def test_a_signal_saves_and_the_same_command_goes_on(
     )
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
     program = [python, "-m", "flaxmill", "train", "fashion_mnist", *options]
-    process = subprocess.Popen(
-        program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    guard = threading.Timer(120, process.kill)
-    guard.start()
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Epoch"):
-            process.send_signal(number)
-            break
-    said = process.stdout.read()
-    assert process.wait() == 128 + number
+
+    def start() -> subprocess.Popen[str]:
+        out = subprocess.PIPE
+        return subprocess.Popen(program, cwd=tmp_path, env=environment, stdout=out, text=True)
+
+    with start() as process:
+        assert process.stdout is not None
+        guard = threading.Timer(120, process.kill)
+        guard.start()
+        for line in process.stdout:
+            if line.startswith("Epoch"):
+                process.send_signal(number)
+                break
+        said = process.stdout.read()
     guard.cancel()
+    assert process.returncode == 128 + number
     assert f"{number.name}: saving" in said
-    (step,) = [int(path.name) for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*")][-1:]
-    process = subprocess.Popen(
-        program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    resumed = next(line for line in process.stdout if line.startswith("Resuming"))
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    step = max(int(path.name) for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*"))
+    with start() as process:
+        assert process.stdout is not None
+        resumed = next(line for line in process.stdout if line.startswith("Resuming"))
+        process.kill()
     assert f"step {step:,} of" in resumed

@@ -105,7 +105,7 @@ def test_fresh_renames_and_never_deletes(tmp_path: Path) -> None:
     (tmp_path / "run-old-1").mkdir()
     aside = rename_old(choose(IDENTITY, tmp_path / "run", fresh=True))
     assert aside == tmp_path / "run-old-2"
-    assert (aside / "result.json").exists()
+    assert (tmp_path / "run-old-2" / "result.json").exists()
 
 
 def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from small_loop import Model, Runtime, loss, measure, source
 from flaxmill import parallel, weights
 from flaxmill.data.batches import Gear, order
 from flaxmill.data.source import Arrays
-from flaxmill.loop import State, compile_evaluation, create_state
+from flaxmill.loop import compile_evaluation
 from flaxmill.metrics import Sums
+from flaxmill.state import State, create_state
 
 STEPS = 10
 

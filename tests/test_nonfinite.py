@@ -14,10 +14,11 @@ from small_loop import Runtime
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.errors import CannotGoOn
-from flaxmill.loop import compile_training, create_state
+from flaxmill.loop import compile_training
 from flaxmill.metrics import Measures
 from flaxmill.nonfinite import first_bad_tensor
 from flaxmill.run import Options
+from flaxmill.state import create_state
 
 
 def line(rngs: nnx.Rngs) -> nnx.Linear:

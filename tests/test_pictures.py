@@ -90,7 +90,7 @@ def test_arrays_go_in_as_they_are_or_are_refused() -> None:
         prepare(np.zeros((28, 28)), GREY)
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_picture_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(BadInput, match=r"text\.png is no picture that can be read: expected PNG"):
         prepare(tmp_path / "text.png", GREY)
@@ -98,8 +98,9 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         prepare(tmp_path / "none.png", GREY)
     with pytest.raises(BadInput, match="is a folder"):
         prepare(tmp_path, GREY)
-    with pytest.raises(BadInput, match="standard input is no picture"):
-        open_picture(io.BytesIO(b""), "standard input")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"words")))
+    with pytest.raises(BadInput, match="- is no picture"):
+        open_picture("-")
 
 
 def test_a_truncated_picture_is_named(tmp_path: Path) -> None:

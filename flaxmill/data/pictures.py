@@ -1,6 +1,7 @@
 """A person's own pictures, made into what a model takes, as its signature says."""
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,17 @@ from flaxmill.signature import Signature
 _BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255
 
 
-def open_picture(file: Path | io.BytesIO, name: str) -> Image.Image:
+def open_picture(name: str) -> Image.Image:
     """Reads a picture file whole.
 
     Args:
-        file: Its path or content.
-        name: What messages call it.
+        name: Its path; ``-`` is standard input.
 
     Raises:
         BadInput: It is absent, unreadable, or no picture.
     """
     try:
-        with Image.open(file) as picture:
+        with Image.open(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name) as picture:
             picture.load()
         return picture
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
     """
     height, width, channels = signature.inputs[0].shape[1:]
     if isinstance(picture, str | Path):
-        picture = open_picture(Path(picture), str(picture))
+        picture = open_picture(str(picture))
     if not isinstance(picture, Image.Image):
         return _checked(np.asarray(picture), (height, width, channels))
     picture = ImageOps.exif_transpose(picture)

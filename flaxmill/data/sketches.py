@@ -23,6 +23,8 @@ from flaxmill.errors import BadInput
 
 CLASSES = tuple(garment.name for garment in GARMENTS)
 """Names of the labels 0 to 9."""
+VERSION = 1
+"""Of the drawing: it goes up when a picture changes, so that no run is resumed on others."""
 SIDE = 28
 """Height and width of a picture."""
 TEST_FIRST = 2**40

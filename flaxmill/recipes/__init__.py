@@ -33,10 +33,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 
 
-def headline(name: str) -> str:
-    """Returns the first line of a recipe's docstring, without importing the recipe."""
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+def text(name: str) -> str:
+    """Returns the text of a recipe that comes with flaxmill."""
+    return _source(name, None).read_text(encoding="utf-8")
+
+
+def headline(recipe: str) -> str:
+    """Returns the first line of a recipe's docstring, given its text; nothing is imported."""
+    return (ast.get_docstring(ast.parse(recipe)) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
