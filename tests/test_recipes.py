@@ -233,4 +233,4 @@ def test_every_recipe_has_all_parts_in_their_order(name: str) -> None:
     places = [match.start() for match in found if match]
     assert len(places) == len(recipes.PARTS)
     assert places == sorted(places)
-    assert recipes.headline(name)
+    assert recipes.headline(recipes.text(name))
