@@ -7,12 +7,14 @@ import gzip
 import hashlib
 import http.server
 import ipaddress
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -144,9 +146,19 @@ def certificate() -> bytes:
     return private + signed.public_bytes(serialization.Encoding.PEM)
 
 
+def need_loopback() -> None:
+    """Skips a test, and says so, where a process cannot even speak to itself over the network."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        try:
+            socket.create_connection(listening.getsockname(), timeout=5).close()
+        except OSError as error:
+            pytest.skip(f"needs the loopback network ({error}): ip link set lo up")
+
+
 @contextlib.contextmanager
 def serving(certificate_file: Path) -> Iterator[Server]:
     """Runs a server; writes the certificate by which it can be trusted."""
+    need_loopback()
     certificate_file.write_bytes(certificate())
     with Server(certificate_file) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from https_server import CONTENTS, FILES, PICTURES, Server, complete, put, serving
+from https_server import CONTENTS, FILES, PICTURES, Server, complete, need_loopback, put, serving
 
 from flaxmill.data.download import ATTEMPTS, BLOCK, PATIENCE, Patience, download
 from flaxmill.data.fetch import FASHION_MNIST, DataSet
@@ -197,6 +197,7 @@ def elapsed(action: Callable[[], str]) -> tuple[float, str]:
 
 
 def test_mirrors_that_never_answer_take_bounded_time(tmp_path: Path) -> None:
+    need_loopback()
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # connects, but nobody accepts
         mirrors = tuple(f"https://127.0.0.1:{deaf.getsockname()[1]}/{i}/" for i in range(3))
         wanted = DataSet("tiny", "Tiny", FILES, mirrors)
