@@ -122,6 +122,7 @@ class Run:
         self._saved_at = time.monotonic()
         self._step_seconds: float | None = None
         self._row_began = (0, 0.0)
+        self._evaluated = 0.0
         self._can_save = False
 
     # Before the loop.
@@ -199,7 +200,8 @@ class Run:
         if self.options.dry_run:
             raise DryRun
         self.words.begin(self.step, self.schedule.steps)
-        self._row_began = (self.step, self.clock.seconds()["train"])
+        seconds = self.clock.seconds()
+        self._row_began, self._evaluated = (self.step, seconds["train"]), seconds["evaluate"]
 
     def steps_per_call(self) -> int:
         """Returns how many steps one call should have at most, so that the host is asked often."""
@@ -226,14 +228,16 @@ class Run:
             return
         means = _finite(sums.means(), step)
         seconds = self.clock.seconds()
-        began, train_seconds = self._row_began
-        rate = (step - began) * self.schedule.batch_size / (seconds["train"] - train_seconds + 1e-9)
-        row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
-        self._log.append(
-            {**row, "examples_per_second": round(rate, 1), "seconds": seconds["total"]}
-        )
         if split == "train":
+            began, since = self._row_began
+            examples, spent = (step - began) * self.schedule.batch_size, seconds["train"] - since
             self._row_began = (step, seconds["train"])
+        else:
+            examples, spent = sums.count(), seconds["evaluate"] - self._evaluated
+            self._evaluated = seconds["evaluate"]
+        row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
+        rate = round(examples / max(spent, 1e-9), 1)
+        self._log.append({**row, "examples_per_second": rate, "seconds": seconds["total"]})
         self._line.append(f"{split} {figures(means)}")
 
     def _rate(self, step: int) -> float:
@@ -302,7 +306,6 @@ class Run:
         self._log.close()
         rows = self._log.rows
         best = checkpoint.best_step(rows)
-        examples = int(next(iter(test.weights.values())))
         self.result = {
             "format": FORMAT,
             "recipe": self.identity.recipe,
@@ -310,7 +313,7 @@ class Run:
             "seed": self.seed,
             "step": self.schedule.steps,
             "parameters": weights.count(state.params),
-            "test": {**_finite(test.means(), self.schedule.steps), "examples": examples},
+            "test": {**_finite(test.means(), self.schedule.steps), "examples": test.count()},
             "weights": "average" if state.average is not None else "params",
             "weights_sha256": weights.model_digest(*state.weights),
             "best": best and next(r for r in rows if r["step"] == best and r["split"] != "train"),

@@ -32,9 +32,11 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
     if data == "auto":
         try:
             folder = fetch.locate("fashion-mnist")
-        except BadInput as error:
-            reason = _first_line(error)
-            note = f"The real pictures could not be had; training on drawn ones. ({reason})"
+        except BadInput:
+            note = (
+                "The real pictures of Fashion-MNIST could not be had, so these are drawn garments. "
+                "flaxmill fetch fashion-mnist says why."
+            )
             return _drawn(note, validation, overfit)
         return _real(folder, validation, overfit)
     given = None if data == "fashion-mnist" else Path(data)
@@ -96,7 +98,3 @@ def _divided(
         drawn=drawn,
         note=note,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
