@@ -129,20 +129,25 @@ class Checkpoints:
         except (ValueError, OSError, KeyError) as error:
             raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
 
-    def restore_newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def restore_newest(
+        self, *, set_aside: bool = True
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Reads the newest checkpoint that is whole; None if there is none.
 
-        A damaged one is set aside with a warning, and the one before is read.
+        Args:
+            set_aside: Clear up: remove what a kill left, and rename a damaged checkpoint. Without
+                it, as in a directory of somebody else's, both are only passed over.
         """
-        self._clear_partial()
+        if set_aside:
+            self._clear_partial()
         for step in reversed(self.steps()):
             try:
                 return self.restore(step)
             except Damaged as damage:
-                aside = self._set_aside(step)
+                where = f" It was set aside as {self._set_aside(step)}." if set_aside else ""
                 warnings.warn(
-                    f"the checkpoint of step {step:,} is damaged: {damage}. It was set aside as "
-                    f"{aside}, and the one before it is used.",
+                    f"the checkpoint of step {step:,} is damaged: {damage}.{where} The one before "
+                    f"it is used, or the beginning where there is none.",
                     stacklevel=2,
                 )
         return None
@@ -181,12 +186,16 @@ class Checkpoints:
         for path in _all_files(partial):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        for folder in (path for path in partial.rglob("*") if path.is_dir()):
+            files.sync_folder(folder)
         files.write_atomic(partial / _DIGESTS, _digests_text(_digests(partial)))
         partial.rename(final)
         files.sync_folder(self.folder)
         for old in self.steps()[:-last]:
-            if old not in keep:
-                shutil.rmtree(self.folder / str(old), ignore_errors=True)
+            if old not in keep:  # renamed first, for a name stands for a whole checkpoint
+                going = self.folder / f"{_PARTIAL}old-{old}"
+                (self.folder / str(old)).rename(going)
+                shutil.rmtree(going, ignore_errors=True)
 
 
 def verify(folder: Path) -> None:
@@ -266,5 +275,5 @@ def check_kept(checkpoints: Checkpoints, step: int, what: str) -> None:
         listed = ", ".join(f"{one:,}" for one in kept) or "none"
         raise BadInput(
             f"{checkpoints.folder.parent}: the {what} checkpoint (step {step:,}) is not there; "
-            f"kept are: {listed}. Train the run to its end by giving its command again."
+            f"kept are: {listed}. The training command with --fresh makes it again, bit for bit."
         )

@@ -142,7 +142,7 @@ def _arguments(kind: type) -> type:
     """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
     from tyro.conf import OmitArgPrefixes, arg
 
-    from flaxmill.run import Options
+    from flaxmill.options import Options
 
     def said(form: Any, words: str) -> Any:
         return Annotated[form, arg(help=words)]

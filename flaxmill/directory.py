@@ -17,6 +17,11 @@ from flaxmill.errors import BadInput
 from flaxmill.signature import FORMAT, check_format
 
 LOCK = "lock"
+_KEYS = {
+    "config.json": ("recipe", "recipe_file", "recipe_sha256", "seed", "config", "data", "initial"),
+    "manifest.json": ("data", "attempts"),
+    "result.json": ("step", "test", "seconds", "weights_sha256"),
+}
 _BEGINNINGS = {LOCK, "manifest.json", "signature.json", "recipe.py"}
 """What a run that was killed before its config.json may have left."""
 
@@ -52,6 +57,12 @@ class RunDirectory:
             )
         found = files.read_json(path)
         check_format(found, path)
+        missing = [key for key in _KEYS[name] if key not in found]
+        if missing:
+            raise BadInput(
+                f"{path} lacks {', '.join(missing)}: it was damaged or edited by hand. Restore it "
+                f"from a copy, or begin anew with --fresh."
+            )
         return found
 
     @property
@@ -83,10 +94,15 @@ class RunDirectory:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise BadInput(
                     f"the run directory {self.path} is in use by {_holder(self.path / LOCK)}. "
                     f"Wait for it, or train elsewhere with --run DIR."
+                ) from None
+            except OSError as error:
+                raise BadInput(
+                    f"the run directory {self.path} cannot be locked ({error.strerror}): its file "
+                    f"system has no locks. Choose another with --run DIR."
                 ) from None
             file.truncate(0)
             began = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -97,6 +113,9 @@ class RunDirectory:
                 yield
             finally:
                 file.truncate(0)  # the lock itself goes with the file, also after a kill
+                if _visible(self.path) == {LOCK}:
+                    (self.path / LOCK).unlink()  # nothing was begun: leave nothing behind
+                    self.path.rmdir()
 
 
 def _holder(lock: Path) -> str:
@@ -118,6 +137,8 @@ class Identity:
         preset: The preset the config began as; a name only.
         seed: The run's seed.
         config: Every field of the config.
+        data: Title and digests of the data; None where they are not known yet.
+        initial: Digest of the weights that ``--init-from`` gave; None begins with the model's own.
     """
 
     recipe: str
@@ -126,22 +147,35 @@ class Identity:
     preset: str
     seed: int
     config: Mapping[str, Any]
+    data: Mapping[str, Any] | None = None
+    initial: str | None = None
 
     def json(self) -> dict[str, Any]:
         """Returns what ``config.json`` holds."""
-        return {"format": FORMAT, **dataclasses.asdict(self), "config": dict(self.config)}
+        return {"format": FORMAT, **dataclasses.asdict(self)}
 
     def differences(self, found: Mapping[str, Any]) -> list[str]:
         """Lists how a ``config.json`` differs, a line each; where the data lies does not count."""
         lines = []
         if found["seed"] != self.seed:
             lines.append(f"seed: {found['seed']} there, {self.seed} now")
+        if self.data is not None and found["data"]["digests"] != self.data["digests"]:
+            lines.append(
+                f"the data: {found['data']['title']} there; what is given now "
+                f"({self.data['title']}) has other content"
+            )
+        if found["initial"] != self.initial:
+            ways = [f"weights {d[:12]}" if d else "fresh" for d in (found["initial"], self.initial)]
+            lines.append(f"--init-from: {ways[0]} there, {ways[1]} now")
         then = found["config"]
         for name in sorted(then.keys() | self.config.keys()):
             before, now = then.get(name, "absent"), _plain(self.config.get(name, "absent"))
             if name != "data" and before != now:
                 lines.append(f"{name}: {before} there, {now} now")
-        if self.recipe_file is not None and found["recipe_sha256"] != self.recipe_sha256:
+        if (found["recipe_file"] is None) != (self.recipe_file is None):
+            places = [f or "the one of flaxmill" for f in (found["recipe_file"], self.recipe_file)]
+            lines.append(f"the recipe: {places[0]} there, {places[1]} now")
+        elif self.recipe_file is not None and found["recipe_sha256"] != self.recipe_sha256:
             lines.append(
                 f"the recipe {self.recipe_file} was edited: its text had the digest "
                 f"{found['recipe_sha256'][:12]}, it has {self.recipe_sha256[:12]} now "
@@ -175,10 +209,9 @@ def choose(
     directory = RunDirectory(run)
     if run.exists() and not run.is_dir():
         raise BadInput(f"--run {run} is a file: give a directory, new or of this run.")
-    if fresh:
-        return directory
     if directory.begun:
-        check_same(identity, directory)
+        if not fresh:
+            check_same(identity, directory)
     elif run.is_dir() and not _BEGINNINGS.issuperset(_visible(run)):
         raise BadInput(
             f"--run {run} holds other files and no run (no config.json): "
@@ -188,6 +221,8 @@ def choose(
 
 
 def _visible(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
@@ -220,9 +255,9 @@ def _next(identity: Identity, root: Path, *, fresh: bool) -> RunDirectory:
     number = 1
     while True:
         directory = RunDirectory(root / (stem if number == 1 else f"{stem}-{number}"))
-        if not directory.begun:
+        if not directory.begun or fresh:
             return directory
-        if not fresh and not directory.finished:
+        if not directory.finished:
             found = directory.read("config.json")
             if found["recipe"] == identity.recipe and not identity.differences(found):
                 return directory

@@ -1,11 +1,14 @@
 """The log of a run: rows of figures in ``metrics.jsonl``, and the same for TensorBoard."""
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from flaxmill import files
+from flaxmill.errors import BadInput
 
 Row = dict[str, Any]
 CLOCK_FIELDS = ("seconds", "examples_per_second")
@@ -13,15 +16,26 @@ CLOCK_FIELDS = ("seconds", "examples_per_second")
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Reads a metrics file; a last line that a kill cut off is left out."""
+    """Reads a metrics file; a last line that a kill cut off is left out.
+
+    Raises:
+        BadInput: Another line is damaged; the message names it.
+    """
     if not path.exists():
         return []
+    lines = path.read_bytes().splitlines()
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line)
+            _ = row["step"], row["split"]
+            rows.append(row)
+        except (ValueError, KeyError, TypeError):
+            if number < len(lines):
+                raise BadInput(
+                    f"{path}, line {number} is damaged: restore the file from a copy, or begin "
+                    f"anew with --fresh."
+                ) from None
     return rows
 
 
@@ -36,6 +50,7 @@ class Log:
         self._path = folder / "metrics.jsonl"
         self._board_folder = folder / "tensorboard"
         self._board: Any = None
+        self._shown = 0
         self.rows = read_rows(self._path)
 
     def cut(self, step: int) -> None:
@@ -49,29 +64,42 @@ class Log:
         self.rows.append(row)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(row))
-        if self._board is None:
-            from tensorboardX import SummaryWriter
-
-            self._board = SummaryWriter(str(self._board_folder))
-            for earlier in self.rows[:-1]:
-                self._show(earlier)
-        self._show(row)
+        self._show()
 
     def flush(self) -> None:
-        """Hands everything to the operating system."""
+        """Puts everything on the disk."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
         if self._board is not None:
             self._board.flush()
 
     def close(self) -> None:
-        """Ends the TensorBoard file."""
+        """Ends the TensorBoard file, which holds all rows."""
+        self._show()
         if self._board is not None:
             self._board.close()
             self._board = None
 
-    def _show(self, row: Row) -> None:
-        for name, value in row.items():
-            if name not in ("step", "epoch", "split"):
-                self._board.add_scalar(f"{name}/{row['split']}", value, row["step"])
+    def _show(self) -> None:
+        """Writes the rows that TensorBoard lacks, in this thread, so that errors arrive here."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+        from tensorboardX.summary import scalar
+
+        if self._board is None and len(self.rows) > self._shown:
+            self._board_folder.mkdir(parents=True, exist_ok=True)
+            self._board = EventsWriter(str(self._board_folder / "events"))
+        for row in self.rows[self._shown :]:
+            for name, value in row.items():
+                if name not in ("step", "epoch", "split"):
+                    summary = scalar(f"{name}/{row['split']}", value)
+                    self._board.write_event(
+                        event_pb2.Event(  # pyrefly: ignore[missing-attribute]
+                            wall_time=time.time(), step=row["step"], summary=summary
+                        )
+                    )
+        self._shown = len(self.rows)
 
 
 def _line(row: Row) -> str:

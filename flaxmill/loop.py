@@ -24,6 +24,8 @@ from flaxmill.state import State
 Loss = Callable[..., Measures]
 Augment = Callable[[Any, Array], Any]
 Objective = Callable[[Any, Any], Any]
+TRAINING_BRANCH = 1
+"""What is folded into the seed's key for training; the initial parameters use the key itself."""
 
 
 @runtime_checkable
@@ -81,6 +83,7 @@ class TrainChunk:
     ) -> None:
         self._loss, self._tx, self._augment, self._run, self._ema = loss, tx, augment, run, ema
         self._call: Callable[..., tuple[State, Sums]] | None = None
+        self._previous: Sums | None = None
 
     def __call__(self, state: State, chunk: Chunk) -> tuple[State, Sums]:
         """Trains on a chunk.
@@ -100,7 +103,12 @@ class TrainChunk:
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
             self._run.compiled(self, seconds, slow)
-        return self._call(state, chunk.inputs)
+        state, sums = self._call(state, chunk.inputs)
+        # One call computes and one waits: the device is never idle, and the host, which saves and
+        # answers signals, is never further ahead.
+        jax.block_until_ready(self._previous)
+        self._previous = sums
+        return state, sums
 
     def objective(self, state: State, inputs: Mapping[str, Any], index: Any = 0) -> Objective:
         """Returns what a step of a chunk minimises: a pure function of the model's state.
@@ -115,7 +123,8 @@ class TrainChunk:
         """
         batch = _read_batch(inputs, index, self._run.mesh)
         key = jax.random.wrap_key_data(inputs["seed"], impl="threefry2x32")
-        augment_key, loss_key = jax.random.split(key)
+        # A branch of its own, for the initial parameters were drawn from the seed's first keys.
+        augment_key, loss_key = jax.random.split(jax.random.fold_in(key, TRAINING_BRANCH))
         ids, epochs = batch.pop("ids"), batch.pop("epochs")
         if self._augment is not None:
             fold = jax.random.fold_in

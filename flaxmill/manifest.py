@@ -8,63 +8,62 @@ import time
 from importlib import metadata
 
 from flaxmill import files, parallel
-from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput
 from flaxmill.progress import Words
-from flaxmill.signature import FORMAT
+from flaxmill.signature import FORMAT, Signature
 
 
 def begin_attempt(
-    directory: RunDirectory, identity: Identity, splits: Splits, mesh: str | None, words: Words
+    directory: RunDirectory,
+    identity: Identity,
+    signature: Signature,
+    recipe: str,
+    mesh: str | None,
+    words: Words,
 ) -> int:
-    """Writes down on what this attempt runs; returns the number of attempts.
+    """Writes down what is trained and on what; returns the number of attempts.
+
+    The config is written last: with it, a run is begun.
 
     Args:
         directory: Of the run.
         identity: Of the run.
-        splits: Its data.
+        signature: Of its model.
+        recipe: The recipe's text.
         mesh: The devices it is spread over, as asked for.
-        words: Says so if the hardware is another than before.
-
-    Raises:
-        BadInput: The run was begun on other data.
+        words: Says so if hardware or versions are others than before.
     """
-    path = directory.path / "manifest.json"
-    hardware = parallel.description() | {"mesh": mesh}
-    earlier = []
-    if directory.begun:
-        found = directory.read("manifest.json")
-        earlier = found["attempts"]
-        if found["data"]["digests"] != dict(splits.digests):
-            raise BadInput(
-                f"{directory.path} was begun on {found['data']['title']} with other content than "
-                f"the data given now ({splits.title}): give the data of then with --data, or "
-                f"another --run."
-            )
-        if earlier[-1]["hardware"] != hardware:
-            changed = [k for k, v in hardware.items() if earlier[-1]["hardware"].get(k) != v]
-            words.say(
-                f"This attempt runs on other hardware ({', '.join(changed)}): the order of the "
-                f"examples and every random draw stay, the last bits of the weights may differ."
-            )
+    surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
+    earlier = directory.read("manifest.json")["attempts"] if directory.begun else []
+    changed = [k for k, v in surroundings.items() if earlier and earlier[-1].get(k) != v]
+    if changed:
+        words.say(
+            f"This attempt differs from the one before in {', '.join(changed)}: the order of the "
+            f"examples and every random draw stay, the last bits of the weights may differ."
+        )
     attempt = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
-        "hardware": hardware,
         "command": shlex.join(sys.argv),
+        **surroundings,
     }
     manifest = {
         "format": FORMAT,
         "recipe": identity.recipe,
         "preset": identity.preset,
         "seed": identity.seed,
-        "versions": _versions(),
         "git_commit": _git_commit(),
-        "data": {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)},
+        "data": identity.data,
+        "command": attempt["command"],
+        "versions": attempt["versions"],
+        "devices": attempt["devices"],
         "attempts": [*earlier, attempt],
     }
-    files.write_json(path, manifest)
+    files.write_json(directory.path / "manifest.json", manifest)
+    if not directory.begun:
+        signature.save(directory.path / "signature.json")
+        files.write_atomic(directory.path / "recipe.py", recipe)
+        files.write_json(directory.path / "config.json", identity.json())
     return len(manifest["attempts"])
 
 

@@ -69,7 +69,3 @@ class Sums:
         """Returns the weighted mean of each metric; this waits for the device."""
         totals, weights = jax.device_get((self.totals, self.weights))
         return {name: float(totals[name]) / max(float(weights[name]), 1e-30) for name in totals}
-
-    def count(self) -> int:
-        """Returns the number of examples: the weight of the loss, where each counts as one."""
-        return round(float(self.weights["loss"]))

@@ -54,9 +54,10 @@ def locate(run: Run, source: Source) -> tuple[int, str] | None:
         The step, counted from 1, and the tensor in words; None if the steps went well this time,
         as they may where a recipe's own loop does more than `compile_training`'s.
     """
-    train_chunk, schedule = run.train_chunk, run.schedule
-    assert train_chunk is not None and schedule is not None, "a run that trained has both"
-    state = parallel.replicate(run.last_good(), run.mesh)
+    train_chunk, good = run.train_chunk, run.last_good()
+    if train_chunk is None or good is None:
+        return None
+    schedule, state = run.schedule, parallel.replicate(good, run.mesh)
     replay = Replay(run.seed, int(state.step), replace(run.gear, prefetch=0), run.mesh)
     for chunk in batches(source, schedule, replay):
         before = jax.tree.map(jnp.copy, state)

@@ -1,5 +1,6 @@
 """What a person reads while a run trains: facts first, then a bar with the time left."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -46,6 +47,13 @@ def figures(means: Mapping[str, Any]) -> str:
     return ", ".join(shown).replace("%", " %")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Says no more, and trains on, where whoever read the words has gone."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Words:
     """Speaks to a person: a live bar in a terminal, plain lines elsewhere.
 
@@ -54,7 +62,7 @@ class Words:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(file=sys.stdout, highlight=False, quiet=quiet, soft_wrap=True)
+        self._console = _Console(file=sys.stdout, highlight=False, quiet=quiet, soft_wrap=True)
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task: Any = None

@@ -1,25 +1,26 @@
 """A run while it trains: what it starts from, what it logs, when it saves, how it ends."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from flaxmill import checkpoint, parallel, weights
+from flaxmill import checkpoint, manifest, parallel, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
-from flaxmill.data.source import Source, Splits
+from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
 from flaxmill.metrics import Sums
+from flaxmill.options import Options
 from flaxmill.progress import Words, duration, figures
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.state import State, to_arrays, with_arrays
@@ -40,48 +41,6 @@ class DryRun(Exception):
     """Everything is known that ``--dry-run`` asks for; nothing was trained."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a run is carried out; none of this changes the numbers that it computes.
-
-    Attributes:
-        gear: resident, streaming or auto.
-        chunk: Most training steps in one call of the compiled function.
-        prefetch: Chunks made ready ahead of time.
-        mesh: Devices to spread batches over, such as data=8.
-        save_every: Seconds between saves.
-        keep: Checkpoints that stay, beside the best.
-        init_from: A run directory, or a safetensors file, to take the first weights from.
-        dry_run: Say what would be done, and stop before the first step.
-        report: Write report.html at the end.
-    """
-
-    gear: str = "auto"
-    chunk: int = 64
-    prefetch: int = 2
-    mesh: str | None = None
-    save_every: float = 30.0
-    keep: int = 3
-    init_from: Path | None = None
-    dry_run: bool = False
-    report: bool = True
-
-    def check(self, batch_size: int, source: Source) -> None:
-        """Refuses what cannot be done here, before anything is made.
-
-        Raises:
-            BadInput: The message names the option.
-        """
-        parallel.check_batch_size(batch_size, parallel.make_mesh(self.mesh))
-        Gear(self.gear, self.chunk, self.prefetch).choose(source)
-        if self.keep < 1 or self.save_every < 0:
-            raise BadInput("--keep must be at least 1, and --save-every at least 0 seconds.")
-        if self.init_from is not None and not self.init_from.exists():
-            raise BadInput(
-                f"--init-from {self.init_from}: no such run directory or safetensors file."
-            )
-
-
 @dataclass
 class Run:
     """What a recipe's ``train`` gets beside its config.
@@ -93,9 +52,10 @@ class Run:
         options: How it is carried out.
         clock: Where its seconds go.
         words: Speaks to the person.
-        attempts: How often it was started, this time included.
         step: Training steps done before this attempt.
         splits: The data.
+        recipe: The text of the recipe.
+        initial: Weights to begin with, by name; None begins with the model's own.
     """
 
     directory: RunDirectory
@@ -105,7 +65,8 @@ class Run:
     clock: Clock
     words: Words
     splits: Splits
-    attempts: int = 1
+    recipe: str = ""
+    initial: Mapping[str, np.ndarray] | None = None
     step: int = 0
     asked_to_stop: int | None = None
 
@@ -116,7 +77,9 @@ class Run:
         self.checkpoints = Checkpoints(self.directory.checkpoints)
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
-        self.schedule: Schedule | None = None
+        self.attempts = 0
+        self._schedule: Schedule | None = None
+        self._begun_with: State | None = None
         self.train_chunk: TrainChunk | None = None
         self._line: list[str] = []
         self._saved_at = time.monotonic()
@@ -134,19 +97,28 @@ class Run:
             state: The fresh state.
             schedule: All durations of the run.
         """
-        self.schedule = schedule
+        self._schedule = schedule
         own = self.checkpoints.restore_newest()
         if own is not None:
             arrays, facts = own
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
             self.clock.earlier = facts["seconds"]
-        elif self.options.init_from is not None:
-            state = _initial_from(state, self.options.init_from)
+        elif self.initial is not None:
+            state = _beginning_with(state, self.initial)
+        # Only now, with a state that works, is anything written.
+        self.attempts = manifest.begin_attempt(
+            self.directory,
+            self.identity,
+            self.signature,
+            self.recipe,
+            self.options.mesh,
+            self.words,
+        )
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._log.cut(self.step)
         self._row_began = (self.step, 0.0)
-        self._can_save = True
+        self._can_save = self.step < schedule.steps
         self._introduce(state, schedule)
         if not self.options.dry_run:
             self.checkpoints.warm_up()
@@ -174,19 +146,23 @@ class Run:
         counts = ", ".join(f"{len(self.splits[p]):,} {p}" for p in parts if len(self.splits[p]))
         return f"{self.splits.title}: {counts}"
 
-    def last_good(self) -> State:
-        """Returns the state of the newest checkpoint, or the one this attempt began with."""
+    @property
+    def schedule(self) -> Schedule:
+        """All durations of the run."""
+        if self._schedule is None:
+            raise BadInput("the recipe's train() must call run.restore(state, schedule) first.")
+        return self._schedule
+
+    def last_good(self) -> State | None:
+        """Returns the state that this attempt began with, or that of a newer checkpoint."""
         self.checkpoints.wait()
         own = self.checkpoints.restore_newest()
-        if own is None:
+        if own is None or self._begun_with is None:
             return self._begun_with
-        return with_arrays(
-            self._begun_with, own[0], where=f"the checkpoint in {self.directory.path}"
-        )
+        return with_arrays(self._begun_with, own[0], where=str(self.checkpoints.folder))
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled, and says how long training will take."""
-        assert self.schedule is not None
         self.train_chunk, self._step_seconds = train_chunk, step_seconds
         self.clock.compilations += 1
         if slow:
@@ -195,7 +171,9 @@ class Run:
                 f"is fast inside a loop on CPU ({slow[0]})."
             )
         left = duration(step_seconds * (self.schedule.steps - self.step))
-        compile_seconds = duration(self.clock.seconds()["compile"])
+        compile_seconds = duration(
+            self.clock.seconds()["compile"] - self.clock.earlier.get("compile", 0.0)
+        )
         self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
         if self.options.dry_run:
             raise DryRun
@@ -220,7 +198,6 @@ class Run:
         Raises:
             NotFinite: A figure is NaN or infinite.
         """
-        assert self.schedule is not None
         if split == "train" and not self.schedule.logs(step):
             if self.words.wanted():
                 means = _finite(sums.means(), step)
@@ -233,7 +210,7 @@ class Run:
             examples, spent = (step - began) * self.schedule.batch_size, seconds["train"] - since
             self._row_began = (step, seconds["train"])
         else:
-            examples, spent = sums.count(), seconds["evaluate"] - self._evaluated
+            examples, spent = len(self.splits[split]), seconds["evaluate"] - self._evaluated
             self._evaluated = seconds["evaluate"]
         row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
         rate = round(examples / max(spent, 1e-9), 1)
@@ -254,7 +231,6 @@ class Run:
             Stopped: A signal asked for it; the state is saved.
             CannotGoOn: Saving failed; the last good checkpoint is kept.
         """
-        assert self.schedule is not None
         if self._line:
             self.words.say(
                 f"Epoch {round(self.schedule.epoch(step), 2):g}: " + " | ".join(self._line)
@@ -264,9 +240,12 @@ class Run:
         due = time.monotonic() - self._saved_at >= self.options.save_every
         best = step == checkpoint.best_step(self._log.rows)
         if last or due or best or self.asked_to_stop is not None:
+            jax.block_until_ready(state.finite)  # counts as training, not as saving
             with self.clock("save"):
                 self._save(step, state)
                 if self.asked_to_stop is not None:
+                    name = signal.Signals(self.asked_to_stop).name
+                    self.words.say(f"{name}: saving step {step:,} …")
                     self.checkpoints.wait()
                     raise Stopped(self.asked_to_stop)
                 if last:
@@ -279,17 +258,19 @@ class Run:
         self._log.flush()
         arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
-        facts = {"seconds": self.clock.seconds(), "attempts": self.attempts}
+        facts = {"seconds": self.clock.seconds()}
         keep = set() if best is None else {best}
         self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
         self._saved_at = time.monotonic()
 
     def stop(self, signal_number: int, _frame: Any) -> None:
-        """Answers a signal: at once where there is nothing to save, else after the chunk."""
+        """Answers a signal: at once where there is nothing to save, else after the chunk.
+
+        It says nothing itself, for it may interrupt somebody who is speaking.
+        """
         if not self._can_save or self.asked_to_stop is not None:
             raise Stopped(signal_number)
         self.asked_to_stop = signal_number
-        self.words.say(f"{signal.Signals(signal_number).name}: saving after this chunk of steps …")
 
     # After the loop.
 
@@ -300,8 +281,10 @@ class Run:
             state: After the last step.
             test: The exact test figures.
         """
-        assert self.schedule is not None
         self.words.end()
+        step = int(state.step)
+        if step not in self.checkpoints.steps():  # a loop that ended before its schedule
+            self._save(step, state)
         self.checkpoints.wait()
         self._log.close()
         rows = self._log.rows
@@ -311,12 +294,14 @@ class Run:
             "recipe": self.identity.recipe,
             "preset": self.identity.preset,
             "seed": self.seed,
-            "step": self.schedule.steps,
+            "step": step,
             "parameters": weights.count(state.params),
-            "test": {**_finite(test.means(), self.schedule.steps), "examples": test.count()},
+            "test": {**_finite(test.means(), step), "examples": len(self.splits.test)},
             "weights": "average" if state.average is not None else "params",
             "weights_sha256": weights.model_digest(*state.weights),
-            "best": best and next(r for r in rows if r["step"] == best and r["split"] != "train"),
+            "best": next(
+                (r for r in rows if r["step"] == best and r["split"] == "validation"), None
+            ),
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "attempts": self.attempts,
@@ -326,7 +311,8 @@ class Run:
         """Ends whatever is still under way."""
         self.words.end()
         self.checkpoints.close()
-        self._log.close()
+        with contextlib.suppress(OSError):  # a full disk was told already, and why
+            self._log.close()
 
 
 def _finite(means: Mapping[str, float], step: int) -> dict[str, float]:
@@ -335,15 +321,10 @@ def _finite(means: Mapping[str, float], step: int) -> dict[str, float]:
     return dict(means)
 
 
-def _initial_from(state: State, path: Path) -> State:
-    """Takes the weights, and nothing else, from another run or from a file."""
-    if path.is_dir():
-        from flaxmill.trained import TrainedRun
-
-        arrays = TrainedRun(path).arrays()
-    else:
-        arrays = weights.read_safetensors(path)
+def _beginning_with(state: State, arrays: Mapping[str, np.ndarray]) -> State:
+    """Takes the weights, and nothing else, from elsewhere."""
     kept = {"params": state.params, "model_state": state.model_state}
-    found = weights.renamed(kept, arrays, where=f"--init-from {path}")
+    found = weights.renamed(kept, arrays, where="--init-from")
+    found = jax.tree.map(jax.numpy.asarray, found)
     average = None if state.average is None else (found["params"], found["model_state"])
-    return replace(state, **jax.tree.map(jax.numpy.asarray, found), average=average)
+    return replace(state, **found, average=jax.tree.map(jax.numpy.copy, average))

@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 
 from flaxmill import weights
+from flaxmill.errors import BadInput
 from flaxmill.metrics import Sums
 
 
@@ -67,6 +68,11 @@ def create_state(
         model = build(nnx.Rngs(seed))
         model.train()
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
+        if any(isinstance(leaf, nnx.RngState) for _, leaf in nnx.iter_graph(model)):
+            raise BadInput(
+                "the model keeps random keys of its own, and a resumed run would draw others: give "
+                "rngs= at the call, not to the constructor of Dropout and the like."
+            )
         return State(
             step=jnp.int32(0),
             params=params,

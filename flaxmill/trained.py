@@ -91,7 +91,13 @@ class TrainedRun:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in self.identity["config"].items()
         }
-        return self.recipe.module.Config(**fields)
+        try:
+            return self.recipe.module.Config(**fields)
+        except TypeError as error:
+            raise BadInput(
+                f"{self.path} was trained by another version of {self.recipe_name}, whose config "
+                f"had other fields ({error}). A record of it is {self.path / 'recipe.py'}."
+            ) from None
 
     def splits(self, data: str | None = None) -> Splits:
         """Returns the run's data, or the same kind of data from another place."""
@@ -105,19 +111,18 @@ class TrainedRun:
         """Training steps of the weights that are used."""
         if self._which == "final":
             return self.result["step"]
-        best = checkpoint.best_step(self.rows)
+        best = self.result.get("best")
         if best is None:
             raise BadInput(
                 f"{self.path} held out no validation data, so it has no best checkpoint: "
                 f"leave --checkpoint out."
             )
-        return best
+        return best["step"]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the weights by name: ``params.…`` and ``model_state.…``.
 
-        The averages where the run kept any. They are verified against the digests in the checkpoint
-        and, for the final weights, against the result.
+        The averages where the run kept any; verified against the checkpoint's digests.
         """
         checkpoints = Checkpoints(self.directory.checkpoints)
         checkpoint.check_kept(checkpoints, self.step, self._which)
@@ -125,18 +130,10 @@ class TrainedRun:
             found, _ = checkpoints.restore(self.step)
         except checkpoint.Damaged as damage:
             raise BadInput(
-                f"the checkpoint of step {self.step:,} is damaged: {damage}. Train again to that "
-                f"step: remove {self.path / 'result.json'} and give the training command."
+                f"the checkpoint of step {self.step:,} is damaged: {damage}. The training command "
+                f"with --fresh makes it again, bit for bit."
             ) from None
-        kinds = {"params.": "params.", "model_state.": "model_state."}
-        if any(name.startswith("average.") for name in found):
-            kinds = {"average.0.": "params.", "average.1.": "model_state."}
-        return {
-            kind + name.removeprefix(prefix): array
-            for prefix, kind in kinds.items()
-            for name, array in found.items()
-            if name.startswith(prefix)
-        }
+        return weights.to_use(found)
 
     @functools.cached_property
     def model(self) -> nnx.Module:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill import directory as directories
-from flaxmill import files, recipes
+from flaxmill import files, recipes, weights
 from flaxmill.clock import Clock, process_age
 from flaxmill.data.batches import Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
-from flaxmill.manifest import begin_attempt
+from flaxmill.options import Options
 from flaxmill.progress import Words, duration, figures
 from flaxmill.recipes import Recipe
-from flaxmill.run import DryRun, NotFinite, Options, Run
+from flaxmill.run import DryRun, NotFinite, Run
 from flaxmill.trained import TrainedRun
 
 
@@ -104,10 +104,17 @@ class Order:
     fresh: bool = False
     options: Options = dataclasses.field(default_factory=Options)
 
-    @property
-    def identity(self) -> Identity:
-        """What makes two runs the same run."""
+    def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
+        """Returns what makes two runs the same run.
+
+        Args:
+            splits: The data, where it was read already.
+            initial: The weights to begin with, if any.
+        """
         file = self.recipe.file
+        data = None
+        if splits is not None:
+            data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
         return Identity(
             recipe=self.recipe.name,
             recipe_file=None if file is None else str(file),
@@ -115,6 +122,8 @@ class Order:
             preset=self.preset,
             seed=self.seed,
             config=dataclasses.asdict(self.config),
+            data=data,
+            initial=None if initial is None else weights.digest(initial),
         )
 
 
@@ -178,29 +187,54 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     if not 0 <= order.seed < 2**32:  # JAX's keys would take a larger one for a smaller one
         raise BadInput(f"--seed {order.seed}: a seed is a number from 0 to {2**32 - 1:,}.")
     clock.add("import", process_age() - clock.origin)
-    directory = directories.choose(order.identity, order.run, fresh=order.fresh)
-    if directory.finished and not order.fresh and not order.options.dry_run:
-        words.say(f"{directory.path} is finished. Its result is below; --fresh begins anew.")
-        trained = TrainedRun(directory.path)
-        closing_words(words, trained)
-        return trained
+    path = order.options.init_from
+    initial = None if path is None else weights.read_initial(path)
+    named = None if order.run is None else RunDirectory(order.run)
+    if named is not None and named.finished and not order.fresh and not order.options.dry_run:
+        directories.check_same(order.identity(None, initial), named)
+        words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
+        return _closed(order, named, words)
     with clock("data"):
         splits = order.recipe.module.data(order.config)
+    identity = order.identity(splits, initial)
+    directory = directories.choose(identity, order.run, fresh=order.fresh)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
     # What is impossible is refused here, before a file is made.
     batch_size = Schedule(order.config, len(splits.train)).batch_size
     order.options.check(batch_size, splits.train)
+
+    def train_in(directory: RunDirectory) -> None:
+        run = Run(
+            directory=directory,
+            identity=identity,
+            signature=order.recipe.module.signature(order.config, splits),
+            options=order.options,
+            clock=clock,
+            words=words,
+            splits=splits,
+            recipe=order.recipe.text,
+            initial=initial,
+        )
+        _train(order, run)
+
     if order.options.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:
-            _train(order, RunDirectory(Path(nowhere)), splits, words, clock)
+            train_in(RunDirectory(Path(nowhere)))
         return None
     if order.fresh and directory.begun:
         with directory.locked():
             words.say(f"The old run is now {directories.rename_old(directory)}.")
     with directory.locked():
-        _train(order, directory, splits, words, clock)
+        if directory.begun:  # also by another process, since the directory was chosen
+            directories.check_same(identity, directory)
+        train_in(directory)
+    return _closed(order, directory, words)
+
+
+def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
+    """Writes the report of a finished run, where it is missing, and says the result."""
     trained = TrainedRun(directory.path, recipe=order.recipe)
-    if order.options.report:
+    if order.options.report and not trained.has_report:
         began = time.perf_counter()
         trained.report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
@@ -208,45 +242,27 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     return trained
 
 
-def _train(
-    order: Order, directory: RunDirectory, splits: Splits, words: Words, clock: Clock
-) -> None:
+def _train(order: Order, run: Run) -> None:
     """Runs the recipe's own loop, and puts its result into the directory."""
-    module, config = order.recipe.module, order.config
-    begun = directory.read("config.json") if directory.begun else None
-    mesh = order.options.mesh
-    attempts = begin_attempt(directory, order.identity, splits, mesh, words)
-    run = Run(
-        directory=directory,
-        identity=order.identity,
-        signature=module.signature(config, splits),
-        options=order.options,
-        clock=clock,
-        words=words,
-        splits=splits,
-        attempts=attempts,
-    )
-    if begun is None:
-        run.signature.save(directory.path / "signature.json")
-        files.write_atomic(directory.path / "recipe.py", order.recipe.text)
-        files.write_json(directory.path / "config.json", order.identity.json())
+    seen = None
     try:
-        with _answering_signals(run), clock("train"):
-            module.train(config, run)
+        with _answering_signals(run), run.clock("train"):
+            order.recipe.module.train(order.config, run)
     except DryRun:
         return
     except NotFinite as trouble:
-        run.words.end()
-        raise CannotGoOn(_not_finite(run, splits, trouble.step)) from None
+        seen = trouble.step  # looked into below, when what the loop held is let go
     except CannotGoOn:
         raise
     except (MemoryError, OSError, RuntimeError) as error:
-        raise _known(error, directory) from error
+        raise _known(error, run.directory) from error
     finally:
         run.close()
+    if seen is not None:
+        raise CannotGoOn(_not_finite(run, seen))
     if run.result is None:
         raise BadInput(f"{order.recipe.name}: its train() ended without calling run.finish().")
-    files.write_json(directory.path / "result.json", run.result)
+    files.write_json(run.directory.path / "result.json", run.result)
 
 
 @contextlib.contextmanager
@@ -264,11 +280,11 @@ def _answering_signals(run: Run) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _not_finite(run: Run, splits: Splits, seen: int) -> str:
+def _not_finite(run: Run, seen: int) -> str:
     """Says which step and tensor went wrong first, and what is kept."""
     from flaxmill.nonfinite import locate
 
-    found = locate(run, splits.train)
+    found = locate(run, run.splits.train)
     kept = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
         f"at step {found[0]:,}: {found[1]}"

@@ -79,6 +79,44 @@ def count(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+def to_use(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the weights in a checkpoint's arrays: the averages where the run keeps any.
+
+    Returns:
+        Arrays named ``params.…`` and ``model_state.…``.
+    """
+    kinds = {"params.": "params.", "model_state.": "model_state."}
+    if any(name.startswith("average.") for name in arrays):
+        kinds = {"average.0.": "params.", "average.1.": "model_state."}
+    return {
+        kind + name.removeprefix(prefix): array
+        for prefix, kind in kinds.items()
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def read_initial(path: Path) -> dict[str, np.ndarray]:
+    """Reads the weights that another run may start from.
+
+    Args:
+        path: A run directory, finished or not, or a safetensors file.
+
+    Raises:
+        BadInput: There is no such thing, or no whole checkpoint in it.
+    """
+    if path.is_file():
+        return read_safetensors(path)
+    if not path.is_dir():
+        raise BadInput(f"--init-from {path}: there is no such run directory or safetensors file.")
+    from flaxmill.checkpoint import Checkpoints
+
+    found = Checkpoints(path / "checkpoints").restore_newest(set_aside=False)
+    if found is None:
+        raise BadInput(f"--init-from {path}: there is no whole checkpoint in it.")
+    return to_use(found[0])
+
+
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the weights in a safetensors file.
 

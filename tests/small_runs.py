@@ -9,8 +9,8 @@ from flaxmill import recipes
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock, process_age
 from flaxmill.log import CLOCK_FIELDS, read_rows
+from flaxmill.options import Options
 from flaxmill.progress import Words
-from flaxmill.run import Options
 from flaxmill.trained import TrainedRun
 from flaxmill.training import Order, configure, fulfil
 

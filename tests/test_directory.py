@@ -18,6 +18,7 @@ IDENTITY = Identity(
     preset="quick",
     seed=0,
     config={"data": "auto", "epochs": 3.0, "channels": (16, 64)},
+    data={"title": "Clothes", "drawn": False, "digests": {"train": "c" * 64}},
 )
 
 
@@ -80,6 +81,29 @@ def test_an_edited_fork_is_refused_and_a_newer_flaxmill_is_not(tmp_path: Path) -
     assert choose(newer, tmp_path / "own", fresh=False).begun
 
 
+def test_other_data_is_refused_and_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    begin(tmp_path / "fashion_mnist-quick-0")
+    drawn = {"title": "sketches", "drawn": True, "digests": {"sketches": "1"}}
+    other = dataclasses.replace(IDENTITY, data=drawn)
+    with pytest.raises(BadInput, match=r"the data: Clothes there; what is given now \(sketches\)"):
+        choose(other, tmp_path / "fashion_mnist-quick-0", fresh=False)
+    chosen = choose(other, None, fresh=False, root=tmp_path)
+    assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
+
+
+def test_other_first_weights_are_refused(tmp_path: Path) -> None:
+    begin(tmp_path / "run")
+    other = dataclasses.replace(IDENTITY, initial="d" * 64)
+    with pytest.raises(BadInput, match="--init-from: fresh there, weights dddddddddddd now"):
+        choose(other, tmp_path / "run", fresh=False)
+
+
+def test_a_fork_with_the_name_of_a_recipe_is_another_recipe(tmp_path: Path) -> None:
+    begin(tmp_path / "run", dataclasses.replace(IDENTITY, recipe_file="/home/me/fashion_mnist.py"))
+    with pytest.raises(BadInput, match=r"fashion_mnist\.py there, the one of flaxmill now"):
+        choose(IDENTITY, tmp_path / "run", fresh=False)
+
+
 def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
     begin(tmp_path / "run")
     other = dataclasses.replace(IDENTITY, recipe="images")
@@ -89,8 +113,9 @@ def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(BadInput, match="holds other files and no run"):
-        choose(IDENTITY, tmp_path, fresh=False)
+    for fresh in (False, True):
+        with pytest.raises(BadInput, match="holds other files and no run"):
+            choose(IDENTITY, tmp_path, fresh=fresh)
     with pytest.raises(BadInput, match="is a file"):
         choose(IDENTITY, tmp_path / "thesis.txt", fresh=False)
 
@@ -106,6 +131,19 @@ def test_fresh_renames_and_never_deletes(tmp_path: Path) -> None:
     aside = rename_old(choose(IDENTITY, tmp_path / "run", fresh=True))
     assert aside == tmp_path / "run-old-2"
     assert (tmp_path / "run-old-2" / "result.json").exists()
+
+
+def test_fresh_without_a_name_renames_the_first_run(tmp_path: Path) -> None:
+    begin(tmp_path / "fashion_mnist-quick-0")
+    chosen = choose(IDENTITY, None, fresh=True, root=tmp_path)
+    assert chosen.path == tmp_path / "fashion_mnist-quick-0"
+    assert rename_old(chosen) == tmp_path / "fashion_mnist-quick-0-old-1"
+
+
+def test_nothing_stays_of_a_directory_in_which_nothing_was_begun(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run").locked():
+        assert (tmp_path / "run" / "lock").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:
@@ -147,6 +185,9 @@ def test_what_is_no_run_directory_is_named(tmp_path: Path) -> None:
 def test_a_newer_format_and_a_damaged_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": 99}')
     with pytest.raises(BadInput, match="has format 99; this flaxmill reads up to 1"):
+        RunDirectory(tmp_path).read("config.json")
+    (tmp_path / "config.json").write_text('{"format": 1, "recipe": "x"}')
+    with pytest.raises(BadInput, match=r"config\.json lacks recipe_file, recipe_sha256, seed"):
         RunDirectory(tmp_path).read("config.json")
     (tmp_path / "config.json").write_text('{"format": 1')
     with pytest.raises(BadInput, match=r"config\.json is not readable as JSON"):

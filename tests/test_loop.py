@@ -12,7 +12,7 @@ from small_loop import Model, Runtime, loss, measure, source
 from flaxmill import parallel, weights
 from flaxmill.data.batches import Gear, order
 from flaxmill.data.source import Arrays
-from flaxmill.loop import compile_evaluation
+from flaxmill.loop import TRAINING_BRANCH, compile_evaluation
 from flaxmill.metrics import Sums
 from flaxmill.state import State, create_state
 
@@ -25,7 +25,7 @@ def by_hand(steps: int, *, ema: float) -> tuple[Any, Any, Any]:
     model = Model(nnx.Rngs(seed), dropout=0.3)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     opt_state, average = tx.init(params), (params, rest)
-    key = jax.random.split(jax.random.key(seed))[1]
+    key = jax.random.split(jax.random.fold_in(jax.random.key(seed), TRAINING_BRANCH))[1]
     ids, _ = order(0, steps, 10, 40, seed)
 
     @jax.jit

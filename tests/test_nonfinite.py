@@ -17,7 +17,7 @@ from flaxmill.errors import CannotGoOn
 from flaxmill.loop import compile_training
 from flaxmill.metrics import Measures
 from flaxmill.nonfinite import first_bad_tensor
-from flaxmill.run import Options
+from flaxmill.options import Options
 from flaxmill.state import create_state
 
 

@@ -197,7 +197,7 @@ def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
         splits = recipe.module.data(config)
         run = Run(
             directory=RunDirectory(tmp_path),
-            identity=order.identity,
+            identity=order.identity(splits),
             signature=recipe.module.signature(config, splits),
             options=Options(dry_run=True),
             clock=Clock(),

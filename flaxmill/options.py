@@ -1,0 +1,47 @@
+"""How a run is carried out, which its numbers do not depend on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flaxmill import parallel
+from flaxmill.data.batches import Gear
+from flaxmill.data.source import Source
+from flaxmill.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; none of this changes the numbers that it computes.
+
+    Attributes:
+        gear: resident, streaming or auto.
+        chunk: Most training steps in one call of the compiled function.
+        prefetch: Chunks made ready ahead of time.
+        mesh: Devices to spread batches over, such as data=8.
+        save_every: Seconds between saves.
+        keep: Checkpoints that stay, beside the best.
+        init_from: A run directory, or a safetensors file, to take the first weights from.
+        dry_run: Say what would be done, and stop before the first step.
+        report: Write report.html at the end.
+    """
+
+    gear: str = "auto"
+    chunk: int = 64
+    prefetch: int = 2
+    mesh: str | None = None
+    save_every: float = 30.0
+    keep: int = 3
+    init_from: Path | None = None
+    dry_run: bool = False
+    report: bool = True
+
+    def check(self, batch_size: int, source: Source) -> None:
+        """Refuses what cannot be done here, before anything is made.
+
+        Raises:
+            BadInput: The message names the option.
+        """
+        parallel.check_batch_size(batch_size, parallel.make_mesh(self.mesh))
+        Gear(self.gear, self.chunk, self.prefetch).choose(source)
+        if self.keep < 1 or not self.save_every >= 0:
+            raise BadInput("--keep must be at least 1, and --save-every at least 0 seconds.")

@@ -1,0 +1,85 @@
+"""The log of a run, and what a kill may leave of it."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboardX.proto import event_pb2
+
+from flaxmill.errors import BadInput
+from flaxmill.log import Log, Row, read_rows
+
+
+def row(step: int) -> Row:
+    return {"step": step, "epoch": step / 10, "split": "train", "loss": 1 / step, "seconds": 2.0}
+
+
+def shown(folder: Path) -> list[tuple[int, str, float]]:
+    """Returns what the TensorBoard files of a run hold: step, name, value."""
+    found: list[tuple[int, str, float]] = []
+    for path in sorted((folder / "tensorboard").glob("events*")):
+        content, place = path.read_bytes(), 0
+        while place < len(content):
+            (length,) = struct.unpack_from("<Q", content, place)  # then 4 bytes of check sum
+            event: Any = event_pb2.Event.FromString(content[place + 12 : place + 12 + length])  # pyrefly: ignore[missing-attribute]
+            found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+            place += 12 + length + 4
+    return found
+
+
+def test_rows_and_tensorboard_agree(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for step in (1, 2):
+        log.append(row(step))
+    log.close()
+    assert read_rows(tmp_path / "metrics.jsonl") == [row(1), row(2)]
+    assert shown(tmp_path) == [
+        (1, "loss/train", 1.0),
+        (1, "seconds/train", 2.0),
+        (2, "loss/train", 0.5),
+        (2, "seconds/train", 2.0),
+    ]
+
+
+def test_rows_beyond_a_step_are_cut_from_both(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for step in (1, 2, 3):
+        log.append(row(step))
+    log.close()
+    again = Log(tmp_path)
+    again.cut(2)
+    again.append(row(4))
+    again.close()
+    assert [r["step"] for r in read_rows(tmp_path / "metrics.jsonl")] == [1, 2, 4]
+    assert sorted({step for step, *_ in shown(tmp_path)}) == [1, 2, 4]
+
+
+def test_a_run_resumed_at_its_end_keeps_its_tensorboard_files(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append(row(1))
+    log.close()
+    again = Log(tmp_path)
+    again.cut(1)
+    again.close()
+    assert {step for step, *_ in shown(tmp_path)} == {1}
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append(row(1))
+    log.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"step": 2, "spl')
+    assert read_rows(path) == [row(1)]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b"{}", b"[1]"])
+def test_a_damaged_line_before_others_is_named(tmp_path: Path, damage: bytes) -> None:
+    log = Log(tmp_path)
+    log.append(row(1))
+    log.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(damage + b"\n" + path.read_bytes())
+    with pytest.raises(BadInput, match=r"metrics\.jsonl, line 1 is damaged"):
+        read_rows(path)
