@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jax import lax
@@ -18,6 +17,7 @@ from flaxmill import parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
+from flaxmill.evaluation import BATCH_SIZE, total
 from flaxmill.metrics import Measures, Sums
 from flaxmill.state import State
 
@@ -264,13 +264,12 @@ def compile_training(
 
 
 def compile_evaluation(
-    measure: Callable[..., Measures], run: Runtime, *, batch_size: int = 500
+    measure: Callable[..., Measures], run: Runtime, *, batch_size: int = BATCH_SIZE
 ) -> Callable[[State, Source], Sums]:
     """Returns a function that evaluates a state exactly: every example once, no mean of means.
 
-    The model is in its evaluation mode. The last batch is padded, and the padding masked out. Each
-    batch is a call of its own, so that ordinary convolutions are fast on CPU too; its sums are
-    added up in float64 on the host.
+    The model is in its evaluation mode. Each batch is a call of its own, so that ordinary
+    convolutions are fast on CPU too.
 
     Args:
         measure: ``measure(model, batch) -> {name: (value per example, weight per example)}``.
@@ -288,23 +287,11 @@ def compile_evaluation(
         return Sums.of(measure(model, batch), mask)
 
     def evaluate(state: State, source: Source) -> Sums:
+        def over(batch: Mapping[str, Any], mask: Any) -> Sums:
+            placed = parallel.replicate((batch, mask), run.mesh)
+            return sums(state.graphdef, state.weights, *placed)
+
         with run.clock("evaluate"):
-            total, pending = None, None
-            for start in range(0, len(source), size):
-                indices = np.arange(start, start + size)
-                batch = source.take(np.minimum(indices, len(source) - 1))
-                batch = parallel.replicate((dict(batch), indices < len(source)), run.mesh)
-                previous, pending = pending, sums(state.graphdef, state.weights, *batch)
-                total = _added(total, previous)  # while the device computes the next
-            total = _added(total, pending)
-            assert total is not None, "a split that is evaluated holds at least one example"
-            return total
+            return total(over, source, size)
 
     return evaluate
-
-
-def _added(total: Sums | None, sums: Sums | None) -> Sums | None:
-    if sums is None:
-        return total
-    fetched = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), jax.device_get(sums))
-    return fetched if total is None else jax.tree.map(np.add, total, fetched)

@@ -14,12 +14,11 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
+from flaxmill.evaluation import padded_batches, total
 from flaxmill.log import read_rows
 from flaxmill.metrics import Sums
 from flaxmill.recipes import Recipe
 from flaxmill.signature import Signature
-
-_BATCH = 500
 
 
 class TrainedRun:
@@ -164,19 +163,13 @@ class TrainedRun:
             Recipe, split, number of examples, metrics, step and ``weights_sha256``.
         """
         source = self.splits(data)[split]
-        if not len(source):
-            raise BadInput(f"{self.path}: the split {split} is empty.")
-        total: dict[str, np.ndarray] = {}
-        for batch, mask in _batches(source):
-            sums = _measured(self.recipe.module.measure, self.model, batch, mask)
-            for name in sums.totals:
-                pair = np.array([sums.totals[name], sums.weights[name]], np.float64)
-                total[name] = total.get(name, 0) + pair
+        measure = functools.partial(_measured, self.recipe.module.measure, self.model)
+        means = total(measure, source).means()
         return {
             "recipe": self.recipe_name,
             "split": split,
             "examples": len(source),
-            **{name: float(value / weight) for name, (value, weight) in total.items()},
+            **means,
             "step": self.step,
             "weights_sha256": self.weights_sha256(),
         }
@@ -184,7 +177,7 @@ class TrainedRun:
     def logits(self, source: Source) -> np.ndarray:
         """Returns the model's output for every example of a source."""
         name = self.signature.inputs[0].name
-        parts = [_applied(self.model, batch[name])[mask] for batch, mask in _batches(source)]
+        parts = [_applied(self.model, batch[name])[mask] for batch, mask in padded_batches(source)]
         return np.concatenate([np.asarray(part) for part in parts])
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
@@ -242,13 +235,6 @@ class TrainedRun:
         target = Path(to) if to else self.path / "report.html"
         page.write_page([evidence.subject(self)], target)
         return target
-
-
-def _batches(source: Source) -> Any:
-    """Yields all examples in batches of one size; the mask is False for padding."""
-    for start in range(0, len(source), _BATCH):
-        indices = np.arange(start, start + _BATCH)
-        yield source.take(np.minimum(indices, len(source) - 1)), indices < len(source)
 
 
 @functools.partial(jax.jit, static_argnums=0)

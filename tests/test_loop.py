@@ -12,6 +12,7 @@ from small_loop import Model, Runtime, loss, measure, source
 from flaxmill import parallel, weights
 from flaxmill.data.batches import Gear, order
 from flaxmill.data.source import Arrays
+from flaxmill.errors import BadInput
 from flaxmill.loop import TRAINING_BRANCH, compile_evaluation
 from flaxmill.metrics import Sums
 from flaxmill.state import State, create_state
@@ -200,5 +201,5 @@ def test_evaluation_changes_nothing() -> None:
 def test_an_empty_split_cannot_be_evaluated() -> None:
     empty = Arrays({name: array[:0] for name, array in source().arrays.items()})
     state = create_state(Model, 3, optax.sgd(0.1))
-    with pytest.raises(AssertionError, match="at least one example"):
+    with pytest.raises(BadInput, match="the split is empty"):
         compile_evaluation(measure, Runtime())(state, empty)
