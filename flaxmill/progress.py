@@ -98,17 +98,21 @@ class Words:
         pause = 0.25 if self._bar is not None else _PLAIN_SECONDS
         return not self._quiet and time.monotonic() - self._spoken >= pause
 
-    def show(self, step: int, total: int, means: Mapping[str, float], rate: float) -> None:
+    def show(
+        self, step: int, total: int, means: Mapping[str, float], seconds: float, batch_size: int
+    ) -> None:
         """Shows figures on the way.
 
         Args:
             step: Steps done.
             total: Steps in all.
             means: Metrics since the last row.
-            rate: Seconds a step.
+            seconds: A step takes so long.
+            batch_size: Examples a step.
         """
         self._spoken = time.monotonic()
-        words = f"{figures(means)}, {duration(rate * (total - step))} left"
+        speed = f"{batch_size / seconds:,.0f} examples/s" if seconds else "…"
+        words = f"{figures(means)}, {speed}, {duration(seconds * (total - step))} left"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, words=words)
         else:

@@ -133,7 +133,7 @@ class Run:
                 "data": self._amounts(),
                 "parameters": f"{weights.count(state.params):,}",
                 "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
-                f"({round(schedule.epoch(schedule.steps), 2):g} epochs)",
+                f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
                 "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
             }
             | ({} if self.options.dry_run else {"run": str(self.directory.path)})
@@ -201,7 +201,8 @@ class Run:
         if split == "train" and not self.schedule.logs(step):
             if self.words.wanted():
                 means = _finite(sums.means(), step)
-                self.words.show(step, self.schedule.steps, means, self._rate(step))
+                total, size = self.schedule.steps, self.schedule.batch_size
+                self.words.show(step, total, means, self._rate(step), size)
             return
         means = _finite(sums.means(), step)
         seconds = self.clock.seconds()

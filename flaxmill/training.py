@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import shlex
 import signal
 import tempfile
 import threading
@@ -329,9 +330,9 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     words.say(
         f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")
     )
+    run = shlex.quote(str(where))
+    recipe = shlex.quote(trained.identity["recipe_file"] or trained.recipe_name)
     words.say("Try next:")
-    words.say(f"  flaxmill look {where}")
-    words.say(f"  flaxmill predict {where} PICTURE.png")
-    words.say(
-        f"  flaxmill fork {trained.recipe_name} mine.py    # change the loop, then train mine.py"
-    )
+    words.say(f"  flaxmill look {run}")
+    words.say(f"  flaxmill predict {run} PICTURE.png")
+    words.say(f"  flaxmill fork {recipe} mine.py    # change the loop, then train mine.py")
