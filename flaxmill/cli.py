@@ -5,17 +5,19 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import make_dataclass
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
 
 Checkpoint = Literal["final", "best"]
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,6 +71,12 @@ def _status(name: str, *arguments: str) -> int:
         return _say("interrupted; nothing was under way that needed saving.", 130)
     except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as trouble:
+        if trouble.errno in _FULL:
+            return _say(f"the disk is full ({trouble.filename or 'no room left'}).", 3)
+        if trouble.errno in _REFUSED:
+            return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
+        raise
     return 0
 
 
@@ -91,7 +99,8 @@ def list_recipes() -> None:
     from flaxmill import recipes
 
     for name in recipes.names():
-        print(f"{name:16}  {recipes.headline(recipes.text(name))}")
+        text = recipes.text(name)
+        print(f"{name:16}  {recipes.headline(text)} {recipes.expectation(text)}")
 
 
 def train(arguments: list[str]) -> None:
@@ -109,15 +118,16 @@ def train(arguments: list[str]) -> None:
         print("\nflaxmill train RECIPE --help lists all options of a recipe.")
         return
     from flaxmill.clock import Clock
+    from flaxmill.options import training_arguments
     from flaxmill.progress import Words
     from flaxmill.training import Order, configure, fulfil
 
     recipe = recipes.load(arguments[0])
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    presets.add_argument("--preset", default="quick")
+    presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments[1:])
     config = configure(recipe, chosen.preset, {})
-    kind = _arguments(recipe.module.Config)
+    kind = training_arguments(recipe.module.Config)
     given = _parse(
         kind,
         f"flaxmill train {arguments[0]}",
@@ -136,30 +146,6 @@ def train(arguments: list[str]) -> None:
         options=given.options,
     )
     fulfil(order, Words(), Clock())
-
-
-def _arguments(kind: type) -> type:
-    """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
-    from tyro.conf import OmitArgPrefixes, arg
-
-    from flaxmill.options import Options
-
-    def said(form: Any, words: str) -> Any:
-        return Annotated[form, arg(help=words)]
-
-    fresh = "Begin anew; a run that is there is renamed."
-    run = "The run directory; an unfinished run in it is gone on with."
-    return make_dataclass(
-        "Arguments",
-        [
-            ("config", OmitArgPrefixes[kind]),
-            ("seed", said(int, "Everything random follows from it."), 0),
-            ("run", said(Path | None, run), None),
-            ("fresh", said(bool, fresh), False),
-            ("options", OmitArgPrefixes[Options], Options()),
-        ],
-        frozen=True,
-    )
 
 
 def evaluate(
@@ -263,20 +249,23 @@ def look(
 
         trained = TrainedRun(what, recipe=recipe)
         target = to or trained.path / ("augmented.png" if augmented else "look.png")
+        splits = trained.splits(data)
         if augmented:
-            print(sheets.data(trained.recipe, trained.config, target, augmented=True).words)
+            sheet = sheets.data(trained.recipe, trained.config, splits, target, augmented=True)
         else:
-            print(sheets.predictions(trained, target).words)
+            sheet = sheets.predictions(trained, splits, target)
     else:
         import dataclasses
 
         from flaxmill import recipes
 
         loaded = recipes.load(what)
-        config = next(iter(loaded.module.PRESETS.values()))
+        config = loaded.module.PRESETS[loaded.default_preset]
         config = config if data is None else dataclasses.replace(config, data=data)
         target = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
-        print(sheets.data(loaded, config, target, augmented=augmented).words)
+        splits = loaded.module.data(config)
+        sheet = sheets.data(loaded, config, splits, target, augmented=augmented)
+    print(sheet.words)
     print(f"wrote {target}")
 
 

@@ -1,7 +1,11 @@
 """Learning-rate schedules and optimizers, with every part in the order that is right."""
 
+import math
+
 import jax
 import optax
+
+from flaxmill.errors import BadInput
 
 
 def one_cycle(
@@ -15,6 +19,8 @@ def one_cycle(
         warmup: Share of the steps spent rising.
         final: Learning rate at the end, as a share of the peak.
     """
+    if not 0 <= warmup <= 1:
+        raise BadInput(f"--warmup {warmup} must be a share from 0 to 1.")
     rising = max(1, round(warmup * steps))
     return optax.join_schedules(
         [
@@ -44,6 +50,10 @@ def sgd(
         weight_decay: Share of each kernel taken away per unit of learning rate (Loshchilov and
             Hutter 2019, "Decoupled weight decay regularization"); biases and scales are spared.
     """
+    if not 0 <= momentum < 1:
+        raise BadInput(f"--momentum {momentum} must be from 0 up to, but not, 1.")
+    if not 0 <= weight_decay < math.inf:
+        raise BadInput(f"--weight-decay {weight_decay} must be 0 or greater.")
     parts = [optax.trace(momentum, nesterov=nesterov)]
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))

@@ -1,7 +1,8 @@
 """How a run is carried out, which its numbers do not depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 from flaxmill import parallel
 from flaxmill.data.batches import Gear
@@ -45,3 +46,25 @@ class Options:
         Gear(self.gear, self.chunk, self.prefetch).choose(source)
         if self.keep < 1 or not self.save_every >= 0:
             raise BadInput("--keep must be at least 1, and --save-every at least 0 seconds.")
+
+
+def training_arguments(kind: type) -> type:
+    """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
+    from tyro.conf import OmitArgPrefixes, arg
+
+    def said(form: Any, words: str) -> Any:
+        return Annotated[form, arg(help=words)]
+
+    fresh = "Begin anew; a run that is there is renamed."
+    run = "The run directory; an unfinished run in it is gone on with."
+    return make_dataclass(
+        "Arguments",
+        [
+            ("config", OmitArgPrefixes[kind]),
+            ("seed", said(int, "Everything random follows from it."), 0),
+            ("run", said(Path | None, run), None),
+            ("fresh", said(bool, fresh), False),
+            ("options", OmitArgPrefixes[Options], Options()),
+        ],
+        frozen=True,
+    )

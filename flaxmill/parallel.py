@@ -1,7 +1,9 @@
 """Devices: the mesh a run is spread over, and where its arrays lie."""
 
+import contextlib
 import math
 import os
+import platform
 from typing import Any
 
 import jax
@@ -84,10 +86,22 @@ def free_bytes() -> float:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
+    with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo") as lines:
+        # Of free pages and of those that only cache files.
+        line = next(line for line in lines if line.startswith("MemAvailable"))
+        return float(line.split()[1]) * 1024
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):  # not known on this system: assume there is room
         return math.inf
+
+
+def _processor() -> str:
+    """Returns the processor's model, for its instructions decide how sums are rounded."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo") as lines:
+        line = next(line for line in lines if line.startswith("model name"))
+        return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def threads() -> int:
@@ -102,6 +116,7 @@ def description() -> dict[str, Any]:
     return {
         "backend": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
+        "processor": _processor(),
         "cpu_threads": threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

@@ -226,7 +226,7 @@ class TrainedRun:
         """
         from flaxmill.report import look
 
-        return look.predictions(self, Path(to) if to else self.path / "look.png")
+        return look.predictions(self, self.splits(), Path(to) if to else self.path / "look.png")
 
     def report(self, to: str | Path | None = None) -> Path:
         """Writes the report page; returns where."""

@@ -32,7 +32,7 @@ from flaxmill.trained import TrainedRun
 def train(
     recipe: str,
     *,
-    preset: str = "quick",
+    preset: str | None = None,
     seed: int = 0,
     run: str | Path | None = None,
     fresh: bool = False,
@@ -46,7 +46,7 @@ def train(
 
     Args:
         recipe: A recipe's name, or the path of a ``.py`` file.
-        preset: Which of the recipe's presets to begin with.
+        preset: Which of the recipe's presets to begin with; ``quick`` unless told.
         seed: Everything random follows from it.
         run: The run directory; by default one in ``runs`` is found or made.
         fresh: Begin anew; a run that is there is renamed.
@@ -64,6 +64,7 @@ def train(
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
     """
     loaded = recipes.load(recipe)
+    preset = preset or loaded.default_preset
     order = Order(
         recipe=loaded,
         config=configure(loaded, preset, fields),

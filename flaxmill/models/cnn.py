@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped, UInt8
 
+from flaxmill.errors import BadInput
+
 
 def unit_interval(
     pictures: UInt8[Array, "*dims"] | Float[Array, "*dims"],
@@ -45,6 +47,12 @@ class CNN(nnx.Module):
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ) -> None:
+        if hidden < 1 or min(channels, default=0) < 1:
+            raise BadInput(f"--channels {channels} and --hidden {hidden} must each be at least 1.")
+        if not 0 <= dropout < 1:
+            raise BadInput(f"--dropout {dropout} must be from 0 up to, but not, 1.")
+        if min(size) < 2 ** len(channels):
+            raise BadInput(f"pictures of {size} are too small for {len(channels)} halvings.")
         widths = [in_channels, *channels]
         self.convolutions = nnx.List(
             nnx.Conv(before, after, (3, 3), rngs=rngs)

@@ -1,8 +1,8 @@
 """Recipes: one readable file each, from data to trained model; found by listing this folder."""
 
 import ast
+import hashlib
 import importlib
-import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +35,22 @@ def names() -> list[str]:
 
 def text(name: str) -> str:
     """Returns the text of a recipe that comes with flaxmill."""
-    return _source(name, None).read_text(encoding="utf-8")
+    return (FOLDER / f"{name}.py").read_text(encoding="utf-8")
 
 
 def headline(recipe: str) -> str:
     """Returns the first line of a recipe's docstring, given its text; nothing is imported."""
-    return (ast.get_docstring(ast.parse(recipe)) or "").partition("\n")[0]
+    return _docstring(recipe).partition("\n")[0]
+
+
+def expectation(recipe: str) -> str:
+    """Returns what a recipe's docstring says of its data and result, given its text."""
+    lines = _docstring(recipe).splitlines()
+    return " ".join(line for line in lines if line.startswith(("Data:", "Expected:")))
+
+
+def _docstring(recipe: str) -> str:
+    return ast.get_docstring(ast.parse(recipe)) or ""
 
 
 @dataclass(frozen=True)
@@ -51,18 +61,24 @@ class Recipe:
         name: Its name, or a fork's file name without ``.py``.
         module: Holds the recipe's parts.
         file: Where a fork lies; None for a recipe that comes with flaxmill.
-        sha256: Digest of its text.
+        text: What was loaded.
     """
 
     name: str
     module: ModuleType
     file: Path | None
-    sha256: str
+    text: str
 
     @property
-    def text(self) -> str:
-        """The recipe's text."""
-        return _source(self.name, self.file).read_text(encoding="utf-8")
+    def sha256(self) -> str:
+        """Digest of its text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def default_preset(self) -> str:
+        """The preset of a command that names none: ``quick``, or the first."""
+        presets = self.module.PRESETS
+        return "quick" if "quick" in presets else next(iter(presets))
 
 
 def load(recipe: str) -> Recipe:
@@ -73,17 +89,20 @@ def load(recipe: str) -> Recipe:
     """
     if recipe.endswith(".py"):
         file = Path(recipe).resolve()
-        if not file.is_file():
-            raise BadInput(f"there is no recipe file {recipe}: check the path.")
-        return Recipe(file.stem, _module_of(file), file, files.sha256(file))
+        try:
+            content = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise BadInput(f"there is no recipe file {recipe}: check the path.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"the recipe file {recipe} cannot be read: {error}.") from None
+        return Recipe(file.stem, _module_of(file, content), file, content)
     name = recipe.replace("-", "_")
     if name not in names():
         raise BadInput(
             f"no recipe is called {recipe!r}.{nearest(name, names())} A recipe of your own is "
             f"given by its file, such as ./{name}.py."
         )
-    module = importlib.import_module(f"flaxmill.recipes.{name}")
-    return Recipe(name, module, None, files.sha256(_source(name, None)))
+    return Recipe(name, importlib.import_module(f"flaxmill.recipes.{name}"), None, text(name))
 
 
 def fork(recipe: str, to: Path | None = None) -> Path:
@@ -106,19 +125,13 @@ def fork(recipe: str, to: Path | None = None) -> Path:
     return target
 
 
-def _source(name: str, file: Path | None) -> Path:
-    return file or FOLDER / f"{name}.py"
-
-
-def _module_of(file: Path) -> ModuleType:
-    """Runs a recipe file as a module."""
-    name = f"flaxmill_fork_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None, "a .py file always has a loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
+def _module_of(file: Path, content: str) -> ModuleType:
+    """Runs a recipe file as a module: the very text, never compiled code of an older one."""
+    module = ModuleType(f"flaxmill_fork_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # dataclasses look their module up by name
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(file), "exec"), module.__dict__)
     except SyntaxError as error:
         raise BadInput(f"{file}, line {error.lineno}: {error.msg}.") from None
     except ImportError as error:

@@ -40,16 +40,18 @@ class Sheet:
         return figures.png(self.figure)
 
 
-def data(recipe: Recipe, config: Any, path: Path, *, augmented: bool = False) -> Sheet:
+def data(
+    recipe: Recipe, config: Any, splits: Splits, path: Path, *, augmented: bool = False
+) -> Sheet:
     """Draws 25 training examples with their labels, or five of them augmented four times.
 
     Args:
-        recipe: Says what the data and the augmentation are.
+        recipe: Says what the augmentation is.
         config: Its config.
+        splits: The data.
         path: The PNG to write.
         augmented: Show what augmentation makes of them.
     """
-    splits = recipe.module.data(config)
     chosen = splits.train.take(_some(splits.train))
     if augmented:
         transform = recipe.module.augment(config)
@@ -65,14 +67,14 @@ def data(recipe: Recipe, config: Any, path: Path, *, augmented: bool = False) ->
     return _written(figure, path, _summary(splits))
 
 
-def predictions(trained: TrainedRun, path: Path) -> Sheet:
+def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
     """Draws 25 test examples with what the model says: right in green, wrong in red.
 
     Args:
         trained: The run.
+        splits: The data.
         path: The PNG to write.
     """
-    splits = trained.splits()
     indices = _some(splits.test)
     chosen = splits.test.take(indices)
     guesses = trained.classify(chosen["image"]).argmax(-1)
