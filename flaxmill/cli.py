@@ -17,7 +17,10 @@ from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
 
 Checkpoint = Literal["final", "best"]
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+_REFUSED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),  # a file where a folder is meant, or vice versa
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,14 +73,29 @@ def _status(name: str, *arguments: str) -> int:
     except KeyboardInterrupt:
         return _say("interrupted; nothing was under way that needed saving.", 130)
     except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _empty_output()
     except OSError as trouble:
         if trouble.errno in _FULL:
+            _empty_output()
             return _say(f"the disk is full ({trouble.filename or 'no room left'}).", 3)
         if trouble.errno in _REFUSED:
             return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
         raise
+    except RuntimeError as trouble:
+        if "Unable to initialize backend" not in str(trouble):
+            raise
+        from flaxmill.doctor import no_platform
+
+        return _say(no_platform(trouble), 2)
     return 0
+
+
+def _empty_output() -> None:
+    """Drops what cannot be written, which Python would try again, and complain, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(words: str, status: int) -> int:
@@ -244,29 +262,9 @@ def look(
     """
     from flaxmill.report import look as sheets
 
-    if Path(what).is_dir():
-        from flaxmill.trained import TrainedRun
-
-        trained = TrainedRun(what, recipe=recipe)
-        target = to or trained.path / ("augmented.png" if augmented else "look.png")
-        splits = trained.splits(data)
-        if augmented:
-            sheet = sheets.data(trained.recipe, trained.config, splits, target, augmented=True)
-        else:
-            sheet = sheets.predictions(trained, splits, target)
-    else:
-        import dataclasses
-
-        from flaxmill import recipes
-
-        loaded = recipes.load(what)
-        config = loaded.module.PRESETS[loaded.default_preset]
-        config = config if data is None else dataclasses.replace(config, data=data)
-        target = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
-        splits = loaded.module.data(config)
-        sheet = sheets.data(loaded, config, splits, target, augmented=augmented)
+    sheet = sheets.draw(what, augmented=augmented, data_from=data, recipe=recipe, to=to)
     print(sheet.words)
-    print(f"wrote {target}")
+    print(f"wrote {sheet.path}")
 
 
 def report(

@@ -20,7 +20,7 @@ _SLOW = 20.0  # GFLOP/s; two laptop cores reach 100 and more
 def examine() -> None:
     """Prints what was found; what is wrong comes last, each with its cure."""
     rows, troubles = [], []
-    for check in (_python, _packages, _devices, _speed, _data, _disk):
+    for check in (_python, _packages, _computing, _data, _disk):
         found, wrong = check()
         rows += found
         troubles += wrong
@@ -31,6 +31,12 @@ def examine() -> None:
     for trouble in troubles:
         console.print(f"! {trouble}", markup=False)
     console.print("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
+
+
+def no_platform(trouble: RuntimeError) -> str:
+    """Says what to do where JAX cannot use the platform that it was told to."""
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    return f"JAX cannot start: check JAX_PLATFORMS (now {asked!r}), or unset it. It says: {trouble}"
 
 
 Findings = tuple[list[tuple[str, str]], list[str]]
@@ -48,6 +54,17 @@ def _packages() -> Findings:
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is not installed: pip install flaxmill")
     return found, wrong
+
+
+def _computing() -> Findings:
+    import jax
+
+    try:
+        jax.devices()
+    except RuntimeError as trouble:
+        return [("devices", "none")], [no_platform(trouble)]
+    (devices, odd), (speed, slow) = _devices(), _speed()
+    return devices + speed, odd + slow
 
 
 def _devices() -> Findings:

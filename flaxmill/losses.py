@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Shaped
 
+from flaxmill.errors import BadInput
+
 
 def one_hot(
     labels: Int[Array, " batch"] | Float[Array, "batch class"], num_classes: int
@@ -32,9 +34,14 @@ def softmax_cross_entropy(
     Returns:
         The loss of each example.
 
+    Raises:
+        BadInput: The smoothing is out of its range.
+
     >>> softmax_cross_entropy(jnp.zeros((1, 4)), jnp.array([2])).round(4)
     Array([1.3863], dtype=float32)
     """
+    if not 0 <= label_smoothing < 1:
+        raise BadInput(f"--label-smoothing {label_smoothing} must be from 0 up to, but not, 1.")
     targets = one_hot(labels, logits.shape[-1])
     targets = optax.smooth_labels(targets, label_smoothing)
     return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets)

@@ -18,7 +18,11 @@ def one_cycle(
         steps: Training steps in all.
         warmup: Share of the steps spent rising.
         final: Learning rate at the end, as a share of the peak.
+
+    Raises:
+        BadInput: The peak or the warmup is out of its range.
     """
+    _check_rate(peak)
     if not 0 <= warmup <= 1:
         raise BadInput(f"--warmup {warmup} must be a share from 0 to 1.")
     rising = max(1, round(warmup * steps))
@@ -49,7 +53,12 @@ def sgd(
         nesterov: Whether to look ahead (Nesterov momentum).
         weight_decay: Share of each kernel taken away per unit of learning rate (Loshchilov and
             Hutter 2019, "Decoupled weight decay regularization"); biases and scales are spared.
+
+    Raises:
+        BadInput: A number is out of its range.
     """
+    if not callable(learning_rate):
+        _check_rate(learning_rate)
     if not 0 <= momentum < 1:
         raise BadInput(f"--momentum {momentum} must be from 0 up to, but not, 1.")
     if not 0 <= weight_decay < math.inf:
@@ -58,6 +67,11 @@ def sgd(
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
     return optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise BadInput(f"--learning-rate {rate} must be a number greater than 0.")
 
 
 def _kernels(params: optax.Params) -> optax.Params:

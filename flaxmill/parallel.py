@@ -96,7 +96,7 @@ def free_bytes() -> float:
         return math.inf
 
 
-def _processor() -> str:
+def processor() -> str:
     """Returns the processor's model, for its instructions decide how sums are rounded."""
     with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo") as lines:
         line = next(line for line in lines if line.startswith("model name"))
@@ -116,7 +116,7 @@ def description() -> dict[str, Any]:
     return {
         "backend": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
-        "processor": _processor(),
+        "processor": processor(),
         "cpu_threads": threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

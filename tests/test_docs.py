@@ -18,6 +18,7 @@ from traitlets.config import Config
 
 from flaxmill import cli, recipes
 from flaxmill.data.sketches import Sketches
+from flaxmill.options import training_arguments
 from flaxmill.training import configure
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def test_commands_parse(words: list[str]) -> None:
         del options[at : at + 2]
     if options == ["--help"]:
         return
-    kind = cli._arguments(recipe.module.Config)
+    kind = training_arguments(recipe.module.Config)
     cli._parse(kind, name, options, default=kind(config=configure(recipe, preset, {})))
 
 

@@ -21,6 +21,7 @@ from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
 _ROUNDS = 6
+_CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
 
 
 def _mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
@@ -100,32 +101,26 @@ class Durations(Protocol):
     @property
     def epochs(self) -> float:
         """How often every training example is seen."""
-        ...
 
     @property
     def batch_size(self) -> int:
         """Examples a step."""
-        ...
 
     @property
     def log_every(self) -> float:
         """Epochs between rows of training figures."""
-        ...
 
     @property
     def evaluate_every(self) -> float:
         """Epochs between evaluations."""
-        ...
 
     @property
     def evaluate_on(self) -> str:
         """The split that those evaluations use."""
-        ...
 
     @property
     def validation(self) -> int | float:
         """Training examples held out: how many, or which share; 0 for none."""
-        ...
 
 
 class Schedule:
@@ -209,19 +204,26 @@ class Gear:
         if self.chunk < 1 or self.prefetch < 0:
             raise BadInput("--chunk must be at least 1 and --prefetch at least 0.")
 
-    def choose(self, source: Source) -> "Gear":
-        """Settles "auto": resident where the source can be and its data fits the device."""
+    def choose(self, source: Source, *, batch_size: int | None = None) -> "Gear":
+        """Settles "auto": resident where the source can be and its data fits the device.
+
+        Given the batch size, it also bounds the bytes of a streamed chunk.
+        """
         can = hasattr(source, "resident")
         if self.name == "resident" and not can:
             raise BadInput("--gear resident: this data is not in memory; leave --gear out.")
-        if self.name != "auto":
-            return self
-        fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
-        return Gear("resident" if fits else "streaming", self.chunk, self.prefetch)
+        name, chunk = self.name, self.chunk
+        if name == "auto":
+            fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
+            name = "resident" if fits else "streaming"
+        if name == "streaming" and batch_size is not None:
+            # A chunk has room for all its steps, even where the schedule fills few of them.
+            chunk = max(1, min(chunk, _CHUNK_BYTES // (batch_size * _bytes(source[0]))))
+        return Gear(name, chunk, self.prefetch)
 
 
 def _bytes(arrays: Mapping[str, np.ndarray]) -> int:
-    return sum(array.nbytes for array in arrays.values())
+    return sum(np.asarray(array).nbytes for array in arrays.values())
 
 
 @dataclass(frozen=True)
@@ -250,22 +252,21 @@ class Runtime(Protocol):
 
     def steps_per_call(self) -> int:
         """Returns how many steps one call should have at most, so that the host is asked often."""
-        ...
 
 
 def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]:
     """Yields the rest of a run as chunks of full batches, made ready while the device computes.
 
     A chunk never runs across a step at which the run logs or evaluates. It holds up to
-    ``run.gear.chunk`` steps; its arrays have room for so many, whatever it holds, so that the
-    compiled function has one shape.
+    ``run.gear.chunk`` steps, fewer where streamed examples are large; its arrays have room for so
+    many, whatever it holds, so that the compiled function has one shape.
 
     Args:
         source: The training data.
         schedule: When the run stops to log and to evaluate.
         run: Where it begins (``run.step``), its seed, gear and mesh.
     """
-    gear = run.gear.choose(source)
+    gear = run.gear.choose(source, batch_size=schedule.batch_size)
     make = (_resident if gear.name == "resident" else _streaming)(source, schedule, run, gear)
     spans = _spans(schedule, run, gear.chunk)
     if not gear.prefetch:

@@ -34,6 +34,9 @@ class CNN(nnx.Module):
         hidden: Units of the hidden dense layer.
         dropout: Share of the hidden units that is dropped in training.
         rngs: Where the initial parameters are drawn from.
+
+    Raises:
+        BadInput: A number is out of its range, or the pictures are too small for the pooling.
     """
 
     def __init__(
@@ -48,11 +51,17 @@ class CNN(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         if hidden < 1 or min(channels, default=0) < 1:
-            raise BadInput(f"--channels {channels} and --hidden {hidden} must each be at least 1.")
+            raise BadInput(
+                f"--channels {channels} and --hidden {hidden}: every one must be at least 1."
+            )
         if not 0 <= dropout < 1:
             raise BadInput(f"--dropout {dropout} must be from 0 up to, but not, 1.")
         if min(size) < 2 ** len(channels):
-            raise BadInput(f"pictures of {size} are too small for {len(channels)} halvings.")
+            height, width = size
+            raise BadInput(
+                f"pictures of {height}×{width} pixels are too small: each of the {len(channels)} "
+                f"blocks halves them, which takes {2 ** len(channels)} pixels or more a side."
+            )
         widths = [in_channels, *channels]
         self.convolutions = nnx.List(
             nnx.Conv(before, after, (3, 3), rngs=rngs)

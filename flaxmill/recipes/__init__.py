@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +82,11 @@ class Recipe:
         return "quick" if "quick" in presets else next(iter(presets))
 
 
+def is_recipe(word: str) -> bool:
+    """Says whether a word means a recipe: the name of one, or a ``.py`` file."""
+    return word.endswith(".py") or word.replace("-", "_") in names()
+
+
 def load(recipe: str) -> Recipe:
     """Loads a recipe by name (hyphens and underscores alike), or from a ``.py`` file.
 
@@ -134,9 +140,12 @@ def _module_of(file: Path, content: str) -> ModuleType:
         exec(compile(content, str(file), "exec"), module.__dict__)
     except SyntaxError as error:
         raise BadInput(f"{file}, line {error.lineno}: {error.msg}.") from None
-    except ImportError as error:
-        raise BadInput(f"{file} imports what is not there: {error}.") from None
-    missing = [part for part in PARTS if not hasattr(module, part)]
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f", line {frame.lineno}" for frame in frames if frame.filename == str(file)]
+        where = f"{file}{lines[-1] if lines else ''}"
+        raise BadInput(f"{where}: {type(error).__name__}: {error}.") from error
+    missing = [part for part in PARTS if not getattr(module, part, None)]
     if missing:
         raise BadInput(
             f"{file} is not a recipe: it lacks {', '.join(missing)}. "

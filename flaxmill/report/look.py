@@ -1,7 +1,8 @@
 """Sheets of pictures: the data, the data as augmented, and what a run says of it."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from flaxmill import recipes
 from flaxmill.data.batches import permute
 from flaxmill.data.pictures import prepare
 from flaxmill.data.source import Source, Splits
@@ -38,6 +40,45 @@ class Sheet:
 
     def _repr_png_(self) -> bytes:
         return figures.png(self.figure)
+
+
+def draw(
+    what: str,
+    *,
+    augmented: bool = False,
+    data_from: str | None = None,
+    recipe: str | None = None,
+    to: Path | None = None,
+) -> Sheet:
+    """Draws the data of a recipe, or the predictions of a run.
+
+    Args:
+        what: A recipe's name or ``.py`` file, or else a run directory.
+        augmented: Show training examples as augmentation changes them.
+        data_from: Another place to take the data from.
+        recipe: Where the fork that a run trained lies now.
+        to: The PNG to write.
+
+    Raises:
+        BadInput: There is no such recipe or run, or ``recipe`` was given for a recipe.
+    """
+    if recipes.is_recipe(what) or not (os.sep in what or Path(what).is_dir()):
+        loaded = recipes.load(what)
+        if recipe is not None:
+            raise BadInput(
+                f"--recipe {recipe} says where a run's recipe lies now, and {what} is a recipe: "
+                f"leave --recipe out, or give a run directory (./{what} where the name is both)."
+            )
+        config = loaded.module.PRESETS[loaded.default_preset]
+        config = config if data_from is None else replace(config, data=data_from)
+        path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
+        return data(loaded, config, loaded.module.data(config), path, augmented=augmented)
+    trained = TrainedRun(what, recipe=recipe)
+    path = to or trained.path / ("augmented.png" if augmented else "look.png")
+    splits = trained.splits(data_from)
+    if augmented:
+        return data(trained.recipe, trained.config, splits, path, augmented=True)
+    return predictions(trained, splits, path)
 
 
 def data(
