@@ -16,6 +16,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from machine import machine
+
 from flaxmill.checkpoint import Checkpoints, Damaged, verify
 
 
@@ -74,7 +76,13 @@ def main() -> None:
             outcome = trial(arguments.run, Path(folder), draw)
         detected += bool(outcome["detected"])
         print(json.dumps(outcome), flush=True)
-    print(json.dumps({"benchmark": "damage", "trials": arguments.trials, "detected": detected}))
+    summary = {
+        "benchmark": "damage",
+        "trials": arguments.trials,
+        "detected": detected,
+        "machine": machine(),
+    }
+    print(json.dumps(summary))
     sys.exit(detected != arguments.trials)
 
 

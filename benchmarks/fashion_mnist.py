@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from machine import machine
+
 from flaxmill.data import fetch
 from flaxmill.log import read_rows
 
@@ -114,9 +116,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     arguments, options = parser.parse_known_args()
     if arguments.what == "accuracy":
-        print(json.dumps(accuracy(arguments.preset, arguments.seeds, options)))
+        summary = accuracy(arguments.preset, arguments.seeds, options)
     else:
-        print(json.dumps(speed(arguments.pairs)))
+        summary = speed(arguments.pairs)
+    print(json.dumps({**summary, "machine": machine()}))
 
 
 if __name__ == "__main__":

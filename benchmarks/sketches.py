@@ -10,6 +10,7 @@ learning rate 0.1 and momentum 0.9, batches of 32, ten epochs.
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
+from machine import machine
 
 from flaxmill.data.sketches import CLASSES, TEST_FIRST, draw
 
@@ -118,10 +120,12 @@ def main() -> None:
     sgd = optax.sgd(0.1, momentum=0.9)
     jobs = [("linear", Linear(), adam, 20, 128, 0)]
     jobs += [("cnn", CNN(), sgd, options.epochs, 32, seed) for seed in range(options.seeds)]
+    tested: dict[str, list[float]] = {"linear": [], "cnn": []}
     for name, model, tx, epochs, batch_size, seed in jobs:
         start = time.perf_counter()
         predict = fit(model, tx, train, epochs=epochs, batch_size=batch_size, seed=seed)
         right = predict(pictures) == labels
+        tested[name].append(float(right.mean()))
         print(
             json.dumps(
                 {
@@ -130,7 +134,7 @@ def main() -> None:
                     "epochs": epochs,
                     "train_pictures": options.train,
                     "test_pictures": options.test,
-                    "test_accuracy": round(float(right.mean()), 4),
+                    "test_accuracy": round(tested[name][-1], 4),
                     "train_accuracy": round(float((predict(train[0]) == train[1]).mean()), 4),
                     "recall": {
                         c: round(float(right[labels == i].mean()), 3) for i, c in enumerate(CLASSES)
@@ -140,6 +144,19 @@ def main() -> None:
             ),
             flush=True,
         )
+    summary = {
+        "benchmark": "sketches",
+        "pictures_a_second": round(options.train / again),
+        "linear_test_accuracy": round(tested["linear"][0], 4),
+        "seeds": options.seeds,
+        "cnn_epochs": options.epochs,
+        "cnn_test_accuracy_mean": round(statistics.mean(tested["cnn"]), 4),
+        "cnn_test_accuracy_sd": (
+            round(statistics.stdev(tested["cnn"]), 4) if options.seeds > 1 else None
+        ),
+        "machine": machine(),
+    }
+    print(json.dumps(summary))
 
 
 if __name__ == "__main__":

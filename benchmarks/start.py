@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import machine
+
 FLAXMILL = [sys.executable, "-m", "flaxmill"]
 
 
@@ -64,6 +66,7 @@ def main() -> None:
         "help_seconds": round(statistics.median(helps), 3),
         "first_step_seconds": round(statistics.median(steps), 2),
         "quick_run_peak_memory_mib": round(quick_run_memory(arguments.data)),
+        "machine": machine(),
     }
     print(json.dumps(summary))
 

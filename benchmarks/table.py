@@ -7,10 +7,7 @@ The last summary of each benchmark in results.jsonl counts (a line with ``"bench
 """
 
 import json
-import os
-import platform
 import re
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +37,20 @@ def accuracy_rows(found: dict[str, dict[str, Any]]) -> list[str]:
     return rows
 
 
+def machines(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns a line for each machine, with what was measured on it."""
+    measured: dict[str, list[str]] = {}
+    for name, row in found.items():
+        measured.setdefault(json.dumps(row["machine"]), []).append(name)
+    lines = []
+    for key, names in measured.items():
+        machine = json.loads(key)
+        processor, cores = machine.pop("processor"), machine.pop("cores")
+        versions = ", ".join(f"{name} {version}" for name, version in machine.items())
+        lines.append(f"- {', '.join(names)}: {processor}, {cores} cores; {versions}.")
+    return lines
+
+
 def page(found: dict[str, dict[str, Any]]) -> str:
     """Returns the text of results.md."""
     parts = [
@@ -52,9 +63,9 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "the report left out. Absolute times drift on shared machines; ratios are of "
         "contestants that took turns.",
         "",
-        f"Machine: {os.cpu_count()} CPU threads, {platform.machine()}, {platform.system()}. "
-        + ", ".join(f"{n} {metadata.version(n)}" for n in ("jax", "flax", "optax"))
-        + f", Python {platform.python_version()}.",
+        "Measured on:",
+        "",
+        *machines(found),
         "",
         "## Fashion-MNIST",
         "",
@@ -72,7 +83,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         parts += [f"| {who} | {seconds[who]:.1f} | {ratios[who]:.2f} × |" for who in seconds]
     for name in ("resume", "damage", "sketches", "gears", "start"):
         if row := found.get(name):
-            facts = ", ".join(f"{key} {value}" for key, value in row.items() if key != "benchmark")
+            facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
+            facts = ", ".join(f"{key} {value}" for key, value in facts.items())
             parts += ["", f"## {name}", "", facts.replace("_", " ")]
     return "\n".join(parts) + "\n"
 

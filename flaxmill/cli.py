@@ -81,12 +81,14 @@ def _status(name: str, *arguments: str) -> int:
         if trouble.errno in _REFUSED:
             return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
         raise
-    except RuntimeError as trouble:
-        if "Unable to initialize backend" not in str(trouble):
-            raise
-        from flaxmill.doctor import no_platform
+    except (RuntimeError, AssertionError):
+        from flaxmill import parallel
 
-        return _say(no_platform(trouble), 2)
+        try:
+            parallel.check_platform()
+        except BadInput as trouble:
+            return _say(str(trouble), 2)
+        raise
     return 0
 
 

@@ -33,12 +33,6 @@ def examine() -> None:
     console.print("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
 
 
-def no_platform(trouble: RuntimeError) -> str:
-    """Says what to do where JAX cannot use the platform that it was told to."""
-    asked = os.environ.get("JAX_PLATFORMS", "")
-    return f"JAX cannot start: check JAX_PLATFORMS (now {asked!r}), or unset it. It says: {trouble}"
-
-
 Findings = tuple[list[tuple[str, str]], list[str]]
 
 
@@ -57,12 +51,12 @@ def _packages() -> Findings:
 
 
 def _computing() -> Findings:
-    import jax
+    from flaxmill import parallel
 
     try:
-        jax.devices()
-    except RuntimeError as trouble:
-        return [("devices", "none")], [no_platform(trouble)]
+        parallel.check_platform()
+    except BadInput as trouble:
+        return [("devices", "none")], [str(trouble)]
     (devices, odd), (speed, slow) = _devices(), _speed()
     return devices + speed, odd + slow
 

@@ -80,6 +80,22 @@ def check_batch_size(batch_size: int, mesh: Mesh | None) -> None:
         )
 
 
+def check_platform() -> None:
+    """Starts JAX on the platform that it was told to use.
+
+    Raises:
+        BadInput: It cannot; the message says where it was told so.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as trouble:  # JAX asserts where it lacks the CUDA plugin
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise BadInput(
+            f"JAX cannot use the platform that it was told to: check JAX_PLATFORMS "
+            f"(now {asked!r}), or unset it. {trouble}".rstrip()
+        ) from None
+
+
 def free_bytes() -> float:
     """Returns the memory that the default device has left, in bytes."""
     device = jax.devices()[0]

@@ -270,6 +270,18 @@ def test_auto_takes_the_resident_gear_where_the_data_fits() -> None:
         Gear("resident").choose(items)
 
 
+def test_streamed_chunks_are_of_a_bounded_size() -> None:
+    items = [(np.zeros((1024, 1024, 1), np.uint8), np.int32(0))] * 20  # 1 MiB and a label each
+    large: Source = Items(items)
+    assert Gear("streaming", chunk=64).choose(large, batch_size=10).chunk == 6
+    assert Gear("streaming", chunk=4).choose(large, batch_size=10).chunk == 4
+    assert Gear("streaming", chunk=64).choose(large, batch_size=1000).chunk == 1
+    assert Gear("streaming", chunk=64).choose(source(), batch_size=10).chunk == 64
+    assert Gear("resident", chunk=64).choose(source(), batch_size=10**9).chunk == 64
+    chunk = next(batches(large, schedule(examples=20), Runtime(Gear("streaming", 64, 0))))
+    assert chunk.inputs["examples"]["image"].shape[:2] == (6, 10)
+
+
 def test_impossible_gears_are_refused() -> None:
     with pytest.raises(BadInput, match="--gear 'fast': expected auto, resident or streaming"):
         Gear("fast")

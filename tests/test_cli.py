@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,14 @@ def words(text: str) -> str:
         ("fork fashion_mnist file", "give a name that ends in .py"),
         ("fork fashion_mnist taken.py", "taken.py exists and is not overwritten"),
         ("look fashon_mnist", "Did you mean 'fashion_mnist'?"),
+        (
+            "look fashion_mnist --recipe mine.py",
+            "and fashion_mnist is a recipe: leave --recipe out",
+        ),
+        ("look ./fashion_mnist", "there is no run directory fashion_mnist"),
+        ("look runs/absent", "there is no run directory runs/absent"),
+        ("fork fashion_mnist file/mine.py", "file: File exists."),
+        (f"fork fashion_mnist {'long' * 99}.py", "File name too long."),
         ("fetch fashion-mnits", "Did you mean 'fashion-mnist'?"),
     ],
 )
@@ -190,6 +199,63 @@ def test_look_and_report_write_what_they_say(
     assert "Ankle boot" in page
 
 
+def test_a_name_that_is_also_a_folder_means_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fashion-mnist").mkdir()  # such as one with the data
+    status, _, error = command(capsys, "look", "fashion-mnist", "--data", "absent")
+    assert status == 2
+    assert "absent cannot be used as the folder" in words(error)
+
+
+def test_look_draws_a_run_on_other_data(
+    trained: TrainedRun,
+    real_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = []
+    for data in ("sketches", str(real_data)):
+        to = tmp_path / f"{len(pictures)}.png"
+        command(capsys, "look", str(trained.path), "--data", data, "--to", str(to))
+        pictures.append(np.asarray(Image.open(to)))
+    assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's device that is full")
+def test_a_full_disk_ends_with_status_3(python: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [python, "-m", "flaxmill", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 3
+    assert ended.stderr == "flaxmill: the disk is full (no room left).\n"
+
+
+@pytest.mark.parametrize("platform", ["cuda", "quantum"])
+def test_an_absent_platform_is_named(platform: str, tmp_path: Path, python: str) -> None:
+    if platform == "cuda" and shutil.which("nvidia-smi"):
+        pytest.skip("this machine may have the platform")
+    environment = {**os.environ, "JAX_PLATFORMS": platform}
+    told = f"check JAX_PLATFORMS (now '{platform}'), or unset it."
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = [python, "-m", "flaxmill", *arguments]
+        return subprocess.run(
+            program, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    refused = run("train", "fashion_mnist", "--data", "sketches")
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+    examined = run("doctor")
+    assert examined.returncode == 0
+    assert told in examined.stdout
+
+
 def test_a_finished_run_prints_its_result_again(
     trained: TrainedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,7 +280,10 @@ def test_a_finished_run_prints_its_result_again(
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(capsys, "recipes")
     assert status == 0
-    assert "fashion_mnist" in out
+    for name, line in zip(recipes.names(), out.splitlines(), strict=True):
+        assert line.startswith(name)
+        for part in (recipes.headline(recipes.text(name)), "Data: ", "Expected: "):
+            assert part in line
 
 
 def test_help_imports_nothing_heavy() -> None:

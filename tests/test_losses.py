@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flaxmill.errors import BadInput
 from flaxmill.losses import one_hot, softmax_cross_entropy
 from flaxmill.metrics import Sums
 
@@ -65,3 +66,9 @@ def test_a_masked_mean_is_that_of_the_filtered_batch() -> None:
     masked = Sums.of({"loss": (values, jnp.ones(6))}, mask).means()["loss"]
     kept = softmax_cross_entropy(logits()[mask], jnp.asarray(LABELS)[mask])
     assert masked == pytest.approx(float(kept.mean()), rel=5 * ROUNDING)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_an_impossible_smoothing_is_refused(smoothing: float) -> None:
+    with pytest.raises(BadInput, match=f"--label-smoothing {smoothing} must be from 0 up to, but"):
+        softmax_cross_entropy(logits(), jnp.asarray(LABELS), label_smoothing=smoothing)

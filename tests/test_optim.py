@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from flaxmill.errors import BadInput
 from flaxmill.optim import one_cycle, sgd
 
 Params = dict[str, Any]
@@ -81,3 +82,34 @@ def test_one_cycle_of_any_length_is_finite_and_never_above_the_peak(
     assert (rates >= 0).all()
     assert rates.max() == pytest.approx(0.4, rel=0.5)
     assert rates[0] > 0  # the first step does something
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, NAN, INFINITE])
+def test_impossible_learning_rates_are_refused(rate: float) -> None:
+    for make in (sgd, lambda rate: one_cycle(rate, 10)):
+        with pytest.raises(BadInput, match=f"--learning-rate {rate} must be a number greater than"):
+            make(rate)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"momentum": 1.0}, "--momentum 1.0 must be from 0 up to, but not, 1"),
+        ({"momentum": -0.1}, "--momentum -0.1 must be"),
+        ({"momentum": NAN}, "--momentum nan must be"),
+        ({"weight_decay": -1e-4}, "--weight-decay -0.0001 must be 0 or greater"),
+        ({"weight_decay": INFINITE}, "--weight-decay inf must be 0 or greater"),
+    ],
+)
+def test_impossible_momentum_and_decay_are_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        sgd(0.1, **fields)
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.1, NAN])
+def test_an_impossible_warmup_is_refused(warmup: float) -> None:
+    with pytest.raises(BadInput, match=f"--warmup {warmup} must be a share from 0 to 1"):
+        one_cycle(0.1, 10, warmup=warmup)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -58,6 +60,16 @@ def test_replicated_is_whole_everywhere_and_a_chunk_is_divided_by_batch() -> Non
 def test_one_device_takes_everything() -> None:
     assert parallel.replicate(np.arange(3), None).devices() == {jax.devices()[0]}
     assert parallel.split_batch({"x": 1}, None) == {"x": 1}
+
+
+def test_memory_that_only_caches_files_counts_as_free() -> None:
+    told = Path("/proc/meminfo")
+    if not told.exists() or jax.devices()[0].memory_stats():
+        pytest.skip("needs a CPU under Linux, whose kernel says what is available")
+    lines = dict(line.split(":") for line in told.read_text().splitlines())
+    available = float(lines["MemAvailable"].split()[0]) * 1024
+    # Other processes come and go between the two readings.
+    assert parallel.free_bytes() == pytest.approx(available, rel=0.2)
 
 
 def test_what_the_bits_depend_on_is_described() -> None:
