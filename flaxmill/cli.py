@@ -5,6 +5,7 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview())
+        with contextlib.suppress(BrokenPipeError):  # head has seen enough
+            print(_overview(), flush=True)
     elif arguments[0] == "--version":
         from importlib import metadata
 
