@@ -86,6 +86,25 @@ def fit(
     )
 
 
+def timed_drawing(count: int) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """Draws pictures twice; returns them with their labels, and the seconds of the second time."""
+    jax.devices()  # so that starting JAX is not counted
+    start = time.perf_counter()
+    train = draw(np.arange(count))
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    draw(np.arange(count))
+    again = time.perf_counter() - start
+    row = {
+        "what": "draw",
+        "pictures": count,
+        "seconds_with_compilation": round(seconds, 2),
+        "seconds_again": round(again, 2),
+    }
+    print(json.dumps(row), flush=True)
+    return train, again
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -95,25 +114,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=10_000, help="test pictures")
     options = parser.parse_args()
 
-    jax.devices()  # so that starting JAX is not counted
-    start = time.perf_counter()
-    train = draw(np.arange(options.train))
-    seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    draw(np.arange(options.train))
-    again = time.perf_counter() - start
-    print(
-        json.dumps(
-            {
-                "what": "draw",
-                "pictures": options.train,
-                "seconds_with_compilation": round(seconds, 2),
-                "seconds_again": round(again, 2),
-            }
-        ),
-        flush=True,
-    )
-
+    train, again = timed_drawing(options.train)
     pictures, labels = draw(TEST_FIRST + np.arange(options.test))
     steps = options.train // 128 * 20
     adam = optax.adam(optax.cosine_decay_schedule(2e-3, steps))

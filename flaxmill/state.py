@@ -90,18 +90,15 @@ def create_state(
     return jax.jit(fresh, compiler_options=options)()
 
 
+_KEPT = ("step", "params", "model_state", "opt_state", "average")
+"""The parts of a state that have a form of their own before the first step; sums have none."""
+
+
 def to_arrays(state: State) -> dict[str, Any]:
     """Returns what a checkpoint holds of a state, by name."""
-    kept = {
-        "step": state.step,
-        "params": state.params,
-        "model_state": state.model_state,
-        "opt_state": state.opt_state,
-        "average": state.average,
-        "sums": None
-        if state.sums is None
-        else {"totals": state.sums.totals, "weights": state.sums.weights},
-    }
+    kept = {part: getattr(state, part) for part in _KEPT}
+    if state.sums is not None:
+        kept["sums"] = {"totals": state.sums.totals, "weights": state.sums.weights}
     return weights.named(kept)
 
 
@@ -115,12 +112,6 @@ def with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -
             sums[kind][metric] = array
         else:
             rest[name] = array
-    kept = {
-        "step": state.step,
-        "params": state.params,
-        "model_state": state.model_state,
-        "opt_state": state.opt_state,
-        "average": state.average,
-    }
+    kept = {part: getattr(state, part) for part in _KEPT}
     found = weights.renamed(kept, rest, where=where)
     return replace(state, **found, sums=Sums(**sums))
