@@ -35,8 +35,7 @@ class Model(nnx.Module):
 def loss(model: Any, batch: Any, *, key: jax.Array) -> Measures:
     """Squares of the errors, for one example each."""
     error = model(batch["x"], rngs=nnx.Rngs(dropout=key)) - batch["y"]
-    weights = jnp.ones_like(error)
-    return {"loss": (error**2, weights), "examples": (weights, weights)}
+    return {"loss": (error**2, jnp.ones_like(error))}
 
 
 def measure(model: Any, batch: Any) -> Measures:
@@ -53,12 +52,13 @@ def source(length: int = 40) -> Arrays:
 
 @dataclass
 class Runtime:
-    """The part of a run that the compiled functions need, and what it was told."""
+    """The part of a run that batches and compiled functions need, and what it was told."""
 
     gear: Gear = field(default_factory=lambda: Gear("resident", 8, 0))
     seed: int = 3
     step: int = 0
     mesh: Any = None
+    most: int = 1000
     slow: list[str] = field(default_factory=list)
     times_compiled: int = 0
     train_chunk: Any = None
@@ -73,7 +73,7 @@ class Runtime:
         self.train_chunk, self.seconds, self.slow = train_chunk, step_seconds, slow
 
     def steps_per_call(self) -> int:
-        return 1000
+        return self.most
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def train(
     data: Arrays | None = None,
     **durations: Any,
 ) -> tuple[State, list[dict[str, float]]]:
-    """Trains as a recipe does; also returns the means that every chunk gave."""
+    """Trains as a recipe does; also returns the means of each chunk, and of how many examples."""
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
     schedule = Schedule(Config(**durations), len(data))
     state = create_state(build, run.seed, tx, ema=ema)
@@ -107,7 +107,7 @@ def train(
     means = []
     for chunk in batches(data, schedule, run):
         state, sums = train_chunk(state, chunk)
-        means.append(sums.means())
+        means.append(sums.means() | {"examples": float(sums.weights["loss"])})
     return state, means
 
 

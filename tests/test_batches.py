@@ -1,5 +1,5 @@
 import collections
-import dataclasses
+import threading
 import tracemalloc
 from collections.abc import Generator
 from typing import Any
@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from small_loop import Config, Runtime
 
 from flaxmill.data.batches import Chunk, Gear, Schedule, batches, order, permute
 from flaxmill.data.source import Arrays, Items, Source
@@ -89,18 +90,9 @@ def test_a_step_does_not_depend_on_where_one_starts() -> None:
 # Schedule.
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    epochs: float = 3.0
-    batch_size: int = 10
-    log_every: float = 0.25
-    evaluate_every: float = 1.0
-    evaluate_on: str = "validation"
-    validation: int | float = 100
-
-
 def schedule(examples: int = 100, **fields: Any) -> Schedule:
-    return Schedule(Config(**fields), examples)
+    usual: dict[str, Any] = {"epochs": 3.0, "log_every": 0.25, "validation": 100}
+    return Schedule(Config(**usual | fields), examples)
 
 
 def walk(plan: Schedule) -> list[int]:
@@ -175,18 +167,6 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 # Gears and chunks.
 
 
-@dataclasses.dataclass
-class Runtime:
-    gear: Gear = dataclasses.field(default_factory=Gear)
-    seed: int = 5
-    step: int = 0
-    mesh: Any = None
-    most: int = 10**6
-
-    def steps_per_call(self) -> int:
-        return self.most
-
-
 def source(length: int = 100) -> Arrays:
     image = np.random.default_rng(0).integers(0, 256, (length, 2, 2, 1), np.uint8)
     return Arrays({"image": image, "label": np.arange(length, dtype=np.int32)})
@@ -214,7 +194,8 @@ def test_gears_chunks_and_prefetching_bring_the_same_examples(
     name: str, chunk: int, prefetch: int, most: int
 ) -> None:
     plan = schedule()
-    found = seen(list(batches(source(), plan, Runtime(Gear(name, chunk, prefetch), most=most))))
+    run = Runtime(Gear(name, chunk, prefetch), seed=5, most=most)
+    found = seen(list(batches(source(), plan, run)))
     ids, epochs = order(0, plan.steps, plan.batch_size, 100, seed=5)
     np.testing.assert_array_equal(found["id"], ids)
     np.testing.assert_array_equal(found["label"], ids)
@@ -254,11 +235,19 @@ def test_an_unreadable_example_stops_the_run() -> None:
             list(chunks)
 
 
+def reading() -> list[str]:
+    """Returns the names of the threads that make chunks ready."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("batches")]
+
+
 def test_reading_ahead_ends_with_the_loop() -> None:
     chunks = batches(source(), schedule(), Runtime(Gear("streaming", 1, 4)))
     next(chunks)
+    assert reading()
     assert isinstance(chunks, Generator)
-    chunks.close()  # waits for the threads; pytest would report one that is left
+    chunks.close()
+    assert reading() == []
 
 
 def test_auto_takes_the_resident_gear_where_the_data_fits() -> None:

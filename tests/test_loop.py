@@ -10,10 +10,10 @@ from flax import nnx
 from small_loop import Model, Runtime, loss, measure, source
 
 from flaxmill import parallel, weights
-from flaxmill.data.batches import Gear, order
+from flaxmill.data.batches import Gear, Schedule, batches, order
 from flaxmill.data.source import Arrays
 from flaxmill.errors import BadInput
-from flaxmill.loop import TRAINING_BRANCH, compile_evaluation
+from flaxmill.loop import TRAINING_BRANCH, compile_evaluation, compile_training
 from flaxmill.metrics import Sums
 from flaxmill.state import State, create_state
 
@@ -73,12 +73,22 @@ def test_a_chunk_does_what_the_textbook_loop_does(trained: Any) -> None:
 
 def test_sums_begin_anew_with_every_row(trained: Any) -> None:
     _, means, run = trained
-    # Ten steps, a row every four: chunks end at 4, 8 and 10.
-    assert [mean["examples"] for mean in means] == [1.0, 1.0, 1.0]
+    # Ten steps of ten examples, a row every four steps: chunks end at 4, 8 and 10.
+    assert [mean["examples"] for mean in means] == [40, 40, 20]
     assert means[2]["loss"] < means[0]["loss"]
     assert run.times_compiled == 1
     assert run.slow == []
     assert run.seconds > 0
+
+
+def test_sums_go_on_from_chunk_to_chunk_within_a_row(trained: Any) -> None:
+    state, means = small_loop.train(
+        Runtime(Gear("resident", 3, 0)), build=dropping, ema=0.5
+    )  # chunks end at 3, 4, 7, 8 and 10
+    assert [mean["examples"] for mean in means] == [30, 40, 30, 40, 20]
+    assert means[1::2] == trained[1][:2]
+    assert means[4] == trained[1][2]
+    assert weights.digest(state.params) == weights.digest(trained[0].params)
 
 
 def test_what_is_evaluated_is_the_average_if_there_is_one(trained: Any) -> None:
@@ -94,6 +104,27 @@ def test_a_state_is_a_function_of_its_seed() -> None:
 
     assert digest(1) == digest(1)
     assert digest(1) != digest(2)
+
+
+def test_a_model_that_keeps_random_keys_is_refused() -> None:
+    def keeping(rngs: nnx.Rngs) -> nnx.Dropout:
+        return nnx.Dropout(0.5, rngs=rngs)
+
+    with pytest.raises(
+        BadInput, match=r"the model keeps random keys of its own.* rngs= at the call"
+    ):
+        create_state(keeping, 0, optax.sgd(0.1))
+
+
+def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> None:
+    run, data, tx = Runtime(), source(), optax.sgd(0.1)
+    chunk = next(batches(data, Schedule(small_loop.Config(), len(data)), run))
+    for kept, used in ((0, 0.5), (0.5, 0)):
+        state = create_state(Model, 3, tx, ema=kept)
+        with pytest.raises(BadInput, match="give create_state and compile_training the same ema"):
+            compile_training(loss, tx, None, run, ema=used)(state, chunk)
+    with pytest.raises(BadInput, match=r"--ema 1\.0 must be from 0 up to, but not, 1"):
+        create_state(Model, 3, tx, ema=1.0)
 
 
 def drawing(example: Any, key: jax.Array) -> Any:
