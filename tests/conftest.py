@@ -26,6 +26,7 @@ import flax.linen  # noqa: E402
 import flax.nnx  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from https_server import Server, serving  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -51,9 +52,9 @@ def small_data() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
         patch.setattr(clothing, "TEST", small_runs.TEST)
-        clothing.clothing.cache_clear()
+        clothing._drawn.cache_clear()
         yield
-    clothing.clothing.cache_clear()
+    clothing._drawn.cache_clear()
 
 
 @pytest.fixture
@@ -66,6 +67,30 @@ def real_data() -> Path:
             "needs the real pictures: set FLAXMILL_DATA to the folder that holds fashion-mnist/"
         )
     return folder
+
+
+@pytest.fixture
+def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's machine on which no data set lies anywhere; returns the current directory."""
+    for name in ("FLAXMILL_DATA", "FLAXMILL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def server(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """A running server whose certificate is trusted, and no proxy in between."""
+    trusted = tmp_path_factory.mktemp("certificate") / "server.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving(trusted) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,19 +1,23 @@
 """Downloads from an HTTPS server on this machine that breaks off, stalls, lies and errs."""
 
 import dataclasses
+import fcntl
 import gzip
 import hashlib
+import os
+import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from https_server import CONTENTS, FILES, PICTURES, Server, complete, need_loopback, put, serving
+from https_server import CONTENTS, FILES, PICTURES, Server, complete, need_loopback, put
 
-from flaxmill.data.download import ATTEMPTS, BLOCK, PATIENCE, Patience, download
+from flaxmill.data.download import ATTEMPTS, BLOCK, HURRIED, PATIENT, Patience, download
 from flaxmill.data.fetch import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
 
@@ -21,19 +25,7 @@ HALF = len(PICTURES) // 2
 ZEROS_MD5 = hashlib.md5(bytes(len(PICTURES))).hexdigest()
 
 
-@pytest.fixture
-def server(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    """A running server whose certificate is trusted, and no proxy in between."""
-    trusted = tmp_path_factory.mktemp("certificate") / "server.pem"
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(trusted) as running:
-        yield running
-
-
-def failure(wanted: DataSet, folder: Path, patience: Patience = PATIENCE) -> str:
+def failure(wanted: DataSet, folder: Path, patience: Patience = PATIENT) -> str:
     with pytest.raises(BadInput) as caught:
         download(wanted, folder, patience=patience)
     return str(caught.value)
@@ -238,8 +230,8 @@ def test_an_unreachable_mirror_is_asked_once(server: Server, tmp_path: Path) -> 
     assert server.asked("labels.gz") == [("good", None)]
 
 
-def test_the_default_patience_ends_within_five_seconds() -> None:
-    assert PATIENCE.connect <= 4.5  # leaves the rest of the five for starting Python
+def test_a_hurried_download_gives_up_within_five_seconds() -> None:
+    assert HURRIED.connect <= 4.5  # leaves the rest of the five for starting Python
 
 
 # What is on the disk
@@ -264,12 +256,32 @@ def test_a_wrong_file_is_replaced_and_set_aside(
     assert complete(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:waiting for another process")
 def test_two_downloads_at_once_share_the_work(server: Server, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(download, server.offering("good"), tmp_path) for _ in range(2)]:
             done.result()
     assert complete(tmp_path)
     assert len(server.requests) == len(FILES)
+
+
+def test_a_download_says_that_it_waits_for_another(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with warnings.catch_warnings(), ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: said.put(str(message)))
+        first = os.open(tmp_path, os.O_RDONLY)
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = pool.submit(download, server.offering("good"), tmp_path)
+        try:
+            assert said.get(timeout=60) == f"waiting for another process that fills {tmp_path} …"
+            assert server.requests == []
+        finally:
+            os.close(first)
+        second.result()
+    assert complete(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(server: Server, tmp_path: Path) -> None:

@@ -3,39 +3,19 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from https_server import CONTENTS, FILES, Server, complete, put, serving
+from https_server import CONTENTS, FILES, Server, complete, put
 
 from flaxmill.data.fetch import DATA_SETS, DataSet, cache_folder, fetch, find, locate, places
 from flaxmill.errors import BadInput
 
 
-@pytest.fixture
-def server(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    """A running server whose certificate is trusted, and no proxy in between."""
-    trusted = tmp_path_factory.mktemp("certificate") / "server.pem"
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(trusted) as running:
-        yield running
-
-
-@pytest.fixture
-def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's machine on which no data set lies anywhere; returns the current directory."""
-    for name in ("FLAXMILL_DATA", "FLAXMILL_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the tiny data set known, which no mirror offers."""
     monkeypatch.setitem(DATA_SETS, "tiny", DataSet("tiny", "Tiny", FILES, mirrors=()))
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return here
 
 
 # Finding
