@@ -1,16 +1,16 @@
 """IDX files: read right, and every way in which they can be wrong has its own message."""
 
-import contextlib
 import gzip
 import hashlib
-import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forbidding import forbidden
 
+from flaxmill import cli
 from flaxmill.data.fetch import MNIST, DataFile, DataSet
 from flaxmill.data.images import CLASS_NAMES, Kind, read_fashion_mnist, read_idx, read_idx_set
 from flaxmill.errors import BadInput
@@ -51,20 +51,6 @@ def tiny(contents: dict[str, bytes], tmp_path: Path) -> DataSet:
         md5, sha256 = hashlib.md5(packed).hexdigest(), hashlib.sha256(content).hexdigest()
         files.append(DataFile(name, len(packed), md5, sha256))
     return DataSet("tiny", "Tiny", tuple(files), mirrors=())
-
-
-@contextlib.contextmanager
-def forbidden(path: Path) -> Iterator[None]:
-    """Takes the right to read a file away, also from root."""
-    path.chmod(0)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-        path.chmod(0o600)
 
 
 def test_reads_pictures_and_labels(
@@ -183,6 +169,36 @@ def test_a_missing_file_is_named(tiny: DataSet, tmp_path: Path) -> None:
     (tmp_path / NAMES[3]).unlink()
     with pytest.raises(BadInput, match=f"lacks {NAMES[3]}; it holds {NAMES[2]}"):
         read_idx_set(tmp_path, tiny)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ({0: lambda files: files[0][:-9]}, f"{NAMES[0]} is truncated: its gzip data ends early"),
+        ({0: lambda files: files[1], 1: lambda files: files[0]}, "are two files swapped?"),
+        ({1: lambda files: files[3]}, "are training and test files swapped?"),
+        ({}, f"{NAMES[0]} is not the published file of Fashion-MNIST"),
+    ],
+    ids=["cut", "swapped", "test labels", "other content"],
+)
+def test_training_on_a_spoilt_folder_is_refused_and_leaves_nothing(
+    spoil: dict[int, Callable[[list[bytes]], bytes]],
+    words: str,
+    tiny: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = [(tmp_path / name).read_bytes() for name in NAMES]
+    for number, content in spoil.items():
+        (tmp_path / NAMES[number]).write_bytes(content(files))
+    monkeypatch.chdir(tmp_path)
+    assert cli._status("train", "fashion_mnist", "--data", str(tmp_path)) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert f"`flaxmill fetch fashion-mnist --to {tmp_path}`" in error
+    assert "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
 def test_the_real_pictures(real_data: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forbidding import forbidden
 from PIL import Image
 
 from flaxmill.data.pictures import open_picture, prepare
@@ -101,6 +102,24 @@ def test_what_is_no_picture_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"words")))
     with pytest.raises(BadInput, match="- is no picture"):
         open_picture("-")
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    Image.fromarray(shoe()).save(tmp_path / "shoe.png")
+    with (
+        forbidden(tmp_path / "shoe.png"),
+        pytest.raises(BadInput, match=r"shoe\.png cannot be read: you lack the permission"),
+    ):
+        open_picture(str(tmp_path / "shoe.png"))
+
+
+def test_a_picture_that_would_fill_the_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(shoe()).save(tmp_path / "shoe.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 28 * 28 // 2 - 1)  # Pillow refuses twice as many
+    with pytest.raises(BadInput, match=r"shoe\.png is too large a picture to be opened safely"):
+        open_picture(str(tmp_path / "shoe.png"))
 
 
 def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
