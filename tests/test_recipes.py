@@ -5,6 +5,8 @@ import os
 import re
 import shlex
 import signal
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from flax import nnx
 from small_runs import PLAIN, THOROUGH
 
 from flaxmill import cli, recipes, training, weights
+from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import Stopped
@@ -133,6 +136,35 @@ def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
     resumed = small_runs.train(name, run, **THOROUGH[name])
     assert resumed.result["attempts"] == 2
     small_runs.assert_same_run(resumed, unbroken)
+
+
+def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(name: str, tmp_path: Path) -> None:
+    # 105 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
+    durations = {"epochs": 10.5, "log_every": 0.7}
+    fields = small_runs.flags(small_runs.SMALL[name] | THOROUGH[name] | durations)
+    options = [*fields, "--chunk", "3", "--save-every", "0", "--no-report"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
+    killed, whole = (
+        small_runs.command("train", name, *options, "--run", run) for run in ("killed", "whole")
+    )
+    out = subprocess.PIPE
+    with subprocess.Popen(killed, cwd=tmp_path, env=environment, stdout=out, text=True) as process:
+        assert process.stdout is not None
+        guard = threading.Timer(120, process.terminate)
+        guard.start()
+        reached = any(line.startswith("Epoch 2.1:") for line in process.stdout)
+        process.kill()
+        guard.cancel()
+    assert reached
+    assert process.returncode == -signal.SIGKILL
+    newest = Checkpoints(tmp_path / "killed" / "checkpoints").steps()[-1]
+    assert 10 <= newest < 105
+    for command in (killed, whole):
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        assert (f"Resuming at step {newest} of 105." in ended.stdout) == (command is killed)
+    small_runs.assert_same_run(TrainedRun(tmp_path / "killed"), TrainedRun(tmp_path / "whole"))
 
 
 def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, folder: Path) -> None:
