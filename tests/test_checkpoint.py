@@ -130,6 +130,14 @@ def test_a_step_that_is_not_kept_is_refused_with_those_that_are(kept: Checkpoint
         check_kept(kept, 6, "best")
 
 
+def test_a_newer_format_is_no_damage(kept: Checkpoints) -> None:
+    listing = kept.folder / "7" / "digests.json"
+    listing.write_text(json.dumps(json.loads(listing.read_text()) | {"format": 99}))
+    with pytest.raises(BadInput, match=r"7 has format 99; this flaxmill reads up to 1: install a"):
+        kept.restore_newest()
+    assert kept.steps() == [5, 7]
+
+
 def test_the_listing_of_digests_is_sealed(kept: Checkpoints) -> None:
     listing = kept.folder / "7" / "digests.json"
     found = json.loads(listing.read_text())

@@ -1,10 +1,14 @@
 """Which run directory a command means, and who holds it."""
 
 import dataclasses
+import errno
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,8 +161,6 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> Non
     command = [sys.executable, "-c", second, str(tmp_path)]
     with RunDirectory(tmp_path).locked():
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    import os
-
     assert f"is in use by process {os.getpid()} on " in told
     free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert free == "held\n"
@@ -175,6 +177,39 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:  # no such file system can be made here
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with (
+        pytest.raises(BadInput, match=r"run cannot be locked \(No locks available\): its file sys"),
+        RunDirectory(tmp_path / "run").locked(),
+    ):
+        pass
+
+
+def test_a_directory_that_is_renamed_before_it_is_held_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lock = tmp_path / "run", fcntl.flock
+    begin(run)
+
+    def renamed_first(*arguments: Any) -> None:
+        run.rename(tmp_path / "run-old-1")  # as another process with --fresh does
+        lock(*arguments)
+
+    monkeypatch.setattr("fcntl.flock", renamed_first)
+    with (
+        pytest.raises(BadInput, match="was renamed by another process just now: give the same"),
+        RunDirectory(run).locked(),
+    ):
+        pass
+    assert not run.exists()
+
+
 def test_what_is_no_run_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no run directory"):
         RunDirectory(tmp_path / "none").read("config.json")
@@ -188,6 +223,11 @@ def test_a_newer_format_and_a_damaged_file_are_named(tmp_path: Path) -> None:
         RunDirectory(tmp_path).read("config.json")
     (tmp_path / "config.json").write_text('{"format": 1, "recipe": "x"}')
     with pytest.raises(BadInput, match=r"config\.json lacks recipe_file, recipe_sha256, seed"):
+        RunDirectory(tmp_path).read("config.json")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(
+        BadInput, match=r"config\.json was not written by flaxmill: it has no format"
+    ):
         RunDirectory(tmp_path).read("config.json")
     (tmp_path / "config.json").write_text('{"format": 1')
     with pytest.raises(BadInput, match=r"config\.json is not readable as JSON"):

@@ -71,6 +71,11 @@ def test_means_are_weighted_and_of_nothing_zero() -> None:
     assert Sums.of({"loss": (values, 0 * weights)}).means() == {"loss": 0.0}
 
 
+def test_what_has_no_weight_does_not_count_whatever_it_is() -> None:
+    values, weights = jnp.asarray([jnp.nan, 5.0, jnp.inf]), jnp.asarray([0.0, 2.0, 0.0])
+    assert Sums.of({"loss": (values, weights)}).means() == {"loss": 5.0}
+
+
 def test_sums_are_float32_whatever_is_measured() -> None:
     half = jnp.ones(4, jnp.bfloat16)
     sums = Sums.of({"loss": (half, half), "hits": (jnp.ones(4, jnp.int32), jnp.ones(4, bool))})

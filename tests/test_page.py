@@ -76,6 +76,7 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         seed=seed,
         data_title="Fashion-MNIST",
         drawn=False,
+        seen=False,
         labels=LABELS,
         result={
             "step": 30,
@@ -221,6 +222,15 @@ def test_drawn_sketches_are_said_at_the_top_and_only_then() -> None:
     mixed = Page(render([real, sketched]))
     assert "The pictures of run 2 are garments that flaxmill draws itself" in mixed.text
     assert "cannot be compared with one another: 1 saw Fashion-MNIST, 2 saw drawn" in mixed.text
+
+
+def test_a_test_on_what_was_trained_on_is_no_test_and_says_so() -> None:
+    page = Page(render([subject(seen=True)]))
+    assert "all of which it was trained on: this says that it can learn them" in page.text
+    assert "none of which it was trained on" not in page.text
+    assert "Wilson" not in page.text
+    assert "300 pictures of the training data" in page.text
+    assert "none of which it was trained on" in Page(render([subject()])).text
 
 
 def test_names_are_shown_as_they_are_never_as_markup() -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,8 @@ import small_runs
 
 from flaxmill import recipes
 from flaxmill.clock import Clock
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.options import Options
 from flaxmill.progress import Words
 from flaxmill.training import Order, configure, fulfil
 
@@ -77,3 +79,69 @@ def test_what_does_not_fit_the_data_is_refused_before_a_file_is_made(
     with pytest.raises(BadInput, match=words):
         small_runs.train("fashion_mnist", tmp_path / "run", **fields)
     assert not (tmp_path / "run").exists()
+
+
+LOOP = "    for chunk in batches("
+
+
+@pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize(
+    ("edit", "kind", "words"),
+    [
+        (
+            ("    run.finish(", "    return state\n    run.finish("),
+            BadInput,
+            r"mine: its train\(\) ended without calling run\.finish\(\)",
+        ),
+        (
+            ("    state = run.restore(state, schedule)", "    pass"),
+            BadInput,
+            r"train\(\) must call run\.restore\(state, schedule\) first",
+        ),
+        # Neither a disk nor the memory can be filled in a test without harm to others.
+        (
+            (LOOP, f"    raise OSError(28, 'No space left on device')\n{LOOP}"),
+            CannotGoOn,
+            r"the disk with .*run is full\. Make room and give the same command again",
+        ),
+        (
+            (LOOP, f"    raise MemoryError\n{LOOP}"),
+            CannotGoOn,
+            "the memory of the device is full: try a smaller --batch-size, or --gear streaming",
+        ),
+    ],
+    ids=["no finish", "no restore", "full disk", "full memory"],
+)
+def test_what_goes_wrong_in_a_loop_is_told(
+    edit: tuple[str, str], kind: type[Exception], words: str, tmp_path: Path
+) -> None:
+    fork = small_runs.fork(tmp_path / "mine.py", edit)
+    with pytest.raises(kind, match=words):
+        small_runs.train(str(fork), tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+class Heard(Words):
+    """Remembers what it was to say."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.usefixtures("small_data")
+def test_an_attempt_on_other_devices_says_so(tmp_path: Path) -> None:
+    first = small_runs.train("fashion_mnist", tmp_path / "run")
+    copy = Path(shutil.copytree(first.path, tmp_path / "copy"))
+    (copy / "result.json").unlink()  # as if killed after the last save
+    heard = Heard()
+    how = Options(mesh="data=8", report=False)
+    resumed = small_runs.train("fashion_mnist", copy, how, words=heard)
+    said = [line for line in heard.lines if "differs from the one before" in line]
+    assert len(said) == 1
+    assert said[0].startswith("This attempt differs from the one before in mesh: the order")
+    assert resumed.result["attempts"] == 2
+    assert resumed.result["weights_sha256"] == first.result["weights_sha256"]
