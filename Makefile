@@ -39,14 +39,24 @@ format: $(READY)  ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measure accuracy, speed, exact resuming, and the drawn pictures (hours)
-	$(BIN)/python benchmarks/fashion_mnist.py accuracy --preset quick --seeds 5
-	$(BIN)/python benchmarks/fashion_mnist.py accuracy --preset article --seeds 3
-	$(BIN)/python benchmarks/fashion_mnist.py speed
-	$(BIN)/python benchmarks/resume.py
-	$(BIN)/python benchmarks/sketches.py --seeds 3
+# What a benchmark prints is kept, and the tables are made of it.
+define measure
+	set -o pipefail; $(BIN)/python benchmarks/$(1) | tee -a benchmarks/results.jsonl
+endef
 
-docs: $(READY)  ## run what the documentation shows: every command, both notebooks
+bench: $(READY)  ## measure everything that is published, and write it into the tables (hours)
+	$(call measure,start.py)
+	$(call measure,fashion_mnist.py speed)
+	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
+	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
+	$(call measure,sketches.py --seeds 3)
+	$(call measure,gears.py)
+	$(call measure,resume.py)
+	$(BIN)/flaxmill train fashion_mnist --save-every 5 --no-report --run runs/to-damage
+	$(call measure,damage.py runs/to-damage)
+	$(BIN)/python benchmarks/table.py
+
+docs: $(READY)  ## try what the documentation shows, all but downloads: commands, links, notebooks
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py $(ARGS)
 
 dist: $(READY)  ## build wheel and sdist, and try the wheel in an empty environment (network)

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+# The headings of the table of accuracies, and what stands behind a deviation.
+ENGLISH = ("preset", "seeds", "test accuracy", "lowest", "seconds", " points")
+KOREAN = ("프리셋", "시드 수", "테스트 정확도", "최저", "시간(초)", "%p")
+READMES = {"README.md": ENGLISH, "README.ko.md": KOREAN}
 
 
 def summaries() -> dict[str, dict[str, Any]]:
@@ -24,17 +28,28 @@ def summaries() -> dict[str, dict[str, Any]]:
     return found
 
 
-def accuracy_rows(found: dict[str, dict[str, Any]]) -> list[str]:
+def accuracy_rows(found: dict[str, dict[str, Any]], words: tuple[str, ...] = ENGLISH) -> list[str]:
     """Returns the table of accuracies."""
-    rows = ["| preset | seeds | test accuracy | lowest | seconds |", "|---|---|---|---|---|"]
+    *columns, points = words
+    rows = [_row(*columns), "|---" * len(columns) + "|"]
     for name, row in found.items():
         if name.startswith("accuracy"):
-            mean, sd = row["test_accuracy_mean"], row["test_accuracy_sd"] or 0
+            sd = row["test_accuracy_sd"]
+            deviation = "–" if sd is None else f"{sd * 100:.2f}{points}"  # one seed has none
             rows.append(
-                f"| {row['preset']} | {row['seeds']} | {mean:.2%} ± {sd * 100:.2f} points "
-                f"| {row['test_accuracy_lowest']:.2%} | {row['seconds_median']:.0f} |"
+                _row(
+                    row["preset"],
+                    row["seeds"],
+                    f"{row['test_accuracy_mean']:.2%} ± {deviation}",
+                    f"{row['test_accuracy_lowest']:.2%}",
+                    f"{row['seconds_median']:.0f}",
+                )
             )
     return rows
+
+
+def _row(*cells: Any) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def machines(found: dict[str, dict[str, Any]]) -> list[str]:
@@ -84,21 +99,26 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     for name in ("resume", "damage", "sketches", "gears", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
-            facts = ", ".join(f"{key} {value}" for key, value in facts.items())
-            parts += ["", f"## {name}", "", facts.replace("_", " ")]
+            parts += ["", f"## {name}", "", _row("figure", "value"), "|---|---|"]
+            parts += [_row(key.replace("_", " "), value) for key, value in facts.items()]
     return "\n".join(parts) + "\n"
+
+
+def texts(found: dict[str, dict[str, Any]]) -> dict[Path, str]:
+    """Returns the text that each file should have."""
+    made = {HERE / "results.md": page(found)}
+    block = re.compile("(<!-- results -->).*?(<!-- /results -->)", re.DOTALL)
+    for name, words in READMES.items():
+        table = "\n".join(accuracy_rows(found, words))
+        path = HERE.parent / name
+        made[path] = block.sub(rf"\1\n\n{table}\n\n\2", path.read_text(encoding="utf-8"))
+    return made
 
 
 def main() -> None:
     """Writes the files."""
-    found = summaries()
-    (HERE / "results.md").write_text(page(found), encoding="utf-8")
-    table = "\n".join(["<!-- results -->", "", *accuracy_rows(found), "", "<!-- /results -->"])
-    for name in ("README.md", "README.ko.md"):
-        path = HERE.parent / name
-        text = path.read_text(encoding="utf-8")
-        block = re.compile("<!-- results -->.*?<!-- /results -->", re.DOTALL)
-        path.write_text(block.sub(lambda _: table, text), encoding="utf-8")
+    for path, text in texts(summaries()).items():
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
