@@ -1,25 +1,30 @@
-"""What the documentation shows is true: commands parse or run, notebooks execute, links lead on."""
+"""What the documentation shows is true: commands and notebooks run, links lead on."""
 
 import ast
 import functools
+import io
 import re
 import shlex
 import shutil
-import subprocess
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+import small_runs
 from nbclient import NotebookClient
 from PIL import Image
 from traitlets.config import Config
 
 from flaxmill import cli, recipes
+from flaxmill.data import clothing
 from flaxmill.data.sketches import Sketches
 from flaxmill.options import training_arguments
-from flaxmill.training import configure
+from flaxmill.progress import Words
+from flaxmill.trained import TrainedRun
+from flaxmill.training import closing_words, configure
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -28,6 +33,11 @@ RECIPES = sorted([*ROOT.glob("flaxmill/recipes/[a-z]*.py"), *ROOT.glob("examples
 
 RUN = "runs/fashion_mnist-quick-0"
 OTHER = "runs/fashion_mnist-article-0"
+FORK = "runs/mine-quick-0"
+
+# What every recipe shown here understands; the rest of the smallness is the fixture's.
+SMALL = {"data": "sketches", "validation": 40, "batch_size": 16, "epochs": 0.5}
+WHOLE = clothing.TRAIN, clothing.TEST  # before the fixture changes them
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -110,42 +120,98 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        small = "--data sketches --validation 40 --batch-size 16 --channels 4 8 --hidden 16"
-        status = cli._status("train", "fashion_mnist", *small.split(), "--no-report")
-        assert status == 0
+        small = small_runs.flags(SMALL | {"channels": (4, 8), "hidden": 16})
+        small_runs.fork(folder / "mine.py")
+        for recipe in ("fashion_mnist", "mine.py"):
+            assert cli._status("train", recipe, *small, "--no-report") == 0
+    (folder / "moved").mkdir()
+    (folder / "mine.py").rename(folder / "moved" / "mine.py")
     shutil.copytree(folder / RUN, folder / OTHER)
     (folder / "examples").symlink_to(ROOT / "examples")
     Image.fromarray(Sketches(1)[0]["image"][..., 0]).resize((140, 140)).save(folder / "shoe.png")
     return folder
 
 
-def quick(words: list[str]) -> bool:
-    """Says whether a command that is shown can be run here: no network, no browser, no training."""
-    name, *arguments = words[1:]
-    if name in ("train", "fetch") or {"--open", "--recipe", "<"} & set(arguments):
-        return False
-    return name != "look" or arguments[0].startswith("runs/")  # a recipe's data is large
+def bare(words: list[str]) -> list[str]:
+    """Returns a command without the choice of its data."""
+    if "--data" not in words:
+        return words
+    at = words.index("--data")
+    return words[:at] + words[at + 2 :]
 
 
 # Many pages show the same commands: each is run once.
-QUICK = list({tuple(words): (where, words) for where, words in SHOWN if quick(words)}.values())
+ONCE = list({tuple(words): (where, words) for where, words in SHOWN}.values())
+TRAINING = [(where, words) for where, words in ONCE if words[1] == "train"]
+# The real pictures may not be here: all these train on drawn ones, and are the same without it.
+TRAINED = list({tuple(bare(words)): (where, bare(words)) for where, words in TRAINING}.values())
+LOOKING = [
+    (where, words) for where, words in ONCE if words[1] == "look" and recipes.is_recipe(words[2])
+]
+NETWORK = [(where, words) for where, words in ONCE if words[1] == "fetch"]
+OTHERS = [shown for shown in ONCE if shown not in TRAINING + LOOKING + NETWORK]
 
 
-@named(QUICK)
-def test_quick_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
+@named(OTHERS)
+def test_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(desk)
     Path("mine.py").unlink(missing_ok=True)  # fork does not overwrite
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    if words[-2] == "<":  # the shell's, not the command's
+        content = Path(words[-1]).read_bytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        words = words[:-2]
     assert cli._status(*words[1:]) == 0
     assert capsys.readouterr().out.strip()
+    page = (desk / RUN / "report.html").resolve().as_uri()
+    assert opened == ([page] if "--open" in words else [])
 
 
-def test_looking_at_the_drawn_data_needs_nothing(python: str, tmp_path: Path) -> None:
-    words = ["look", "fashion_mnist", "--data", "sketches"]
-    assert ("look.md", ["flaxmill", *words]) in SHOWN
-    command = [python, "-m", "flaxmill", *words]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert "55,000 examples" in said
-    assert (tmp_path / "fashion_mnist-data.png").stat().st_size > 10_000
+@named(TRAINED)
+def test_training_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
+    """On few pictures and for a few steps, unless they say otherwise."""
+    monkeypatch.chdir(desk)
+    if "mine.py" in words and not Path("mine.py").exists():
+        small_runs.fork(Path("mine.py"))
+    if "--help" in words:
+        with pytest.raises(SystemExit) as end:
+            cli._status(*words[1:])
+        assert not end.value.code
+        assert "--learning-rate" in capsys.readouterr().out
+        return
+    missing = {n: v for n, v in SMALL.items() if "--" + n.replace("_", "-") not in words}
+    assert cli._status(*words[1:], *small_runs.flags(missing), "--no-report") == 0
+    assert ("Test: " in capsys.readouterr().out) == ("--dry-run" not in words)
+
+
+@named(LOOKING)
+def test_looking_at_a_recipe_needs_nothing_else(
+    words: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(clothing, "TRAIN", WHOLE[0])
+    monkeypatch.setattr(clothing, "TEST", WHOLE[1])
+    drawn = [] if "--data" in words else ["--data", "sketches"]  # the real ones may not be here
+    assert cli._status(*words[1:], *drawn) == 0
+    said = capsys.readouterr().out
+    assert "train: 55,000 examples" in said
+    (sheet,) = tmp_path.iterdir()
+    assert f"wrote {sheet.name}" in said
+    assert sheet.stat().st_size > 10_000
+
+
+def test_what_the_closing_words_offer_can_be_typed(desk: Path, capsys: Any) -> None:
+    place = shutil.copytree(desk / RUN, desk / "a place with spaces")
+    closing_words(Words(), TrainedRun(place))
+    offered = capsys.readouterr().out.partition("Try next:\n")[2].splitlines()
+    commands = [shlex.split(line, comments=True) for line in offered]
+    assert [words[:2] for words in commands] == [
+        ["flaxmill", name] for name in ("look", "predict", "fork")
+    ]
+    for words in commands:
+        parse(words[1], words[2:])
+    assert commands[0][2] == commands[1][2] == str(place)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -157,7 +223,7 @@ def test_python_blocks_are_python(page: Path) -> None:
 def test_the_readme_runs_from_python(desk: Path, monkeypatch: Any) -> None:
     (block,), (korean,) = (blocks(ROOT / page, "python") for page in ("README.md", "README.ko.md"))
     assert ast.dump(ast.parse(block)) == ast.dump(ast.parse(korean))  # they differ in a comment
-    small = 'data="sketches", validation=40, batch_size=16, channels=(4, 8), hidden=16, epochs=1'
+    small = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
     changed = block.replace('data="auto", epochs=3', small)
     assert changed != block
     monkeypatch.chdir(desk)
