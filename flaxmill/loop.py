@@ -13,10 +13,11 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array
 
-from flaxmill import parallel
+from flaxmill import convolution, parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
+from flaxmill.errors import BadInput
 from flaxmill.evaluation import BATCH_SIZE, total
 from flaxmill.metrics import Measures, Sums
 from flaxmill.state import State
@@ -99,6 +100,8 @@ class TrainChunk:
             with self._run.clock("compile"):
                 state = self._with_sums(state, chunk.inputs)
         if self._call is None:
+            if bool(self._ema) != (state.average is not None):
+                raise BadInput("give create_state and compile_training the same ema.")
             with self._run.clock("compile"):
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
@@ -209,14 +212,13 @@ class TrainChunk:
         options: dict[str, Any] = {"donate_argnums": 0}
         if sharding is not None:
             options["out_shardings"] = (sharding, sharding.sums)
-        flags: dict[str, bool | str] = {}
-        if jax.default_backend() == "gpu":  # the same bits on every run, as resuming promises
-            flags["xla_gpu_deterministic_ops"] = True
+        compiler_options = parallel.compiler_options() | convolution.compiler_options()
         traced = jax.jit(self._many, **options).trace(state, inputs)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:
-            return traced.lower().compile(compiler_options=flags), []
-        one = jax.jit(self._one, **options).lower(state, inputs, jnp.int32(0)).compile()
+            return traced.lower().compile(compiler_options=compiler_options), []
+        one = jax.jit(self._one, **options).lower(state, inputs, jnp.int32(0))
+        one = one.compile(compiler_options=compiler_options)
 
         def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
             sums = state.sums
@@ -279,7 +281,7 @@ def compile_evaluation(
     devices = run.mesh.size if run.mesh else 1
     size = -(-batch_size // devices) * devices
 
-    @jax.jit(static_argnums=0)
+    @jax.jit(static_argnums=0, compiler_options=parallel.compiler_options())
     def sums(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
         batch, mask = parallel.split_batch((batch, mask), run.mesh)
         model = nnx.merge(graphdef, *weights, copy=True)

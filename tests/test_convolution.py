@@ -24,8 +24,8 @@ def numbers(*shape: int, seed: int = 0) -> jax.Array:
 
 def convolve(x: jax.Array, kernel: jax.Array, **how: Any) -> jax.Array:
     usual: dict[str, Any] = {"window_strides": (1,) * (x.ndim - 2), "padding": "SAME"}
-    numbers = NUMBERS[x.ndim - 2]
-    return lax.conv_general_dilated(x, kernel, dimension_numbers=numbers, **usual | how)
+    usual["dimension_numbers"] = NUMBERS[x.ndim - 2]
+    return lax.conv_general_dilated(x, kernel, **usual | how)
 
 
 def primitives(function: Callable[..., Any], *args: Any) -> str:
@@ -73,6 +73,31 @@ CASES = {
     ),
     "whole picture": ((2, 4, 4, 2), (4, 4, 2, 3), {"padding": "VALID"}),
     "one axis": ((2, 9, 3), (4, 3, 5), {"window_strides": (2,)}),
+    "in tiles": ((2, 6, 8, 3), (3, 3, 3, 4), {}),
+    "in tiles, oblong": ((2, 7, 8, 2), (2, 3, 2, 4), {"padding": ((1, 1), (0, 0))}),
+    "winograd": ((2, 6, 8, 16), (3, 3, 16, 17), {}),
+    "winograd, odd": ((1, 7, 5, 16), (3, 3, 16, 16), {}),
+    "winograd, valid": ((1, 7, 8, 16), (3, 3, 16, 16), {"padding": "VALID"}),
+    "winograd, uneven": ((1, 5, 6, 16), (3, 3, 16, 16), {"padding": ((0, 3), (4, 1))}),
+    "winograd, small": ((1, 1, 2, 16), (3, 3, 16, 16), {}),
+    "groups": ((1, 5, 5, 4), (3, 3, 2, 6), {"feature_group_count": 2}),
+    "depthwise": ((2, 6, 6, 4), (3, 3, 1, 8), {"feature_group_count": 4, "window_strides": (2, 2)}),
+    "transposed": (
+        (1, 4, 5, 2),
+        (3, 3, 2, 2),
+        {"lhs_dilation": (2, 3), "padding": ((1, 1), (2, 0))},
+    ),
+    "cropping": ((1, 6, 6, 2), (3, 3, 2, 2), {"padding": ((-1, 0), (2, -2))}),
+    "channels first": (
+        (2, 3, 6, 6),
+        (4, 3, 3, 3),
+        {"dimension_numbers": ("NCHW", "OIHW", "NCHW")},
+    ),
+    "another layout": (
+        (6, 2, 3, 7),
+        (3, 3, 4, 3),
+        {"dimension_numbers": ("HNCW", "IHOW", "CWHN")},
+    ),
 }
 
 
@@ -86,14 +111,7 @@ def test_convolutions_keep_value_and_gradients(name: str) -> None:
 
 
 UNKNOWN = {
-    "groups": ((1, 5, 5, 4), (3, 3, 2, 4), {"feature_group_count": 2}),
     "batch groups": ((4, 5, 5, 2), (3, 3, 2, 4), {"batch_group_count": 2}),
-    "transposed": (
-        (1, 4, 4, 2),
-        (3, 3, 2, 2),
-        {"lhs_dilation": (2, 2), "padding": ((1, 1), (1, 1))},
-    ),
-    "cropping": ((1, 6, 6, 2), (3, 3, 2, 2), {"padding": ((-1, 0), (0, 0))}),
     "empty result": ((1, 2, 2, 1), (3, 3, 1, 1), {"padding": "VALID"}),
 }
 
@@ -107,10 +125,7 @@ def test_unknown_convolutions_stay(name: str) -> None:
     assert_same(function, x, kernel)
 
 
-def test_channels_first_and_integers_stay() -> None:
-    first = functools.partial(lax.conv, window_strides=(1, 1), padding="SAME")
-    x, kernel = numbers(1, 2, 5, 5), numbers(3, 2, 3, 3)
-    assert "conv_general_dilated" in primitives(fast_convolutions(first), x, kernel)
+def test_integers_stay() -> None:
     whole = jnp.ones((1, 5, 5, 2), jnp.int32), jnp.ones((3, 3, 2, 2), jnp.int32)
     assert "conv_general_dilated" in primitives(fast_convolutions(convolve), *whole)
     np.testing.assert_array_equal(fast_convolutions(convolve)(*whole), convolve(*whole))
@@ -151,6 +166,65 @@ def test_overlapping_or_empty_pools_stay(kind: str) -> None:
     assert_same(overlapping, numbers(1, 7, 7, 2))
     nothing = functools.partial(pool, kind=kind, window=(2, 2))
     assert fast_convolutions(nothing)(numbers(1, 1, 1, 2)).shape == (1, 0, 0, 2)
+
+
+# What comes after a convolution whose places lie tile by tile.
+
+
+def biased(x: jax.Array) -> jax.Array:
+    return x + jnp.linspace(-1, 1, x.shape[-1])[None, None, None]
+
+
+def normalised(x: jax.Array) -> jax.Array:
+    """Batch normalisation: all places count alike."""
+    mean, square = x.mean((0, 1, 2), keepdims=True), (x * x).mean((0, 1, 2), keepdims=True)
+    return (x - mean) * lax.rsqrt(square - mean * mean + 1e-3)
+
+
+AFTER = {
+    "bias, relu and mean": lambda x: pool(jax.nn.relu(biased(x)), "sum", (2, 2)) / 4,
+    "maximum": lambda x: pool(biased(x), "max", (2, 2)),
+    "a pool larger than the tile": lambda x: pool(x, "max", (4, 4)),
+    "an oblong pool": lambda x: pool(x, "sum", (2, 1)),
+    "batch statistics": lambda x: pool(jax.nn.gelu(normalised(x)), "max", (2, 2)),
+    "a choice": lambda x: jnp.where(x > 0, x, 0.1 * jnp.tanh(x)),
+    "both ends of a range": lambda x: jnp.clip(x, -1.0, 1.0),
+    "the same twice": lambda x: x * jax.nn.sigmoid(x),
+    "over the channels": lambda x: jax.nn.softmax(x),
+    "over one axis": lambda x: x.max(1),
+    "the picture": lambda x: x.reshape(len(x), -1) * jnp.linspace(0, 1, x[0].size)[None],
+    "another picture": lambda x: x + jnp.arange(x.size, dtype=jnp.float32).reshape(x.shape),
+    "two of them": lambda x: (jnp.sin(x), pool(jnp.cos(x), "sum", (2, 2))),
+}
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("name", AFTER)
+def test_what_follows_keeps_value_and_gradients(name: str, channels: int) -> None:
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        outputs = jax.tree.leaves(AFTER[name](convolve(x, kernel)))
+        return jnp.concatenate([output.ravel() for output in outputs])
+
+    assert_same(function, numbers(2, 8, 4, channels), numbers(3, 3, channels, 16, seed=1) / 8)
+
+
+def test_pictures_in_two_orders_come_together() -> None:
+    def function(x: jax.Array, few: jax.Array, many: jax.Array) -> jax.Array:
+        one, other = convolve(x[..., :2], few), convolve(x, many)
+        return one * other + other * other + jnp.exp(one)
+
+    kernels = numbers(3, 3, 2, 16, seed=1) / 8, numbers(3, 3, 16, 16, seed=2) / 8
+    assert_same(function, numbers(2, 4, 4, 16), *kernels)
+
+
+def test_a_block_needs_its_places_in_no_order() -> None:
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return pool(jax.nn.relu(normalised(biased(convolve(x, kernel)))), "max", (2, 2))
+
+    x, kernel = numbers(2, 8, 8, 16), numbers(3, 3, 16, 16, seed=1)
+    assert "transpose" not in primitives(fast_convolutions(function), x, kernel)
+    alone = primitives(fast_convolutions(convolve), x, kernel)
+    assert "transpose" in alone  # so there is something that the block does without
 
 
 # Where the transformation goes.
@@ -220,8 +294,33 @@ def test_a_while_body_is_made_fast() -> None:
     np.testing.assert_allclose(fast_convolutions(repeated)(*args), repeated(*args), **TOLERANCE)
 
 
-def test_a_mapped_convolution_keeps_its_value() -> None:
-    assert_same(in_vmap, numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1))
+@pytest.mark.parametrize("channels", [2, 16])
+def test_a_mapped_convolution_keeps_its_value(channels: int) -> None:
+    x, kernel = numbers(1, 4, 4, channels), numbers(3, 3, channels, channels, seed=1) / channels
+    assert "conv_general_dilated" not in primitives(fast_convolutions(in_vmap), x, kernel)
+    assert_same(in_vmap, x, kernel)
+    many = jax.vmap(fast_convolutions(block), (None, 0))(x, jnp.stack([kernel, -kernel])).sum(0)
+    np.testing.assert_allclose(many, in_vmap(x, kernel), **TOLERANCE)
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+def test_a_tangent_keeps_its_value(channels: int) -> None:
+    def tangent(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.jvp(block, (x, kernel), (jnp.cos(x), jnp.sin(kernel)))[1]
+
+    x, kernel = numbers(1, 4, 4, channels), numbers(3, 3, channels, channels, seed=1) / channels
+    assert "conv_general_dilated" not in primitives(fast_convolutions(tangent), x, kernel)
+    assert_same(tangent, x, kernel)
+
+
+def test_a_gradient_within_keeps_its_value() -> None:
+    """As in a gradient penalty: the inner gradient's convolutions have other layouts."""
+
+    def penalty(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return (jax.grad(lambda x: jnp.tanh(convolve(x, kernel)).sum())(x) ** 2).sum()[None]
+
+    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
+    assert_same(penalty, x, kernel)
 
 
 def test_a_custom_vjp_is_left_alone() -> None:

@@ -1,0 +1,231 @@
+"""Convolutions that are fast inside a compiled loop on CPU, for any model, unchanged.
+
+XLA runs ``lax.conv_general_dilated`` about ten times slower inside a CPU loop (``scan``,
+``while``) than outside one (jax issue 12868). `fast_convolutions` traces a function, walks its
+jaxpr and evaluates it again with each convolution, and each pool whose windows touch, in a form
+that is fast there. The model stays ordinary Flax.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core
+
+from flaxmill.convolution.forms import convolve
+from flaxmill.convolution.pools import pool
+from flaxmill.convolution.tiles import Alike, Tiled, natural
+
+_REPLACED = ("conv_general_dilated", "reduce_window_sum", "reduce_window_max")
+_ENTERED = ("jit", "closed_call", "remat2", "scan", "while", "cond", "custom_jvp_call")
+"""Operations whose inner functions are made fast."""
+
+_ONE_PLACE = """
+    abs add add_any and ceil clamp convert_element_type copy cos div eq erf exp exp2 expm1 floor ge
+    gt integer_pow is_finite le log log1p logistic lt max min mul ne neg not or pow reduce_precision
+    rsqrt select_n sign sin sqrt square stop_gradient sub tanh xor
+"""
+_ELEMENTWISE = frozenset(_ONE_PLACE.split())
+"""Operations that treat each place by itself, and all alike."""
+_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
+
+
+def fast_convolutions(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a function's convolutions fast inside a loop on CPU; the identity on GPU and TPU.
+
+    Apply it before ``jax.grad`` and after ``jax.jvp`` and ``jax.vmap``: what it puts in has
+    gradients of its own, for reverse mode. It goes into the bodies of ``jit``, ``remat``,
+    ``scan``, ``while``, ``cond`` and ``custom_jvp``, and leaves those of ``custom_vjp`` alone,
+    whose gradient would not match a changed body. What it does not know stays as it is.
+
+    Args:
+        function: Takes and returns pytrees of arrays.
+
+    Returns:
+        A function of the same values, up to rounding.
+    """
+    if jax.default_backend() != "cpu":
+        return function
+
+    @functools.wraps(function)
+    def transformed(*args: Any) -> Any:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        outputs = _arrays(closed.jaxpr, closed.consts, *jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
+
+    return transformed
+
+
+@functools.cache
+def compiler_options() -> dict[str, bool | str]:
+    """Returns the options that the fast forms are compiled with: none, where they would not help.
+
+    XLA's CPU compiler drops barriers before it fuses, so that a tile's transform is computed anew
+    for each of its readers. Leaving out the pass that drops them is an option for debugging: it is
+    used where a small function compiles with it, keeps its barrier, and computes the same.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    options: dict[str, bool | str] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    x = np.arange(8, dtype=np.float32)
+    lowered = jax.jit(lambda x: jax.lax.optimization_barrier(x * x + 1)[::-1]).lower(x)
+    try:
+        tried = lowered.compile(compiler_options=options)
+        right = np.array_equal(tried(x), lowered.compile()(x))
+        return options if right and "opt-barrier" in (tried.as_text() or "") else {}
+    except jax.errors.JaxRuntimeError:
+        return {}
+
+
+def loop_convolutions(jaxpr: core.Jaxpr, *, inside: bool = False) -> list[str]:
+    """Lists the ordinary convolutions inside loops, which are slow on CPU, by shape."""
+    found = []
+    for equation in jaxpr.eqns:
+        if inside and equation.primitive.name == "conv_general_dilated":
+            picture, kernel = (variable.aval for variable in equation.invars)
+            found.append(f"{picture.str_short()} with kernel {kernel.str_short()}")
+        looping = inside or equation.primitive.name in ("scan", "while")
+        for inner in _inner_jaxprs(equation):
+            found += loop_convolutions(inner, inside=looping)
+    return found
+
+
+def _inner_jaxprs(equation: Any) -> Iterator[core.Jaxpr]:
+    for value in equation.params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(item, core.ClosedJaxpr | core.Jaxpr):
+                yield item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
+
+
+# The walk. A value is an array, or one whose places lie tile by tile, or one alike at every place.
+
+Value = Any
+
+
+def _evaluate(jaxpr: core.Jaxpr, consts: Sequence[Any], *args: Value) -> list[Value]:
+    """Evaluates a jaxpr with known convolutions and pools replaced."""
+    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+
+    def read(variable: Any) -> Value:
+        return variable.val if isinstance(variable, core.Literal) else values[variable]
+
+    for equation in jaxpr.eqns:
+        outputs = _apply(equation, [read(variable) for variable in equation.invars])
+        values.update(zip(equation.outvars, outputs, strict=True))
+    return [read(variable) for variable in jaxpr.outvars]
+
+
+def _apply(equation: Any, inputs: Sequence[Value]) -> list[Value]:
+    """Does one operation of a jaxpr."""
+    name, params = equation.primitive.name, equation.params
+    if name == "jit":
+        return _evaluate(params["jaxpr"].jaxpr, params["jaxpr"].consts, *inputs)
+    for way in (_replaced, _anywhere):
+        if (outputs := way(equation, inputs)) is not None:
+            return outputs
+    arrays = [natural(value) for value in inputs]
+    if not _mentions_known(equation):
+        return _bound(equation, params, arrays)
+    if name == "remat2":
+        how = {"prevent_cse": params["prevent_cse"], "policy": params["policy"]}
+        return jax.checkpoint(functools.partial(_arrays, params["jaxpr"], ()), **how)(*arrays)
+    return _bound(equation, _rewritten(params), arrays)
+
+
+def _bound(equation: Any, params: dict[str, Any], inputs: Sequence[Any]) -> list[Any]:
+    bound = equation.primitive.get_bind_params(params)
+    bound = bound if isinstance(bound, tuple) else ((), bound)
+    outputs = equation.primitive.bind(*bound[0], *inputs, **bound[1])
+    return list(outputs) if equation.primitive.multiple_results else [outputs]
+
+
+def _replaced(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
+    """Computes a convolution or pool in its fast form; None if it has none, or is neither."""
+    name, params = equation.primitive.name, equation.params
+    if name == "conv_general_dilated":
+        x, kernel = map(natural, inputs)
+        found = convolve(params, x, kernel, equation.outvars[0].aval)
+    elif name in ("reduce_window_sum", "reduce_window_max"):
+        x = inputs[0].values if isinstance(inputs[0], Alike) else inputs[0]
+        found = pool(params, x, "sum" if name.endswith("sum") else "max")
+    else:
+        return None
+    return None if found is None else [found]
+
+
+def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
+    """Does an operation to which it is all one where the places lie; None for any other."""
+    if equation.primitive.name == "broadcast_in_dim":
+        return _repeated(equation, *inputs)
+    tiled = [value for value in inputs if isinstance(value, Tiled)]
+    special = [value for value in inputs if isinstance(value, Tiled | Alike)]
+    if not special:
+        return None
+    raw = [value.values if isinstance(value, Tiled | Alike) else value for value in inputs]
+    if tiled and equation.primitive.name in _REDUCTIONS:
+        over_places = {0, 1, 2} <= set(equation.params["axes"])
+        return _bound(equation, equation.params, raw) if over_places else None
+    shape = special[0].values.shape
+    fits = (
+        _is_elementwise(equation)
+        and all(variable.aval.shape == shape for variable in equation.outvars)
+        and all(tiled[0].same_order(value) for value in tiled)
+        and all(isinstance(v, Tiled | Alike) or np.ndim(v) == 0 for v in inputs)
+    )
+    if not fits:
+        return None
+    outputs = _bound(equation, equation.params, raw)
+    return [tiled[0].like(value) if tiled else Alike(value) for value in outputs]
+
+
+def _repeated(equation: Any, value: Value, *sizes: Any) -> list[Value] | None:
+    """Notes that what is repeated along all axes but the last is alike at every place."""
+    shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
+    if isinstance(value, Tiled | Alike) or len(shape) != 4 or sizes:
+        return None
+    if any(side > 1 for side, axis in zip(np.shape(value), axes, strict=True) if axis < 3):
+        return None
+    return list(map(Alike, _bound(equation, equation.params, [value])))
+
+
+def _is_elementwise(equation: Any) -> bool:
+    """Says whether an operation treats each place by itself, and all alike."""
+    name = equation.primitive.name
+    if name in ("jit", "custom_jvp_call"):
+        return all(
+            _is_elementwise(inner) for jaxpr in _inner_jaxprs(equation) for inner in jaxpr.eqns
+        )
+    if name == "broadcast_in_dim":
+        return not equation.invars[0].aval.shape
+    return name in _ELEMENTWISE
+
+
+def _mentions_known(equation: Any) -> bool:
+    """Says whether a convolution or pool hides in an operation's inner functions."""
+    return equation.primitive.name in _ENTERED and any(
+        inner.primitive.name in _REPLACED or _mentions_known(inner)
+        for jaxpr in _inner_jaxprs(equation)
+        for inner in jaxpr.eqns
+    )
+
+
+def _rewritten(params: dict[str, Any]) -> dict[str, Any]:
+    """Returns an operation's parameters with its inner functions made fast."""
+
+    def rewrite(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return type(value)(rewrite(item) for item in value)
+        if isinstance(value, core.ClosedJaxpr):
+            avals: list[Any] = [variable.aval for variable in value.jaxpr.invars]
+            shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+            return jax.make_jaxpr(functools.partial(_arrays, value.jaxpr, value.consts))(*shapes)
+        return value
+
+    return {name: rewrite(value) for name, value in params.items()}
+
+
+def _arrays(jaxpr: core.Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
+    """Evaluates a jaxpr as `_evaluate` does, and returns arrays."""
+    return list(map(natural, _evaluate(jaxpr, consts, *args)))
