@@ -10,7 +10,7 @@ place of `CNN` and change what `model` gives it as a first input.
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -62,10 +62,15 @@ class RawPictures(nnx.Module):
         self.network = network
 
     def __call__(
-        self, pictures: Shaped[Array, "batch height width channel"]
+        self, pictures: Shaped[Array, "batch height width channel"], **how: Any
     ) -> Float[Array, "batch class"]:
-        """Returns the logits of uint8 pictures, or of floats from 0 to 1."""
-        return self.network(unit_interval(pictures))
+        """Returns the logits of uint8 pictures, or of floats from 0 to 1.
+
+        Args:
+            pictures: A batch.
+            how: What the network takes beside, such as ``train=True, mutable=["batch_stats"]``.
+        """
+        return self.network(unit_interval(pictures), **how)
 
 
 @dataclass(frozen=True)

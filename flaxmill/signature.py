@@ -96,9 +96,18 @@ def picture_signature(name: str, splits: Splits) -> Signature:
 
     Args:
         name: The model's name.
-        splits: Their examples have an ``image`` (uint8, height × width × channel).
+        splits: Their examples have an ``image`` (uint8, height × width × channel) and a ``label``.
+
+    Raises:
+        BadInput: They lack one of the two, which pictures and report are made of.
     """
-    height, width, channels = splits.train[0]["image"].shape
+    example = splits.train[0]
+    if missing := [part for part in ("image", "label") if part not in example]:
+        raise BadInput(
+            f"the examples of {splits.title} have {', '.join(example)} and lack "
+            f"{' and '.join(missing)}: rename the arrays where the recipe's data() makes them."
+        )
+    height, width, channels = example["image"].shape
     classes = len(splits.labels)
     return Signature(
         name=name,

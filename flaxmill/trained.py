@@ -1,5 +1,6 @@
 """A trained run, to evaluate, to ask, and to look at."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,11 +100,25 @@ class TrainedRun:
             ) from None
 
     def splits(self, data: str | None = None) -> Splits:
-        """Returns the run's data, or the same kind of data from another place."""
-        from dataclasses import replace
+        """Returns the run's data, or the same kind of data from another place.
 
-        config = self.config if data is None else replace(self.config, data=data)
-        return self.recipe.module.data(config)
+        Raises:
+            BadInput: The run's own data is not there, or has other content than when it trained.
+        """
+        if data is not None:
+            return self.recipe.module.data(dataclasses.replace(self.config, data=data))
+        then, config = self.identity["data"], self.config
+        if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
+            config = dataclasses.replace(
+                config, data="sketches" if then["drawn"] else "fashion-mnist"
+            )
+        splits = self.recipe.module.data(config)
+        if dict(splits.digests) != then["digests"]:
+            raise BadInput(
+                f"{self.path} was trained on {then['title']}; what is here now ({splits.title}) "
+                f"has other content: put the data of then back, or give --data."
+            )
+        return splits
 
     @property
     def step(self) -> int:
@@ -138,7 +153,8 @@ class TrainedRun:
     def model(self) -> nnx.Module:
         """The trained model, in its evaluation mode."""
         module = self.recipe.module
-        model = module.model(self.config, self.signature, nnx.Rngs(0))
+        # Shapes alone: initial values would take seconds of small compilations, for nothing.
+        model = nnx.eval_shape(lambda: module.model(self.config, self.signature, nnx.Rngs(0)))
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
         kept = {"params": params, "model_state": model_state}
         found = weights.renamed(kept, self.arrays(), where=str(self.path))
@@ -177,8 +193,10 @@ class TrainedRun:
     def logits(self, source: Source) -> np.ndarray:
         """Returns the model's output for every example of a source."""
         name = self.signature.inputs[0].name
-        parts = [_applied(self.model, batch[name])[mask] for batch, mask in padded_batches(source)]
-        return np.concatenate([np.asarray(part) for part in parts])
+        parts = [
+            (_applied(self.model, batch[name]), mask) for batch, mask in padded_batches(source)
+        ]
+        return np.concatenate([np.asarray(part)[mask] for part, mask in parts])
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the probability of each class for inputs as in the data."""
@@ -197,11 +215,14 @@ class TrainedRun:
         """
         from flaxmill.data.pictures import prepare
 
-        single = len(self.signature.inputs[0].shape) - 1
-        if not isinstance(pictures, Sequence | np.ndarray) or isinstance(pictures, str):
+        _, height, width, channels = self.signature.inputs[0].shape
+        if isinstance(pictures, np.ndarray):
+            grey_batch = channels == 1 and pictures.shape[1:] == (height, width)
+            pictures = pictures if pictures.ndim == 4 or grey_batch else pictures[None]
+        elif not isinstance(pictures, Sequence) or isinstance(pictures, str):
             pictures = [pictures]
-        elif isinstance(pictures, np.ndarray) and pictures.ndim <= single:
-            pictures = pictures[None]
+        if not len(pictures):
+            raise BadInput("predict was given no pictures.")
         names = [
             str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)
         ]
@@ -222,18 +243,23 @@ class TrainedRun:
             to: Where to write a PNG; by default ``look.png`` in the run directory.
 
         Returns:
-            The figure, which a notebook shows.
+            The sheet, which a notebook shows.
         """
         from flaxmill.report import look
 
         return look.predictions(self, self.splits(), Path(to) if to else self.path / "look.png")
 
-    def report(self, to: str | Path | None = None) -> Path:
-        """Writes the report page; returns where."""
+    def report(self, to: str | Path | None = None, *, data: str | None = None) -> Path:
+        """Writes the report page; returns where.
+
+        Args:
+            to: The page to write; by default ``report.html`` in the run directory.
+            data: Another place to take the data from.
+        """
         from flaxmill.report import evidence, page
 
         target = Path(to) if to else self.path / "report.html"
-        page.write_page([evidence.subject(self)], target)
+        page.write_page([evidence.subject(self, data)], target)
         return target
 
 

@@ -9,11 +9,11 @@ from flaxmill.data import fetch
 from flaxmill.data.images import CLASS_NAMES, read_fashion_mnist
 from flaxmill.data.source import Arrays, Source, Splits, cycled, hold_out
 from flaxmill.errors import BadInput
+from flaxmill.progress import Download
 
 TRAIN, TEST = 60_000, 10_000
 
 
-@functools.lru_cache(maxsize=4)
 def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Splits:
     """Returns pictures of clothing and their labels.
 
@@ -31,7 +31,7 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
         return _drawn("", validation, overfit)
     if data == "auto":
         try:
-            folder = fetch.locate("fashion-mnist")
+            folder = _located()
         except BadInput:
             note = (
                 "The real pictures of Fashion-MNIST could not be had, so these are drawn garments. "
@@ -39,16 +39,22 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
             )
             return _drawn(note, validation, overfit)
         return _real(folder, validation, overfit)
-    given = None if data == "fashion-mnist" else Path(data)
-    return _real(fetch.locate("fashion-mnist", given), validation, overfit)
+    return _real(_located(None if data == "fashion-mnist" else Path(data)), validation, overfit)
 
 
+def _located(given: Path | None = None) -> Path:
+    with Download() as progress:
+        return fetch.locate("fashion-mnist", given, on_progress=progress)
+
+
+@functools.lru_cache(maxsize=2)
 def _real(folder: Path, validation: int | float, overfit: int) -> Splits:
     found = read_fashion_mnist(folder)
     train, test = Arrays(found.train), Arrays(found.test)
     return _divided("Fashion-MNIST", train, test, found.digests, validation, overfit)
 
 
+@functools.lru_cache(maxsize=2)
 def _drawn(note: str, validation: int | float, overfit: int) -> Splits:
     from flaxmill.data.sketches import TEST_FIRST, VERSION, Sketches
 
@@ -96,5 +102,6 @@ def _divided(
         labels=CLASS_NAMES,
         digests=digests,
         drawn=drawn,
+        seen=bool(overfit),
         note=note,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from flaxmill.errors import BadInput, nearest
 
+SPLITS = ("train", "validation", "test")
 Example = Mapping[str, np.ndarray]
 Rows = Callable[[np.ndarray], np.ndarray]
 
@@ -146,6 +147,7 @@ class Splits:
         labels: Class names in the order of their indices.
         digests: What tells this content from any other, for the manifest and for resuming.
         drawn: Whether the data was drawn by flaxmill and not collected.
+        seen: Whether validation and test are training examples, as under ``--overfit``.
         note: What to tell the person about the choice of data; empty if nothing.
     """
 
@@ -156,14 +158,13 @@ class Splits:
     labels: tuple[str, ...]
     digests: Mapping[str, str] = field(default_factory=dict)
     drawn: bool = False
+    seen: bool = False
     note: str = ""
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""
-        if name not in ("train", "validation", "test"):
-            raise BadInput(
-                f"no split is called {name!r}.{nearest(name, ['train', 'validation', 'test'])}"
-            )
+        if name not in SPLITS:
+            raise BadInput(f"no split is called {name!r}.{nearest(name, SPLITS)}")
         return getattr(self, name)
 
 

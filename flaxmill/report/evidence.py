@@ -6,13 +6,19 @@ import jax
 import numpy as np
 
 from flaxmill.data.source import Source
+from flaxmill.report import statistics
 from flaxmill.report.page import Subject
 from flaxmill.trained import TrainedRun
 
 
-def subject(trained: TrainedRun) -> Subject:
-    """Returns all that the page says of a run; this evaluates its model on the test data."""
-    splits = trained.splits()
+def subject(trained: TrainedRun, data: str | None = None) -> Subject:
+    """Returns all that the page says of a run; this evaluates its model on the test data.
+
+    Args:
+        trained: The run.
+        data: Another place to take its data from.
+    """
+    splits = trained.splits(data)
     test = _all(splits.test)
     logits = trained.logits(splits.test)
     held_out = None
@@ -25,6 +31,7 @@ def subject(trained: TrainedRun) -> Subject:
         seed=trained.identity["seed"],
         data_title=splits.title,
         drawn=splits.drawn,
+        seen=splits.seen,
         labels=splits.labels,
         result=trained.result,
         metrics=trained.rows,
@@ -53,22 +60,20 @@ def _saliency(trained: TrainedRun, logits: np.ndarray, test: Any) -> list[Any]:
     for label in range(logits.shape[1]):
         members = np.flatnonzero(right & (test["label"] == label))
         if len(members):
-            found.append((label, members[np.argmax(_confidence(logits[members]))]))
+            confidence = statistics.log_probabilities(logits[members]).max(-1)
+            found.append((label, members[np.argmax(confidence)]))
     if not found:
         return []
     labels, indices = (np.array(column) for column in zip(*found, strict=True))
     pictures = test["image"][indices]
 
-    def scores(pixels: jax.Array) -> jax.Array:
+    @jax.jit
+    @jax.grad
+    def gradient(pixels: jax.Array) -> jax.Array:
         return jax.numpy.take_along_axis(trained.model(pixels), labels[:, None], 1).sum()
 
-    gradients = np.abs(np.asarray(jax.grad(scores)(jax.numpy.float32(pictures) / 255))).max(-1)
+    gradients = np.abs(np.asarray(gradient(np.float32(pictures) / 255))).max(-1)
     return [
         (int(label), picture, gradient)
         for label, picture, gradient in zip(labels, pictures, gradients, strict=True)
     ]
-
-
-def _confidence(logits: np.ndarray) -> np.ndarray:
-    """Returns the highest probability of each row."""
-    return -np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1))

@@ -44,6 +44,7 @@ class Subject:
         seed: The run's seed.
         data_title: Which data it is, for people.
         drawn: Whether the pictures are the built-in drawn sketches instead of real data.
+        seen: Whether the test examples are training examples, as under ``--overfit``.
         labels: Names of the classes.
         result: As in result.json.
         metrics: Rows as in metrics.jsonl.
@@ -62,6 +63,7 @@ class Subject:
     seed: int
     data_title: str
     drawn: bool
+    seen: bool
     labels: Sequence[str]
     result: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]]
