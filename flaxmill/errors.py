@@ -41,12 +41,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Stopped(BaseException):
-    """A run was asked to stop by a signal, and its state is saved.
+    """A run was asked to stop by a signal; the message says what is kept.
 
     Attributes:
         signal: The number of the signal; the exit status is 128 more.
     """
 
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
+    def __init__(self, signal: int, words: str) -> None:
+        super().__init__(words)
         self.signal = signal

@@ -43,12 +43,13 @@ class Replay:
         return 1
 
 
-def locate(run: Run, source: Source) -> tuple[int, str] | None:
+def locate(run: Run, source: Source, seen: int) -> tuple[int, str] | None:
     """Finds the first bad step of a run and its first bad tensor, from its last good state.
 
     Args:
         run: The run that stopped.
         source: Its training data.
+        seen: The step at which it stopped; the first bad one is not beyond it.
 
     Returns:
         The step, counted from 1, and the tensor in words; None if the steps went well this time,
@@ -64,6 +65,8 @@ def locate(run: Run, source: Source) -> tuple[int, str] | None:
         state, _ = train_chunk(state, chunk)
         if not bool(state.finite):
             return chunk.stop, first_bad_tensor(train_chunk, before, state, chunk.inputs)
+        if chunk.stop >= seen:
+            break
     return None
 
 

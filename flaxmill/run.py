@@ -14,7 +14,7 @@ from flaxmill import checkpoint, manifest, parallel, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
-from flaxmill.data.source import Splits
+from flaxmill.data.source import SPLITS, Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.log import Log
@@ -80,6 +80,7 @@ class Run:
         self.attempts = 0
         self._schedule: Schedule | None = None
         self._begun_with: State | None = None
+        self._form: State | None = None
         self.train_chunk: TrainChunk | None = None
         self._line: list[str] = []
         self._saved_at = time.monotonic()
@@ -104,9 +105,28 @@ class Run:
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
             self.clock.earlier = facts["seconds"]
+            self.clock.compilations = facts["compilations"]
         elif self.initial is not None:
             state = _beginning_with(state, self.initial)
-        # Only now, with a state that works, is anything written.
+        self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
+        self._form = jax.eval_shape(lambda: state)
+        self._row_began = (self.step, 0.0)
+        self._can_save = self.step < schedule.steps
+        self._introduce(state, schedule)
+        if not self._can_save:  # nothing is left to train: no compilation follows
+            self._begin()
+        if not self.options.dry_run:
+            self.checkpoints.warm_up()
+        return parallel.replicate(state, self.mesh)
+
+    def _begin(self) -> None:
+        """Writes what says that a run was begun here.
+
+        Not before its loss was traced, so that a value which only the loss can refuse leaves
+        nothing behind.
+        """
+        if self.attempts:
+            return
         self.attempts = manifest.begin_attempt(
             self.directory,
             self.identity,
@@ -115,14 +135,7 @@ class Run:
             self.options.mesh,
             self.words,
         )
-        self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._log.cut(self.step)
-        self._row_began = (self.step, 0.0)
-        self._can_save = self.step < schedule.steps
-        self._introduce(state, schedule)
-        if not self.options.dry_run:
-            self.checkpoints.warm_up()
-        return parallel.replicate(state, self.mesh)
 
     def _introduce(self, state: State, schedule: Schedule) -> None:
         devices = self.mesh.size if self.mesh else 1
@@ -154,12 +167,13 @@ class Run:
         return self._schedule
 
     def last_good(self) -> State | None:
-        """Returns the state that this attempt began with, or that of a newer checkpoint."""
+        """Returns the state of the newest checkpoint, or else the one this attempt began with."""
         self.checkpoints.wait()
         own = self.checkpoints.restore_newest()
-        if own is None or self._begun_with is None:
+        if own is None or self._form is None:
             return self._begun_with
-        return with_arrays(self._begun_with, own[0], where=str(self.checkpoints.folder))
+        state = with_arrays(self._form, own[0], where=str(self.checkpoints.folder))
+        return replace(state, finite=np.bool_(True))
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled, and says how long training will take."""
@@ -177,6 +191,7 @@ class Run:
         self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
         if self.options.dry_run:
             raise DryRun
+        self._begin()
         self.words.begin(self.step, self.schedule.steps)
         seconds = self.clock.seconds()
         self._row_began, self._evaluated = (self.step, seconds["train"]), seconds["evaluate"]
@@ -191,7 +206,7 @@ class Run:
         """Notes figures: those of training when a row is due, those of an evaluation at once.
 
         Args:
-            split: What they were computed on.
+            split: What they were computed on: a part of the data, or a name of the recipe's own.
             step: Training steps done.
             sums: For training, since the last row.
 
@@ -204,6 +219,7 @@ class Run:
                 total, size = self.schedule.steps, self.schedule.batch_size
                 self.words.show(step, total, means, self._rate(step), size)
             return
+        self._begin()
         means = _finite(sums.means(), step)
         seconds = self.clock.seconds()
         if split == "train":
@@ -211,7 +227,8 @@ class Run:
             examples, spent = (step - began) * self.schedule.batch_size, seconds["train"] - since
             self._row_began = (step, seconds["train"])
         else:
-            examples, spent = len(self.splits[split]), seconds["evaluate"] - self._evaluated
+            examples = len(self.splits[split]) if split in SPLITS else float(sums.weights["loss"])
+            spent = seconds["evaluate"] - self._evaluated
             self._evaluated = seconds["evaluate"]
         row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
         rate = round(examples / max(spent, 1e-9), 1)
@@ -248,20 +265,29 @@ class Run:
                     name = signal.Signals(self.asked_to_stop).name
                     self.words.say(f"{name}: saving step {step:,} …")
                     self.checkpoints.wait()
-                    raise Stopped(self.asked_to_stop)
+                    raise self._stopped(self.asked_to_stop)
                 if last:
-                    self.checkpoints.wait()
-                    self._can_save = False  # from here on, a signal needs no more saving
+                    self._close_saving()
+
+    def _close_saving(self) -> None:
+        """Waits for the last save; from here on, a signal needs no more saving."""
+        self.checkpoints.wait()
+        self._can_save = False
+        if self.asked_to_stop is not None:  # it came during the wait
+            raise self._stopped(self.asked_to_stop)
 
     def _save(self, step: int, state: State) -> None:
+        self._begin()
         if not bool(state.finite):
             raise NotFinite(step)
         self._log.flush()
         arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
-        facts = {"seconds": self.clock.seconds()}
+        facts = {"seconds": self.clock.seconds(), "compilations": self.clock.compilations}
         keep = set() if best is None else {best}
         self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
+        if self.checkpoints.steps():
+            self._begun_with = None  # a newer state is safe: do not hold this one for hours
         self._saved_at = time.monotonic()
 
     def stop(self, signal_number: int, _frame: Any) -> None:
@@ -270,8 +296,18 @@ class Run:
         It says nothing itself, for it may interrupt somebody who is speaking.
         """
         if not self._can_save or self.asked_to_stop is not None:
-            raise Stopped(signal_number)
+            raise self._stopped(signal_number)
         self.asked_to_stop = signal_number
+
+    def _stopped(self, signal_number: int) -> Stopped:
+        kept = self.checkpoints.steps()
+        words = (
+            f"stopped; step {kept[-1]:,} is saved in {self.directory.path}, and the same command "
+            f"(without --fresh) goes on from there."
+            if kept
+            else "stopped before anything was saved; the same command begins again."
+        )
+        return Stopped(signal_number, words)
 
     # After the loop.
 
@@ -286,7 +322,7 @@ class Run:
         step = int(state.step)
         if step not in self.checkpoints.steps():  # a loop that ended before its schedule
             self._save(step, state)
-        self.checkpoints.wait()
+        self._close_saving()
         self._log.close()
         rows = self._log.rows
         best = checkpoint.best_step(rows)

@@ -62,7 +62,12 @@ def create_state(
         seed: Of those draws.
         tx: The optimizer.
         ema: Decay of the exponential moving average of the weights; 0 keeps none.
+
+    Raises:
+        BadInput: The decay is out of its range, or the model keeps random keys of its own.
     """
+    if not 0 <= ema < 1:
+        raise BadInput(f"--ema {ema} must be from 0 up to, but not, 1.")
 
     def fresh() -> State:
         model = build(nnx.Rngs(seed))

@@ -257,7 +257,9 @@ def _train(order: Order, run: Run) -> None:
     except CannotGoOn:
         raise
     except (MemoryError, OSError, RuntimeError) as error:
-        raise _known(error, run.directory) from error
+        if (known := _known(error, run.directory)) is None:
+            raise
+        raise known from error
     finally:
         run.close()
     if seen is not None:
@@ -286,7 +288,10 @@ def _not_finite(run: Run, seen: int) -> str:
     """Says which step and tensor went wrong first, and what is kept."""
     from flaxmill.nonfinite import locate
 
-    found = locate(run, run.splits.train)
+    try:
+        found = locate(run, run.splits.train, seen)
+    except (MemoryError, RuntimeError, TypeError, ValueError):
+        found = None  # looking closer may take more than the run did; what is known is said
     kept = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
         f"at step {found[0]:,}: {found[1]}"
@@ -304,8 +309,8 @@ def _not_finite(run: Run, seen: int) -> str:
     )
 
 
-def _known(error: Exception, directory: RunDirectory) -> Exception:
-    """Turns trouble with the machine into a message; anything else is a defect, and stays."""
+def _known(error: Exception, directory: RunDirectory) -> CannotGoOn | None:
+    """Turns trouble with the machine into a message; None for anything else: a defect of ours."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full:
         return CannotGoOn(
@@ -317,7 +322,7 @@ def _known(error: Exception, directory: RunDirectory) -> Exception:
             "the memory of the device is full: try a smaller --batch-size, or --gear streaming. "
             f"What was saved in {directory.path} is kept."
         )
-    return error
+    return None
 
 
 def closing_words(words: Words, trained: TrainedRun) -> None:
