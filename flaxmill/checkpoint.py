@@ -203,17 +203,27 @@ def verify(folder: Path) -> None:
 
     Raises:
         Damaged: The message names the first file that does not match.
+        BadInput: A newer version wrote it.
     """
     listing = folder / _DIGESTS
     try:
         text = listing.read_text(encoding="utf-8")
-        expected = json.loads(text)["files"]
+        content = json.loads(text)
+        expected = content["files"]
         intact = text == _digests_text(expected)
     except (OSError, ValueError, KeyError, TypeError):
-        intact, expected = False, {}
+        intact, content, expected = False, {}, {}
+    if not intact and isinstance(content.get("format"), int) and content["format"] > FORMAT:
+        raise BadInput(
+            f"{folder} has format {content['format']}; this flaxmill reads up to {FORMAT}: "
+            f"install a newer flaxmill."
+        )
     if not intact:
         raise Damaged(f"{listing} is not as it was written")
-    found = _digests(folder)
+    try:
+        found = _digests(folder)
+    except OSError as error:
+        raise Damaged(f"{error.filename or folder} cannot be read ({_reason(error)})") from error
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             raise Damaged(f"{folder / name} is missing")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flaxmill import files
 from flaxmill.errors import BadInput
@@ -82,6 +82,7 @@ class RunDirectory:
         Raises:
             BadInput: Another process holds it, or it cannot be written; the message says which.
         """
+        made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / LOCK).open("a+", encoding="utf-8")
@@ -104,6 +105,11 @@ class RunDirectory:
                     f"the run directory {self.path} cannot be locked ({error.strerror}): its file "
                     f"system has no locks. Choose another with --run DIR."
                 ) from None
+            if not _is_still(self.path / LOCK, file):  # renamed with its directory since (--fresh)
+                raise BadInput(
+                    f"the run directory {self.path} was renamed by another process just now: "
+                    f"give the same command again."
+                )
             file.truncate(0)
             began = time.strftime("%Y-%m-%d %H:%M:%S")
             who = {"process": os.getpid(), "host": platform.node(), "since": began}
@@ -113,9 +119,18 @@ class RunDirectory:
                 yield
             finally:
                 file.truncate(0)  # the lock itself goes with the file, also after a kill
-                if _visible(self.path) == {LOCK}:
-                    (self.path / LOCK).unlink()  # nothing was begun: leave nothing behind
-                    self.path.rmdir()
+                if made and _visible(self.path) == {LOCK}:  # nothing was begun: leave nothing
+                    with contextlib.suppress(OSError):
+                        (self.path / LOCK).unlink()
+                        self.path.rmdir()
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    """Says whether an open file still is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _holder(lock: Path) -> str:

@@ -18,8 +18,9 @@ def named(tree: Any) -> dict[str, Any]:
 
 
 def _name(path: Any) -> str:
-    parts = [jax.tree_util.keystr((part,), simple=True) for part in path]
-    return ".".join(parts[:-1] if parts[-1] == "value" else parts)  # nnx.Variable.value
+    if path and path[-1] == jax.tree_util.GetAttrKey("value"):  # nnx.Variable.value
+        path = path[:-1]
+    return ".".join(jax.tree_util.keystr((part,), simple=True) for part in path)
 
 
 def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:

@@ -146,3 +146,11 @@ def test_the_listing_of_digests_is_sealed(kept: Checkpoints) -> None:
     listing.write_text(json.dumps(found, indent=2, sort_keys=True))
     with pytest.raises(Damaged, match=r"digests\.json is not as it was written"):
         verify(kept.folder / "7")
+
+
+def test_what_a_newer_version_wrote_is_not_called_damaged(kept: Checkpoints) -> None:
+    listing = kept.folder / "7" / "digests.json"
+    listing.write_text(json.dumps({"format": 2, "files": {}, "seal": "of another kind"}))
+    with pytest.raises(BadInput, match="has format 2; this flaxmill reads up to 1"):
+        kept.restore_newest()
+    assert kept.steps() == [5, 7]  # nothing was set aside
