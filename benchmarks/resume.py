@@ -91,7 +91,7 @@ def moment(run: Path) -> str:
     if not (run / "config.json").exists():
         return "start-up"
     if list((run / "checkpoints").glob(".partial-*")):
-        return "save"
+        return "in a save"
     if not read_rows(run / "metrics.jsonl") and not Checkpoints(run / "checkpoints").steps():
         return "compilation or first steps"
     return "finished" if (run / "result.json").exists() else "training or evaluation"
@@ -163,7 +163,7 @@ def main() -> None:
         "kills": len(outcomes),
         "equal": sum(o["equal"] for o in outcomes),
         "random_restored_beyond_0": restored,
-        "in_a_save": sum(o["during"] == "save" for o in outcomes),
+        "in_a_save": sum(o["kill"] == o["during"] == "in a save" for o in outcomes),
         "unbroken_seconds": round(lasted, 1),
         "weights_sha256": expected["weights_sha256"],
         "machine": machine(),

@@ -1,4 +1,4 @@
-"""flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.
+"""flaxmill trains, looks at and reports on deep-learning models on JAX and Flax.
 
 >>> import flaxmill
 >>> sorted(flaxmill.__all__)

@@ -5,10 +5,10 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import argparse
-import contextlib
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from json import dumps
 from pathlib import Path
@@ -27,9 +27,12 @@ _REFUSED = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.formatwarning = _warning
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        with contextlib.suppress(BrokenPipeError):  # head has seen enough
+        try:
             print(_overview(), flush=True)
+        except BrokenPipeError:  # head has seen enough
+            _empty_output()
     elif arguments[0] == "--version":
         from importlib import metadata
 
@@ -38,10 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_status(*arguments))
 
 
+def _warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Words a warning for a person, without the line of code that it comes from."""
+    return f"flaxmill: {message}\n"
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [
-        "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
+        "flaxmill trains, looks at and reports on deep-learning models on JAX and Flax.",
         "",
         "  flaxmill train fashion_mnist     a trained clothing classifier in about a minute",
         "",
@@ -71,7 +85,7 @@ def _status(name: str, *arguments: str) -> int:
     except CannotGoOn as trouble:
         return _say(str(trouble), 3)
     except Stopped as stopped:
-        return _say("stopped; the same command goes on from here.", 128 + stopped.signal)
+        return _say(str(stopped), 128 + stopped.signal)
     except KeyboardInterrupt:
         return _say("interrupted; nothing was under way that needed saving.", 130)
     except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
@@ -275,6 +289,7 @@ def report(
     runs: tuple[Path, ...],
     /,
     *,
+    data: str | None = None,
     to: Path | None = None,
     open: bool = False,
     recipe: str | None = None,
@@ -283,6 +298,7 @@ def report(
 
     Args:
         runs: Run directories.
+        data: Another place to take their data from.
         to: The page to write; by default report.html in the run, or comparison.html here.
         open: Show it in the browser.
         recipe: Where a fork's file lies now.
@@ -293,7 +309,9 @@ def report(
     if not runs:
         raise BadInput("report takes run directories: flaxmill report RUN [RUN …]")
     target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
-    page.write_page([evidence.subject(TrainedRun(run, recipe=recipe)) for run in runs], target)
+    page.write_page(
+        [evidence.subject(TrainedRun(run, recipe=recipe), data) for run in runs], target
+    )
     print(f"wrote {target}")
     if open:
         import webbrowser

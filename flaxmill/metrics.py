@@ -45,14 +45,15 @@ class Sums:
 
         Args:
             measures: Name -> (value per example, weight per example).
-            mask: False for padding, whose values, NaN included, do not count.
+            mask: False for padding. What it hides, or has no weight, does not count, NaN included.
         """
         totals, weights = {}, {}
         for name, (value, weight) in measures.items():
             value, weight = value.astype(jnp.float32), weight.astype(jnp.float32)
             if mask is not None:
                 rows = mask.reshape(mask.shape + (1,) * (value.ndim - 1))
-                value, weight = jnp.where(rows, value, 0), jnp.where(rows, weight, 0)
+                weight = jnp.where(rows, weight, 0)
+            value = jnp.where(weight == 0, 0, value)
             totals[name], weights[name] = (value * weight).sum(), weight.sum()
         return cls(totals, weights)
 

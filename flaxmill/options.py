@@ -1,4 +1,4 @@
-"""How a run is carried out, which its numbers do not depend on."""
+"""How a run is carried out: all that is asked of it beside recipe, config and seed."""
 
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -12,7 +12,10 @@ from flaxmill.errors import BadInput
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out; none of this changes the numbers that it computes.
+    """How a run is carried out.
+
+    None of this changes what a step computes, but for the last bits under another mesh; and
+    ``init_from`` is what the first step begins with.
 
     Attributes:
         gear: resident, streaming or auto.

@@ -127,6 +127,13 @@ def threads() -> int:
     return os.cpu_count() or 1
 
 
+def compiler_options() -> dict[str, bool | str]:
+    """Returns the options that a run's functions are compiled with here."""
+    if jax.default_backend() == "gpu":  # the same bits on every run, as resuming promises
+        return {"xla_gpu_deterministic_ops": True}
+    return {}
+
+
 def description() -> dict[str, Any]:
     """Returns what the bits of a run depend on beside config, seed and step."""
     return {
@@ -135,4 +142,5 @@ def description() -> dict[str, Any]:
         "processor": processor(),
         "cpu_threads": threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "compiler_options": compiler_options(),
     }

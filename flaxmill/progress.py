@@ -37,14 +37,15 @@ def duration(seconds: float) -> str:
 def figures(means: Mapping[str, Any]) -> str:
     """Returns metrics in words.
 
-    >>> figures({"loss": 0.25, "accuracy": 0.9})
+    >>> figures({"loss": 0.25, "accuracy": 0.9, "examples": 10_000})
     'loss 0.2500, accuracy 90.00 %'
     """
     shown = []
     for name, value in means.items():
-        if name in ("loss", "accuracy"):
-            shown.append(f"{name} {value:.4f}" if name == "loss" else f"{name} {value:.2%}")
-    return ", ".join(shown).replace("%", " %")
+        if isinstance(value, float):
+            share = "accuracy" in name
+            shown.append(f"{name} {100 * value:.2f} %" if share else f"{name} {value:.4f}")
+    return ", ".join(shown)
 
 
 class _Console(Console):
@@ -142,7 +143,6 @@ class Download:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Download":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,6 +150,7 @@ class Download:
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Shows one file's progress."""
+        self._bar.start()  # once something arrives, and not for a look at what is here already
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total)
         self._bar.update(self._tasks[name], completed=done, total=total)

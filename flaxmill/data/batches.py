@@ -21,11 +21,16 @@ from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
 _ROUNDS = 6
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 divided by the golden ratio: steps of it spread evenly."""
 _CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
 
 
-def _mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
-    """Scrambles 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014)."""
+def mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
+    """Scrambles 64-bit integers so that neighbours become unrelated; no two become the same.
+
+    Source: the output function of SplitMix64 (Steele, Lea and Flood, 2014, section 5.1).
+    """
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -55,22 +60,19 @@ def permute(
     half = np.uint64(max(1, math.ceil((length - 1).bit_length() / 2)))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        stream = _mix(_mix(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * _GOLDEN))
-        keys = [_mix(stream + np.uint64(r + 1) * _GOLDEN) for r in range(_ROUNDS)]
+        stream = mix(mix(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * GOLDEN))
+        keys = [mix(stream + np.uint64(r + 1) * GOLDEN) for r in range(_ROUNDS)]
 
         def encrypt(value: np.ndarray, chosen: Any) -> np.ndarray:
             left, right = value >> half, value & mask
             for key in keys:
-                left, right = right, left ^ (_mix(right ^ key[chosen]) & mask)
+                left, right = right, left ^ (mix(right ^ key[chosen]) & mask)
             return (left << half) | right
 
         value = encrypt(positions.astype(np.uint64), ...)
         while (outside := value >= length).any():
             value[outside] = encrypt(value[outside], outside)
     return value.astype(np.int64)
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def order(

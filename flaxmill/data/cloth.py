@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Num, UInt64
 
+from flaxmill.data.batches import GOLDEN, mix
+
 Value = float | Num[np.ndarray, " picture"] | Bool[np.ndarray, " picture"]
 """A number for all pictures, or one for each."""
 Point = tuple[Value, Value]
@@ -15,17 +17,6 @@ Part = tuple[Value, ...]
 FIELDS = 20
 THROWS = 72
 """The most throws that a garment and its manner take; more raise ``StopIteration``."""
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(state: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
-    """Scrambles 64 bits so that neighbours become unrelated; no two states become the same.
-
-    Source: the output function of SplitMix64 (Steele, Lea and Flood, 2014, section 5.1).
-    """
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
 
 
 class Dice:

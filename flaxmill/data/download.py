@@ -10,6 +10,7 @@ import os
 import ssl
 import threading
 import urllib.request
+import warnings
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -40,11 +41,14 @@ class Patience:
         stall: Seconds without a byte after which a transfer is given up.
     """
 
-    connect: float = 4.0
+    connect: float = 60.0
     stall: float = 10.0
 
 
-PATIENCE = Patience()
+PATIENT = Patience()
+"""For a person who asked for a download."""
+HURRIED = Patience(connect=4.0)
+"""For one who asked to train, and waits."""
 
 
 class _MirrorFailed(Exception):
@@ -96,7 +100,7 @@ def download(
     folder: Path,
     *,
     on_progress: Progress | None = None,
-    patience: Patience = PATIENCE,
+    patience: Patience = PATIENT,
 ) -> Path:
     """Downloads the files of a data set that a folder lacks or has wrong.
 
@@ -255,7 +259,11 @@ def _alone(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # not every network file system can lock a directory
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                warnings.warn(f"waiting for another process that fills {folder} …", stacklevel=2)
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

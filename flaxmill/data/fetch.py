@@ -266,7 +266,7 @@ def locate(
         state = f"lacks {_listed(absent)}" if folder.is_dir() else "no such folder"
         lines.append(f"  {folder}: {state}")
     try:
-        return fetch(name, on_progress=on_progress)
+        return fetch(name, on_progress=on_progress, hurried=True)
     except BadInput as error:
         lines += [
             str(error),
@@ -278,13 +278,20 @@ def locate(
         raise BadInput("\n".join(lines)) from error
 
 
-def fetch(name: str, to: str | Path | None = None, *, on_progress: Progress | None = None) -> Path:
+def fetch(
+    name: str,
+    to: str | Path | None = None,
+    *,
+    on_progress: Progress | None = None,
+    hurried: bool = False,
+) -> Path:
     """Downloads what is missing of a data set, and checks it.
 
     Args:
         name: Such as ``fashion-mnist``.
         to: The very folder to put the files in; by default one in the user's cache.
         on_progress: Told of every piece that arrives.
+        hurried: Give up within 5 seconds where there is no network.
 
     Returns:
         The folder as an absolute path; every file in it has the published content.
@@ -293,10 +300,11 @@ def fetch(name: str, to: str | Path | None = None, *, on_progress: Progress | No
         BadInput: The name is unknown, the folder cannot be written, or no mirror served a file.
         CannotGoOn: The disk is full.
     """
-    from flaxmill.data.download import download  # here, because it imports the network's modules
+    from flaxmill.data.download import HURRIED, PATIENT, download  # imports the network's modules
 
     folder = cache_folder(name) if to is None else _absolute(to)
-    return download(data_set(name), folder, on_progress=on_progress)
+    patience = HURRIED if hurried else PATIENT
+    return download(data_set(name), folder, on_progress=on_progress, patience=patience)
 
 
 def _absolute(path: str | Path) -> Path:

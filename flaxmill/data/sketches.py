@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Integer, UInt8, UInt32, UInt64
 
-from flaxmill.data.cloth import FIELDS, GOLDEN, Dice, mix
+from flaxmill.data.batches import GOLDEN, mix
+from flaxmill.data.cloth import FIELDS, Dice
 from flaxmill.data.garments import GARMENTS, PARTS
 from flaxmill.errors import BadInput
 
