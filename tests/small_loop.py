@@ -1,7 +1,6 @@
 """A model, a loss and a runtime that are just enough for a training loop."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,7 +108,3 @@ def train(
         state, sums = train_chunk(state, chunk)
         means.append(sums.means() | {"examples": float(sums.weights["loss"])})
     return state, means
-
-
-grouped = functools.partial(nnx.Conv, 2, 2, (3,), feature_group_count=2)
-"""A convolution that has no form which is fast in a loop on CPU."""
