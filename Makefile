@@ -44,9 +44,16 @@ define measure
 	set -o pipefail; $(BIN)/python benchmarks/$(1) | tee -a benchmarks/results.jsonl
 endef
 
-bench: $(READY)  ## measure everything that is published, and write it into the tables (hours)
+PEERS := .venv-peers
+$(PEERS)/.ready: benchmarks/peers/requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and write it into the tables (hours)
 	$(call measure,start.py)
 	$(call measure,fashion_mnist.py speed)
+	$(call measure,peers.py --python $(PEERS)/bin/python)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
 	$(call measure,sketches.py --seeds 3)

@@ -1,6 +1,6 @@
 """The baseline: a plain Flax training loop as tutorials write it, one dispatch a step.
 
-    python benchmarks/tutorial_loop.py FOLDER [--epochs 10] [--seed 0]
+    python benchmarks/tutorial_loop.py FOLDER [--epochs 10] [--seed 0] [--examples 60000]
 
 FOLDER holds Fashion-MNIST's four files. A Linen CNN, `TrainState`, `jax.jit` around one step,
 `jax.random.permutation` every epoch. Prints a JSON line an epoch.
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--examples", type=int, default=60_000, help="examples an epoch")
     arguments = parser.parse_args()
     found = read_fashion_mnist(arguments.folder)
     train, test = (
@@ -78,11 +79,11 @@ def main() -> None:
     model = CNN()
     params = model.init(init, jnp.ones((1, 28, 28, 1)))["params"]
     state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.sgd(0.1, 0.9))
-    examples = len(train["label"])
+    examples = min(arguments.examples, len(train["label"])) // BATCH * BATCH
     for epoch in range(1, arguments.epochs + 1):
         began = time.perf_counter()
         key, order = jax.random.split(key)
-        batches = jax.random.permutation(order, examples)[: examples // BATCH * BATCH]
+        batches = jax.random.permutation(order, len(train["label"]))[:examples]
         rows = []
         for indices in batches.reshape(-1, BATCH):
             state, row = train_step(state, {name: part[indices] for name, part in train.items()})
@@ -91,7 +92,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         tested = {name: float(value) for name, value in evaluate(state, test).items()}
-        line = {"epoch": epoch, "train": means, "test": tested, "seconds": round(seconds, 2)}
+        line = {"epoch": epoch, "train": means, "test": tested}
+        line |= {"examples": examples, "seconds": round(seconds, 2)}
         print(json.dumps(line), flush=True)
 
 

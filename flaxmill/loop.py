@@ -197,7 +197,8 @@ class TrainChunk:
 
     def _with_sums(self, state: State, inputs: Mapping[str, Any]) -> State:
         """Gives a fresh state the metrics that the loss is found to return."""
-        shapes = jax.eval_shape(self._step, state, inputs, jnp.int32(0)).sums
+        objective = self.objective(state, inputs)
+        shapes = jax.eval_shape(objective, state.params, state.model_state)[1][0]
         return replace(state, sums=parallel.replicate(Sums.empty(shapes), self._run.mesh))
 
     def _compile(

@@ -1,11 +1,17 @@
 """Learning-rate schedules and optimizers, with every part in the order that is right."""
 
 import math
+from collections.abc import Hashable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+from optax import contrib
 
 from flaxmill.errors import BadInput
+
+Rate = float | optax.Schedule
 
 
 def one_cycle(
@@ -36,7 +42,7 @@ def one_cycle(
 
 
 def sgd(
-    learning_rate: float | optax.Schedule,
+    learning_rate: Rate,
     *,
     momentum: float = 0.9,
     nesterov: bool = False,
@@ -57,16 +63,98 @@ def sgd(
     Raises:
         BadInput: A number is out of its range.
     """
-    if not callable(learning_rate):
-        _check_rate(learning_rate)
-    if not 0 <= momentum < 1:
-        raise BadInput(f"--momentum {momentum} must be from 0 up to, but not, 1.")
+    _checked_momentum(momentum)
     if not 0 <= weight_decay < math.inf:
         raise BadInput(f"--weight-decay {weight_decay} must be 0 or greater.")
     parts = [optax.trace(momentum, nesterov=nesterov)]
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
-    return optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
+    return optax.chain(*parts, _scale(learning_rate))
+
+
+def muon(
+    learning_rate: Rate,
+    *,
+    dense: float = 1.0,
+    bias: float = 1.0,
+    momentum: float = 0.9,
+    newton_schulz_steps: int = 3,
+) -> optax.GradientTransformation:
+    """Muon for the kernels of convolutions, Nesterov momentum for all else.
+
+    A kernel's momentum is made orthogonal, as a matrix from inputs to outputs (Jordan 2024, "Muon:
+    an optimizer for hidden layers in neural networks"). Under batch normalisation a kernel's norm
+    does not matter but for how fast it turns, so it is kept at the root of its number of outputs.
+
+    Args:
+        learning_rate: Of the convolutions; a rate, or a schedule from step to rate.
+        dense: Learning rate of dense kernels, per unit of the convolutions'.
+        bias: Learning rate of biases and scales, per unit of the convolutions'.
+        momentum: Decay of the running sum of gradients.
+        newton_schulz_steps: Iterations towards the orthogonal matrix.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+    for name, factor in (("dense", dense), ("bias", bias)):
+        if not 0 < factor < math.inf:
+            raise BadInput(f"--{name}-rate {factor} must be a number greater than 0.")
+    spread = contrib.MuonDimensionNumbers((0, 1, 2), 3)
+    turned = contrib.scale_by_muon(
+        ns_steps=newton_schulz_steps,
+        beta=_checked_momentum(momentum),
+        weight_dimension_numbers=lambda updates: jax.tree.map(lambda _: spread, updates),
+    )
+    ways: dict[Hashable, optax.GradientTransformation] = {
+        "convolution": optax.chain(_lenient(turned), _scale(learning_rate), _keep_norm()),
+        "dense": sgd(_times(learning_rate, dense), momentum=momentum, nesterov=True),
+        "vector": sgd(_times(learning_rate, bias), momentum=momentum, nesterov=True),
+    }
+    kinds = {4: "convolution", 2: "dense"}
+
+    def labels(params: optax.Params) -> optax.Params:
+        return jax.tree.map(lambda leaf: kinds.get(leaf.ndim, "vector"), params)
+
+    return optax.partition(ways, labels)
+
+
+def _lenient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Lets a library's optimizer mix types where a program has JAX refuse it."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.update(updates, state, params)
+
+    return optax.GradientTransformation(tx.init, update)
+
+
+def _keep_norm() -> optax.GradientTransformation:
+    """Adds to the updates what brings each kernel's norm to the root of its number of outputs."""
+
+    def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        def bring(update: jax.Array, kernel: jax.Array) -> jax.Array:
+            norm = jnp.sqrt((kernel * kernel).sum())
+            return update + kernel * (math.sqrt(kernel.shape[-1]) / norm - 1)
+
+        return jax.tree.map(bring, updates, params)
+
+    return optax.stateless(update)
+
+
+def _times(rate: Rate, factor: float) -> Rate:
+    return (lambda step: factor * rate(step)) if callable(rate) else factor * rate
+
+
+def _scale(learning_rate: Rate) -> optax.GradientTransformation:
+    if not callable(learning_rate):
+        _check_rate(learning_rate)
+    return optax.scale_by_learning_rate(learning_rate)
+
+
+def _checked_momentum(momentum: float) -> float:
+    if not 0 <= momentum < 1:
+        raise BadInput(f"--momentum {momentum} must be from 0 up to, but not, 1.")
+    return momentum
 
 
 def _check_rate(rate: float) -> None:

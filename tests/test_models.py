@@ -1,10 +1,13 @@
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
 from flaxmill.errors import BadInput
-from flaxmill.models.cnn import CNN
+from flaxmill.models.cnn import CNN, FastCNN, Views
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,51 @@ def test_an_impossible_network_is_refused(fields: dict[str, Any], words: str) ->
 
 def made(size: tuple[int, int], **fields: Any) -> CNN:
     return CNN(size, 1, 10, rngs=nnx.Rngs(0), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"channels": (2, 0)}, r"--channels \(2, 0\) must each be at least 1, and --residual 1"),
+        ({"residual": -1}, "--residual -1 at least 0"),
+        ({"dropout": 1.0}, "--dropout 1.0 must be from 0 up to, but not, 1"),
+    ],
+)
+def test_an_impossible_fast_network_is_refused(fields: dict[str, Any], words: str) -> None:
+    possible: dict[str, Any] = {"channels": (2, 3), "residual": 1, "dropout": 0.5}
+    with pytest.raises(BadInput, match=words):
+        fast(**possible | fields)
+    assert fast(**possible).head.kernel.shape == (2 * 3 * 3, 10)  # 7×9 pixels halved, rounding up
+
+
+def fast(**fields: Any) -> FastCNN:
+    return FastCNN((7, 9), 1, 10, rngs=nnx.Rngs(0), **fields)
+
+
+def test_normalisation_remembers_in_training_what_it_uses_in_evaluation() -> None:
+    network = fast(channels=(2, 3), residual=1)
+    pictures = jax.random.uniform(jax.random.key(1), (16, 7, 9, 1))
+    trained = [network(pictures) for _ in range(400)][-1]  # by now, the averages have arrived
+    network.eval()
+    np.testing.assert_allclose(network(pictures), trained, atol=1e-3)
+    one = network(pictures[:1])  # in evaluation, the others of a batch have no say
+    np.testing.assert_allclose(one, network(pictures)[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize("shifts", [False, True])
+def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
+    network = Views(CNN((4, 5), 1, 10, channels=(2,), hidden=4, rngs=nnx.Rngs(0)), shifts=shifts)
+    pictures = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 4, 5, 1)), jnp.uint8)
+    np.testing.assert_array_equal(network(pictures), network.network(pictures))
+    network.eval()
+    moves = {(0, 0): 2.0} | (
+        {(1, 0): 1.0, (-1, 0): 1.0, (0, 1): 1.0, (0, -1): 1.0} if shifts else {}
+    )
+    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected, weights = np.zeros((3, 10)), 0.0
+    for (down, right), weight in moves.items():
+        moved = padded[:, 1 - down : 5 - down, 1 - right : 6 - right]
+        for view in (moved, moved[:, :, ::-1]):
+            expected += weight * np.asarray(network.network(jnp.asarray(view)))
+            weights += weight
+    np.testing.assert_allclose(network(pictures), expected / weights, atol=1e-5)

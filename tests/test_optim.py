@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from flaxmill.errors import BadInput
-from flaxmill.optim import one_cycle, sgd
+from flaxmill.optim import muon, one_cycle, sgd
 
 Params = dict[str, Any]
 
@@ -113,3 +113,58 @@ def test_impossible_momentum_and_decay_are_refused(fields: dict[str, Any], words
 def test_an_impossible_warmup_is_refused(warmup: float) -> None:
     with pytest.raises(BadInput, match=f"--warmup {warmup} must be a share from 0 to 1"):
         one_cycle(0.1, 10, warmup=warmup)
+
+
+def kernels() -> Params:
+    """A convolution, a dense kernel, and a bias."""
+    draw = np.random.default_rng(0)
+    shapes = {"convolution": (3, 3, 4, 6), "dense": (5, 2), "bias": (6,)}
+    return {name: jnp.asarray(draw.normal(size=s), jnp.float32) for name, s in shapes.items()}
+
+
+def test_muon_turns_a_kernel_along_the_orthogonal_part_of_its_gradient() -> None:
+    now, gradient = kernels(), kernels()
+    now["convolution"] = now["convolution"][::-1]  # else the two are parallel
+    tx = muon(0.1, momentum=0.0, newton_schulz_steps=30)
+    updates: Any = tx.update(gradient, tx.init(now), now)[0]
+    before = now["convolution"]
+    length = np.sqrt(before.shape[-1])
+    on_sphere = before * (length / np.linalg.norm(before))
+    step = np.asarray(on_sphere - (before + updates["convolution"])).reshape(36, 6) / 0.1
+    left, _, right = np.linalg.svd(np.asarray(gradient["convolution"]).reshape(36, 6), False)
+    # Newton and Schulz's iteration with Jordan's factors ends between 0.7 and 1.2, not at 1.
+    along = left.T @ step @ right.T
+    assert (np.abs(along - np.diag(np.diag(along))) < 0.02).all()
+    assert ((np.diag(along) > 0.6) & (np.diag(along) < 1.3)).all()
+
+
+def test_muon_keeps_the_norm_and_leaves_the_rest_to_momentum() -> None:
+    now, gradient = kernels(), kernels()
+    tx = muon(1e-6, dense=2e6, bias=3e6)
+    updates: Any = tx.update(gradient, tx.init(now), now)[0]
+    moved: Any = optax.apply_updates(now, updates)
+    assert np.linalg.norm(moved["convolution"]) == pytest.approx(np.sqrt(6), rel=1e-4)
+    for name, rate in (("dense", 2.0), ("bias", 3.0)):
+        expected = now[name] - rate * 1.9 * gradient[name]  # Nesterov's first step: 1 + 0.9
+        np.testing.assert_allclose(moved[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_muon_follows_a_schedule_in_all_its_parts() -> None:
+    now, gradient = kernels(), kernels()
+    found = [muon(rate, dense=2.0).update for rate in (lambda step: 0.1, 0.1)]
+    states = [muon(rate, dense=2.0).init(now) for rate in (lambda step: 0.1, 0.1)]
+    one, other = (update(gradient, s, now)[0] for update, s in zip(found, states, strict=True))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"dense": 0.0}, "--dense-rate 0.0 must be a number greater than 0"),
+        ({"bias": INFINITE}, "--bias-rate inf must be a number greater than 0"),
+        ({"momentum": 1.0}, "--momentum 1.0 must be from 0 up to, but not, 1"),
+    ],
+)
+def test_impossible_rates_of_muon_are_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        muon(0.1, **fields)

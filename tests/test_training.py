@@ -34,8 +34,7 @@ def test_fields_replace_those_of_a_preset() -> None:
         ({"flip": 1}, "flip=1: expected bool, such as True"),
         ({"schedule": "cosine"}, "schedule='cosine': expected 'constant' or 'one-cycle', such as"),
         ({"validation": "all"}, r"validation='all': expected int \| float, such as 5000"),
-        ({"channels": (4,)}, r"channels=\(4,\): expected tuple\[int, int\], such as \("),
-        ({"channels": (4, 8.0)}, "expected tuple"),
+        ({"channels": (4, 8.0)}, r"channels=\(4, 8.0\): expected tuple\[int, ...\], such as \("),
         ({"channels": 4}, "channels=4: expected tuple"),
     ],
 )

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped, UInt8
@@ -21,6 +22,11 @@ def unit_interval(
     if pictures.dtype == jnp.uint8:
         return pictures.astype(jnp.float32) / 255
     return pictures
+
+
+def _check_dropout(dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise BadInput(f"--dropout {dropout} must be from 0 up to, but not, 1.")
 
 
 class CNN(nnx.Module):
@@ -54,8 +60,7 @@ class CNN(nnx.Module):
             raise BadInput(
                 f"--channels {channels} and --hidden {hidden}: every one must be at least 1."
             )
-        if not 0 <= dropout < 1:
-            raise BadInput(f"--dropout {dropout} must be from 0 up to, but not, 1.")
+        _check_dropout(dropout)
         if min(size) < 2 ** len(channels):
             height, width = size
             raise BadInput(
@@ -89,3 +94,121 @@ class CNN(nnx.Module):
         x = nnx.relu(self.hidden(x))
         x = self.dropout(x, rngs=rngs)
         return self.head(x)
+
+
+class FastCNN(nnx.Module):
+    """A small network that learns fast, of the kind that speed records are run with.
+
+    Blocks of 3×3 convolution, 2×2 maximum pool, batch normalisation and relu; then, at the last
+    size, residual blocks of convolution and normalisation; then one dense layer. The normalisation
+    comes after the pool, where there is a quarter of the work, and has no scale, which the next
+    layer's kernel has.
+
+    Source: the network of Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", made
+    smaller for two CPU cores.
+
+    Args:
+        size: Height and width of a picture, in pixels.
+        in_channels: 1 for grey, 3 for RGB.
+        num_classes: Number of logits.
+        channels: Output channels of each block, which halves height and width, rounding up.
+        residual: Number of residual blocks.
+        dropout: Share of the last features that is dropped in training.
+        rngs: Where the initial parameters are drawn from.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        in_channels: int,
+        num_classes: int,
+        *,
+        channels: Sequence[int] = (32, 32, 64),
+        residual: int = 0,
+        dropout: float = 0.0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        if min(channels, default=0) < 1 or residual < 0:
+            raise BadInput(
+                f"--channels {channels} must each be at least 1, and --residual {residual} at "
+                f"least 0."
+            )
+        _check_dropout(dropout)
+        widths = [in_channels, *channels]
+        self.blocks = nnx.List(
+            _Normalised(before, after, rngs=rngs) for before, after in itertools.pairwise(widths)
+        )
+        self.residual = nnx.List(
+            _Normalised(widths[-1], widths[-1], rngs=rngs) for _ in range(residual)
+        )
+        for _ in channels:
+            size = (-(-size[0] // 2), -(-size[1] // 2))
+        self.dropout = nnx.Dropout(dropout)
+        self.head = nnx.Linear(size[0] * size[1] * widths[-1], num_classes, rngs=rngs)
+
+    def __call__(
+        self, pictures: Shaped[Array, "batch height width channel"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "batch class"]:
+        """Returns the logits of raw pictures.
+
+        Args:
+            pictures: uint8 as stored, or floats from 0 to 1.
+            rngs: The ``dropout`` stream, in training only.
+        """
+        x = unit_interval(pictures)
+        for block in self.blocks:
+            x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
+            pooled = nnx.max_pool(block.convolution(x), window_shape=(2, 2), strides=(2, 2))
+            x = nnx.relu(block.norm(pooled))
+        for block in self.residual:
+            x = nnx.relu(x + block.norm(block.convolution(x)))
+        x = self.dropout(x.reshape(x.shape[0], -1), rngs=rngs)
+        return self.head(x)
+
+
+class _Normalised(nnx.Module):
+    """A 3×3 convolution without bias, and the batch normalisation of its output."""
+
+    def __init__(self, in_channels: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        self.convolution = nnx.Conv(in_channels, channels, (3, 3), use_bias=False, rngs=rngs)
+        self.norm = nnx.BatchNorm(channels, use_scale=False, momentum=0.95, epsilon=1e-5, rngs=rngs)
+
+
+class Views(nnx.Module):
+    """In evaluation, averages a network's logits over views of a picture.
+
+    The views are the picture and its mirror image, and both moved by one pixel each way, which
+    count half. In training the network is called as it is.
+
+    Args:
+        network: Takes raw pictures and returns logits.
+        shifts: Whether to move the picture too, or only to mirror it.
+    """
+
+    def __init__(self, network: nnx.Module, *, shifts: bool) -> None:
+        self.network = network
+        self.shifts = shifts
+        self.deterministic = False  # nnx's eval() sets it
+
+    def __call__(
+        self, pictures: Shaped[Array, "batch height width channel"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "batch class"]:
+        """Returns the logits of raw pictures, as the network does."""
+        if not self.deterministic:
+            return self.network(pictures, rngs=rngs)
+        moves = [(0, 0, 1.0)]
+        if self.shifts:
+            moves += [(1, 0, 0.5), (-1, 0, 0.5), (0, 1, 0.5), (0, -1, 0.5)]
+        answers = []
+        for down, right, weight in moves:
+            moved = jax.lax.pad(
+                pictures,
+                jnp.zeros((), pictures.dtype),
+                ((0, 0, 0), (down, -down, 0), (right, -right, 0), (0, 0, 0)),
+            )
+            for view in (moved, moved[:, :, ::-1]):
+                answers.append(weight * self.network(view))
+        return sum(answers[1:], answers[0]) / (2 * sum(weight for *_, weight in moves))

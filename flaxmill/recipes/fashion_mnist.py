@@ -20,14 +20,14 @@ import optax
 from flax import nnx
 
 from flaxmill import optim
-from flaxmill.data.augment import Transform, flip
+from flaxmill.data.augment import Transform, chain, cutout, flip, shift
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy
-from flaxmill.models.cnn import CNN
+from flaxmill.models.cnn import CNN, FastCNN, Views
 from flaxmill.run import Run
 from flaxmill.signature import Signature, picture_signature
 from flaxmill.state import State, create_state
@@ -45,17 +45,25 @@ class Config:
     log_every: float = 0.25  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
-    channels: tuple[int, int] = (16, 64)  # output channels of the two convolutions
-    hidden: int = 256  # units of the hidden layer
-    dropout: float = 0.0  # share of hidden units dropped
+    network: Literal["tutorial", "fast"] = "tutorial"  # the tutorial's CNN, or FastCNN
+    channels: tuple[int, ...] = (16, 64)  # output channels of each block's convolution
+    residual: int = 0  # residual blocks of the fast network
+    hidden: int = 256  # units of the tutorial network's hidden layer
+    dropout: float = 0.0  # share of the units before the last layer that is dropped
+    optimizer: Literal["sgd", "muon"] = "sgd"  # SGD, or Muon for convolutions
     schedule: Literal["constant", "one-cycle"] = "one-cycle"  # of the learning rate
     learning_rate: float = 0.1  # highest rate
-    warmup: float = 0.2  # share of the steps spent rising to it, under one-cycle
+    dense_rate: float = 2.0  # rate of the dense layer under muon, per unit of learning rate
+    bias_rate: float = 1.2  # rate of the biases under muon, per unit of learning rate
+    warmup: float = 0.2  # share of the steps spent rising to the highest rate, under one-cycle
     momentum: float = 0.9  # decay of the running sum of gradients
-    nesterov: bool = True  # whether momentum looks ahead
-    weight_decay: float = 5e-4  # of the kernels, per unit of learning rate
+    nesterov: bool = True  # whether momentum looks ahead, under sgd
+    weight_decay: float = 5e-4  # of the kernels, per unit of learning rate, under sgd
     label_smoothing: float = 0.05  # share of the label mass spread over all classes
     flip: bool = True  # mirror half of the training pictures
+    shift: int = 0  # most pixels that a training picture is moved by, each way
+    cutout: int = 0  # side of the square that is cut out of a training picture, in pixels
+    views: Literal["one", "mirrored", "all"] = "one"  # what an answer is averaged over
     ema: float = 0.0  # decay of the weights' moving average; 0: none
 
 
@@ -65,14 +73,29 @@ PRESETS = {
         validation=0,
         epochs=10,
         batch_size=32,
-        channels=(32, 64),
         log_every=1.0,
         evaluate_on="test",  # as the tutorial shows them; nothing is chosen by these figures
+        channels=(32, 64),
         schedule="constant",
         nesterov=False,
         weight_decay=0.0,
         label_smoothing=0.0,
         flip=False,
+    ),
+    "good": Config(
+        epochs=9.5,
+        batch_size=125,
+        log_every=0.5,
+        network="fast",
+        channels=(32, 64, 128),
+        residual=1,
+        optimizer="muon",
+        learning_rate=0.025,
+        momentum=0.85,
+        label_smoothing=0.1,
+        shift=1,
+        cutout=5,
+        views="all",
     ),
 }
 
@@ -90,22 +113,24 @@ def signature(config: Config, splits: Splits) -> Signature:
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     """Returns the network with its initial parameters."""
     height, width, channels = signature.inputs[0].shape[1:]
-    return CNN(
-        (height, width),
-        channels,
-        len(signature.labels),
-        channels=config.channels,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        rngs=rngs,
-    )
+    of = ((height, width), channels, len(signature.labels))
+    how = {"channels": config.channels, "dropout": config.dropout, "rngs": rngs}
+    if config.network == "tutorial":
+        network = CNN(*of, hidden=config.hidden, **how)
+    else:
+        network = FastCNN(*of, residual=config.residual, **how)
+    return network if config.views == "one" else Views(network, shifts=config.views == "all")
 
 
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
-    """Returns stochastic gradient descent with momentum."""
+    """Returns Muon, or stochastic gradient descent with momentum."""
     rate = config.learning_rate
     if config.schedule == "one-cycle":
         rate = optim.one_cycle(rate, steps, warmup=config.warmup)
+    if config.optimizer == "muon":
+        return optim.muon(
+            rate, dense=config.dense_rate, bias=config.bias_rate, momentum=config.momentum
+        )
     return optim.sgd(
         rate,
         momentum=config.momentum,
@@ -116,7 +141,12 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
 
 def augment(config: Config) -> Transform | None:
     """Returns what is done to one training example, given a key of its own."""
-    return flip if config.flip else None
+    steps = [flip] if config.flip else []
+    if config.shift:
+        steps.append(functools.partial(shift, most=config.shift))
+    if config.cutout:
+        steps.append(functools.partial(cutout, side=config.cutout))
+    return chain(*steps) if steps else None
 
 
 def loss(
