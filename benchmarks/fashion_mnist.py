@@ -81,15 +81,18 @@ def tutorial_epoch() -> float:
 
 
 def speed(pairs: int) -> dict[str, Any]:
-    """Times the article preset, the Linen example and the plain loop in turn."""
-    linen = str(HERE.parent / "examples" / "linen_cnn.py")
+    """Times the article preset, the Linen example and the plain loop in turn.
+
+    The two that are nearly equal go there and back again, so that a drift of the machine's speed
+    meets both alike.
+    """
+    recipes = {"article": "fashion_mnist", "linen_cnn": str(HERE.parent / "examples/linen_cnn.py")}
     rounds = []
     for _ in range(pairs):
-        seconds = {
-            "tutorial_loop": tutorial_epoch(),
-            "article": second_epoch("fashion_mnist"),
-            "linen_cnn": second_epoch(linen),
-        }
+        seconds = {"tutorial_loop": tutorial_epoch()}
+        there = {name: second_epoch(recipe) for name, recipe in recipes.items()}
+        back = {name: second_epoch(recipes[name]) for name in reversed(recipes)}
+        seconds |= {name: (there[name] + back[name]) / 2 for name in recipes}
         rounds.append(seconds)
         print(json.dumps({name: round(value, 2) for name, value in seconds.items()}), flush=True)
 

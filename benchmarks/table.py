@@ -96,6 +96,12 @@ def page(found: dict[str, dict[str, Any]]) -> str:
             "linen_cnn": speed["article_to_tutorial_loop"] * speed["linen_cnn_to_article"],
         }
         parts += [f"| {who} | {seconds[who]:.1f} | {ratios[who]:.2f} × |" for who in seconds]
+    if peers := found.get("peers"):
+        parts += ["", "## Side by side: the tutorial's training, seconds for 60,000 examples", ""]
+        parts += ["| who | seconds | flaxmill takes |", "|---|---|---|"]
+        for who, seconds in peers["seconds_an_epoch"].items():
+            ratio = peers["flaxmill_to"].get(who)
+            parts.append(f"| {who} | {seconds:.1f} | {'' if ratio is None else f'{ratio:.2f} ×'} |")
     for name in ("resume", "damage", "sketches", "gears", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}

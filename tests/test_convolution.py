@@ -187,6 +187,7 @@ AFTER = {
     "a pool larger than the tile": lambda x: pool(x, "max", (4, 4)),
     "an oblong pool": lambda x: pool(x, "sum", (2, 1)),
     "batch statistics": lambda x: pool(jax.nn.gelu(normalised(x)), "max", (2, 2)),
+    "numbers of the channels": lambda x: jnp.linspace(0, 1, 16).reshape(1, 1, 1, 16) - x * 2.0,
     "a choice": lambda x: jnp.where(x > 0, x, 0.1 * jnp.tanh(x)),
     "both ends of a range": lambda x: jnp.clip(x, -1.0, 1.0),
     "the same twice": lambda x: x * jax.nn.sigmoid(x),

@@ -167,12 +167,12 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     if tiled and equation.primitive.name in _REDUCTIONS:
         over_places = {0, 1, 2} <= set(equation.params["axes"])
         return _bound(equation, equation.params, raw) if over_places else None
-    shape = special[0].values.shape
+    shape = (tiled or special)[0].values.shape
     fits = (
         _is_elementwise(equation)
         and all(variable.aval.shape == shape for variable in equation.outvars)
         and all(tiled[0].same_order(value) for value in tiled)
-        and all(isinstance(v, Tiled | Alike) or np.ndim(v) == 0 for v in inputs)
+        and all(isinstance(v, Tiled | Alike) or _is_small(np.shape(v)) for v in inputs)
     )
     if not fits:
         return None
@@ -183,11 +183,17 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
 def _repeated(equation: Any, value: Value, *sizes: Any) -> list[Value] | None:
     """Notes that what is repeated along all axes but the last is alike at every place."""
     shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
-    if isinstance(value, Tiled | Alike) or len(shape) != 4 or sizes:
+    if isinstance(value, Tiled) or len(shape) != 4 or sizes:
         return None
+    value = natural(value)
     if any(side > 1 for side, axis in zip(np.shape(value), axes, strict=True) if axis < 3):
         return None
     return list(map(Alike, _bound(equation, equation.params, [value])))
+
+
+def _is_small(shape: tuple[int, ...]) -> bool:
+    """Says whether an array of this shape is a number, or one for each channel."""
+    return not shape or (len(shape) == 4 and shape[:3] == (1, 1, 1))
 
 
 def _is_elementwise(equation: Any) -> bool:
