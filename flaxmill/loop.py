@@ -197,8 +197,11 @@ class TrainChunk:
 
     def _with_sums(self, state: State, inputs: Mapping[str, Any]) -> State:
         """Gives a fresh state the metrics that the loss is found to return."""
-        objective = self.objective(state, inputs)
-        shapes = jax.eval_shape(objective, state.params, state.model_state)[1][0]
+
+        def sums(state: State, inputs: Mapping[str, Any]) -> Sums:
+            return self.objective(state, inputs)(state.params, state.model_state)[1][0]
+
+        shapes = jax.eval_shape(sums, state, inputs)
         return replace(state, sums=parallel.replicate(Sums.empty(shapes), self._run.mesh))
 
     def _compile(
