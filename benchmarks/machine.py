@@ -1,7 +1,9 @@
 """The machine and the versions that a figure was measured with, for the summary of a benchmark."""
 
 import platform
+import subprocess
 from importlib import metadata
+from pathlib import Path
 
 from flaxmill import parallel
 
@@ -14,4 +16,12 @@ def machine() -> dict[str, str | int]:
         "cores": parallel.threads(),
         "python": platform.python_version(),
         **versions,
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Returns the commit that is checked out here, with a + where files were changed since."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
