@@ -1,5 +1,6 @@
 """The compiled parts of a training loop: a chunk of steps, and an exact evaluation."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -81,8 +82,10 @@ class TrainChunk:
         augment: Augment | None,
         run: Runtime,
         ema: float,
+        accumulate: int,
     ) -> None:
-        self._loss, self._tx, self._augment, self._run, self._ema = loss, tx, augment, run, ema
+        self._loss, self._tx, self._augment, self._run = loss, tx, augment, run
+        self._ema, self._parts = ema, accumulate
         self._call: Callable[..., tuple[State, Sums]] | None = None
         self._previous: Sums | None = None
 
@@ -102,6 +105,7 @@ class TrainChunk:
         if self._call is None:
             if bool(self._ema) != (state.average is not None):
                 raise BadInput("give create_state and compile_training the same ema.")
+            parallel.check_parts(self._parts, chunk.inputs["ids"].shape[1])
             with self._run.clock("compile"):
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
@@ -113,18 +117,25 @@ class TrainChunk:
         self._previous = sums
         return state, sums
 
-    def objective(self, state: State, inputs: Mapping[str, Any], index: Any = 0) -> Objective:
+    def objective(
+        self, state: State, inputs: Mapping[str, Any], index: Any = 0, part: Any = None
+    ) -> Objective:
         """Returns what a step of a chunk minimises: a pure function of the model's state.
 
         Args:
             state: Before the step; its parameters are not used.
             inputs: Of the chunk.
             index: The step's place in the chunk.
+            part: Which part of the batch, where gradients are accumulated; None for all of it.
 
         Returns:
             From parameters and model state to the mean loss and (sums, new model state).
         """
         batch = _read_batch(inputs, index, self._run.mesh)
+        if part is not None:
+            size = len(batch["ids"]) // self._parts
+            cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size)
+            batch = {name: cut(array, part * size) for name, array in batch.items()}
         key = jax.random.wrap_key_data(inputs["seed"], impl="threefry2x32")
         # A branch of its own, for the initial parameters were drawn from the seed's first keys.
         augment_key, loss_key = jax.random.split(jax.random.fold_in(key, TRAINING_BRANCH))
@@ -134,6 +145,8 @@ class TrainChunk:
             keys = jax.vmap(lambda i, e: fold(fold(augment_key, e), i))(ids, epochs)
             batch = jax.vmap(self._augment)(batch, keys)
         step_key = jax.random.fold_in(loss_key, state.step)
+        if part is not None:
+            step_key = jax.random.fold_in(step_key, part)
 
         def objective(params: Any, model_state: Any) -> Any:
             model = nnx.merge(state.graphdef, params, model_state, copy=True)
@@ -143,12 +156,35 @@ class TrainChunk:
 
         return objective
 
+    def _gradients(
+        self, state: State, inputs: Mapping[str, Any], index: Any
+    ) -> tuple[Any, tuple[Sums, Any]]:
+        """Returns the gradients of a step's mean loss, its sums, and the new model state."""
+
+        def of(part: Any, model_state: Any) -> tuple[Any, tuple[Sums, Any]]:
+            objective = fast_convolutions(self.objective(state, inputs, index, part))
+            return jax.grad(objective, has_aux=True)(state.params, model_state)
+
+        if self._parts == 1:
+            return of(None, state.model_state)
+
+        def add(part: Any, carry: Any) -> Any:
+            gradients, (sums, model_state) = carry
+            more, (found, model_state) = of(part, model_state)
+            weight = found.weights["loss"]  # a part's mean counts by how much is in it
+            gradients = jax.tree.map(lambda old, new: old + weight * new, gradients, more)
+            return gradients, (sums.merge(found), model_state)
+
+        assert state.sums is not None, "the form of the sums is known before a step is compiled"
+        nothing = jax.tree.map(jnp.zeros_like, state.params)
+        carry = (nothing, (Sums.empty(state.sums), state.model_state))
+        gradients, (sums, model_state) = lax.fori_loop(0, self._parts, add, carry)
+        total = jnp.maximum(sums.weights["loss"], 1e-30)
+        return jax.tree.map(lambda leaf: leaf / total, gradients), (sums, model_state)
+
     def _step(self, state: State, inputs: Mapping[str, Any], index: Any) -> State:
         """Does one step of a chunk."""
-        objective = fast_convolutions(self.objective(state, inputs, index))
-        gradients, (sums, model_state) = jax.grad(objective, has_aux=True)(
-            state.params, state.model_state
-        )
+        gradients, (sums, model_state) = self._gradients(state, inputs, index)
         updates, opt_state = self._tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
@@ -255,6 +291,7 @@ def compile_training(
     run: Runtime,
     *,
     ema: float = 0,
+    accumulate: int = 1,
 ) -> TrainChunk:
     """Returns the function that trains on chunks; it is compiled once, at its first call.
 
@@ -265,8 +302,13 @@ def compile_training(
         augment: ``augment(example, key) -> example`` for one example, or None.
         run: Knows the devices, and is told how long the compilation took.
         ema: Decay of the moving average of the weights; 0 for none.
+        accumulate: Parts that a batch is computed in, one after another, which takes less memory.
+            The gradients are those of the whole batch; batch statistics are those of each part.
+
+    Raises:
+        BadInput: At its first call: the batch does not divide into so many parts.
     """
-    return TrainChunk(loss, tx, augment, run, ema)
+    return TrainChunk(loss, tx, augment, run, ema, accumulate)
 
 
 def compile_evaluation(

@@ -80,6 +80,21 @@ def check_batch_size(batch_size: int, mesh: Mesh | None) -> None:
         )
 
 
+def check_parts(parts: int, batch_size: int) -> None:
+    """Refuses a number of parts that a batch does not divide into.
+
+    Raises:
+        BadInput: The message gives the nearest number that it does.
+    """
+    if parts < 1 or batch_size % parts:
+        near = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+        nearest = min(near, key=lambda n: abs(n - parts))
+        raise BadInput(
+            f"--accumulate {parts}: a batch of {batch_size} does not divide into so many parts; "
+            f"the nearest number is {nearest}."
+        )
+
+
 def check_platform() -> None:
     """Starts JAX on the platform that it was told to use.
 

@@ -95,6 +95,7 @@ def train(
     tx: optax.GradientTransformation | None = None,
     augment: Any = None,
     ema: float = 0,
+    accumulate: int = 1,
     data: Arrays | None = None,
     **durations: Any,
 ) -> tuple[State, list[dict[str, float]]]:
@@ -102,7 +103,7 @@ def train(
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
     schedule = Schedule(Config(**durations), len(data))
     state = create_state(build, run.seed, tx, ema=ema)
-    train_chunk = compile_training(objective, tx, augment, run, ema=ema)
+    train_chunk = compile_training(objective, tx, augment, run, ema=ema, accumulate=accumulate)
     means = []
     for chunk in batches(data, schedule, run):
         state, sums = train_chunk(state, chunk)

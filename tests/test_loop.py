@@ -246,3 +246,41 @@ def test_an_empty_split_cannot_be_evaluated() -> None:
     state = create_state(Model, 3, optax.sgd(0.1))
     with pytest.raises(BadInput, match="the split is empty"):
         compile_evaluation(measure, Runtime())(state, empty)
+
+
+class Plain(nnx.Module):
+    """Without batch statistics, which would be those of each part."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.dense, self.head = nnx.Linear(3, 5, rngs=rngs), nnx.Linear(5, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(nnx.tanh(self.dense(x)))[:, 0]
+
+
+def weighted(model: Any, batch: Any, *, key: jax.Array) -> Any:
+    """Examples that count differently, moved by what augmentation drew for them."""
+    error = model(batch["x"]) - batch["y"] - batch.get("draw", 0.0)
+    return {"loss": (error**2, jnp.abs(batch["x"][:, 0]))}
+
+
+@pytest.mark.parametrize("augment", [None, drawing])
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(augment: Any) -> None:
+    found = []
+    for parts in (1, 2, 5):
+        run = Runtime(Gear("streaming", 8, 0))
+        state, means = small_loop.train(
+            run, build=Plain, objective=weighted, augment=augment, accumulate=parts
+        )
+        found.append((jax.tree.leaves(state.params), means))
+    (whole, means), *others = found
+    for params, figures in others:
+        for one, other in zip(params, whole, strict=True):  # sums in another order: rounding
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        for one, other in zip(figures, means, strict=True):
+            assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_batch_that_does_not_divide_into_parts_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"--accumulate 4: a batch of 10 .* nearest number is 5"):
+        small_loop.train(Runtime(), accumulate=4)

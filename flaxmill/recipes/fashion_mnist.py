@@ -42,6 +42,7 @@ class Config:
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
     epochs: float = 3.0  # how often every training example is seen
     batch_size: int = 64  # examples a step
+    accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.25  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
@@ -176,7 +177,9 @@ def train(config: Config, run: Run) -> State:
     state = create_state(build, run.seed, tx, ema=config.ema)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     smoothed = functools.partial(loss, label_smoothing=config.label_smoothing)
-    train_chunk = compile_training(smoothed, tx, augment(config), run, ema=config.ema)
+    train_chunk = compile_training(
+        smoothed, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate
+    )
     evaluate = compile_evaluation(measure, run)
     for chunk in batches(splits.train, schedule, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
