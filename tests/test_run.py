@@ -41,7 +41,7 @@ def test_what_is_refused_on_the_way_leaves_nothing(
 
 
 def test_an_average_is_asked_for_in_both_places(tmp_path: Path) -> None:
-    fork = small_runs.fork(tmp_path / "mine.py", ("run, ema=config.ema)", "run)"))
+    fork = small_runs.fork(tmp_path / "mine.py", ("run, ema=config.ema,", "run,"))
     with pytest.raises(BadInput, match="create_state and compile_training the same ema"):
         small_runs.train(str(fork), tmp_path / "run", ema=0.9)
 
