@@ -119,10 +119,11 @@ class RunDirectory:
                 yield
             finally:
                 file.truncate(0)  # the lock itself goes with the file, also after a kill
-                if made and _visible(self.path) == {LOCK}:  # nothing was begun: leave nothing
+                if _visible(self.path) == {LOCK}:  # nothing was begun: leave nothing behind
                     with contextlib.suppress(OSError):
                         (self.path / LOCK).unlink()
-                        self.path.rmdir()
+                        if made:
+                            self.path.rmdir()
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:

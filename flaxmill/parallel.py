@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from flaxmill import convolution
 from flaxmill.errors import BadInput, nearest
 
 AXES = ("data",)
@@ -87,11 +88,11 @@ def check_parts(parts: int, batch_size: int) -> None:
         BadInput: The message gives the nearest number that it does.
     """
     if parts < 1 or batch_size % parts:
-        near = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
-        nearest = min(near, key=lambda n: abs(n - parts))
+        divisors = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+        closest = min(divisors, key=lambda n: abs(n - parts))
         raise BadInput(
             f"--accumulate {parts}: a batch of {batch_size} does not divide into so many parts; "
-            f"the nearest number is {nearest}."
+            f"the nearest number is {closest}."
         )
 
 
@@ -157,5 +158,5 @@ def description() -> dict[str, Any]:
         "processor": processor(),
         "cpu_threads": threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "compiler_options": compiler_options(),
+        "compiler_options": compiler_options() | convolution.compiler_options(),
     }
