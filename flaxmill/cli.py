@@ -5,8 +5,6 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import argparse
-import errno
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,42 +12,27 @@ from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
+from flaxmill import exit_status
+from flaxmill.errors import BadInput, nearest
 
 Checkpoint = Literal["final", "best"]
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),  # a file where a folder is meant, or vice versa
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.formatwarning = _warning
+    warnings.formatwarning = exit_status.plain_warning
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         try:
             print(_overview(), flush=True)
         except BrokenPipeError:  # head has seen enough
-            _empty_output()
+            exit_status.drop_output()
     elif arguments[0] == "--version":
         from importlib import metadata
 
         print(f"flaxmill {metadata.version('flaxmill')}")
     else:
         sys.exit(_status(*arguments))
-
-
-def _warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    """Words a warning for a person, without the line of code that it comes from."""
-    return f"flaxmill: {message}\n"
 
 
 def _overview() -> str:
@@ -69,7 +52,8 @@ def _overview() -> str:
 
 def _status(name: str, *arguments: str) -> int:
     """Runs a command; returns the exit status that its end deserves."""
-    try:
+
+    def command() -> None:
         if name not in COMMANDS:
             raise BadInput(f"there is no command {name!r}.{nearest(name, COMMANDS)}")
         if name == "train":
@@ -79,46 +63,8 @@ def _status(name: str, *arguments: str) -> int:
 
             style = (FlagCreatePairsOff,)
             _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), config=style)
-        sys.stdout.flush()
-    except BadInput as trouble:
-        return _say(str(trouble), 2)
-    except CannotGoOn as trouble:
-        return _say(str(trouble), 3)
-    except Stopped as stopped:
-        return _say(str(stopped), 128 + stopped.signal)
-    except KeyboardInterrupt:
-        return _say("interrupted; nothing was under way that needed saving.", 130)
-    except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
-        _empty_output()
-    except OSError as trouble:
-        if trouble.errno in _FULL:
-            _empty_output()
-            return _say(f"the disk is full ({trouble.filename or 'no room left'}).", 3)
-        if trouble.errno in _REFUSED:
-            return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
-        raise
-    except (RuntimeError, AssertionError):
-        from flaxmill import parallel
 
-        try:
-            parallel.check_platform()
-        except BadInput as trouble:
-            return _say(str(trouble), 2)
-        raise
-    return 0
-
-
-def _empty_output() -> None:
-    """Drops what cannot be written, which Python would try again, and complain, when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(words: str, status: int) -> int:
-    print(f"flaxmill: {words}", file=sys.stderr)
-    return status
+    return exit_status.after(command)
 
 
 def _parse(target: Any, program: str, arguments: list[str], **how: Any) -> Any:
@@ -265,6 +211,7 @@ def look(
     /,
     *,
     augmented: bool = False,
+    preset: str | None = None,
     data: str | None = None,
     recipe: str | None = None,
     to: Path | None = None,
@@ -274,13 +221,16 @@ def look(
     Args:
         what: A recipe, or a run directory.
         augmented: Show training examples as augmentation changes them.
+        preset: Which of the recipe's presets.
         data: Another place to take the data from.
         recipe: Where a fork's file lies now.
         to: The PNG to write.
     """
     from flaxmill.report import look as sheets
 
-    sheet = sheets.draw(what, augmented=augmented, data_from=data, recipe=recipe, to=to)
+    sheet = sheets.draw(
+        what, augmented=augmented, preset=preset, data_from=data, recipe=recipe, to=to
+    )
     print(sheet.words)
     print(f"wrote {sheet.path}")
 

@@ -135,19 +135,17 @@ def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
     Raises:
         BadInput: No such preset or field, or a value of the wrong type.
     """
-    presets = recipe.module.PRESETS
-    if preset not in presets:
-        raise BadInput(f"{recipe.name} has no preset {preset!r}.{nearest(preset, presets)}")
+    chosen = recipe.preset(preset)
     known = typing.get_type_hints(recipe.module.Config)
     for name, value in fields.items():
         if name not in known:
             raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
         if not _fits(value, known[name]):
-            current = getattr(presets[preset], name)
+            current = getattr(chosen, name)
             raise BadInput(
                 f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
             )
-    return dataclasses.replace(presets[preset], **fields)
+    return dataclasses.replace(chosen, **fields)
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -420,7 +420,29 @@ def test_a_recipe_without_augmentation_has_nothing_augmented_to_show(
     small_runs.fork(Path("mine.py"), *plain)
     status, _, error = command(capsys, *["look", "mine.py", "--augmented", "--data", "sketches"])
     assert status == 2
-    assert "mine trains without augmentation under this config" in error
+    assert "mine trains without augmentation under this config." in error
+    assert "It has some with --preset good." in error
+
+
+def test_the_augmentation_of_another_preset_can_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "good.png"
+    words = ["look", "fashion_mnist", "--augmented", "--data", "sketches", "--to", str(sheet)]
+    status, out, _ = command(capsys, *words, "--preset", "good")
+    assert status == 0
+    assert f"wrote {sheet}" in out
+    status, _, error = command(capsys, *words, "--preset", "goood")
+    assert status == 2
+    assert "no preset 'goood'. Did you mean 'good'?" in error
+
+
+def test_look_takes_no_preset_for_a_run(
+    trained: TrainedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, error = command(capsys, "look", str(trained.path), "--preset", "good")
+    assert status == 2
+    assert "is a run, which has its config: leave it out" in error
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

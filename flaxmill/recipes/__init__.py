@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from flaxmill import files
 from flaxmill.errors import BadInput, nearest
@@ -80,6 +81,17 @@ class Recipe:
         """The preset of a command that names none: ``quick``, or the first."""
         presets = self.module.PRESETS
         return "quick" if "quick" in presets else next(iter(presets))
+
+    def preset(self, name: str | None = None) -> Any:
+        """Returns the config of a preset, by default of the one that a command without one takes.
+
+        Raises:
+            BadInput: There is no such preset.
+        """
+        name, presets = name or self.default_preset, self.module.PRESETS
+        if name not in presets:
+            raise BadInput(f"{self.name} has no preset {name!r}.{nearest(name, presets)}")
+        return presets[name]
 
 
 def is_recipe(word: str) -> bool:

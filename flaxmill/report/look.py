@@ -46,6 +46,7 @@ def draw(
     what: str,
     *,
     augmented: bool = False,
+    preset: str | None = None,
     data_from: str | None = None,
     recipe: str | None = None,
     to: Path | None = None,
@@ -55,12 +56,14 @@ def draw(
     Args:
         what: A recipe's name or ``.py`` file, or else a run directory.
         augmented: Show training examples as augmentation changes them.
+        preset: Which of a recipe's presets; by default the one that training takes.
         data_from: Another place to take the data from.
         recipe: Where the fork that a run trained lies now.
         to: The PNG to write.
 
     Raises:
-        BadInput: There is no such recipe or run, or ``recipe`` was given for a recipe.
+        BadInput: There is no such recipe or run, or ``recipe`` was given for a recipe, or
+            ``preset`` for a run.
     """
     if recipes.is_recipe(what) or not (os.sep in what or Path(what).is_dir()):
         loaded = recipes.load(what)
@@ -69,11 +72,13 @@ def draw(
                 f"--recipe {recipe} says where a run's recipe lies now, and {what} is a recipe: "
                 f"leave --recipe out, or give a run directory (./{what} where the name is both)."
             )
-        config = loaded.module.PRESETS[loaded.default_preset]
+        config = loaded.preset(preset)
         config = config if data_from is None else replace(config, data=data_from)
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         return data(loaded, config, loaded.module.data(config), path, augmented=augmented)
     trained = TrainedRun(what, recipe=recipe)
+    if preset is not None:
+        raise BadInput(f"--preset {preset}: {what} is a run, which has its config: leave it out.")
     path = to or trained.path / ("augmented.png" if augmented else "look.png")
     splits = trained.splits(data_from)
     if augmented:
@@ -97,7 +102,10 @@ def data(
     if augmented:
         transform = recipe.module.augment(config)
         if transform is None:
-            raise BadInput(f"{recipe.name} trains without augmentation under this config.")
+            presets = recipe.module.PRESETS
+            others = [name for name in presets if recipe.module.augment(presets[name]) is not None]
+            hint = f" It has some with --preset {' or '.join(others)}." if others else ""
+            raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
         pictures, captions = _augmented(transform, chosen, splits.labels)
         title = f"{splits.title}: as stored, and in four epochs"
     else:

@@ -1,0 +1,75 @@
+"""How a command ends: whatever stops it becomes one message and an exit status."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from flaxmill.errors import BadInput, CannotGoOn, Stopped
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),  # a file where a folder is meant, or vice versa
+)
+
+
+def after(command: Callable[[], None]) -> int:
+    """Runs a command; returns the exit status that its end deserves.
+
+    Raises:
+        Exception: A defect of ours, whose traceback is wanted.
+    """
+    try:
+        command()
+        sys.stdout.flush()
+    except BadInput as trouble:
+        return _say(str(trouble), 2)
+    except CannotGoOn as trouble:
+        return _say(str(trouble), 3)
+    except Stopped as stopped:
+        return _say(str(stopped), 128 + stopped.signal)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing was under way that needed saving.", 130)
+    except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
+        drop_output()
+    except OSError as trouble:
+        if trouble.errno in _FULL:
+            drop_output()
+            return _say(f"the disk is full ({trouble.filename or 'no room left'}).", 3)
+        if trouble.errno in _REFUSED:
+            return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
+        raise
+    except (RuntimeError, AssertionError):
+        from flaxmill import parallel
+
+        try:
+            parallel.check_platform()
+        except BadInput as trouble:
+            return _say(str(trouble), 2)
+        raise
+    return 0
+
+
+def plain_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Words a warning for a person, without the line of code that it comes from."""
+    return f"flaxmill: {message}\n"
+
+
+def drop_output() -> None:
+    """Drops what cannot be written, which Python would try again, and complain, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(words: str, status: int) -> int:
+    print(f"flaxmill: {words}", file=sys.stderr)
+    return status
