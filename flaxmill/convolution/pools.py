@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flaxmill.convolution.tiles import Tiled
+from flaxmill.convolution.tiles import Tiled, kept
 
 Kind = Literal["sum", "max"]
 
@@ -76,6 +76,18 @@ def _places(grid: Array, axes: Sequence[int]) -> list[Array]:
     return found
 
 
+def _joined(places: list[Array], shape: tuple[int, ...], axes: Sequence[int]) -> Array:
+    """Puts together what `_places` took apart."""
+    apart = [axis for axis in range(axes[0], axes[-1]) if axis not in axes and shape[axis] > 1]
+    if not apart:  # the places lie side by side, and one copy does it
+        return jnp.stack(places, axes[0]).reshape(shape)
+    for number in reversed(range(len(axes))):
+        size = shape[axes[number]]
+        groups = [places[start : start + size] for start in range(0, len(places), size)]
+        places = [jnp.stack(group, axes[number] - number) for group in groups]
+    return places[0]
+
+
 def _spread(values: Array, shape: tuple[int, ...], axes: Sequence[int]) -> Array:
     """Repeats values along axes that they lack."""
     return jnp.broadcast_to(jnp.expand_dims(values, axes), shape)
@@ -112,10 +124,9 @@ def _max_backward(
     first = jnp.full(highest.shape, len(places) - 1, jnp.int32)
     for number in reversed(range(len(places) - 1)):
         first = jnp.where(places[number] == highest, number, first)
-    window = [grid.shape[axis] if axis in axes else 1 for axis in range(grid.ndim)]
-    numbers = jnp.arange(len(places), dtype=jnp.int32).reshape(window)
-    taken = _spread(first, grid.shape, axes) == numbers
-    return (jnp.where(taken, _spread(gradient, grid.shape, axes), 0),)
+    gradient = kept(gradient)
+    parts = [jnp.where(first == number, gradient, 0) for number in range(len(places))]
+    return (_joined(parts, grid.shape, axes),)
 
 
 _max.defvjp(_max_forward, _max_backward)

@@ -7,7 +7,11 @@ batch statistics) does not need it, and a pool whose windows are such tiles undo
 from dataclasses import dataclass
 from typing import Any
 
+from jax import lax
 from jaxtyping import Array, Float
+
+kept = lax.optimization_barrier
+"""Marks what is worth keeping in memory: XLA would compute it anew for each of its readers."""
 
 
 @dataclass(frozen=True)

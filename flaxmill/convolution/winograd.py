@@ -19,6 +19,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Num
 
+from flaxmill.convolution.tiles import kept
+
 Pairs = tuple[tuple[int, int], ...]
 Saved = tuple[Array, Array, tuple[int, ...]]
 
@@ -29,9 +31,6 @@ _B: dict[int, np.ndarray] = {
 _G: dict[int, np.ndarray] = {2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2}
 _A: dict[int, np.ndarray] = {2: np.array([[1, 1, 1, 0], [0, 1, -1, -1]])}
 """``Aᵀ``, by m."""
-
-kept = lax.optimization_barrier
-"""Marks what is worth keeping in memory: XLA would compute it anew for each of its readers."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

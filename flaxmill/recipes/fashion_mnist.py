@@ -1,6 +1,7 @@
 """Clothing in ten classes: a small CNN on Fashion-MNIST (Xiao et al. 2017).
 
-    flaxmill train fashion_mnist                     # quick: 90 % and more in about a minute
+    flaxmill train fashion_mnist                     # quick: 90 % in a quarter of a minute
+    flaxmill train fashion_mnist --preset good       # the best that four minutes give
     flaxmill train fashion_mnist --preset article    # the tutorial, number for number
     flaxmill train fashion_mnist --data sketches     # drawn garments, no download
 
@@ -40,28 +41,28 @@ class Config:
     data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 3.0  # how often every training example is seen
+    epochs: float = 0.8  # how often every training example is seen
     batch_size: int = 64  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.25  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
-    network: Literal["tutorial", "fast"] = "tutorial"  # the tutorial's CNN, or FastCNN
-    channels: tuple[int, ...] = (16, 64)  # output channels of each block's convolution
+    network: Literal["tutorial", "fast"] = "fast"  # the tutorial's CNN, or FastCNN
+    channels: tuple[int, ...] = (32, 32, 64)  # output channels of each block's convolution
     residual: int = 0  # residual blocks of the fast network
     hidden: int = 256  # units of the tutorial network's hidden layer
     dropout: float = 0.0  # share of the units before the last layer that is dropped
-    optimizer: Literal["sgd", "muon"] = "sgd"  # SGD, or Muon for convolutions
+    optimizer: Literal["sgd", "muon"] = "muon"  # SGD, or Muon for convolutions
     schedule: Literal["constant", "one-cycle"] = "one-cycle"  # of the learning rate
-    learning_rate: float = 0.1  # highest rate
-    dense_rate: float = 2.0  # rate of the dense layer under muon, per unit of learning rate
-    bias_rate: float = 1.2  # rate of the biases under muon, per unit of learning rate
+    learning_rate: float = 0.035  # highest rate
+    dense_rate: float = 1.0  # rate of the dense layer under muon, per unit of learning rate
+    bias_rate: float = 0.85  # rate of the biases under muon, per unit of learning rate
     warmup: float = 0.2  # share of the steps spent rising to the highest rate, under one-cycle
     momentum: float = 0.9  # decay of the running sum of gradients
     nesterov: bool = True  # whether momentum looks ahead, under sgd
-    weight_decay: float = 5e-4  # of the kernels, per unit of learning rate, under sgd
-    label_smoothing: float = 0.05  # share of the label mass spread over all classes
-    flip: bool = True  # mirror half of the training pictures
+    weight_decay: float = 0.0  # of the kernels, per unit of learning rate, under sgd
+    label_smoothing: float = 0.1  # share of the label mass spread over all classes
+    flip: bool = False  # mirror half of the training pictures
     shift: int = 0  # most pixels that a training picture is moved by, each way
     cutout: int = 0  # side of the square that is cut out of a training picture, in pixels
     views: Literal["one", "mirrored", "all"] = "one"  # what an answer is averaged over
@@ -76,24 +77,25 @@ PRESETS = {
         batch_size=32,
         log_every=1.0,
         evaluate_on="test",  # as the tutorial shows them; nothing is chosen by these figures
+        network="tutorial",
         channels=(32, 64),
+        optimizer="sgd",
         schedule="constant",
+        learning_rate=0.1,
         nesterov=False,
-        weight_decay=0.0,
         label_smoothing=0.0,
-        flip=False,
     ),
     "good": Config(
         epochs=9.5,
         batch_size=125,
         log_every=0.5,
-        network="fast",
         channels=(32, 64, 128),
         residual=1,
-        optimizer="muon",
         learning_rate=0.025,
+        dense_rate=2.0,
+        bias_rate=1.2,
         momentum=0.85,
-        label_smoothing=0.1,
+        flip=True,
         shift=1,
         cutout=5,
         views="all",
