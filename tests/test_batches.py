@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_loop import Config, Runtime
 
-from flaxmill.data.batches import Chunk, Gear, Schedule, batches, order, permute
+from flaxmill.data.batches import Chunk, Gear, Schedule, batches
+from flaxmill.data.permutation import order, permute
 from flaxmill.data.source import Arrays, Items, Source
 from flaxmill.errors import BadInput
 
