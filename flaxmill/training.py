@@ -1,30 +1,25 @@
 """`train`: one call, or one command, from a recipe's name to a trained run directory."""
 
 import contextlib
-import dataclasses
 import errno
 import shlex
 import signal
 import tempfile
 import threading
 import time
-import types
-import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flaxmill import directory as directories
 from flaxmill import files, recipes, weights
 from flaxmill.clock import Clock, process_age
 from flaxmill.data.batches import Schedule
-from flaxmill.data.source import Splits
-from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
+from flaxmill.directory import RunDirectory
+from flaxmill.errors import BadInput, CannotGoOn, Stopped
 from flaxmill.options import Options
+from flaxmill.order import Order, configure
 from flaxmill.progress import Words, duration, figures
-from flaxmill.recipes import Recipe
 from flaxmill.run import DryRun, NotFinite, Run
 from flaxmill.trained import TrainedRun
 
@@ -82,95 +77,6 @@ def train(
         raise KeyboardInterrupt from None
     assert trained is not None, "only --dry-run trains nothing"
     return trained
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be trained, where and how.
-
-    Attributes:
-        recipe: The recipe.
-        config: Its config.
-        preset: The name of the preset that the config began as.
-        seed: Everything random follows from it.
-        run: The run directory; None finds or makes one in ``runs``.
-        fresh: Begin anew; a run that is there is renamed.
-        options: How the run is carried out.
-    """
-
-    recipe: Recipe
-    config: Any
-    preset: str
-    seed: int
-    run: Path | None = None
-    fresh: bool = False
-    options: Options = dataclasses.field(default_factory=Options)
-
-    def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
-        """Returns what makes two runs the same run.
-
-        Args:
-            splits: The data, where it was read already.
-            initial: The weights to begin with, if any.
-        """
-        file = self.recipe.file
-        data = None
-        if splits is not None:
-            data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
-        return Identity(
-            recipe=self.recipe.name,
-            recipe_file=None if file is None else str(file),
-            recipe_sha256=self.recipe.sha256,
-            preset=self.preset,
-            seed=self.seed,
-            config=dataclasses.asdict(self.config),
-            data=data,
-            initial=None if initial is None else weights.digest(initial),
-        )
-
-
-def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
-    """Returns a preset's config with some fields replaced.
-
-    Raises:
-        BadInput: No such preset or field, or a value of the wrong type.
-    """
-    presets = recipe.module.PRESETS
-    if preset not in presets:
-        raise BadInput(f"{recipe.name} has no preset {preset!r}.{nearest(preset, presets)}")
-    known = typing.get_type_hints(recipe.module.Config)
-    for name, value in fields.items():
-        if name not in known:
-            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
-        if not _fits(value, known[name]):
-            current = getattr(presets[preset], name)
-            raise BadInput(
-                f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
-            )
-    return dataclasses.replace(presets[preset], **fields)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Says whether a value is of a field's type; an int will do where a float is expected."""
-    kind, parts = typing.get_origin(hint), typing.get_args(hint)
-    if kind is Literal:
-        return value in parts
-    if kind in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if kind is tuple:
-        if not isinstance(value, tuple):
-            return False
-        parts = parts[:1] * len(value) if parts[-1] is ... else parts
-        return len(value) == len(parts) and all(map(_fits, value, parts))
-    if isinstance(value, bool) or hint is bool:
-        return hint is type(value)
-    return isinstance(value, int | float if hint is float else hint)
-
-
-def _described(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:

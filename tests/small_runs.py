@@ -12,9 +12,10 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock, process_age
 from flaxmill.log import CLOCK_FIELDS, read_rows
 from flaxmill.options import Options
+from flaxmill.order import Order, configure
 from flaxmill.progress import Words
 from flaxmill.trained import TrainedRun
-from flaxmill.training import Order, configure, fulfil
+from flaxmill.training import fulfil
 
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""

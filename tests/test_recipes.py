@@ -22,6 +22,7 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import Stopped
+from flaxmill.order import Order
 from flaxmill.progress import Words
 from flaxmill.run import DryRun, Options, Run
 from flaxmill.trained import TrainedRun
@@ -245,7 +246,7 @@ def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
 
 
 def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[training.Order] = []
+    given: list[Order] = []
     monkeypatch.setattr(training, "fulfil", lambda order, *_: given.append(order))
     lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]
