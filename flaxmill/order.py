@@ -25,6 +25,7 @@ class Order:
         config: Its config.
         preset: The name of the preset that the config began as.
         seed: Everything random follows from it.
+        seeds: Number of models, of as many seeds from ``seed`` on.
         run: The run directory; None finds or makes one in ``runs``.
         fresh: Begin anew; a run that is there is renamed.
         options: How the run is carried out.
@@ -37,6 +38,29 @@ class Order:
     run: Path | None = None
     fresh: bool = False
     options: Options = dataclasses.field(default_factory=Options)
+    seeds: int = 1
+
+    def check_seeds(self) -> None:
+        """Refuses seeds that cannot be trained.
+
+        Raises:
+            BadInput: They are out of their range, or several are to be spread over devices.
+        """
+        most = 2**32 - 1  # JAX's keys would take a larger one for a smaller one
+        if not 0 <= self.seed <= most:
+            raise BadInput(f"--seed {self.seed}: a seed is a number from 0 to {most:,}.")
+        if self.seeds < 1:
+            raise BadInput(f"--seeds {self.seeds}: give how many models to train, 1 or more.")
+        if self.seed + self.seeds - 1 > most:
+            raise BadInput(
+                f"--seeds {self.seeds} from --seed {self.seed} on: a seed is a number from 0 to "
+                f"{most:,}, so at most {most - self.seed + 1:,} are left."
+            )
+        if self.seeds > 1 and self.options.mesh is not None:
+            raise BadInput(
+                f"--seeds {self.seeds} with --mesh {self.options.mesh}: several seeds are trained "
+                f"on one device. Leave --mesh out, or train the seeds in runs of their own."
+            )
 
     def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
         """Returns what makes two runs the same run.
@@ -55,6 +79,7 @@ class Order:
             recipe_sha256=self.recipe.sha256,
             preset=self.preset,
             seed=self.seed,
+            seeds=self.seeds,
             config=dataclasses.asdict(self.config),
             data=data,
             initial=None if initial is None else weights.digest(initial),
@@ -134,6 +159,7 @@ def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
         config=given.config,
         preset=chosen.preset,
         seed=given.seed,
+        seeds=given.seeds,
         run=given.run,
         fresh=given.fresh,
         options=given.options,

@@ -29,6 +29,7 @@ def train(
     *,
     preset: str | None = None,
     seed: int = 0,
+    seeds: int = 1,
     run: str | Path | None = None,
     fresh: bool = False,
     quiet: bool = False,
@@ -43,6 +44,8 @@ def train(
         recipe: A recipe's name, or the path of a ``.py`` file.
         preset: Which of the recipe's presets to begin with; ``quick`` unless told.
         seed: Everything random follows from it.
+        seeds: How many models to train at once, of the seeds from ``seed`` on; together they answer
+            as an ensemble.
         run: The run directory; by default one in ``runs`` is found or made.
         fresh: Begin anew; a run that is there is renamed.
         quiet: Say nothing.
@@ -65,6 +68,7 @@ def train(
         config=configure(loaded, preset, fields),
         preset=preset,
         seed=seed,
+        seeds=seeds,
         run=None if run is None else Path(run),
         fresh=fresh,
         options=Options(
@@ -92,8 +96,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
         Stopped: A signal asked for it; the state is saved.
     """
-    if not 0 <= order.seed < 2**32:  # JAX's keys would take a larger one for a smaller one
-        raise BadInput(f"--seed {order.seed}: a seed is a number from 0 to {2**32 - 1:,}.")
+    order.check_seeds()
     clock.add("import", process_age() - clock.origin)
     path = order.options.init_from
     initial = None if path is None else weights.read_initial(path)
@@ -120,6 +123,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
             clock=clock,
             words=words,
             splits=splits,
+            measure=order.recipe.module.measure,
             recipe=order.recipe.text,
             initial=initial,
         )
@@ -200,7 +204,7 @@ def _not_finite(run: Run, seen: int) -> str:
         found = None  # looking closer may take more than the run did; what is known is said
     kept = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
-        f"at step {found[0]:,}: {found[1]}"
+        f"at step {found[0]:,}{f' of seed {found[1]}' if len(run.seeds) > 1 else ''}: {found[2]}"
         if found
         else f"in the steps up to {seen:,} (doing them again did not show where)"
     )
@@ -237,7 +241,13 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     seconds = result["seconds"]
     spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in seconds if name != "total")
     words.say("")
-    words.say(f"Test: {figures(result['test'])} on {result['test']['examples']:,} examples.")
+    test = f"{figures(result['test'])} on {result['test']['examples']:,} examples."
+    if seeds := result.get("seeds"):
+        apart = figures(result["test_mean"], result["test_sd"])
+        words.say(f"Test: {apart} (mean ± standard deviation of {len(seeds)} seeds).")
+        words.say(f"Test of the {len(seeds)} models together: {test}")
+    else:
+        words.say(f"Test: {test}")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     words.say(
         f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")

@@ -3,11 +3,14 @@
 Example ``step * batch_size + i`` of an endless order belongs to place ``i`` of a step's batch. The
 order runs across epoch ends; each epoch is a permutation of its own, computed from an index alone,
 so the position in the data is one integer and memory does not grow with the data.
+
+Models of several seeds that are trained at once have an order each: what belongs to one of them has
+a first axis that counts the seeds.
 """
 
 import collections
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -174,7 +177,7 @@ class Chunk:
 class Runtime(Protocol):
     """The part of a run that decides how chunks are made."""
 
-    seed: int
+    seeds: tuple[int, ...]
     step: int
     gear: Gear
     mesh: jax.sharding.Mesh | None
@@ -193,9 +196,9 @@ def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]
     Args:
         source: The training data.
         schedule: When the run stops to log and to evaluate.
-        run: Where it begins (``run.step``), its seed, gear and mesh.
+        run: Where it begins (``run.step``), its seeds, gear and mesh.
     """
-    gear = run.gear.choose(source, batch_size=schedule.batch_size)
+    gear = run.gear.choose(source, batch_size=schedule.batch_size * len(run.seeds))
     make = (_resident if gear.name == "resident" else _streaming)(source, schedule, run, gear)
     spans = _spans(schedule, run, gear.chunk)
     if not gear.prefetch:
@@ -232,7 +235,7 @@ def _resident(
 
     def make(start: int, stop: int) -> Chunk:
         ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
-        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk)
+        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk, ids.ndim - 2)
         inputs = parallel.split_batches(inputs, run.mesh)
         return Chunk(start, stop, inputs | {"resident": on_device})
 
@@ -248,7 +251,7 @@ def _streaming(
         ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
         examples = source.take(ids.reshape(-1))
         inputs["examples"] = {
-            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk)
+            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk, ids.ndim - 2)
             for name, array in examples.items()
         }
         return Chunk(start, stop, parallel.split_batches(inputs, run.mesh))
@@ -260,20 +263,28 @@ def _inputs(
     length: int, schedule: Schedule, run: Runtime, gear: Gear, start: int, stop: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Returns the ids of a chunk's examples, and what both gears send along."""
-    ids, epochs = order(start, stop, schedule.batch_size, length, run.seed)
+    orders = [order(start, stop, schedule.batch_size, length, seed) for seed in run.seeds]
+    keys = [np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32) for seed in run.seeds]
+    ids, epochs, key = (_joined(parts) for parts in (*zip(*orders, strict=True), keys))
     return ids, {
         "count": np.int32(stop - start),
         "fresh": np.bool_(start == 0 or schedule.logs(start)),  # a new row of figures begins here
-        "seed": np.array([run.seed >> 32 & 0xFFFFFFFF, run.seed & 0xFFFFFFFF], np.uint32),
-        "ids": _padded(ids.astype(np.uint32), gear.chunk),
-        "epochs": _padded(epochs, gear.chunk),
+        "seed": key,
+        "ids": _padded(ids.astype(np.uint32), gear.chunk, ids.ndim - 2),
+        "epochs": _padded(epochs, gear.chunk, ids.ndim - 2),
     }
 
 
-def _padded(array: np.ndarray, length: int) -> np.ndarray:
-    """Makes room for ``length`` steps; what the chunk does not fill is never read."""
-    if len(array) == length:
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Gives the arrays of several seeds a first axis; that of a single one stays as it is."""
+    return parts[0] if len(parts) == 1 else np.stack(parts)
+
+
+def _padded(array: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Makes room for ``length`` steps on an axis; what the chunk does not fill is never read."""
+    steps = array.shape[axis]
+    if steps == length:
         return array
-    full = np.zeros((length, *array.shape[1:]), array.dtype)
-    full[: len(array)] = array
+    full = np.zeros((*array.shape[:axis], length, *array.shape[axis + 1 :]), array.dtype)
+    full[(slice(None),) * axis + (slice(steps),)] = array
     return full
