@@ -268,12 +268,17 @@ def check_same(identity: Identity, directory: RunDirectory) -> None:
         )
     differences = identity.differences(found)
     if differences:
+        ways = ["--fresh to begin anew here (the old directory is renamed)"]
+        if found.get("seeds", 1) == 1:  # the weights of several are not those of one
+            ways.append(
+                f"--init-from {directory.path} with another --run to start from its weights"
+            )
         raise BadInput(
             f"{directory.path} was begun differently, and going on would mix the two:\n  "
             + "\n  ".join(differences)
-            + f"\nGive the values of then to go on with it, another --run to begin a new run, "
-            f"--fresh to begin anew here (the old directory is renamed), or "
-            f"--init-from {directory.path} with another --run to start from its weights."
+            + "\nGive the values of then to go on with it, another --run to begin a new run, "
+            + ", or ".join(ways)
+            + "."
         )
 
 

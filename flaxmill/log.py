@@ -51,12 +51,10 @@ def mean_rows(rows: Sequence[Row]) -> list[Row]:
         groups.setdefault((row["step"], row["split"]) if "seed" in row else number, []).append(row)
     means = []
     for group in groups.values():
-        same = {name: value for name, value in group[0].items() if name in ("step", "split")}
-        figures = [
-            {name: row[name] for name in row if name not in ("step", "split", "seed")}
-            for row in group
-        ]
-        means.append({**same, **spread(figures)[0]} if "seed" in group[0] else group[0])
+        first, *others = group
+        apart = [name for name in first if any(row[name] != first[name] for row in others)]
+        figures = spread([{name: row[name] for name in apart} for row in group])[0]
+        means.append({name: value for name, value in (first | figures).items() if name != "seed"})
     return means
 
 

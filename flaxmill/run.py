@@ -17,7 +17,7 @@ from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import SPLITS, Splits
 from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput, Stopped
+from flaxmill.errors import BadInput, DryRun, NotFinite, Stopped
 from flaxmill.facts import facts
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
@@ -29,18 +29,6 @@ from flaxmill.state import State, begin_with, to_arrays, with_arrays
 
 _CALL_SECONDS = 0.5
 """A call of the compiled function takes about so long, so that a signal is answered soon."""
-
-
-class NotFinite(Exception):
-    """Something became NaN or infinite in the steps up to ``step``."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(step)
-        self.step = step
-
-
-class DryRun(Exception):
-    """Everything is known that ``--dry-run`` asks for; nothing was trained."""
 
 
 @dataclass
@@ -231,11 +219,11 @@ class Run:
             spent = seconds["evaluate"] - self._evaluated
             self._evaluated = seconds["evaluate"]
         rate = round(float(examples) * len(self.seeds) / max(spent, 1e-9), 1)
+        place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
+        clock = {"examples_per_second": rate, "seconds": seconds["total"]}
         for seed, means in zip(self.seeds, each, strict=True):
-            row = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
-            row |= {"seed": seed} if len(self.seeds) > 1 else {}
-            row |= {**means, "examples_per_second": rate, "seconds": seconds["total"]}
-            self._log.append(row)
+            named = {"seed": seed} if len(self.seeds) > 1 else {}
+            self._log.append({**place, **named, **means, **clock})
         self._line.append(f"{split} {figures(*spread(each))}")
 
     def _rate(self, step: int) -> float:

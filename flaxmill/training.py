@@ -16,11 +16,11 @@ from flaxmill import files, recipes, weights
 from flaxmill.clock import Clock, process_age
 from flaxmill.data.batches import Schedule
 from flaxmill.directory import RunDirectory
-from flaxmill.errors import BadInput, CannotGoOn, Stopped
+from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped
 from flaxmill.options import Options
 from flaxmill.order import Order, configure
 from flaxmill.progress import Words, duration, figures
-from flaxmill.run import DryRun, NotFinite, Run
+from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
 
 

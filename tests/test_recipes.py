@@ -21,10 +21,11 @@ from flaxmill import cli, recipes, training, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
-from flaxmill.errors import Stopped
+from flaxmill.errors import DryRun, Stopped
+from flaxmill.options import Options
 from flaxmill.order import Order
 from flaxmill.progress import Words
-from flaxmill.run import DryRun, Options, Run
+from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
