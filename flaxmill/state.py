@@ -84,7 +84,7 @@ _OWN = ("params", "model_state", "opt_state", "average", "sums")
 
 
 @jax.jit
-def picked(tree: Any, index: int) -> Any:
+def picked(tree: Any, index: int | Array) -> Any:
     """Takes one place of the first axis of every array: one compiled function for a whole tree."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, 0, False), tree)
 

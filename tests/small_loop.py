@@ -103,7 +103,7 @@ def train(
     data: Arrays | None = None,
     **durations: Any,
 ) -> tuple[State, list[dict[str, float]]]:
-    """Trains as a recipe does; also returns the means of each chunk, and of how many examples."""
+    """Trains as a recipe does; also returns each chunk's and seed's means, of how many examples."""
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
     schedule = Schedule(Config(**durations), len(data))
     state = create_state(build, run.seeds, tx, ema=ema)
@@ -111,5 +111,6 @@ def train(
     means = []
     for chunk in batches(data, schedule, run):
         state, sums = train_chunk(state, chunk)
-        means.append(sums.means() | {"examples": float(sums.weights["loss"])})
+        for one in sums.apart():
+            means.append(one.means() | {"examples": float(one.weights["loss"])})
     return state, means

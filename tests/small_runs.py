@@ -47,14 +47,20 @@ PLAIN: dict[str, dict[str, Any]] = {
 
 
 def order(
-    name: str, run: Path, options: Options | None = None, *, preset: str = "quick", **fields: Any
+    name: str,
+    run: Path,
+    options: Options | None = None,
+    *,
+    preset: str = "quick",
+    seeds: int = 1,
+    **fields: Any,
 ) -> Order:
     """Returns the order for a small run of a recipe."""
     recipe = recipes.load(name)
     small = SMALL["fashion_mnist" if recipe.file else recipe.name]  # `fork` makes no other forks
     config = configure(recipe, preset, small | fields)
     options = options or Options(report=False)
-    return Order(recipe=recipe, config=config, preset=preset, seed=0, run=run, options=options)
+    return Order(recipe, config, preset, seed=0, run=run, options=options, seeds=seeds)
 
 
 def train(
@@ -64,10 +70,11 @@ def train(
     *,
     words: Words | None = None,
     preset: str = "quick",
+    seeds: int = 1,
     **fields: Any,
 ) -> TrainedRun:
     """Trains a small run of a recipe."""
-    ordered = order(name, run, options, preset=preset, **fields)
+    ordered = order(name, run, options, preset=preset, seeds=seeds, **fields)
     trained = fulfil(ordered, words or Words(quiet=True), Clock(origin=process_age()))
     assert trained is not None
     return trained
