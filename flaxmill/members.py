@@ -23,7 +23,12 @@ _OWN = ("seed", "ids", "epochs", "rows", "examples")
 
 
 def abreast() -> bool:
-    """Says whether the members' steps are done at the same time here, or one after another."""
+    """Says whether the members' steps are done at the same time here, or one after another.
+
+    On CPU, four models of the preset quick took 1.03 to 1.13 times the time of four single runs one
+    after another, each with its weights in the cache, and 1.17 to 1.24 times abreast (two cores,
+    batch 64). An accelerator is wide enough for several models.
+    """
     return jax.default_backend() != "cpu"
 
 
