@@ -102,7 +102,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         for who, seconds in peers["seconds_an_epoch"].items():
             ratio = peers["flaxmill_to"].get(who)
             parts.append(f"| {who} | {seconds:.1f} | {'' if ratio is None else f'{ratio:.2f} ×'} |")
-    for name in ("resume", "damage", "sketches", "gears", "start"):
+    for name in ("resume", "damage", "sketches", "gears", "seeds", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
             parts += ["", f"## {name}", "", _row("figure", "value"), "|---|---|"]

@@ -132,7 +132,7 @@ def train(config: Config, run: Run) -> State:
     schedule = Schedule(config, len(splits.train))
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
-    state = create_state(build, run.seed, tx)
+    state = create_state(build, run.seeds, tx)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     train_chunk = compile_training(loss, tx, augment(config), run)
     evaluate = compile_evaluation(measure, run)

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from flaxmill import files
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.log import Row, mean_rows
 
 FORMAT = 1
 _PARTIAL = ".partial-"
@@ -261,12 +262,13 @@ def _reason(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def best_step(rows: list[dict[str, Any]]) -> int | None:
+def best_step(rows: Sequence[Row]) -> int | None:
     """Returns the step with the best validation figures in a run's log; None without any.
 
     The highest accuracy counts, or the lowest loss where there is no accuracy; the first of equals.
+    Of models of several seeds, it is the mean that counts.
     """
-    rows = [row for row in rows if row["split"] == "validation"]
+    rows = mean_rows([row for row in rows if row["split"] == "validation"])
     if not rows:
         return None
     if all("accuracy" in row for row in rows):

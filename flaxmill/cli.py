@@ -4,7 +4,6 @@ Nothing heavy is imported before a command asks for it, so that help comes at on
 before the ``/`` of a command are its positional arguments, the others its options.
 """
 
-import argparse
 import gc
 import sys
 import warnings
@@ -103,33 +102,12 @@ def train(arguments: list[str]) -> None:
         print("\nflaxmill train RECIPE --help lists all options of a recipe.")
         return
     from flaxmill.clock import Clock
-    from flaxmill.options import training_arguments
+    from flaxmill.order import from_command
     from flaxmill.progress import Words
-    from flaxmill.training import Order, configure, fulfil
+    from flaxmill.training import fulfil
 
     recipe = recipes.load(arguments[0])
-    presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    presets.add_argument("--preset", default=recipe.default_preset)
-    chosen, rest = presets.parse_known_args(arguments[1:])
-    config = configure(recipe, chosen.preset, {})
-    kind = training_arguments(recipe.module.Config)
-    given = _parse(
-        kind,
-        f"flaxmill train {arguments[0]}",
-        rest,
-        default=kind(config=config),
-        description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
-        f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
-    )
-    order = Order(
-        recipe=recipe,
-        config=given.config,
-        preset=chosen.preset,
-        seed=given.seed,
-        run=given.run,
-        fresh=given.fresh,
-        options=given.options,
-    )
+    order = from_command(recipe, arguments[1:], f"flaxmill train {arguments[0]}")
     fulfil(order, Words(), Clock())
 
 

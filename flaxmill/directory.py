@@ -155,6 +155,7 @@ class Identity:
         config: Every field of the config.
         data: Title and digests of the data; None where they are not known yet.
         initial: Digest of the weights that ``--init-from`` gave; None begins with the model's own.
+        seeds: Number of models, of as many seeds from ``seed`` on.
     """
 
     recipe: str
@@ -165,16 +166,27 @@ class Identity:
     config: Mapping[str, Any]
     data: Mapping[str, Any] | None = None
     initial: str | None = None
+    seeds: int = 1
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds of all the models that are trained."""
+        return tuple(range(self.seed, self.seed + self.seeds))
 
     def json(self) -> dict[str, Any]:
-        """Returns what ``config.json`` holds."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        """Returns what ``config.json`` holds: the number of seeds only where there are several."""
+        fields = dataclasses.asdict(self)
+        if self.seeds == 1:
+            del fields["seeds"]
+        return {"format": FORMAT, **fields}
 
     def differences(self, found: Mapping[str, Any]) -> list[str]:
         """Lists how a ``config.json`` differs, a line each; where the data lies does not count."""
         lines = []
         if found["seed"] != self.seed:
             lines.append(f"seed: {found['seed']} there, {self.seed} now")
+        if (seeds := found.get("seeds", 1)) != self.seeds:
+            lines.append(f"seeds: {seeds} there, {self.seeds} now")
         if self.data is not None and found["data"]["digests"] != self.data["digests"]:
             lines.append(
                 f"the data: {found['data']['title']} there; what is given now "
@@ -256,18 +268,25 @@ def check_same(identity: Identity, directory: RunDirectory) -> None:
         )
     differences = identity.differences(found)
     if differences:
+        ways = ["--fresh to begin anew here (the old directory is renamed)"]
+        if found.get("seeds", 1) == 1:  # the weights of several are not those of one
+            ways.append(
+                f"--init-from {directory.path} with another --run to start from its weights"
+            )
         raise BadInput(
             f"{directory.path} was begun differently, and going on would mix the two:\n  "
             + "\n  ".join(differences)
-            + f"\nGive the values of then to go on with it, another --run to begin a new run, "
-            f"--fresh to begin anew here (the old directory is renamed), or "
-            f"--init-from {directory.path} with another --run to start from its weights."
+            + "\nGive the values of then to go on with it, another --run to begin a new run, "
+            + ", or ".join(ways)
+            + "."
         )
 
 
 def _next(identity: Identity, root: Path, *, fresh: bool) -> RunDirectory:
     """Returns the unfinished run of this identity, else the first free name."""
-    stem = f"{identity.recipe}-{identity.preset}-{identity.seed}"
+    first, *others = identity.every_seed
+    seeds = f"seeds-{first}-to-{others[-1]}" if others else f"{first}"  # 0-3 would be a third 0
+    stem = f"{identity.recipe}-{identity.preset}-{seeds}"
     number = 1
     while True:
         directory = RunDirectory(root / (stem if number == 1 else f"{stem}-{number}"))

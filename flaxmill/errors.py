@@ -50,3 +50,15 @@ class Stopped(BaseException):
     def __init__(self, signal: int, words: str) -> None:
         super().__init__(words)
         self.signal = signal
+
+
+class NotFinite(Exception):
+    """Something became NaN or infinite in the steps up to ``step``."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class DryRun(Exception):
+    """Everything is known that ``--dry-run`` asks for; nothing was trained."""

@@ -1,15 +1,17 @@
 """Exact evaluation: every example once, padding masked out, sums and no means of means."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 from jaxtyping import Bool
 
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
-from flaxmill.metrics import Sums
+from flaxmill.metrics import Measures, Sums
 
 BATCH_SIZE = 500
 
@@ -29,6 +31,18 @@ def padded_batches(
     for start in range(0, len(source), size):
         indices = np.arange(start, start + size)
         yield dict(source.take(np.minimum(indices, len(source) - 1))), indices < len(source)
+
+
+def measured(
+    measure: Callable[..., Measures], model: nnx.Module
+) -> Callable[[Mapping[str, Any], Any], Sums]:
+    """Returns the function that sums a recipe's ``measure`` of a model over a padded batch."""
+    return functools.partial(_measured, measure, model)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: Any) -> Sums:
+    return Sums.of(measure(model, batch), mask)
 
 
 def total(

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flaxmill import files
 from flaxmill.errors import BadInput
+from flaxmill.metrics import spread
 
 Row = dict[str, Any]
 CLOCK_FIELDS = ("seconds", "examples_per_second")
@@ -39,6 +41,23 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def mean_rows(rows: Sequence[Row]) -> list[Row]:
+    """Averages the rows of models of several seeds: one row remains for each step and split.
+
+    The rows of a single model stay as they are.
+    """
+    groups: dict[Any, list[Row]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault((row["step"], row["split"]) if "seed" in row else number, []).append(row)
+    means = []
+    for group in groups.values():
+        first, *others = group
+        apart = [name for name in first if any(row[name] != first[name] for row in others)]
+        figures = spread([{name: row[name] for name in apart} for row in group])[0]
+        means.append({name: value for name, value in (first | figures).items() if name != "seed"})
+    return means
+
+
 class Log:
     """Appends rows; the TensorBoard files are made from the rows, so that both always agree.
 
@@ -49,7 +68,7 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "metrics.jsonl"
         self._board_folder = folder / "tensorboard"
-        self._board: Any = None
+        self._boards: dict[Path, Any] = {}
         self._shown = 0
         self.rows = read_rows(self._path)
 
@@ -71,35 +90,41 @@ class Log:
         if self._path.exists():
             with self._path.open("rb") as file:
                 os.fsync(file.fileno())
-        if self._board is not None:
-            self._board.flush()
+        for board in self._boards.values():
+            board.flush()
 
     def close(self) -> None:
-        """Ends the TensorBoard file, which holds all rows."""
+        """Ends the TensorBoard files, which hold all rows."""
         self._show()
-        if self._board is not None:
-            self._board.close()
-            self._board = None
+        while self._boards:
+            self._boards.popitem()[1].close()
 
     def _show(self) -> None:
         """Writes the rows that TensorBoard lacks, in this thread, so that errors arrive here."""
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto import event_pb2
         from tensorboardX.summary import scalar
 
-        if self._board is None and len(self.rows) > self._shown:
-            self._board_folder.mkdir(parents=True, exist_ok=True)
-            self._board = EventsWriter(str(self._board_folder / "events"))
         for row in self.rows[self._shown :]:
+            board = self._board(row)
             for name, value in row.items():
-                if name not in ("step", "epoch", "split"):
+                if name not in ("step", "epoch", "split", "seed"):
                     summary = scalar(f"{name}/{row['split']}", value)
-                    self._board.write_event(
+                    board.write_event(
                         event_pb2.Event(  # pyrefly: ignore[missing-attribute]
                             wall_time=time.time(), step=row["step"], summary=summary
                         )
                     )
         self._shown = len(self.rows)
+
+    def _board(self, row: Row) -> Any:
+        """Returns the file that a row belongs to: each of several seeds is a run of its own."""
+        from tensorboardX.event_file_writer import EventsWriter
+
+        folder = self._board_folder / f"seed-{row['seed']}" if "seed" in row else self._board_folder
+        if folder not in self._boards:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._boards[folder] = EventsWriter(str(folder / "events"))
+        return self._boards[folder]
 
 
 def _line(row: Row) -> str:

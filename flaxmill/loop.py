@@ -15,14 +15,14 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array
 
-from flaxmill import convolution, parallel
+from flaxmill import convolution, members, parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 from flaxmill.evaluation import BATCH_SIZE, total
 from flaxmill.metrics import Measures, Sums
-from flaxmill.state import State
+from flaxmill.state import State, picked
 
 Loss = Callable[..., Measures]
 Augment = Callable[[Any, Array], Any]
@@ -106,7 +106,7 @@ class TrainChunk:
         if self._call is None:
             if bool(self._ema) != (state.average is not None):
                 raise BadInput("give create_state and compile_training the same ema.")
-            parallel.check_parts(self._parts, chunk.inputs["ids"].shape[1])
+            parallel.check_parts(self._parts, chunk.inputs["ids"].shape[-1])
             with self._run.clock("compile"):
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
@@ -205,30 +205,17 @@ class TrainChunk:
             sums=sums if state.sums is None else state.sums.merge(sums),
         )
 
-    def _fresh_sums(self, state: State, fresh: Array) -> State:
-        sums = jax.tree.map(lambda leaf: jnp.where(fresh, 0, leaf).astype(leaf.dtype), state.sums)
-        return replace(state, sums=sums)
-
     def _many(self, state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
-        state = self._fresh_sums(state, inputs["fresh"])
+        state = state.with_fresh_sums(inputs["fresh"])
         state = lax.fori_loop(
             0, inputs["count"], lambda i, state: self._step(state, inputs, i), state
-        )
-        return self._checked(state)
+        ).checked()
+        assert state.sums is not None, "a step leaves its sums in the state"
+        return state, state.sums
 
     def _one(self, state: State, inputs: Mapping[str, Any], index: Array) -> tuple[State, Sums]:
-        state = self._fresh_sums(state, inputs["fresh"] & (index == 0))
-        return self._checked(self._step(state, inputs, index))
-
-    @staticmethod
-    def _checked(state: State) -> tuple[State, Sums]:
-        kept = (state.params, state.model_state, state.opt_state, state.average, state.sums)
-        checks = [
-            jnp.isfinite(leaf).all()
-            for leaf in jax.tree.leaves(kept)
-            if jnp.issubdtype(leaf.dtype, jnp.floating)
-        ]
-        state = replace(state, finite=state.finite & jnp.stack(checks).all())
+        state = state.with_fresh_sums(inputs["fresh"] & (index == 0))
+        state = self._step(state, inputs, index).checked()
         assert state.sums is not None, "a step leaves its sums in the state"
         return state, state.sums
 
@@ -238,8 +225,10 @@ class TrainChunk:
         def sums(state: State, inputs: Mapping[str, Any]) -> Sums:
             return self.objective(state, inputs)(state.params, state.model_state)[1][0]
 
-        shapes = jax.eval_shape(sums, state, inputs)
-        return replace(state, sums=parallel.replicate(Sums.empty(shapes), self._run.mesh))
+        zero = Sums.empty(jax.eval_shape(sums, *members.apart(state, inputs)[0]))
+        if state.members > 1:
+            zero = jax.tree.map(lambda leaf: jnp.zeros((state.members,), leaf.dtype), zero)
+        return replace(state, sums=parallel.replicate(zero, self._run.mesh))
 
     def _compile(
         self, state: State, inputs: Mapping[str, Any]
@@ -254,19 +243,23 @@ class TrainChunk:
         if sharding is not None:
             options["out_shardings"] = (sharding, sharding.sums)
         compiler_options = parallel.compiler_options() | convolution.compiler_options()
-        traced = jax.jit(self._many, **options).trace(state, inputs)
+        traced = jax.jit(members.over(self._many), **options).trace(state, inputs)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:
             return traced.lower().compile(compiler_options=compiler_options), []
-        one = jax.jit(self._one, **options).lower(state, inputs, jnp.int32(0))
+        first = members.apart(state, inputs)[0]
+        one = jax.jit(self._one, **options).lower(*first, jnp.int32(0))
         one = one.compile(compiler_options=compiler_options)
 
         def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
-            sums = state.sums
-            for index in range(int(inputs["count"])):
-                state, sums = one(state, inputs, jnp.int32(index))
-            assert sums is not None
-            return state, sums
+            ends = []
+            for member, chunk in members.apart(state, inputs):
+                sums = member.sums
+                for index in range(int(inputs["count"])):
+                    member, sums = one(member, chunk, jnp.int32(index))
+                assert sums is not None
+                ends.append((member, sums))
+            return members.together(ends)
 
         return one_by_one, slow
 
@@ -274,7 +267,7 @@ class TrainChunk:
         """Returns the seconds that a step takes, tried on a copy of the state."""
         assert self._call is not None
         seconds = 0.0
-        room = inputs["ids"].shape[0]
+        room = inputs["ids"].shape[-2]
         for count in (1, min(4, room)):  # the first call warms up
             some = dict(inputs) | {"count": jnp.full_like(inputs["count"], count)}
             # By way of the host: a copy made by JAX would be compiled, for every shape.
@@ -325,21 +318,29 @@ def compile_evaluation(
         measure: ``measure(model, batch) -> {name: (value per example, weight per example)}``.
         run: Knows the devices.
         batch_size: Examples a call, rounded up to divide over the devices.
+
+    Returns:
+        From a state and a source to its sums; those of several members have an axis for them.
     """
     devices = run.mesh.size if run.mesh else 1
     size = -(-batch_size // devices) * devices
 
     @jax.jit(static_argnums=0, compiler_options=parallel.compiler_options())
-    def sums(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
+    def sums_of(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
         batch, mask = parallel.split_batch((batch, mask), run.mesh)
         model = nnx.merge(graphdef, *weights, copy=True)
         model.eval()
         return Sums.of(measure(model, batch), mask)
 
     def evaluate(state: State, source: Source) -> Sums:
+        each = [state.weights]
+        if state.members > 1:
+            each = [picked(state.weights, index) for index in range(state.members)]
+
         def over(batch: Mapping[str, Any], mask: Any) -> Sums:
             placed = parallel.replicate((batch, mask), run.mesh)
-            return sums(state.graphdef, state.weights, *placed)
+            found = [sums_of(state.graphdef, weights, *placed) for weights in each]
+            return Sums.stacked(found) if len(found) > 1 else found[0]
 
         with run.clock("evaluate"):
             return total(over, source, size)

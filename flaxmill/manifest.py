@@ -52,6 +52,7 @@ def begin_attempt(
         "recipe": identity.recipe,
         "preset": identity.preset,
         "seed": identity.seed,
+        **({"seeds": identity.seeds} if identity.seeds > 1 else {}),
         "git_commit": _git_commit(),
         "data": identity.data,
         "command": attempt["command"],
@@ -64,7 +65,7 @@ def begin_attempt(
         signature.save(directory.path / "signature.json")
         files.write_atomic(directory.path / "recipe.py", recipe)
         files.write_json(directory.path / "config.json", identity.json())
-    return len(manifest["attempts"])
+    return len(earlier) + 1
 
 
 def _versions() -> dict[str, str]:

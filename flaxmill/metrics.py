@@ -1,11 +1,12 @@
 """Metrics as sums that can be merged, so that an evaluation is exact whatever its batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Measures = Mapping[str, tuple[Array, Array]]
@@ -24,6 +25,21 @@ def accuracy(
     return (logits.argmax(-1) == expected).astype(jnp.float32)
 
 
+def spread(members: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns the mean of each figure over models, and their standard deviation.
+
+    The deviation is that of a sample (divided by one less than their number); one model has none.
+
+    >>> spread([{"loss": 1.0}, {"loss": 3.0}])
+    ({'loss': 2.0}, {'loss': 1.4142135623730951})
+    """
+    if len(members) == 1:
+        return dict(members[0]), {}
+    columns = {name: [figures[name] for figures in members] for name in members[0]}
+    means = {name: float(np.mean(column)) for name, column in columns.items()}
+    return means, {name: float(np.std(column, ddof=1)) for name, column in columns.items()}
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Sums:
@@ -32,7 +48,7 @@ class Sums:
     As in any pytree, shapes or shardings may stand in the place of the arrays.
 
     Attributes:
-        totals: Sum of value × weight for each metric.
+        totals: Sum of value × weight for each metric; for several models, an array of theirs.
         weights: Sum of weights for each metric.
     """
 
@@ -65,6 +81,17 @@ class Sums:
     def merge(self, other: "Sums") -> "Sums":
         """Returns the sums over the examples of both."""
         return jax.tree.map(jnp.add, self, other)
+
+    @classmethod
+    def stacked(cls, members: Sequence["Sums"]) -> "Sums":
+        """Puts the sums of several models into one, with an axis for them."""
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+
+    def apart(self) -> list["Sums"]:
+        """Returns the sums of each model; this waits for the device."""
+        sums = jax.device_get(self)
+        count = max(map(np.size, jax.tree.leaves(sums)))
+        return [jax.tree.map(lambda leaf, i=i: np.ravel(leaf)[i], sums) for i in range(count)]
 
     def means(self) -> dict[str, float]:
         """Returns the weighted mean of each metric; this waits for the device."""

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from flaxmill import parallel, weights
+from flaxmill import members, parallel, weights
 from flaxmill.data.batches import Gear, batches
 from flaxmill.data.source import Source
 from flaxmill.loop import TrainChunk
@@ -25,7 +25,7 @@ from flaxmill.state import State
 class Replay:
     """Stands in for a run while its steps are done again, silently and one at a time."""
 
-    seed: int
+    seeds: tuple[int, ...]
     step: int
     gear: Gear
     mesh: Any
@@ -43,7 +43,7 @@ class Replay:
         return 1
 
 
-def locate(run: Run, source: Source, seen: int) -> tuple[int, str] | None:
+def locate(run: Run, source: Source, seen: int) -> tuple[int, int, str] | None:
     """Finds the first bad step of a run and its first bad tensor, from its last good state.
 
     Args:
@@ -52,19 +52,23 @@ def locate(run: Run, source: Source, seen: int) -> tuple[int, str] | None:
         seen: The step at which it stopped; the first bad one is not beyond it.
 
     Returns:
-        The step, counted from 1, and the tensor in words; None if the steps went well this time,
-        as they may where a recipe's own loop does more than `compile_training`'s.
+        The step, counted from 1, the seed of the model, and the tensor in words; None if the steps
+        went well this time, as they may where a recipe's own loop does more than
+        `compile_training`'s.
     """
     train_chunk, good = run.train_chunk, run.last_good()
     if train_chunk is None or good is None:
         return None
     schedule, state = run.schedule, parallel.replicate(good, run.mesh)
-    replay = Replay(run.seed, int(state.step), replace(run.gear, prefetch=0), run.mesh)
+    replay = Replay(run.seeds, int(state.step), replace(run.gear, prefetch=0), run.mesh)
     for chunk in batches(source, schedule, replay):
         before = jax.tree.map(jnp.copy, state)
         state, _ = train_chunk(state, chunk)
         if not bool(state.finite):
-            return chunk.stop, first_bad_tensor(train_chunk, before, state, chunk.inputs)
+            every = [members.apart(one, chunk.inputs) for one in (before, state)]
+            for seed, (old, inputs), (new, _) in zip(run.seeds, *every, strict=True):
+                if not bool(replace(new, finite=jnp.bool_(True)).checked().finite):
+                    return chunk.stop, seed, first_bad_tensor(train_chunk, old, new, inputs)
         if chunk.stop >= seen:
             break
     return None

@@ -58,6 +58,7 @@ def training_arguments(kind: type) -> type:
     def said(form: Any, words: str) -> Any:
         return Annotated[form, arg(help=words)]
 
+    seeds = "Train so many models at once, of the seeds from --seed on; together they answer."
     fresh = "Begin anew; a run that is there is renamed."
     run = "The run directory; an unfinished run in it is gone on with."
     return make_dataclass(
@@ -65,6 +66,7 @@ def training_arguments(kind: type) -> type:
         [
             ("config", OmitArgPrefixes[kind]),
             ("seed", said(int, "Everything random follows from it."), 0),
+            ("seeds", said(int, seeds), 1),
             ("run", said(Path | None, run), None),
             ("fresh", said(bool, fresh), False),
             ("options", OmitArgPrefixes[Options], Options()),

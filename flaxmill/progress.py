@@ -34,17 +34,25 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def figures(means: Mapping[str, Any]) -> str:
+def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = None) -> str:
     """Returns metrics in words.
+
+    Args:
+        means: Metrics.
+        deviations: Their standard deviations over several seeds, where there are any.
 
     >>> figures({"loss": 0.25, "accuracy": 0.9, "examples": 10_000})
     'loss 0.2500, accuracy 90.00 %'
+    >>> figures({"loss": 0.25, "accuracy": 0.9}, {"loss": 0.01, "accuracy": 0.002})
+    'loss 0.2500 ± 0.0100, accuracy 90.00 ± 0.20 %'
     """
     shown = []
     for name, value in means.items():
         if isinstance(value, float):
-            share = "accuracy" in name
-            shown.append(f"{name} {100 * value:.2f} %" if share else f"{name} {value:.4f}")
+            scale, digits, unit = (100, 2, " %") if "accuracy" in name else (1, 4, "")
+            numbers = [value, deviations[name]] if deviations else [value]
+            said = " ± ".join(f"{scale * number:.{digits}f}" for number in numbers)
+            shown.append(f"{name} {said}{unit}")
     return ", ".join(shown)
 
 

@@ -3,42 +3,32 @@
 import contextlib
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from flaxmill import checkpoint, manifest, parallel, weights
+from flaxmill import checkpoint, manifest, parallel
+from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import SPLITS, Splits
 from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput, Stopped
+from flaxmill.errors import BadInput, DryRun, NotFinite, Stopped
+from flaxmill.facts import facts
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
-from flaxmill.metrics import Sums
+from flaxmill.metrics import Measures, Sums, spread
 from flaxmill.options import Options
 from flaxmill.progress import Words, duration, figures
-from flaxmill.signature import FORMAT, Signature
-from flaxmill.state import State, to_arrays, with_arrays
+from flaxmill.signature import Signature
+from flaxmill.state import State, begin_with, to_arrays, with_arrays
 
 _CALL_SECONDS = 0.5
 """A call of the compiled function takes about so long, so that a signal is answered soon."""
-
-
-class NotFinite(Exception):
-    """Something became NaN or infinite in the steps up to ``step``."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(step)
-        self.step = step
-
-
-class DryRun(Exception):
-    """Everything is known that ``--dry-run`` asks for; nothing was trained."""
 
 
 @dataclass
@@ -54,6 +44,7 @@ class Run:
         words: Speaks to the person.
         step: Training steps done before this attempt.
         splits: The data.
+        measure: The recipe's; needed where several seeds are trained.
         recipe: The text of the recipe.
         initial: Weights to begin with, by name; None begins with the model's own.
     """
@@ -65,13 +56,14 @@ class Run:
     clock: Clock
     words: Words
     splits: Splits
+    measure: Callable[..., Measures] | None = None
     recipe: str = ""
     initial: Mapping[str, np.ndarray] | None = None
     step: int = 0
     asked_to_stop: int | None = None
 
     def __post_init__(self) -> None:
-        self.seed = self.identity.seed
+        self.seed, self.seeds = self.identity.seed, self.identity.every_seed
         self.mesh = parallel.make_mesh(self.options.mesh)
         self.gear = Gear(self.options.gear, self.options.chunk, self.options.prefetch)
         self.checkpoints = Checkpoints(self.directory.checkpoints)
@@ -97,7 +89,15 @@ class Run:
         Args:
             state: The fresh state.
             schedule: All durations of the run.
+
+        Raises:
+            BadInput: It is not the state of as many models as there are seeds.
         """
+        if state.members != len(self.seeds):
+            raise BadInput(
+                f"the recipe's train() made {state.members} model(s) for {len(self.seeds)} seeds: "
+                f"have it give run.seeds, not run.seed, to create_state."
+            )
         self._schedule = schedule
         own = self.checkpoints.restore_newest()
         if own is not None:
@@ -107,7 +107,7 @@ class Run:
             self.clock.earlier = facts["seconds"]
             self.clock.compilations = facts["compilations"]
         elif self.initial is not None:
-            state = _beginning_with(state, self.initial)
+            state = begin_with(state, self.initial)
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
         self._row_began = (self.step, 0.0)
@@ -138,26 +138,13 @@ class Run:
         self._log.cut(self.step)
 
     def _introduce(self, state: State, schedule: Schedule) -> None:
-        devices = self.mesh.size if self.mesh else 1
-        gear = self.gear.choose(self.splits.train).name
-        threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
+        devices, gear = self.mesh.size if self.mesh else 1, self.gear.choose(self.splits.train)
+        known = facts(self.splits, schedule, state, self.seeds, devices, gear.name)
         self.words.facts(
-            {
-                "data": self._amounts(),
-                "parameters": f"{weights.count(state.params):,}",
-                "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
-                f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
-                "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
-            }
-            | ({} if self.options.dry_run else {"run": str(self.directory.path)})
+            known if self.options.dry_run else {**known, "run": str(self.directory.path)}
         )
         if self.step:
             self.words.say(f"Resuming at step {self.step:,} of {schedule.steps:,}.")
-
-    def _amounts(self) -> str:
-        parts = ("train", "validation", "test")
-        counts = ", ".join(f"{len(self.splits[p]):,} {p}" for p in parts if len(self.splits[p]))
-        return f"{self.splits.title}: {counts}"
 
     @property
     def schedule(self) -> Schedule:
@@ -215,25 +202,29 @@ class Run:
         """
         if split == "train" and not self.schedule.logs(step):
             if self.words.wanted():
-                means = _finite(sums.means(), step)
-                total, size = self.schedule.steps, self.schedule.batch_size
-                self.words.show(step, total, means, self._rate(step), size)
+                means, _ = spread(_finite(sums, step))
+                size = self.schedule.batch_size * len(self.seeds)
+                self.words.show(step, self.schedule.steps, means, self._rate(step), size)
             return
         self._begin()
-        means = _finite(sums.means(), step)
+        each = _finite(sums, step)
         seconds = self.clock.seconds()
         if split == "train":
             began, since = self._row_began
             examples, spent = (step - began) * self.schedule.batch_size, seconds["train"] - since
             self._row_began = (step, seconds["train"])
         else:
-            examples = len(self.splits[split]) if split in SPLITS else float(sums.weights["loss"])
+            counted = split in SPLITS
+            examples = len(self.splits[split]) if counted else np.mean(sums.weights["loss"])
             spent = seconds["evaluate"] - self._evaluated
             self._evaluated = seconds["evaluate"]
-        row = {"step": step, "epoch": self.schedule.epoch(step), "split": split, **means}
-        rate = round(examples / max(spent, 1e-9), 1)
-        self._log.append({**row, "examples_per_second": rate, "seconds": seconds["total"]})
-        self._line.append(f"{split} {figures(means)}")
+        rate = round(float(examples) * len(self.seeds) / max(spent, 1e-9), 1)
+        place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
+        clock = {"examples_per_second": rate, "seconds": seconds["total"]}
+        for seed, means in zip(self.seeds, each, strict=True):
+            named = {"seed": seed} if len(self.seeds) > 1 else {}
+            self._log.append({**place, **named, **means, **clock})
+        self._line.append(f"{split} {figures(*spread(each))}")
 
     def _rate(self, step: int) -> float:
         """Returns the seconds a step takes, evaluation left out."""
@@ -324,21 +315,16 @@ class Run:
             self._save(step, state)
         self._close_saving()
         self._log.close()
-        rows = self._log.rows
-        best = checkpoint.best_step(rows)
+        each = _finite(test, step)
+        together = each[0]
+        if state.members > 1:
+            assert self.measure is not None, "whoever trains several seeds gives it"
+            how = (self.signature, self.measure, self.splits.test)
+            with self.clock("evaluate"):
+                together = results.ensemble_figures(state, *how)
+        found = (each, together, len(self.splits.test))
         self.result = {
-            "format": FORMAT,
-            "recipe": self.identity.recipe,
-            "preset": self.identity.preset,
-            "seed": self.seed,
-            "step": step,
-            "parameters": weights.count(state.params),
-            "test": {**_finite(test.means(), step), "examples": len(self.splits.test)},
-            "weights": "average" if state.average is not None else "params",
-            "weights_sha256": weights.model_digest(*state.weights),
-            "best": next(
-                (r for r in rows if r["step"] == best and r["split"] == "validation"), None
-            ),
+            **results.gather(self.identity, state, self._log.rows, *found),
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "attempts": self.attempts,
@@ -352,16 +338,9 @@ class Run:
             self._log.close()
 
 
-def _finite(means: Mapping[str, float], step: int) -> dict[str, float]:
-    if not all(np.isfinite(value) for value in means.values()):
+def _finite(sums: Sums, step: int) -> list[dict[str, float]]:
+    """Returns the figures of each model."""
+    each = [one.means() for one in sums.apart()]
+    if not all(np.isfinite(value) for means in each for value in means.values()):
         raise NotFinite(step)
-    return dict(means)
-
-
-def _beginning_with(state: State, arrays: Mapping[str, np.ndarray]) -> State:
-    """Takes the weights, and nothing else, from elsewhere."""
-    kept = {"params": state.params, "model_state": state.model_state}
-    found = weights.renamed(kept, arrays, where="--init-from")
-    found = jax.tree.map(jax.numpy.asarray, found)
-    average = None if state.average is None else (found["params"], found["model_state"])
-    return replace(state, **found, average=jax.tree.map(jax.numpy.copy, average))
+    return each

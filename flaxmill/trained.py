@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 from flax import nnx
 
 from flaxmill import checkpoint, recipes, weights
+from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.evaluation import padded_batches, total
+from flaxmill.evaluation import measured, padded_batches, total
 from flaxmill.log import read_rows
-from flaxmill.metrics import Sums
 from flaxmill.recipes import Recipe
 from flaxmill.signature import Signature
 
@@ -136,7 +136,8 @@ class TrainedRun:
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the weights by name: ``params.…`` and ``model_state.…``.
 
-        The averages where the run kept any; verified against the checkpoint's digests.
+        The averages where the run kept any; verified against the checkpoint's digests. In a run of
+        several seeds, each has a first axis that counts the models.
         """
         checkpoints = Checkpoints(self.directory.checkpoints)
         checkpoint.check_kept(checkpoints, self.step, self._which)
@@ -151,22 +152,35 @@ class TrainedRun:
 
     @functools.cached_property
     def model(self) -> nnx.Module:
-        """The trained model, in its evaluation mode."""
+        """The trained model, in its evaluation mode; several seeds answer as an ensemble."""
         module = self.recipe.module
         # Shapes alone: initial values would take seconds of small compilations, for nothing.
         model = nnx.eval_shape(lambda: module.model(self.config, self.signature, nnx.Rngs(0)))
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
         kept = {"params": params, "model_state": model_state}
-        found = weights.renamed(kept, self.arrays(), where=str(self.path))
-        found = jax.tree.map(jax.numpy.asarray, found)
-        model = nnx.merge(graphdef, found["params"], found["model_state"])
-        model.eval()
-        return model
+        models = []
+        for arrays in self._arrays_of_each():
+            found = weights.renamed(kept, arrays, where=str(self.path))
+            found = jax.tree.map(jax.numpy.asarray, found)
+            models.append(nnx.merge(graphdef, found["params"], found["model_state"]))
+        return results.ensemble(models, self.signature)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that were trained: one, or as many as ``--seeds`` said."""
+        first = self.identity["seed"]
+        return tuple(range(first, first + self.identity.get("seeds", 1)))
+
+    def _arrays_of_each(self) -> list[dict[str, np.ndarray]]:
+        """Returns the weights of the model of each seed, by name."""
+        arrays = self.arrays()
+        if len(self.seeds) == 1:
+            return [arrays]
+        return [{name: array[i] for name, array in arrays.items()} for i in range(len(self.seeds))]
 
     def weights_sha256(self) -> str:
         """Returns the digest of the weights that are used."""
-        _, params, model_state = nnx.split(self.model, nnx.Param, ...)
-        return weights.model_digest(params, model_state)
+        return weights.digest(self.arrays())
 
     def evaluate(self, data: str | None = None, *, split: str = "test") -> dict[str, Any]:
         """Evaluates exactly: every example once.
@@ -179,8 +193,7 @@ class TrainedRun:
             Recipe, split, number of examples, metrics, step and ``weights_sha256``.
         """
         source = self.splits(data)[split]
-        measure = functools.partial(_measured, self.recipe.module.measure, self.model)
-        means = total(measure, source).means()
+        means = total(measured(self.recipe.module.measure, self.model), source).means()
         return {
             "recipe": self.recipe_name,
             "split": split,
@@ -261,11 +274,6 @@ class TrainedRun:
         target = Path(to) if to else self.path / "report.html"
         page.write_page([evidence.subject(self, data)], target)
         return target
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: Any) -> Sums:
-    return Sums.of(measure(model, batch), mask)
 
 
 @jax.jit

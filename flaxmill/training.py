@@ -1,31 +1,26 @@
 """`train`: one call, or one command, from a recipe's name to a trained run directory."""
 
 import contextlib
-import dataclasses
 import errno
 import shlex
 import signal
 import tempfile
 import threading
 import time
-import types
-import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flaxmill import directory as directories
 from flaxmill import files, recipes, weights
 from flaxmill.clock import Clock, process_age
 from flaxmill.data.batches import Schedule
-from flaxmill.data.source import Splits
-from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput, CannotGoOn, Stopped, nearest
+from flaxmill.directory import RunDirectory
+from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped
 from flaxmill.options import Options
+from flaxmill.order import Order, configure
 from flaxmill.progress import Words, duration, figures
-from flaxmill.recipes import Recipe
-from flaxmill.run import DryRun, NotFinite, Run
+from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
 
 
@@ -34,6 +29,7 @@ def train(
     *,
     preset: str | None = None,
     seed: int = 0,
+    seeds: int = 1,
     run: str | Path | None = None,
     fresh: bool = False,
     quiet: bool = False,
@@ -48,6 +44,8 @@ def train(
         recipe: A recipe's name, or the path of a ``.py`` file.
         preset: Which of the recipe's presets to begin with; ``quick`` unless told.
         seed: Everything random follows from it.
+        seeds: How many models to train at once, of the seeds from ``seed`` on; together they answer
+            as an ensemble.
         run: The run directory; by default one in ``runs`` is found or made.
         fresh: Begin anew; a run that is there is renamed.
         quiet: Say nothing.
@@ -70,6 +68,7 @@ def train(
         config=configure(loaded, preset, fields),
         preset=preset,
         seed=seed,
+        seeds=seeds,
         run=None if run is None else Path(run),
         fresh=fresh,
         options=Options(
@@ -82,93 +81,6 @@ def train(
         raise KeyboardInterrupt from None
     assert trained is not None, "only --dry-run trains nothing"
     return trained
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be trained, where and how.
-
-    Attributes:
-        recipe: The recipe.
-        config: Its config.
-        preset: The name of the preset that the config began as.
-        seed: Everything random follows from it.
-        run: The run directory; None finds or makes one in ``runs``.
-        fresh: Begin anew; a run that is there is renamed.
-        options: How the run is carried out.
-    """
-
-    recipe: Recipe
-    config: Any
-    preset: str
-    seed: int
-    run: Path | None = None
-    fresh: bool = False
-    options: Options = dataclasses.field(default_factory=Options)
-
-    def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
-        """Returns what makes two runs the same run.
-
-        Args:
-            splits: The data, where it was read already.
-            initial: The weights to begin with, if any.
-        """
-        file = self.recipe.file
-        data = None
-        if splits is not None:
-            data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
-        return Identity(
-            recipe=self.recipe.name,
-            recipe_file=None if file is None else str(file),
-            recipe_sha256=self.recipe.sha256,
-            preset=self.preset,
-            seed=self.seed,
-            config=dataclasses.asdict(self.config),
-            data=data,
-            initial=None if initial is None else weights.digest(initial),
-        )
-
-
-def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
-    """Returns a preset's config with some fields replaced.
-
-    Raises:
-        BadInput: No such preset or field, or a value of the wrong type.
-    """
-    chosen = recipe.preset(preset)
-    known = typing.get_type_hints(recipe.module.Config)
-    for name, value in fields.items():
-        if name not in known:
-            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
-        if not _fits(value, known[name]):
-            current = getattr(chosen, name)
-            raise BadInput(
-                f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
-            )
-    return dataclasses.replace(chosen, **fields)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Says whether a value is of a field's type; an int will do where a float is expected."""
-    kind, parts = typing.get_origin(hint), typing.get_args(hint)
-    if kind is Literal:
-        return value in parts
-    if kind in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if kind is tuple:
-        if not isinstance(value, tuple):
-            return False
-        parts = parts[:1] * len(value) if parts[-1] is ... else parts
-        return len(value) == len(parts) and all(map(_fits, value, parts))
-    if isinstance(value, bool) or hint is bool:
-        return hint is type(value)
-    return isinstance(value, int | float if hint is float else hint)
-
-
-def _described(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
@@ -184,8 +96,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
         Stopped: A signal asked for it; the state is saved.
     """
-    if not 0 <= order.seed < 2**32:  # JAX's keys would take a larger one for a smaller one
-        raise BadInput(f"--seed {order.seed}: a seed is a number from 0 to {2**32 - 1:,}.")
+    order.check_seeds()
     clock.add("import", process_age() - clock.origin)
     path = order.options.init_from
     initial = None if path is None else weights.read_initial(path)
@@ -212,6 +123,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
             clock=clock,
             words=words,
             splits=splits,
+            measure=order.recipe.module.measure,
             recipe=order.recipe.text,
             initial=initial,
         )
@@ -292,7 +204,7 @@ def _not_finite(run: Run, seen: int) -> str:
         found = None  # looking closer may take more than the run did; what is known is said
     kept = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
-        f"at step {found[0]:,}: {found[1]}"
+        f"at step {found[0]:,}{f' of seed {found[1]}' if len(run.seeds) > 1 else ''}: {found[2]}"
         if found
         else f"in the steps up to {seen:,} (doing them again did not show where)"
     )
@@ -329,7 +241,13 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     seconds = result["seconds"]
     spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in seconds if name != "total")
     words.say("")
-    words.say(f"Test: {figures(result['test'])} on {result['test']['examples']:,} examples.")
+    test = f"{figures(result['test'])} on {result['test']['examples']:,} examples."
+    if seeds := result.get("seeds"):
+        apart = figures(result["test_mean"], result["test_sd"])
+        words.say(f"Test: {apart} (mean ± standard deviation of {len(seeds)} seeds).")
+        words.say(f"Test of the {len(seeds)} models together: {test}")
+    else:
+        words.say(f"Test: {test}")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     words.say(
         f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")

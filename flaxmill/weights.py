@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from flaxmill import files
 from flaxmill.errors import BadInput, nearest
 
 
@@ -112,6 +113,12 @@ def read_initial(path: Path) -> dict[str, np.ndarray]:
         raise BadInput(f"--init-from {path}: there is no such run directory or safetensors file.")
     from flaxmill.checkpoint import Checkpoints
 
+    config = path / "config.json"
+    if config.exists() and (seeds := files.read_json(config).get("seeds", 1)) > 1:
+        raise BadInput(
+            f"--init-from {path}: this run holds {seeds} models, one for each of its seeds; give a "
+            f"run of one seed."
+        )
     found = Checkpoints(path / "checkpoints").restore_newest(set_aside=False)
     if found is None:
         raise BadInput(f"--init-from {path}: there is no whole checkpoint in it.")

@@ -54,7 +54,7 @@ class Runtime:
     """The part of a run that batches and compiled functions need, and what it was told."""
 
     gear: Gear = field(default_factory=lambda: Gear("resident", 8, 0))
-    seed: int = 3
+    seeds: tuple[int, ...] = (3,)
     step: int = 0
     mesh: Any = None
     most: int = 1000
@@ -62,6 +62,10 @@ class Runtime:
     times_compiled: int = 0
     train_chunk: Any = None
     seconds: float = 0.0
+
+    @property
+    def seed(self) -> int:
+        return self.seeds[0]
 
     @contextlib.contextmanager
     def clock(self, phase: str) -> Iterator[None]:
@@ -99,13 +103,14 @@ def train(
     data: Arrays | None = None,
     **durations: Any,
 ) -> tuple[State, list[dict[str, float]]]:
-    """Trains as a recipe does; also returns the means of each chunk, and of how many examples."""
+    """Trains as a recipe does; also returns each chunk's and seed's means, of how many examples."""
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
     schedule = Schedule(Config(**durations), len(data))
-    state = create_state(build, run.seed, tx, ema=ema)
+    state = create_state(build, run.seeds, tx, ema=ema)
     train_chunk = compile_training(objective, tx, augment, run, ema=ema, accumulate=accumulate)
     means = []
     for chunk in batches(data, schedule, run):
         state, sums = train_chunk(state, chunk)
-        means.append(sums.means() | {"examples": float(sums.weights["loss"])})
+        for one in sums.apart():
+            means.append(one.means() | {"examples": float(one.weights["loss"])})
     return state, means

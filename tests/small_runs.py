@@ -12,9 +12,10 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock, process_age
 from flaxmill.log import CLOCK_FIELDS, read_rows
 from flaxmill.options import Options
+from flaxmill.order import Order, configure
 from flaxmill.progress import Words
 from flaxmill.trained import TrainedRun
-from flaxmill.training import Order, configure, fulfil
+from flaxmill.training import fulfil
 
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""
@@ -46,14 +47,20 @@ PLAIN: dict[str, dict[str, Any]] = {
 
 
 def order(
-    name: str, run: Path, options: Options | None = None, *, preset: str = "quick", **fields: Any
+    name: str,
+    run: Path,
+    options: Options | None = None,
+    *,
+    preset: str = "quick",
+    seeds: int = 1,
+    **fields: Any,
 ) -> Order:
     """Returns the order for a small run of a recipe."""
     recipe = recipes.load(name)
     small = SMALL["fashion_mnist" if recipe.file else recipe.name]  # `fork` makes no other forks
     config = configure(recipe, preset, small | fields)
     options = options or Options(report=False)
-    return Order(recipe=recipe, config=config, preset=preset, seed=0, run=run, options=options)
+    return Order(recipe, config, preset, seed=0, run=run, options=options, seeds=seeds)
 
 
 def train(
@@ -63,10 +70,11 @@ def train(
     *,
     words: Words | None = None,
     preset: str = "quick",
+    seeds: int = 1,
     **fields: Any,
 ) -> TrainedRun:
     """Trains a small run of a recipe."""
-    ordered = order(name, run, options, preset=preset, **fields)
+    ordered = order(name, run, options, preset=preset, seeds=seeds, **fields)
     trained = fulfil(ordered, words or Words(quiet=True), Clock(origin=process_age()))
     assert trained is not None
     return trained

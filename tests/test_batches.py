@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_loop import Config, Runtime
 
-from flaxmill.data.batches import Chunk, Gear, Schedule, batches, order, permute
+from flaxmill.data.batches import Chunk, Gear, Schedule, batches
+from flaxmill.data.permutation import order, permute
 from flaxmill.data.source import Arrays, Items, Source
 from flaxmill.errors import BadInput
 
@@ -194,7 +195,7 @@ def test_gears_chunks_and_prefetching_bring_the_same_examples(
     name: str, chunk: int, prefetch: int, most: int
 ) -> None:
     plan = schedule()
-    run = Runtime(Gear(name, chunk, prefetch), seed=5, most=most)
+    run = Runtime(Gear(name, chunk, prefetch), seeds=(5,), most=most)
     found = seen(list(batches(source(), plan, run)))
     ids, epochs = order(0, plan.steps, plan.batch_size, 100, seed=5)
     np.testing.assert_array_equal(found["id"], ids)

@@ -22,9 +22,10 @@ from flaxmill import cli, recipes
 from flaxmill.data import clothing
 from flaxmill.data.sketches import Sketches
 from flaxmill.options import training_arguments
+from flaxmill.order import configure
 from flaxmill.progress import Words
 from flaxmill.trained import TrainedRun
-from flaxmill.training import closing_words, configure
+from flaxmill.training import closing_words
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

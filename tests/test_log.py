@@ -8,7 +8,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from flaxmill.errors import BadInput
-from flaxmill.log import Log, Row, read_rows
+from flaxmill.log import Log, Row, mean_rows, read_rows
 
 
 def row(step: int) -> Row:
@@ -83,3 +83,10 @@ def test_a_damaged_line_before_others_is_named(tmp_path: Path, damage: bytes) ->
     path.write_bytes(damage + b"\n" + path.read_bytes())
     with pytest.raises(BadInput, match=r"metrics\.jsonl, line 1 is damaged"):
         read_rows(path)
+
+
+def test_rows_of_several_seeds_are_averaged_where_they_differ() -> None:
+    rows = [row(step) | {"seed": seed, "loss": step + seed} for step in (1, 2) for seed in (0, 1)]
+    assert mean_rows(rows) == [row(step) | {"loss": step + 0.5} for step in (1, 2)]
+    alone = [row(1), row(1), row(2)]
+    assert mean_rows(alone) == alone

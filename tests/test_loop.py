@@ -10,7 +10,8 @@ from flax import nnx
 from small_loop import Model, Runtime, loss, measure, source
 
 from flaxmill import parallel, weights
-from flaxmill.data.batches import Gear, Schedule, batches, order
+from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.permutation import order
 from flaxmill.data.source import Arrays
 from flaxmill.errors import BadInput
 from flaxmill.loop import TRAINING_BRANCH, compile_evaluation, compile_training

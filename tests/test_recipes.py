@@ -21,9 +21,11 @@ from flaxmill import cli, recipes, training, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
-from flaxmill.errors import Stopped
+from flaxmill.errors import DryRun, Stopped
+from flaxmill.options import Options
+from flaxmill.order import Order
 from flaxmill.progress import Words
-from flaxmill.run import DryRun, Options, Run
+from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
@@ -138,11 +140,15 @@ def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
     small_runs.assert_same_run(resumed, unbroken)
 
 
-def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(
+    name: str, tmp_path: Path, seeds: int
+) -> None:
     # 105 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
     durations = {"epochs": 10.5, "log_every": 0.7}
     fields = small_runs.flags(small_runs.SMALL[name] | THOROUGH[name] | durations)
     options = [*fields, "--chunk", "3", "--save-every", "0", "--no-report"]
+    options += ["--seeds", str(seeds)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
     killed, whole = (
         small_runs.command("train", name, *options, "--run", run) for run in ("killed", "whole")
@@ -165,6 +171,44 @@ def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(name: str, tmp_path: Path
         )
         assert (f"Resuming at step {newest} of 105." in ended.stdout) == (command is killed)
     small_runs.assert_same_run(TrainedRun(tmp_path / "killed"), TrainedRun(tmp_path / "whole"))
+
+
+@pytest.fixture(scope="module")
+def two_seeds(name: str, folder: Path, small_data: None) -> TrainedRun:
+    """Two models at once, the first of them with the seed of the unbroken run."""
+    how = Options(gear="resident", chunk=64, report=False)
+    return small_runs.train(name, folder / f"{name}-seeds", how, seeds=2, **THOROUGH[name])
+
+
+def test_each_of_several_seeds_is_the_model_that_it_would_be_alone(
+    unbroken: TrainedRun, two_seeds: TrainedRun
+) -> None:
+    alone, both = small_runs.saved(unbroken.path), small_runs.saved(two_seeds.path)
+    assert both.keys() == alone.keys()
+    for tensor, array in alone.items():
+        if tensor != "step":  # 25 steps; another program may round otherwise
+            assert both[tensor].shape == (2, *array.shape)
+            np.testing.assert_allclose(both[tensor][0], array, 1e-5, 1e-5, err_msg=tensor)
+    rows = [row for row in small_runs.figures(two_seeds.path) if row.pop("seed") == 0]
+    for ours, theirs in zip(rows, small_runs.figures(unbroken.path), strict=True):
+        assert ours.pop("split") == theirs.pop("split")
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    first, second = two_seeds.result["seeds"]
+    assert first["test"] == pytest.approx(unbroken.result["test"], rel=1e-5)
+    assert first["weights_sha256"] != second["weights_sha256"]
+    assert two_seeds.result["compilations"] == 1
+
+
+def test_gears_and_a_stop_leave_the_bits_of_several_seeds_alone(
+    two_seeds: TrainedRun, name: str, folder: Path
+) -> None:
+    run, how = folder / f"{name}-seeds-stopped", Options(gear="streaming", chunk=1, report=False)
+    fields: dict[str, Any] = {"seeds": 2, **THOROUGH[name]}
+    with pytest.raises(Stopped):
+        small_runs.train(name, run, how, words=Interrupting(after=11), **fields)
+    assert int(small_runs.saved(run)["step"]) == 13
+    how = Options(gear="streaming", chunk=7, prefetch=0, report=False)
+    small_runs.assert_same_run(small_runs.train(name, run, how, **fields), two_seeds)
 
 
 def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, folder: Path) -> None:
@@ -245,7 +289,7 @@ def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
 
 
 def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[training.Order] = []
+    given: list[Order] = []
     monkeypatch.setattr(training, "fulfil", lambda order, *_: given.append(order))
     lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]

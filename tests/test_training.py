@@ -9,8 +9,9 @@ from flaxmill import recipes
 from flaxmill.clock import Clock
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.options import Options
+from flaxmill.order import Order, configure
 from flaxmill.progress import Words
-from flaxmill.training import Order, configure, fulfil
+from flaxmill.training import fulfil
 
 
 def configured(**fields: Any) -> Any:

@@ -3,97 +3,27 @@
 Example ``step * batch_size + i`` of an endless order belongs to place ``i`` of a step's batch. The
 order runs across epoch ends; each epoch is a permutation of its own, computed from an index alone,
 so the position in the data is one integer and memory does not grow with the data.
+
+Models of several seeds that are trained at once have an order each: what belongs to one of them has
+a first axis that counts the seeds.
 """
 
 import collections
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Int, UInt32, UInt64
 
 from flaxmill import parallel
+from flaxmill.data.permutation import order
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
-_ROUNDS = 6
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: steps of it spread evenly."""
 _CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
-
-
-def mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
-    """Scrambles 64-bit integers so that neighbours become unrelated; no two become the same.
-
-    Source: the output function of SplitMix64 (Steele, Lea and Flood, 2014, section 5.1).
-    """
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-def permute(
-    positions: Int[np.ndarray, "*dims"], length: int, *, seed: int, epoch: Int[np.ndarray, "*dims"]
-) -> Int[np.ndarray, "*dims"]:
-    """Sends positions to their places in a random permutation of ``range(length)``.
-
-    A Feistel network permutes the next larger power of four, and values outside the range are sent
-    on until they fall inside it (Black and Rogaway 2002, "Ciphers with arbitrary finite domains",
-    section 3: cycle walking). It needs no memory, whatever the length.
-
-    Args:
-        positions: Places in the order, from 0 to ``length - 1``.
-        length: Number of examples.
-        seed: The run's seed.
-        epoch: The epoch of each position; each epoch has a permutation of its own.
-
-    Returns:
-        The index of the example at each position.
-
-    >>> permute(np.arange(5), 5, seed=0, epoch=np.zeros(5, np.int64)).sum()
-    np.int64(10)
-    """
-    half = np.uint64(max(1, math.ceil((length - 1).bit_length() / 2)))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    with np.errstate(over="ignore"):
-        stream = mix(mix(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * GOLDEN))
-        keys = [mix(stream + np.uint64(r + 1) * GOLDEN) for r in range(_ROUNDS)]
-
-        def encrypt(value: np.ndarray, chosen: Any) -> np.ndarray:
-            left, right = value >> half, value & mask
-            for key in keys:
-                left, right = right, left ^ (mix(right ^ key[chosen]) & mask)
-            return (left << half) | right
-
-        value = encrypt(positions.astype(np.uint64), ...)
-        while (outside := value >= length).any():
-            value[outside] = encrypt(value[outside], outside)
-    return value.astype(np.int64)
-
-
-def order(
-    start: int, stop: int, batch_size: int, length: int, seed: int
-) -> tuple[Int[np.ndarray, "step batch"], UInt32[np.ndarray, "step batch"]]:
-    """Returns which example every place of the steps from ``start`` to ``stop`` holds.
-
-    Args:
-        start: First step.
-        stop: The step after the last one.
-        batch_size: Examples a step.
-        length: Examples in the training data.
-        seed: The run's seed.
-
-    Returns:
-        Indices of examples, and the epoch that each belongs to.
-    """
-    places = np.arange(start * batch_size, stop * batch_size, dtype=np.int64)
-    places = places.reshape(stop - start, batch_size)
-    epochs = places // length
-    return permute(places % length, length, seed=seed, epoch=epochs), epochs.astype(np.uint32)
 
 
 @runtime_checkable
@@ -247,7 +177,7 @@ class Chunk:
 class Runtime(Protocol):
     """The part of a run that decides how chunks are made."""
 
-    seed: int
+    seeds: tuple[int, ...]
     step: int
     gear: Gear
     mesh: jax.sharding.Mesh | None
@@ -266,9 +196,9 @@ def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]
     Args:
         source: The training data.
         schedule: When the run stops to log and to evaluate.
-        run: Where it begins (``run.step``), its seed, gear and mesh.
+        run: Where it begins (``run.step``), its seeds, gear and mesh.
     """
-    gear = run.gear.choose(source, batch_size=schedule.batch_size)
+    gear = run.gear.choose(source, batch_size=schedule.batch_size * len(run.seeds))
     make = (_resident if gear.name == "resident" else _streaming)(source, schedule, run, gear)
     spans = _spans(schedule, run, gear.chunk)
     if not gear.prefetch:
@@ -305,7 +235,7 @@ def _resident(
 
     def make(start: int, stop: int) -> Chunk:
         ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
-        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk)
+        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk, ids.ndim - 2)
         inputs = parallel.split_batches(inputs, run.mesh)
         return Chunk(start, stop, inputs | {"resident": on_device})
 
@@ -321,7 +251,7 @@ def _streaming(
         ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
         examples = source.take(ids.reshape(-1))
         inputs["examples"] = {
-            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk)
+            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk, ids.ndim - 2)
             for name, array in examples.items()
         }
         return Chunk(start, stop, parallel.split_batches(inputs, run.mesh))
@@ -333,20 +263,28 @@ def _inputs(
     length: int, schedule: Schedule, run: Runtime, gear: Gear, start: int, stop: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Returns the ids of a chunk's examples, and what both gears send along."""
-    ids, epochs = order(start, stop, schedule.batch_size, length, run.seed)
+    orders = [order(start, stop, schedule.batch_size, length, seed) for seed in run.seeds]
+    keys = [np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32) for seed in run.seeds]
+    ids, epochs, key = (_joined(parts) for parts in (*zip(*orders, strict=True), keys))
     return ids, {
         "count": np.int32(stop - start),
         "fresh": np.bool_(start == 0 or schedule.logs(start)),  # a new row of figures begins here
-        "seed": np.array([run.seed >> 32 & 0xFFFFFFFF, run.seed & 0xFFFFFFFF], np.uint32),
-        "ids": _padded(ids.astype(np.uint32), gear.chunk),
-        "epochs": _padded(epochs, gear.chunk),
+        "seed": key,
+        "ids": _padded(ids.astype(np.uint32), gear.chunk, ids.ndim - 2),
+        "epochs": _padded(epochs, gear.chunk, ids.ndim - 2),
     }
 
 
-def _padded(array: np.ndarray, length: int) -> np.ndarray:
-    """Makes room for ``length`` steps; what the chunk does not fill is never read."""
-    if len(array) == length:
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Gives the arrays of several seeds a first axis; that of a single one stays as it is."""
+    return parts[0] if len(parts) == 1 else np.stack(parts)
+
+
+def _padded(array: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Makes room for ``length`` steps on an axis; what the chunk does not fill is never read."""
+    steps = array.shape[axis]
+    if steps == length:
         return array
-    full = np.zeros((length, *array.shape[1:]), array.dtype)
-    full[: len(array)] = array
+    full = np.zeros((*array.shape[:axis], length, *array.shape[axis + 1 :]), array.dtype)
+    full[(slice(None),) * axis + (slice(steps),)] = array
     return full

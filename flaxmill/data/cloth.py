@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Num, UInt64
 
-from flaxmill.data.batches import GOLDEN, mix
+from flaxmill.data.permutation import GOLDEN, mix
 
 Value = float | Num[np.ndarray, " picture"] | Bool[np.ndarray, " picture"]
 """A number for all pictures, or one for each."""

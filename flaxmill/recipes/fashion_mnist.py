@@ -176,7 +176,7 @@ def train(config: Config, run: Run) -> State:
     schedule = Schedule(config, len(splits.train))
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
-    state = create_state(build, run.seed, tx, ema=config.ema)
+    state = create_state(build, run.seeds, tx, ema=config.ema)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     smoothed = functools.partial(loss, label_smoothing=config.label_smoothing)
     train_chunk = compile_training(

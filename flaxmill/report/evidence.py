@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from flaxmill.data.source import Source
+from flaxmill.log import mean_rows
 from flaxmill.report import statistics
 from flaxmill.report.page import Subject
 from flaxmill.trained import TrainedRun
@@ -34,7 +35,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         seen=splits.seen,
         labels=splits.labels,
         result=trained.result,
-        metrics=trained.rows,
+        metrics=mean_rows(trained.rows),
         config=trained.identity["config"],
         manifest=trained.manifest,
         test_logits=logits,

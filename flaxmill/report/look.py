@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from flaxmill import recipes
-from flaxmill.data.batches import permute
+from flaxmill.data.permutation import permute
 from flaxmill.data.pictures import prepare
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from flaxmill.errors import BadInput
 from flaxmill.files import write_atomic
 from flaxmill.report.figures import NUM_SERIES
-from flaxmill.report.sections import Subject, curves, flat, sections
+from flaxmill.report.sections import Subject, curves, flat, named_seeds, sections
 
 NOTHING = "–"  # where a figure does not exist
 
@@ -48,6 +48,7 @@ def render(subjects: Sequence[Subject]) -> str:
         curves=curves(subjects),
         comparison=_comparison(runs) if len(runs) > 1 else None,
         series=NUM_SERIES,
+        named_seeds=named_seeds,
         nothing=NOTHING,
     )
 
@@ -137,7 +138,7 @@ def _differing(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
         {
             "recipe": subject.recipe,
             "preset": subject.preset,
-            "seed": str(subject.seed),
+            "seed": named_seeds(subject),
             "data read": subject.data_title,
         }
         | dict(flat(subject.config))

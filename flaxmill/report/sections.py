@@ -41,13 +41,13 @@ class Subject:
         name: Of the run, as its directory is called.
         recipe: The recipe's name.
         preset: The preset's name.
-        seed: The run's seed.
+        seed: The run's seed; the first of several.
         data_title: Which data it is, for people.
         drawn: Whether the pictures are the built-in drawn sketches instead of real data.
         seen: Whether the test examples are training examples, as under ``--overfit``.
         labels: Names of the classes.
         result: As in result.json.
-        metrics: Rows as in metrics.jsonl.
+        metrics: Rows as in metrics.jsonl; of several seeds, their means.
         config: Every field of the recipe's config.
         manifest: As in manifest.json.
         test_logits: Of every test example.
@@ -91,6 +91,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "subject": subject,
         "things": "examples" if subject.test_pictures is None else "pictures",
         "headline": _headline(subject),
+        "seeds": _seeds(subject),
         "confusion": _confusion(subject),
         "classes": _classes(subject),
         "mistakes": _mistakes(subject),
@@ -117,6 +118,28 @@ def _headline(subject: Subject) -> dict[str, Any] | None:
             "right": right,
         }
     return headline
+
+
+def _seeds(subject: Subject) -> dict[str, Any] | None:
+    """Lists the test figures of the models of several seeds, and of all of them together."""
+    result = subject.result
+    if "seeds" not in result:
+        return None
+    means, deviations = result["test_mean"], result["test_sd"]
+    return {
+        "columns": list(means),
+        "rows": [
+            (f"Seed {one['seed']}", [one["test"][n] for n in means]) for one in result["seeds"]
+        ],
+        "spread": [(means[name], deviations[name]) for name in means],
+        "together": [result["test"][name] for name in means],
+    }
+
+
+def named_seeds(subject: Subject) -> str:
+    """Returns the seed of a run, or the first and the last of several."""
+    seeds = subject.result.get("seeds", ())
+    return f"{subject.seed} to {seeds[-1]['seed']}" if seeds else str(subject.seed)
 
 
 def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:

@@ -1,0 +1,37 @@
+"""The facts of a run that a person reads before its first step."""
+
+from collections.abc import Sequence
+
+import jax
+
+from flaxmill import parallel, weights
+from flaxmill.data.batches import Schedule
+from flaxmill.data.source import SPLITS, Splits
+from flaxmill.state import State
+
+
+def facts(
+    splits: Splits, schedule: Schedule, state: State, seeds: Sequence[int], devices: int, gear: str
+) -> dict[str, str]:
+    """Returns data, parameters, steps and device, in words.
+
+    Args:
+        splits: The data.
+        schedule: All durations of the run.
+        state: Before the first step.
+        seeds: Of its models.
+        devices: How many each batch is spread over.
+        gear: How the examples reach them.
+    """
+    counts = ", ".join(f"{len(splits[part]):,} {part}" for part in SPLITS if len(splits[part]))
+    parameters = f"{weights.count(state.params) // state.members:,}"
+    if len(seeds) > 1:
+        parameters += f" in each of {len(seeds)} models (seeds {seeds[0]} to {seeds[-1]})"
+    threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
+    return {
+        "data": f"{splits.title}: {counts}",
+        "parameters": parameters,
+        "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
+        f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
+        "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
+    }

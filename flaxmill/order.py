@@ -1,0 +1,164 @@
+"""What is ordered when something is to be trained: recipe, config, seed, place and manner."""
+
+import argparse
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flaxmill import recipes, weights
+from flaxmill.data.source import Splits
+from flaxmill.directory import Identity
+from flaxmill.errors import BadInput, nearest
+from flaxmill.options import Options, training_arguments
+from flaxmill.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained, where and how.
+
+    Attributes:
+        recipe: The recipe.
+        config: Its config.
+        preset: The name of the preset that the config began as.
+        seed: Everything random follows from it.
+        seeds: Number of models, of as many seeds from ``seed`` on.
+        run: The run directory; None finds or makes one in ``runs``.
+        fresh: Begin anew; a run that is there is renamed.
+        options: How the run is carried out.
+    """
+
+    recipe: Recipe
+    config: Any
+    preset: str
+    seed: int
+    run: Path | None = None
+    fresh: bool = False
+    options: Options = dataclasses.field(default_factory=Options)
+    seeds: int = 1
+
+    def check_seeds(self) -> None:
+        """Refuses seeds that cannot be trained.
+
+        Raises:
+            BadInput: They are out of their range, or several are to be spread over devices.
+        """
+        most = 2**32 - 1  # JAX's keys would take a larger one for a smaller one
+        if not 0 <= self.seed <= most:
+            raise BadInput(f"--seed {self.seed}: a seed is a number from 0 to {most:,}.")
+        if self.seeds < 1:
+            raise BadInput(f"--seeds {self.seeds}: give how many models to train, 1 or more.")
+        if self.seed + self.seeds - 1 > most:
+            raise BadInput(
+                f"--seeds {self.seeds} from --seed {self.seed} on: a seed is a number from 0 to "
+                f"{most:,}, so at most {most - self.seed + 1:,} are left."
+            )
+        if self.seeds > 1 and self.options.mesh is not None:
+            raise BadInput(
+                f"--seeds {self.seeds} with --mesh {self.options.mesh}: several seeds are trained "
+                f"on one device. Leave --mesh out, or train the seeds in runs of their own."
+            )
+
+    def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
+        """Returns what makes two runs the same run.
+
+        Args:
+            splits: The data, where it was read already.
+            initial: The weights to begin with, if any.
+        """
+        file = self.recipe.file
+        data = None
+        if splits is not None:
+            data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
+        return Identity(
+            recipe=self.recipe.name,
+            recipe_file=None if file is None else str(file),
+            recipe_sha256=self.recipe.sha256,
+            preset=self.preset,
+            seed=self.seed,
+            seeds=self.seeds,
+            config=dataclasses.asdict(self.config),
+            data=data,
+            initial=None if initial is None else weights.digest(initial),
+        )
+
+
+def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
+    """Returns a preset's config with some fields replaced.
+
+    Raises:
+        BadInput: No such preset or field, or a value of the wrong type.
+    """
+    chosen = recipe.preset(preset)
+    known = typing.get_type_hints(recipe.module.Config)
+    for name, value in fields.items():
+        if name not in known:
+            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
+        if not _fits(value, known[name]):
+            current = getattr(chosen, name)
+            raise BadInput(
+                f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
+            )
+    return dataclasses.replace(chosen, **fields)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Says whether a value is of a field's type; an int will do where a float is expected."""
+    kind, parts = typing.get_origin(hint), typing.get_args(hint)
+    if kind is Literal:
+        return value in parts
+    if kind in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        parts = parts[:1] * len(value) if parts[-1] is ... else parts
+        return len(value) == len(parts) and all(map(_fits, value, parts))
+    if isinstance(value, bool) or hint is bool:
+        return hint is type(value)
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _described(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
+    """Reads the options of ``flaxmill train RECIPE``.
+
+    The preset is read first, for it gives the other options their defaults.
+
+    Args:
+        recipe: The recipe that was named.
+        arguments: What follows it.
+        program: What was typed before them, for the help.
+    """
+    import tyro
+
+    presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    presets.add_argument("--preset", default=recipe.default_preset)
+    chosen, rest = presets.parse_known_args(arguments)
+    kind = training_arguments(recipe.module.Config)
+    given = tyro.cli(
+        kind,
+        args=rest,
+        prog=program,
+        default=kind(config=configure(recipe, chosen.preset, {})),
+        description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
+        f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
+    )
+    return Order(
+        recipe=recipe,
+        config=given.config,
+        preset=chosen.preset,
+        seed=given.seed,
+        seeds=given.seeds,
+        run=given.run,
+        fresh=given.fresh,
+        options=given.options,
+    )
