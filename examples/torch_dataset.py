@@ -68,6 +68,7 @@ class Config:
     log_every: float = 0.5  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
+    precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
     learning_rate: float = 0.1  # highest rate of the one-cycle schedule
     momentum: float = 0.9  # decay of the running sum of gradients
 
@@ -99,7 +100,8 @@ def signature(config: Config, splits: Splits) -> Signature:
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     """Returns the network with its initial parameters."""
     height, width, channels = signature.inputs[0].shape[1:]
-    return CNN((height, width), channels, len(signature.labels), rngs=rngs)
+    dtype = jnp.dtype(config.precision)
+    return CNN((height, width), channels, len(signature.labels), dtype=dtype, rngs=rngs)
 
 
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:

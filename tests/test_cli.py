@@ -55,6 +55,7 @@ def words(text: str) -> str:
         ("train fashion_mnist --learning-rte 1", "Perhaps you meant: --learning-rate"),
         ("train fashion_mnist --epochs many", "Error parsing --epochs"),
         ("train fashion_mnist --schedule cosine", "invalid choice 'cosine'"),
+        ("train fashion_mnist --precision half", "invalid choice 'half'"),
         (
             "train fashion_mnist --data sketches --validation 40 --batch-size 0",
             "--batch-size 0 must be",

@@ -367,13 +367,64 @@ def test_trees_go_in_and_out_and_the_name_stays() -> None:
     assert fast_convolutions(both).__name__ == "both"
 
 
-def test_half_precision_stays_half() -> None:
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2)
+# Both round a float32 result to half precision, which may fall to either side: one unit in the last
+# place, 2⁻⁷ for the 8 bits of bfloat16. Where a sum is near 0, float32's own rounding counts.
+HALF_TOLERANCE = {"rtol": 2**-7, "atol": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("name", "half"), [*((name, "bfloat16") for name in CASES), ("winograd", "float16")]
+)
+def test_half_precision_is_rounded_once_from_float32(name: str, half: str) -> None:
+    shape, kernel_shape, how = CASES[name]
+    x, kernel = numbers(*shape).astype(half), numbers(*kernel_shape, seed=1).astype(half)
+    function = functools.partial(convolve, **how)
+
+    def in_float32(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return function(x.astype(jnp.float32), kernel.astype(jnp.float32)).astype(half)
+
+    @jax.jit
+    def both(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, ...]]:
+        answers = []
+        for form in (fast_convolutions(function), in_float32):
+            output, back = jax.vjp(form, x, kernel)
+            weight = jnp.sin(jnp.arange(output.size, dtype=jnp.float32)).reshape(output.shape)
+            answers.append((output, *back(weight.astype(half))))
+        return answers
+
+    for mine, theirs in zip(*both(x, kernel), strict=True):
+        assert mine.dtype == theirs.dtype == jnp.dtype(half)
+        mine, theirs = mine.astype(jnp.float32), theirs.astype(jnp.float32)
+        np.testing.assert_allclose(mine, theirs, **HALF_TOLERANCE)
+    assert "conv_general_dilated" not in primitives(fast_convolutions(function), x, kernel)
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+def test_a_convolution_may_return_more_than_it_takes(channels: int) -> None:
+    x, kernel = numbers(1, 4, 4, channels), numbers(3, 3, channels, 16, seed=1)
     half = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    found = fast_convolutions(convolve)(*half)
-    assert found.dtype == jnp.bfloat16
-    # bfloat16 keeps 8 bits, so a result near 4 is right to about 4 / 256.
-    np.testing.assert_allclose(found.astype(jnp.float32), convolve(x, kernel), rtol=0.05, atol=0.1)
+    function = functools.partial(convolve, preferred_element_type=jnp.float32)
+    assert "conv_general_dilated" not in primitives(fast_convolutions(function), *half)
+    found = fast_convolutions(function)(*half)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, function(*half), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_what_follows_in_half_precision_keeps_its_type_and_value(name: str) -> None:
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        with jax.numpy_dtype_promotion("standard"):  # the functions have constants in float32
+            return jnp.concatenate(
+                [output.ravel() for output in jax.tree.leaves(AFTER[name](convolve(x, kernel)))]
+            )
+
+    x, kernel = numbers(2, 8, 4, 16), numbers(3, 3, 16, 16, seed=1) / 8
+    half = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    found, expected = fast_convolutions(function)(*half), function(*half)
+    assert found.dtype == expected.dtype
+    # Several operations round to 8 bits each, of numbers of about 4 at most.
+    found, expected = found.astype(jnp.float32), expected.astype(jnp.float32)
+    np.testing.assert_allclose(found, expected, rtol=2**-5, atol=2**-5)
 
 
 def test_slow_convolutions_are_listed_where_they_are_in_a_loop() -> None:

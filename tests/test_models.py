@@ -78,3 +78,49 @@ def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
             expected += weight * np.asarray(network.network(jnp.asarray(view)))
             weights += weight
     np.testing.assert_allclose(network(pictures), expected / weights, atol=1e-5)
+
+
+NETWORKS = {
+    "tutorial": lambda dtype: made((8, 9), channels=(16, 17), hidden=8, dtype=dtype),
+    "fast": lambda dtype: fast(channels=(16, 17), residual=1, dtype=dtype),
+    "views": lambda dtype: Views(fast(channels=(16, 17), residual=1, dtype=dtype), shifts=True),
+}
+
+
+def products(jaxpr: Any) -> list[str]:
+    """Lists the types that convolutions and matrix products multiply, outermost first."""
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+            found.append(str(equation.invars[0].aval.dtype))
+        for value in equation.params.values():
+            if hasattr(value, "jaxpr"):
+                found += products(value.jaxpr)
+    return found
+
+
+@pytest.mark.parametrize("evaluating", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_precision_is_that_of_the_layers_alone(name: str, evaluating: bool) -> None:
+    network, exact = NETWORKS[name](jnp.bfloat16), NETWORKS[name](jnp.float32)
+    size = (8, 9) if name == "tutorial" else (7, 9)
+    shape = (16, *size, 1)
+    pictures = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape), jnp.uint8)
+    if evaluating:
+        for model in (network, exact):
+            model(pictures)  # so that the running averages are not those of the start
+            model.eval()
+    graphdef, state = nnx.split(network)
+    jaxpr = jax.make_jaxpr(lambda state: nnx.merge(graphdef, state)(pictures))(state).jaxpr
+    *layers, head = products(jaxpr)
+    assert head == "float32"
+    assert layers.count("bfloat16") > 0
+    heads = 10 if name == "views" and evaluating else 1  # one for each view
+    assert layers.count("float32") == heads - 1
+    logits = network(pictures)
+    assert logits.dtype == jnp.float32
+    kept = jax.tree.leaves(nnx.state(network, nnx.Param, nnx.BatchStat))
+    assert {leaf.dtype for leaf in kept} == {jnp.dtype(jnp.float32)}
+    # Each layer rounds to 8 bits; the logits are about 1. Equal ones would mean that none did.
+    difference = np.abs(logits - exact(pictures)).max()
+    assert 1e-5 < difference < 0.1

@@ -34,6 +34,7 @@ def test_fields_replace_those_of_a_preset() -> None:
         ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 64"),
         ({"flip": 1}, "flip=1: expected bool, such as True"),
         ({"schedule": "cosine"}, "schedule='cosine': expected 'constant' or 'one-cycle', such as"),
+        ({"precision": "float16"}, "precision='float16': expected 'float32' or 'bfloat16', such"),
         ({"validation": "all"}, r"validation='all': expected int \| float, such as 5000"),
         ({"channels": (4, 8.0)}, r"channels=\(4, 8.0\): expected tuple\[int, ...\], such as \("),
         ({"channels": 4}, "channels=4: expected tuple"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from flaxmill.convolution.patches import patch_product, patches, sum_type, tile_product
+from flaxmill.convolution.patches import patch_product, patches, tile_product
 from flaxmill.convolution.tiles import Tiled
 from flaxmill.convolution.winograd import winograd
 
@@ -28,18 +28,23 @@ def convolve(params: dict[str, Any], x: Array, kernel: Array, out: Any) -> Array
     numbers, groups = params["dimension_numbers"], params["feature_group_count"]
     known = (
         params["batch_group_count"] == 1
-        and params["preferred_element_type"] in (None, out.dtype)
-        and x.dtype == kernel.dtype == out.dtype
-        and jnp.issubdtype(x.dtype, jnp.floating)
+        and all(jnp.issubdtype(array.dtype, jnp.floating) for array in (x, out))
+        and x.dtype == kernel.dtype
+        and jnp.finfo(x.dtype).bits <= jnp.finfo(out.dtype).bits
         and out.size > 0
     )
     if not known:
         return None
+    # Half precision is computed in float32 and rounded once: on CPU, patches in bfloat16 took 2.6
+    # times as long as float32, and this 1.6 times.
+    wide = out.dtype if jnp.finfo(out.dtype).bits > 32 else jnp.float32
+    x, kernel = x.astype(wide), kernel.astype(wide)
     x = _moved(x, (numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]))
     kernel = _moved(kernel, (*numbers.rhs_spec[2:], numbers.rhs_spec[1], numbers.rhs_spec[0]))
     x, padding = _padded(x, params["lhs_dilation"], params["padding"])
     how = (tuple(params["window_strides"]), padding, tuple(params["rhs_dilation"]))
     y = _one_group(x, kernel, *how) if groups == 1 else _grouped(x, kernel, groups, *how)
+    y = y.like(y.values.astype(out.dtype)) if isinstance(y, Tiled) else y.astype(out.dtype)
     back = (
         0,
         x.ndim - 1,
@@ -112,6 +117,5 @@ def _grouped(
     places = rows.shape[-1] // x.shape[-1]
     grouped = rows.reshape(*rows.shape[:-1], places, groups, channels)
     kernels = kernel.reshape(places, channels, groups, features // groups)
-    how = {"preferred_element_type": sum_type(x.dtype)}
-    y = jnp.einsum("...pgc,pcgf->...gf", grouped, kernels, **how)
-    return y.astype(x.dtype).reshape(*rows.shape[:-1], features)
+    y = jnp.einsum("...pgc,pcgf->...gf", grouped, kernels)
+    return y.reshape(*rows.shape[:-1], features)

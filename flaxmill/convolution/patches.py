@@ -44,20 +44,11 @@ def patches(
     return jnp.concatenate(slices, axis=-1) if len(slices) > 1 else slices[0]
 
 
-def sum_type(dtype: jnp.dtype) -> jnp.dtype:
-    """Returns the type that products are summed in: float32 for half precision too."""
-    return dtype if jnp.finfo(dtype).bits > 32 else jnp.dtype(jnp.float32)
-
-
 def multiply(rows: Array, kernel: Array) -> Array:
-    """Multiplies patches by a kernel, as one product of two matrices, summed in float32."""
+    """Multiplies patches by a kernel, as one product of two matrices."""
     depth, features = rows.shape[-1], kernel.shape[-1]
-    product = jnp.matmul(
-        rows.reshape(-1, depth),
-        kernel.reshape(depth, features),
-        preferred_element_type=sum_type(rows.dtype),
-    )
-    return product.astype(rows.dtype).reshape(*rows.shape[:-1], features)
+    product = rows.reshape(-1, depth) @ kernel.reshape(depth, features)
+    return product.reshape(*rows.shape[:-1], features)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,8 @@ class CNN(nnx.Module):
         channels: Output channels of each 3×3 convolution; each block halves height and width.
         hidden: Units of the hidden dense layer.
         dropout: Share of the hidden units that is dropped in training.
+        dtype: Type that convolutions and dense layers compute in. Parameters, batch statistics and
+            logits are float32 whatever it is.
         rngs: Where the initial parameters are drawn from.
 
     Raises:
@@ -54,6 +57,7 @@ class CNN(nnx.Module):
         channels: Sequence[int] = (32, 64),
         hidden: int = 256,
         dropout: float = 0.0,
+        dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
         if hidden < 1 or min(channels, default=0) < 1:
@@ -69,11 +73,11 @@ class CNN(nnx.Module):
             )
         widths = [in_channels, *channels]
         self.convolutions = nnx.List(
-            nnx.Conv(before, after, (3, 3), rngs=rngs)
+            nnx.Conv(before, after, (3, 3), dtype=dtype, rngs=rngs)
             for before, after in itertools.pairwise(widths)
         )
         height, width = (side // 2 ** len(channels) for side in size)
-        self.hidden = nnx.Linear(height * width * widths[-1], hidden, rngs=rngs)
+        self.hidden = nnx.Linear(height * width * widths[-1], hidden, dtype=dtype, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
         self.head = nnx.Linear(hidden, num_classes, rngs=rngs)
 
@@ -93,7 +97,7 @@ class CNN(nnx.Module):
         x = x.reshape(x.shape[0], -1)
         x = nnx.relu(self.hidden(x))
         x = self.dropout(x, rngs=rngs)
-        return self.head(x)
+        return self.head(x.astype(jnp.float32))
 
 
 class FastCNN(nnx.Module):
@@ -114,6 +118,8 @@ class FastCNN(nnx.Module):
         channels: Output channels of each block, which halves height and width, rounding up.
         residual: Number of residual blocks.
         dropout: Share of the last features that is dropped in training.
+        dtype: Type that convolutions and dense layers compute in. Parameters, batch statistics and
+            logits are float32 whatever it is.
         rngs: Where the initial parameters are drawn from.
 
     Raises:
@@ -129,6 +135,7 @@ class FastCNN(nnx.Module):
         channels: Sequence[int] = (32, 32, 64),
         residual: int = 0,
         dropout: float = 0.0,
+        dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
         if min(channels, default=0) < 1 or residual < 0:
@@ -139,10 +146,11 @@ class FastCNN(nnx.Module):
         _check_dropout(dropout)
         widths = [in_channels, *channels]
         self.blocks = nnx.List(
-            _Normalised(before, after, rngs=rngs) for before, after in itertools.pairwise(widths)
+            _Normalised(before, after, dtype=dtype, rngs=rngs)
+            for before, after in itertools.pairwise(widths)
         )
         self.residual = nnx.List(
-            _Normalised(widths[-1], widths[-1], rngs=rngs) for _ in range(residual)
+            _Normalised(widths[-1], widths[-1], dtype=dtype, rngs=rngs) for _ in range(residual)
         )
         for _ in channels:
             size = (-(-size[0] // 2), -(-size[1] // 2))
@@ -162,19 +170,28 @@ class FastCNN(nnx.Module):
         for block in self.blocks:
             x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
             pooled = nnx.max_pool(block.convolution(x), window_shape=(2, 2), strides=(2, 2))
-            x = nnx.relu(block.norm(pooled))
+            x = nnx.relu(block.normalised(pooled))
         for block in self.residual:
-            x = nnx.relu(x + block.norm(block.convolution(x)))
+            x = nnx.relu(x + block.normalised(block.convolution(x)))
         x = self.dropout(x.reshape(x.shape[0], -1), rngs=rngs)
-        return self.head(x)
+        return self.head(x.astype(jnp.float32))
 
 
 class _Normalised(nnx.Module):
     """A 3×3 convolution without bias, and the batch normalisation of its output."""
 
-    def __init__(self, in_channels: int, channels: int, *, rngs: nnx.Rngs) -> None:
-        self.convolution = nnx.Conv(in_channels, channels, (3, 3), use_bias=False, rngs=rngs)
-        self.norm = nnx.BatchNorm(channels, use_scale=False, momentum=0.95, epsilon=1e-5, rngs=rngs)
+    def __init__(self, in_channels: int, channels: int, *, dtype: Any, rngs: nnx.Rngs) -> None:
+        self.convolution = nnx.Conv(
+            in_channels, channels, (3, 3), use_bias=False, dtype=dtype, rngs=rngs
+        )
+        # Given a half type, Flax's layer would round the running averages to it before using them.
+        self.norm = nnx.BatchNorm(
+            channels, use_scale=False, momentum=0.95, epsilon=1e-5, dtype=jnp.float32, rngs=rngs
+        )
+
+    def normalised(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Normalises in float32; the result has the type of what is given."""
+        return self.norm(x).astype(x.dtype)
 
 
 class Views(nnx.Module):

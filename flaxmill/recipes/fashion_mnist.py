@@ -52,6 +52,7 @@ class Config:
     residual: int = 0  # residual blocks of the fast network
     hidden: int = 256  # units of the tutorial network's hidden layer
     dropout: float = 0.0  # share of the units before the last layer that is dropped
+    precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
     optimizer: Literal["sgd", "muon"] = "muon"  # SGD, or Muon for convolutions
     schedule: Literal["constant", "one-cycle"] = "one-cycle"  # of the learning rate
     learning_rate: float = 0.035  # highest rate
@@ -118,6 +119,7 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     height, width, channels = signature.inputs[0].shape[1:]
     of = ((height, width), channels, len(signature.labels))
     how = {"channels": config.channels, "dropout": config.dropout, "rngs": rngs}
+    how["dtype"] = jnp.dtype(config.precision)
     if config.network == "tutorial":
         network = CNN(*of, hidden=config.hidden, **how)
     else:
