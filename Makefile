@@ -56,6 +56,8 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,peers.py --python $(PEERS)/bin/python)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
+	$(call measure,fashion_mnist.py accuracy --preset good --seeds 3)
+	$(call measure,choices.py)
 	$(call measure,sketches.py --seeds 3)
 	$(call measure,gears.py)
 	$(call measure,seeds.py)

@@ -19,7 +19,7 @@ from machine import machine
 
 # Everything that draws numbers or has a state of its own is on.
 OPTIONS = shlex.split(
-    "--overfit 2000 --validation 0 --epochs 2.5 --channels 4 8 --dropout 0.1 --ema 0.9 "
+    "--overfit 2000 --validation 0 --epochs 2.5 --channels 4 8 8 --flip --dropout 0.1 --ema 0.9 "
     "--evaluate-on test --no-report"
 )
 

@@ -85,29 +85,63 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "## Fashion-MNIST",
         "",
         *accuracy_rows(found),
+        *speed_section(found.get("speed")),
+        *peers_section(found.get("peers")),
+        *choices_section(found.get("choices quick")),
     ]
-    if speed := found.get("speed"):
-        parts += ["", "## Seconds an epoch (60,000 examples, batch 32)", ""]
-        parts += ["| who | seconds | to the plain loop |", "|---|---|---|"]
-        seconds = speed["seconds_an_epoch"]
-        ratios = {
-            "tutorial_loop": 1.0,
-            "article": speed["article_to_tutorial_loop"],
-            "linen_cnn": speed["article_to_tutorial_loop"] * speed["linen_cnn_to_article"],
-        }
-        parts += [f"| {who} | {seconds[who]:.1f} | {ratios[who]:.2f} × |" for who in seconds]
-    if peers := found.get("peers"):
-        parts += ["", "## Side by side: the tutorial's training, seconds for 60,000 examples", ""]
-        parts += ["| who | seconds | flaxmill takes |", "|---|---|---|"]
-        for who, seconds in peers["seconds_an_epoch"].items():
-            ratio = peers["flaxmill_to"].get(who)
-            parts.append(f"| {who} | {seconds:.1f} | {'' if ratio is None else f'{ratio:.2f} ×'} |")
     for name in ("resume", "damage", "sketches", "gears", "seeds", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
             parts += ["", f"## {name}", "", _row("figure", "value"), "|---|---|"]
             parts += [_row(key.replace("_", " "), value) for key, value in facts.items()]
     return "\n".join(parts) + "\n"
+
+
+def speed_section(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on the seconds an epoch takes, if they were measured."""
+    if row is None:
+        return []
+    seconds = row["seconds_an_epoch"]
+    ratios = {
+        "tutorial_loop": 1.0,
+        "article": row["article_to_tutorial_loop"],
+        "linen_cnn": row["article_to_tutorial_loop"] * row["linen_cnn_to_article"],
+    }
+    return [
+        *("", "## Seconds an epoch (60,000 examples, batch 32)", ""),
+        *("| who | seconds | to the plain loop |", "|---|---|---|"),
+        *(f"| {who} | {seconds[who]:.1f} | {ratios[who]:.2f} × |" for who in seconds),
+    ]
+
+
+def peers_section(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on other libraries, if they were measured."""
+    if row is None:
+        return []
+    lines = ["", "## Side by side: the tutorial's training, seconds for 60,000 examples", ""]
+    lines += [f"Medians of {row['rounds']} rounds, in which the contestants took turns.", ""]
+    lines += ["| who | seconds | flaxmill takes |", "|---|---|---|"]
+    for who, seconds in row["seconds_an_epoch"].items():
+        ratio = row["flaxmill_to"].get(who)
+        lines.append(f"| {who} | {seconds:.1f} | {'' if ratio is None else f'{ratio:.2f} ×'} |")
+    return lines
+
+
+def choices_section(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on what each choice of a preset is worth, if that was measured."""
+    if row is None:
+        return []
+    return [
+        *("", "## What the choices of quick are worth", ""),
+        f"Accuracy on the validation split, mean ± standard deviation over {row['seeds']} seeds "
+        "that are not those above; one choice taken back at a time.",
+        *("", "| quick | validation accuracy | seconds of training |", "|---|---|---|"),
+        *(
+            f"| {name} | {one['validation_accuracy']:.2%} ± {one['sd'] * 100:.2f} points "
+            f"| {one['train_seconds']:.1f} |"
+            for name, one in row["rows"].items()
+        ),
+    ]
 
 
 def texts(found: dict[str, dict[str, Any]]) -> dict[Path, str]:

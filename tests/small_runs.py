@@ -28,12 +28,30 @@ SMALL: dict[str, dict[str, Any]] = {
         "epochs": 2.5,
         "batch_size": 16,
         "log_every": 0.5,
+        "network": "tutorial",
         "channels": (4, 8),
         "hidden": 16,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "weight_decay": 5e-4,
+        "flip": True,
     },
 }
 # What adds everything that has a state or draws random numbers.
 THOROUGH: dict[str, dict[str, Any]] = {"fashion_mnist": {"ema": 0.9, "dropout": 0.2}}
+# What takes the other way wherever a recipe has two: another network, another optimizer.
+ALTERNATIVE: dict[str, dict[str, Any]] = {
+    "fashion_mnist": {
+        "network": "fast",
+        "channels": (16, 16),  # enough for Winograd's form
+        "residual": 1,
+        "optimizer": "muon",
+        "learning_rate": 0.035,
+        "shift": 1,
+        "cutout": 3,
+        "views": "mirrored",
+    },
+}
 # What takes away everything that keeps a model from learning a few examples by heart.
 PLAIN: dict[str, dict[str, Any]] = {
     "fashion_mnist": {

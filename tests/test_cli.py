@@ -417,8 +417,7 @@ def test_a_recipe_without_augmentation_has_nothing_augmented_to_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plain = ("flip: bool = True", "flip: bool = False"), ("float = 5000", "float = 40")
-    small_runs.fork(Path("mine.py"), *plain)
+    small_runs.fork(Path("mine.py"), ("float = 5000", "float = 40"))
     status, _, error = command(capsys, *["look", "mine.py", "--augmented", "--data", "sketches"])
     assert status == 2
     assert "mine trains without augmentation under this config." in error

@@ -1,6 +1,7 @@
 """The matrix: every promise of the design for every file in ``flaxmill/recipes``."""
 
 import dataclasses
+import itertools
 import os
 import re
 import shlex
@@ -267,8 +268,9 @@ def recording(config: Any, reads: set[str]) -> Any:
 
 def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
     recipe, reads = recipes.load(name), set()
-    for preset in recipe.module.PRESETS:
-        order = small_runs.order(name, tmp_path, preset=preset)
+    ways = ({}, small_runs.ALTERNATIVE[name])
+    for preset, fields in itertools.product(recipe.module.PRESETS, ways):
+        order = small_runs.order(name, tmp_path, preset=preset, **fields)
         config, seen = recording(order.config, fields := set()), fields
         splits = recipe.module.data(config)
         run = Run(

@@ -19,9 +19,9 @@ def configured(**fields: Any) -> Any:
 
 
 def test_fields_replace_those_of_a_preset() -> None:
-    config = configured(epochs=2, channels=(4, 8), schedule="constant", validation=0.1, flip=False)
+    config = configured(epochs=2, channels=(4, 8), schedule="constant", validation=0.1, flip=True)
     assert (config.epochs, config.channels, config.validation) == (2, (4, 8), 0.1)
-    assert (config.schedule, config.flip) == ("constant", False)
+    assert (config.schedule, config.flip) == ("constant", True)
     assert configured() == recipes.load("fashion_mnist").module.PRESETS["quick"]
 
 
@@ -32,7 +32,7 @@ def test_fields_replace_those_of_a_preset() -> None:
         ({"epochs": "3"}, "epochs='3': expected float, such as 3.0"),
         ({"epochs": True}, "epochs=True: expected float"),
         ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 64"),
-        ({"flip": 1}, "flip=1: expected bool, such as True"),
+        ({"flip": 1}, "flip=1: expected bool, such as False"),
         ({"schedule": "cosine"}, "schedule='cosine': expected 'constant' or 'one-cycle', such as"),
         ({"precision": "float16"}, "precision='float16': expected 'float32' or 'bfloat16', such"),
         ({"validation": "all"}, r"validation='all': expected int \| float, such as 5000"),
