@@ -26,10 +26,28 @@ Saved = tuple[Array, Array, tuple[int, ...]]
 
 _B: dict[int, np.ndarray] = {
     2: np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
+    4: np.array(
+        [
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
+        ]
+    ),
 }
 """``Bᵀ`` of F(m×m, 3×3), by m."""
-_G: dict[int, np.ndarray] = {2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2}
-_A: dict[int, np.ndarray] = {2: np.array([[1, 1, 1, 0], [0, 1, -1, -1]])}
+_G: dict[int, np.ndarray] = {
+    2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
+    4: np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
+}
+_A: dict[int, np.ndarray] = {
+    2: np.array([[1, 1, 1, 0], [0, 1, -1, -1]]),
+    4: np.array(
+        [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    ),
+}
 """``Aᵀ``, by m."""
 
 
@@ -46,7 +64,7 @@ def winograd(
         x: Pictures.
         kernel: Of 3×3 places.
         padding: Zeros before and after, at least 0, for height and width.
-        tile: Output places across a tile; 2.
+        tile: Output places across a tile; 2, or 4, which rounds ten times as much.
 
     Returns:
         The result, height and width rounded up to whole tiles.
