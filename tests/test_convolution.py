@@ -110,6 +110,37 @@ def test_convolutions_keep_value_and_gradients(name: str) -> None:
     assert_same(function, x, kernel)
 
 
+@pytest.mark.parametrize(
+    ("size", "how", "tile"),
+    [
+        ((8, 8), {}, 4),
+        ((7, 11), {}, 4),  # the last tiles reach over the edge
+        ((9, 8), {"padding": ((0, 1), (2, 0))}, 4),
+        ((5, 5), {}, 2),  # two tiles of four each way would be mostly beyond it
+    ],
+)
+def test_many_channels_are_filtered_in_tiles_of_four_where_that_pays(
+    size: tuple[int, int], how: dict[str, Any], tile: int
+) -> None:
+    # Numbers whose sums over 9 places of 64 channels are near 1: the larger tiles' factors, up to
+    # 8, cost them a digit more than those of two, which still leaves four.
+    x, kernel = numbers(1, *size, 64), numbers(3, 3, 64, 64, seed=1) / 24
+    function = functools.partial(convolve, **how)
+    text = primitives(fast_convolutions(function), x, kernel)
+    assert "conv_general_dilated" not in text
+    assert f"f32[{(tile + 2) ** 2},64,64]" in text  # the kernel, transformed
+    assert_same(function, x, kernel)
+
+
+def test_a_maximum_is_taken_within_tiles_of_four() -> None:
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return pool(convolve(x, kernel), "max", (2, 2))
+
+    x, kernel = numbers(1, 8, 8, 64), numbers(3, 3, 64, 64, seed=1) / 24
+    assert "reduce_window" not in primitives(fast_convolutions(function), x, kernel)
+    assert_same(function, x, kernel)
+
+
 UNKNOWN = {
     "batch groups": ((4, 5, 5, 2), (3, 3, 2, 4), {"batch_group_count": 2}),
     "empty result": ((1, 2, 2, 1), (3, 3, 1, 1), {"padding": "VALID"}),

@@ -115,7 +115,7 @@ def _tile(size: Sequence[int], channels: int) -> int:
     products = {
         tile: math.prod(-(-side // tile) for side in size) * (tile + 2) ** 2 for tile in (2, 4)
     }
-    pays = channels >= MANY_CHANNELS and products[4] < 0.6 * products[2]
+    pays = channels >= MANY_CHANNELS and products[4] < 0.8 * products[2]
     return 4 if pays else 2
 
 
