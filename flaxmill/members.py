@@ -25,9 +25,9 @@ _OWN = ("seed", "ids", "epochs", "rows", "examples")
 def abreast() -> bool:
     """Says whether the members' steps are done at the same time here, or one after another.
 
-    On CPU, four models of the preset quick took 1.03 to 1.13 times the time of four single runs one
-    after another, each with its weights in the cache, and 1.17 to 1.24 times abreast (two cores,
-    batch 64). An accelerator is wide enough for several models.
+    On CPU, a step of four models of the preset quick took 1.03, 1.10 and 1.13 times the steps of
+    four single runs one after another, and 1.24, 1.21 and 1.17 times abreast: three measurements,
+    on two cores that others used too. That accelerators do better abreast was not measured.
     """
     return jax.default_backend() != "cpu"
 
