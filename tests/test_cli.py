@@ -427,8 +427,9 @@ def test_a_recipe_without_augmentation_has_nothing_augmented_to_show(
 def test_the_augmentation_of_another_preset_can_be_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fork = small_runs.fork(tmp_path / "mine.py", ("float = 5000", "float = 40"))
     sheet = tmp_path / "good.png"
-    words = ["look", "fashion_mnist", "--augmented", "--data", "sketches", "--to", str(sheet)]
+    words = ["look", str(fork), "--augmented", "--data", "sketches", "--to", str(sheet)]
     status, out, _ = command(capsys, *words, "--preset", "good")
     assert status == 0
     assert f"wrote {sheet}" in out

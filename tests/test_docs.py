@@ -225,7 +225,7 @@ def test_the_readme_runs_from_python(desk: Path, monkeypatch: Any) -> None:
     (block,), (korean,) = (blocks(ROOT / page, "python") for page in ("README.md", "README.ko.md"))
     assert ast.dump(ast.parse(block)) == ast.dump(ast.parse(korean))  # they differ in a comment
     small = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
-    changed = block.replace('data="auto", epochs=3', small)
+    changed = block.replace('data="auto", epochs=1', small)
     assert changed != block
     monkeypatch.chdir(desk)
     found: dict[str, Any] = {}

@@ -29,7 +29,7 @@ def test_fields_replace_those_of_a_preset() -> None:
     ("fields", "words"),
     [
         ({"epoch": 1}, r"fashion_mnist has no field 'epoch'. Did you mean 'epochs'\?"),
-        ({"epochs": "3"}, "epochs='3': expected float, such as 3.0"),
+        ({"epochs": "3"}, "epochs='3': expected float, such as 0.8"),
         ({"epochs": True}, "epochs=True: expected float"),
         ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 64"),
         ({"flip": 1}, "flip=1: expected bool, such as False"),
