@@ -44,7 +44,7 @@ class Config:
     epochs: float = 0.8  # how often every training example is seen
     batch_size: int = 64  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
-    log_every: float = 0.25  # epochs between rows of training figures
+    log_every: float = 0.1  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
     network: Literal["tutorial", "fast"] = "fast"  # the tutorial's CNN, or FastCNN
