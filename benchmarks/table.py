@@ -66,6 +66,30 @@ def machines(found: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
+def gears(row: dict[str, Any]) -> list[str]:
+    """Returns the table of the two gears."""
+    lines = [
+        _row("preset", "on the device", "sent while it computes", "ratio"),
+        "|---|---|---|---|",
+    ]
+    for preset, rates in row["examples_per_second"].items():
+        ratio = f"{row['streaming_to_resident'][preset]:.1%}"
+        lines.append(_row(preset, rates["resident"], rates["streaming"], ratio))
+    return lines
+
+
+def costs(row: dict[str, Any]) -> list[str]:
+    """Returns the table of what the size of data and model costs, and bfloat16."""
+    columns = ("case", "parameters", "a step (ms)", "start (s)", "peak memory (MiB)")
+    lines = ["The preset quick on 60,000 drawn garments in float32, but for what is said.", ""]
+    lines += [_row(*columns), "|---" * len(columns) + "|"]
+    for name, case in row["cases"].items():
+        step, start = f"{case['step_milliseconds']:.1f}", f"{case['start_seconds']:.1f}"
+        memory = f"{case['peak_memory_mib']:.0f}"
+        lines.append(_row(name, f"{case['parameters']:,.0f}", step, start, memory))
+    return lines
+
+
 def page(found: dict[str, dict[str, Any]]) -> str:
     """Returns the text of results.md."""
     parts = [
@@ -102,6 +126,10 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         for who, seconds in peers["seconds_an_epoch"].items():
             ratio = peers["flaxmill_to"].get(who)
             parts.append(f"| {who} | {seconds:.1f} | {'' if ratio is None else f'{ratio:.2f} ×'} |")
+    if streaming := found.get("streaming"):
+        parts += ["", "## Examples a second, by where the data lies", "", *gears(streaming)]
+    if scaling := found.get("scaling"):
+        parts += ["", "## What size and type cost", "", *costs(scaling)]
     for name in ("resume", "damage", "sketches", "gears", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
