@@ -61,6 +61,8 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,sketches.py --seeds 3)
 	$(call measure,gears.py)
 	$(call measure,seeds.py)
+	$(call measure,streaming.py)
+	$(call measure,scaling.py)
 	$(call measure,resume.py)
 	$(BIN)/flaxmill train fashion_mnist --save-every 5 --no-report --run runs/to-damage
 	$(call measure,damage.py runs/to-damage)

@@ -88,6 +88,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *speed_section(found.get("speed")),
         *peers_section(found.get("peers")),
         *choices_section(found.get("choices quick")),
+        *gears_section(found.get("streaming")),
+        *costs_section(found.get("scaling")),
     ]
     for name in ("resume", "damage", "sketches", "gears", "seeds", "start"):
         if row := found.get(name):
@@ -142,6 +144,34 @@ def choices_section(row: dict[str, Any] | None) -> list[str]:
             for name, one in row["rows"].items()
         ),
     ]
+
+
+def gears_section(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on the two gears, if they were measured."""
+    if row is None:
+        return []
+    lines = ["", "## Examples a second, by where the data lies", ""]
+    lines += [_row("preset", "on the device", "sent while it computes", "ratio")]
+    lines += ["|---|---|---|---|"]
+    for preset, rates in row["examples_per_second"].items():
+        ratio = f"{row['streaming_to_resident'][preset]:.1%}"
+        lines.append(_row(preset, rates["resident"], rates["streaming"], ratio))
+    return lines
+
+
+def costs_section(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on what the size of data and model costs, and bfloat16, if measured."""
+    if row is None:
+        return []
+    columns = ("case", "parameters", "a step (ms)", "start (s)", "peak memory (MiB)")
+    lines = ["", "## What size and type cost", ""]
+    lines += ["The preset quick on 60,000 drawn garments in float32, but for what is said.", ""]
+    lines += [_row(*columns), "|---" * len(columns) + "|"]
+    for name, case in row["cases"].items():
+        step, start = f"{case['step_milliseconds']:.1f}", f"{case['start_seconds']:.1f}"
+        memory = f"{case['peak_memory_mib']:.0f}"
+        lines.append(_row(name, f"{case['parameters']:,.0f}", step, start, memory))
+    return lines
 
 
 def texts(found: dict[str, dict[str, Any]]) -> dict[Path, str]:

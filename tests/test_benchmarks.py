@@ -50,3 +50,29 @@ def test_make_bench_runs_every_benchmark_and_keeps_what_it_prints(benchmarks: Pa
     kept = set(re.findall(r"\$\(call measure,(\w+\.py)", makefile))
     # The plain loop is timed by fashion_mnist.py, and the tables measure nothing.
     assert kept == scripts - {"tutorial_loop.py", "table.py"}
+
+
+def test_costs_by_size_and_gear_have_tables(benchmarks: Path) -> None:
+    import table
+
+    costs = {
+        "parameters": 206_922.0,
+        "step_milliseconds": 9.84,
+        "start_seconds": 5.06,
+        "peak_memory_mib": 701.4,
+    }
+    found = {
+        "streaming": {
+            "examples_per_second": {"quick": {"resident": 8000, "streaming": 7920}},
+            "streaming_to_resident": {"quick": 0.991},
+            "machine": {"processor": "one", "cores": 2, "jax": "0"},
+        },
+        "scaling": {
+            "cases": {"channels 8, 32": costs},
+            "machine": {"processor": "one", "cores": 2, "jax": "0"},
+        },
+    }
+    page = table.page(found)
+    assert "| quick | 8000 | 7920 | 99.1% |" in page
+    assert "| channels 8, 32 | 206,922 | 9.8 | 5.1 | 701 |" in page
+    assert "- streaming, scaling: one, 2 cores; jax 0." in page

@@ -415,8 +415,8 @@ def test_half_precision_is_rounded_once_from_float32(name: str, half: str) -> No
         return function(x.astype(jnp.float32), kernel.astype(jnp.float32)).astype(half)
 
     @jax.jit
-    def both(x: jax.Array, kernel: jax.Array) -> list[tuple[Any, ...]]:
-        answers = []
+    def both(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, ...]]:
+        answers: list[tuple[jax.Array, ...]] = []
         for form in (fast_convolutions(function), in_float32):
             output, back = jax.vjp(form, x, kernel)
             weight = jnp.sin(jnp.arange(output.size, dtype=jnp.float32)).reshape(output.shape)

@@ -118,12 +118,8 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     """Returns the network with its initial parameters."""
     height, width, channels = signature.inputs[0].shape[1:]
     of = ((height, width), channels, len(signature.labels))
-    how = {
-        "channels": config.channels,
-        "dropout": config.dropout,
-        "dtype": jnp.dtype(config.precision),
-        "rngs": rngs,
-    }
+    dtype = jnp.dtype(config.precision)
+    how = {"channels": config.channels, "dropout": config.dropout, "dtype": dtype, "rngs": rngs}
     if config.network == "tutorial":
         network = CNN(*of, hidden=config.hidden, **how)
     else:
