@@ -33,7 +33,7 @@ from flaxmill.log import CLOCK_FIELDS, read_rows
 # Everything that has a state of its own is on: momentum, averages, dropout, augmentation. The
 # network is narrow, so that twenty runs and their resumptions end within half an hour.
 OPTIONS = shlex.split(
-    "--channels 8 16 16 --flip --epochs 1.5 --evaluate-every 0.25 --ema 0.99 --dropout 0.1 "
+    "--channels 8 16 16 --flip --epochs 3 --evaluate-every 0.25 --ema 0.99 --dropout 0.1 "
     "--save-every 1 --no-report"
 )
 
