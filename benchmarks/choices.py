@@ -17,12 +17,12 @@ from fashion_mnist import train
 from machine import machine
 
 FIRST_SEED = 100
-SGD = "--optimizer sgd --learning-rate 0.05 --weight-decay 5e-4"
+SGD = "--optimizer sgd --weight-decay 5e-4"
 TUTORIAL = f"--network tutorial --channels 16 64 {SGD} --learning-rate 0.1"
 CHOICES = {
     "as it is": "",
     "the tutorial's network and SGD": TUTORIAL,
-    "SGD in place of Muon": SGD,
+    "SGD in place of Muon": f"{SGD} --learning-rate 0.05",
     "a constant rate in place of one cycle": "--schedule constant",
     "no label smoothing": "--label-smoothing 0",
     "batches of 128": "--batch-size 128",

@@ -28,6 +28,8 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from https_server import Server, serving  # noqa: E402
 
+from flaxmill import recipes  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -40,6 +42,18 @@ def average_pool(*args: Any, **kwargs: Any) -> jax.Array:
 
 FLAX_AVERAGE_POOL = flax.linen.avg_pool
 flax.linen.avg_pool = flax.nnx.avg_pool = average_pool
+
+
+@pytest.fixture(scope="module", params=recipes.names())
+def name(request: pytest.FixtureRequest) -> str:
+    """Each recipe in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for the runs of a module."""
+    return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(scope="module")

@@ -25,16 +25,6 @@ HALF: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=recipes.names())
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
 @pytest.fixture(scope="module")
 def unbroken(name: str, folder: Path, small_data: None) -> TrainedRun:
     how = Options(gear="resident", report=False)

@@ -63,16 +63,6 @@ class Interrupting(Words):
         return False
 
 
-@pytest.fixture(scope="module", params=recipes.names())
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
 @pytest.fixture(scope="module")
 def words() -> Listening:
     return Listening()

@@ -64,7 +64,7 @@ def winograd(
         x: Pictures.
         kernel: Of 3×3 places.
         padding: Zeros before and after, at least 0, for height and width.
-        tile: Output places across a tile; 2, or 4, which rounds ten times as much.
+        tile: Output places across a tile; 2, or 4, which rounds a few times as much.
 
     Returns:
         The result, height and width rounded up to whole tiles.

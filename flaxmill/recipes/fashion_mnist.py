@@ -1,7 +1,7 @@
 """Clothing in ten classes: a small CNN on Fashion-MNIST (Xiao et al. 2017).
 
     flaxmill train fashion_mnist                     # quick: 90 % in a quarter of a minute
-    flaxmill train fashion_mnist --preset good       # the best that four minutes give
+    flaxmill train fashion_mnist --preset good       # a larger network, trained longer
     flaxmill train fashion_mnist --preset article    # the tutorial, number for number
     flaxmill train fashion_mnist --data sketches     # drawn garments, no download
 
