@@ -71,6 +71,14 @@ def small_data() -> Iterator[None]:
     clothing._drawn.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Any:
+    """A small run, finished."""
+    import small_runs
+
+    return small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "small")
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder with Fashion-MNIST's four files; the test is skipped, and says so, without it."""

@@ -1,55 +1,16 @@
 """The fast forms against XLA's own convolutions and pools: values, gradients, and where they go."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolving import TOLERANCE, assert_same, convolve, numbers, pool, primitives
 from jax import lax
 
-from flaxmill.convolution import fast_convolutions, loop_convolutions
-
-# Both add up the same at most 144 products of numbers near 1, in another order: a few units in the
-# last place of float32 (1.2e-7), times the size of the sums.
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
-NUMBERS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
-
-
-def numbers(*shape: int, seed: int = 0) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
-
-
-def convolve(x: jax.Array, kernel: jax.Array, **how: Any) -> jax.Array:
-    usual: dict[str, Any] = {"window_strides": (1,) * (x.ndim - 2), "padding": "SAME"}
-    usual["dimension_numbers"] = NUMBERS[x.ndim - 2]
-    return lax.conv_general_dilated(x, kernel, **usual | how)
-
-
-def primitives(function: Callable[..., Any], *args: Any) -> str:
-    return str(jax.make_jaxpr(function)(*args))
-
-
-def assert_same(function: Callable[..., Any], *args: jax.Array) -> None:
-    """Compares values and the gradients with respect to every argument."""
-
-    @jax.jit  # one compilation for all, which is what takes the time
-    def both(*args: jax.Array) -> list[tuple[jax.Array, Any]]:
-        answers = []
-        for form in (fast_convolutions(function), function):
-            output, back = jax.vjp(form, *args)
-            weight = jnp.sin(jnp.arange(output.size, dtype=jnp.float32)).reshape(output.shape)
-            answers.append((output, back(weight)))
-        return answers
-
-    (found, gradients), (expected, own_gradients) = both(*args)
-    assert found.dtype == expected.dtype
-    np.testing.assert_allclose(found, expected, **TOLERANCE)
-    for mine, theirs in zip(gradients, own_gradients, strict=True):
-        np.testing.assert_allclose(mine, theirs, **TOLERANCE)
-
+from flaxmill.convolution import fast_convolutions
 
 CASES = {
     "same": ((2, 6, 7, 3), (3, 3, 3, 4), {}),
@@ -162,12 +123,6 @@ def test_integers_stay() -> None:
     np.testing.assert_array_equal(fast_convolutions(convolve)(*whole), convolve(*whole))
 
 
-def pool(x: jax.Array, kind: str, window: tuple[int, int], strides: Any = None) -> jax.Array:
-    start, operation = (0.0, lax.add) if kind == "sum" else (-jnp.inf, lax.max)
-    size, step = (1, *window, 1), (1, *(strides or window), 1)
-    return lax.reduce_window(x, start, operation, size, step, "VALID")
-
-
 @pytest.mark.parametrize("kind", ["sum", "max"])
 @pytest.mark.parametrize(
     ("size", "window"), [((6, 8), (2, 2)), ((7, 9), (2, 2)), ((7, 7), (3, 2)), ((4, 4), (4, 4))]
@@ -261,143 +216,6 @@ def test_a_block_needs_its_places_in_no_order() -> None:
     assert (block, alone) == (1, 2)  # of the kernel, and of the picture that nothing follows
 
 
-# Where the transformation goes.
-
-
-def block(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return pool(jnp.tanh(convolve(x, kernel)), "max", (1, 1)) + x
-
-
-def in_jit(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jax.jit(lambda x: jax.jit(block)(x, kernel))(x)
-
-
-def in_remat(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jax.checkpoint(block)(x, kernel)
-
-
-def in_scan(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.scan(lambda x, _: (block(x, kernel), None), x, None, length=2)[0]
-
-
-def in_scan_of_remat(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    kernels = jnp.stack([kernel, 2 * kernel])
-    return lax.scan(lambda x, k: (jax.checkpoint(block)(x, k), None), x, kernels)[0]
-
-
-def in_cond(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.cond(x.sum() > 0, block, lambda x, kernel: -block(x, kernel), x, kernel)
-
-
-@jax.custom_jvp
-def own_jvp(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return block(x, kernel)
-
-
-own_jvp.defjvp(lambda primals, tangents: jax.jvp(block, primals, tangents))
-
-
-def in_vmap(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jax.vmap(lambda kernel: block(x, kernel))(jnp.stack([kernel, -kernel])).sum(0)
-
-
-@pytest.mark.parametrize("function", [in_jit, in_remat, in_scan, in_scan_of_remat, in_cond])
-def test_bodies_are_made_fast(function: Callable[..., jax.Array]) -> None:
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
-    assert "conv_general_dilated" in primitives(function, x, kernel)
-    assert "conv_general_dilated" not in primitives(fast_convolutions(function), x, kernel)
-    assert_same(function, x, kernel)
-
-
-def test_a_custom_jvp_body_is_made_fast_and_keeps_its_own_rule() -> None:
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
-    assert "conv_general_dilated" not in primitives(fast_convolutions(own_jvp), x, kernel)
-    assert_same(own_jvp, x, kernel)
-
-
-def test_a_while_body_is_made_fast() -> None:
-    def repeated(x: jax.Array, kernel: jax.Array, times: jax.Array) -> jax.Array:
-        def more(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return (carry[0] < times) & (convolve(carry[1], kernel).max() < 1e9)
-
-        return lax.while_loop(more, lambda c: (c[0] + 1, block(c[1], kernel)), (jnp.int32(0), x))[1]
-
-    args = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1), jnp.int32(3)
-    assert primitives(repeated, *args).count("conv_general_dilated") == 2
-    assert "conv_general_dilated" not in primitives(fast_convolutions(repeated), *args)
-    np.testing.assert_allclose(fast_convolutions(repeated)(*args), repeated(*args), **TOLERANCE)
-
-
-@pytest.mark.parametrize("channels", [2, 16])
-def test_a_mapped_convolution_keeps_its_value(channels: int) -> None:
-    x, kernel = numbers(1, 4, 4, channels), numbers(3, 3, channels, channels, seed=1) / channels
-    assert "conv_general_dilated" not in primitives(fast_convolutions(in_vmap), x, kernel)
-    assert_same(in_vmap, x, kernel)
-    many = jax.vmap(fast_convolutions(block), (None, 0))(x, jnp.stack([kernel, -kernel])).sum(0)
-    np.testing.assert_allclose(many, in_vmap(x, kernel), **TOLERANCE)
-
-
-@pytest.mark.parametrize("channels", [2, 16])
-def test_a_tangent_keeps_its_value(channels: int) -> None:
-    def tangent(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jax.jvp(block, (x, kernel), (jnp.cos(x), jnp.sin(kernel)))[1]
-
-    x, kernel = numbers(1, 4, 4, channels), numbers(3, 3, channels, channels, seed=1) / channels
-    assert "conv_general_dilated" not in primitives(fast_convolutions(tangent), x, kernel)
-    assert_same(tangent, x, kernel)
-
-
-def test_a_gradient_within_keeps_its_value() -> None:
-    """As in a gradient penalty: the inner gradient's convolutions have other layouts."""
-
-    def penalty(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return (jax.grad(lambda x: jnp.tanh(convolve(x, kernel)).sum())(x) ** 2).sum()[None]
-
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
-    assert_same(penalty, x, kernel)
-
-
-def test_a_custom_vjp_is_left_alone() -> None:
-    @jax.custom_vjp
-    def own(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return convolve(x, kernel)
-
-    def backward(kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return 3 * gradient, 7 * jnp.ones_like(kernel)
-
-    own.defvjp(lambda x, kernel: (own(x, kernel), kernel), backward)
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
-    fast = fast_convolutions(own)
-    assert "conv_general_dilated" in primitives(fast, x, kernel)
-    found, back = jax.vjp(fast, x, kernel)
-    np.testing.assert_array_equal(found, own(x, kernel))
-    to_x, to_kernel = back(jnp.ones_like(found))
-    assert (to_x == 3).all()
-    assert (to_kernel == 7).all()
-
-
-def test_a_function_spread_over_devices_is_left_alone() -> None:
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:2]), ("data",))
-    spec = jax.sharding.PartitionSpec
-    where = {"in_specs": (spec("data"), spec()), "out_specs": spec("data")}
-    spread = jax.shard_map(convolve, mesh=mesh, **where)
-    x, kernel = numbers(2, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
-    assert "conv_general_dilated" in primitives(fast_convolutions(spread), x, kernel)
-    found = jax.jit(fast_convolutions(spread))(x, kernel)
-    np.testing.assert_allclose(found, convolve(x, kernel), **TOLERANCE)
-
-
-def test_trees_go_in_and_out_and_the_name_stays() -> None:
-    def both(trees: dict[str, jax.Array], scale: jax.Array) -> dict[str, Any]:
-        return {"out": (convolve(trees["x"], trees["kernel"]) * scale, scale), "none": None}
-
-    trees = {"x": numbers(1, 4, 4, 2), "kernel": numbers(3, 3, 2, 2)}
-    found = fast_convolutions(both)(trees, jnp.float32(2))
-    np.testing.assert_allclose(found["out"][0], both(trees, jnp.float32(2))["out"][0], **TOLERANCE)
-    assert found["none"] is None
-    assert fast_convolutions(both).__name__ == "both"
-
-
 # Both round a float32 result to half precision, which may fall to either side: one unit in the last
 # place, 2⁻⁷ for the 8 bits of bfloat16. Where a sum is near 0, float32's own rounding counts.
 HALF_TOLERANCE = {"rtol": 2**-7, "atol": 1e-4}
@@ -456,17 +274,3 @@ def test_what_follows_in_half_precision_keeps_its_type_and_value(name: str) -> N
     # Several operations round to 8 bits each, of numbers of about 4 at most.
     found, expected = found.astype(jnp.float32), expected.astype(jnp.float32)
     np.testing.assert_allclose(found, expected, rtol=2**-5, atol=2**-5)
-
-
-def test_slow_convolutions_are_listed_where_they_are_in_a_loop() -> None:
-    x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2)
-
-    def listed(function: Callable[..., Any]) -> list[str]:
-        return loop_convolutions(jax.make_jaxpr(function)(x, kernel).jaxpr)
-
-    assert listed(in_jit) == []
-    assert listed(in_cond) == []
-    assert listed(in_scan) == ["float32[1,4,4,2] with kernel float32[3,3,2,2]"]
-    assert len(listed(in_scan_of_remat)) == 1
-    assert len(listed(lambda x, k: lax.fori_loop(0, 2, lambda _, x: in_jit(x, k), x))) == 1
-    assert listed(fast_convolutions(in_scan)) == []
