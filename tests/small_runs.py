@@ -44,7 +44,7 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
     "fashion_mnist": {
         "network": "fast",
         "channels": (16, 16),  # enough for Winograd's form
-        "residual": 1,
+        "residual": (1, 1),
         "optimizer": "muon",
         "learning_rate": 0.035,
         "shift": 1,

@@ -35,16 +35,29 @@ def made(size: tuple[int, int], **fields: Any) -> CNN:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"channels": (2, 0)}, r"--channels \(2, 0\) must each be at least 1, and --residual 1"),
-        ({"residual": -1}, "--residual -1 at least 0"),
+        ({"channels": (2, 0)}, r"--channels \(2, 0\) must each be at least 1, and --residual"),
+        ({"residual": (0, -1)}, r"--residual \(0, -1\) each at least 0"),
+        ({"residual": (1, 1, 1)}, r"--residual \(1, 1, 1\) has a number for each of 3 blocks, but"),
         ({"dropout": 1.0}, "--dropout 1.0 must be from 0 up to, but not, 1"),
     ],
 )
 def test_an_impossible_fast_network_is_refused(fields: dict[str, Any], words: str) -> None:
-    possible: dict[str, Any] = {"channels": (2, 3), "residual": 1, "dropout": 0.5}
+    possible: dict[str, Any] = {"channels": (2, 3), "residual": (1,), "dropout": 0.5}
     with pytest.raises(BadInput, match=words):
         fast(**possible | fields)
     assert fast(**possible).head.kernel.shape == (2 * 3 * 3, 10)  # 7×9 pixels halved, rounding up
+
+
+def test_residual_blocks_follow_the_block_that_they_are_given_for() -> None:
+    network = fast(channels=(2, 3, 4), residual=(0, 2))
+    assert [len(blocks) for blocks in network.residual] == [0, 2, 0]
+    assert network.residual[1][1].convolution.kernel.shape == (3, 3, 3, 3)
+    for inner in network.residual[1]:  # without its kernel, such a block passes on what it gets
+        inner.convolution.kernel[...] = jnp.zeros((3, 3, 3, 3))
+    plain = fast(channels=(2, 3, 4))
+    plain.blocks, plain.head = network.blocks, network.head
+    pictures = jax.random.uniform(jax.random.key(1), (5, 7, 9, 1))
+    np.testing.assert_allclose(network(pictures), plain(pictures), atol=1e-6)
 
 
 def fast(**fields: Any) -> FastCNN:
@@ -52,7 +65,7 @@ def fast(**fields: Any) -> FastCNN:
 
 
 def test_normalisation_remembers_in_training_what_it_uses_in_evaluation() -> None:
-    network = fast(channels=(2, 3), residual=1)
+    network = fast(channels=(2, 3), residual=(1, 2))
     pictures = jax.random.uniform(jax.random.key(1), (16, 7, 9, 1))
     trained = [network(pictures) for _ in range(400)][-1]  # by now, the averages have arrived
     network.eval()
@@ -82,8 +95,8 @@ def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
 
 NETWORKS = {
     "tutorial": lambda dtype: made((8, 9), channels=(16, 17), hidden=8, dtype=dtype),
-    "fast": lambda dtype: fast(channels=(16, 17), residual=1, dtype=dtype),
-    "views": lambda dtype: Views(fast(channels=(16, 17), residual=1, dtype=dtype), shifts=True),
+    "fast": lambda dtype: fast(channels=(16, 17), residual=(0, 1), dtype=dtype),
+    "views": lambda dtype: Views(fast(channels=(16, 17), residual=(0, 1), dtype=dtype), shifts=True),
 }
 
 

@@ -49,7 +49,7 @@ class Config:
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
     network: Literal["tutorial", "fast"] = "fast"  # the tutorial's CNN, or FastCNN
     channels: tuple[int, ...] = (32, 32, 64)  # output channels of each block's convolution
-    residual: int = 0  # residual blocks of the fast network
+    residual: tuple[int, ...] = ()  # residual blocks after each of those; none if not given
     hidden: int = 256  # units of the tutorial network's hidden layer
     dropout: float = 0.0  # share of the units before the last layer that is dropped
     precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
@@ -90,8 +90,9 @@ PRESETS = {
         epochs=9.5,
         batch_size=125,
         log_every=0.5,
+        evaluate_every=5.0,  # ten views take ten times as long as one
         channels=(32, 64, 128),
-        residual=1,
+        residual=(0, 0, 1),
         learning_rate=0.025,
         dense_rate=2.0,
         bias_rate=1.2,
@@ -100,6 +101,22 @@ PRESETS = {
         shift=1,
         cutout=5,
         views="all",
+    ),
+    "best": Config(
+        epochs=25,
+        batch_size=125,
+        log_every=0.5,
+        evaluate_every=5.0,
+        channels=(64, 128, 256),
+        residual=(2, 2, 2),
+        learning_rate=0.02,
+        dense_rate=2.0,
+        bias_rate=1.2,
+        flip=True,
+        shift=2,
+        cutout=8,
+        views="all",
+        ema=0.998,
     ),
 }
 
