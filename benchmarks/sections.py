@@ -87,3 +87,27 @@ def costs(row: dict[str, Any] | None) -> list[str]:
         memory = f"{case['peak_memory_mib']:.0f}"
         lines.append(row_of(name, f"{case['parameters']:,.0f}", step, start, memory))
     return lines
+
+
+def sizes(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on larger pictures, if they were measured."""
+    if row is None:
+        return []
+    sides = list(row["sizes"])
+    lines = ["", "## Side by side: larger pictures, milliseconds an example", ""]
+    lines += [
+        "The tutorial's network and training on pictures enlarged to so many pixels a side, at a "
+        f"learning rate of {row['learning_rate']:g}; in brackets, what flaxmill takes of it. "
+        f"Medians of {row['rounds']} rounds, in which the contestants took turns.",
+        "",
+        row_of("who", *sides),
+        "|---" * (1 + len(sides)) + "|",
+    ]
+    for who in row["sizes"][sides[0]]:
+        cells = []
+        for side in sides:
+            ratio = row["flaxmill_to"][side].get(who)
+            own = "" if ratio is None else f" ({ratio:.2f} ×)"
+            cells.append(f"{row['sizes'][side][who]:.2f}{own}")
+        lines.append(row_of(who, *cells))
+    return lines

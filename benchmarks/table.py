@@ -86,6 +86,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *accuracy_rows(found),
         *sections.speed(found.get("speed")),
         *sections.peers(found.get("peers")),
+        *sections.sizes(found.get("sizes")),
         *sections.choices(found.get("choices quick")),
         *sections.gears(found.get("streaming")),
         *sections.costs(found.get("scaling")),

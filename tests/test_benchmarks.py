@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +77,36 @@ def test_costs_by_size_and_gear_have_tables(benchmarks: Path) -> None:
     assert "| quick | 8000 | 7920 | 99.1% |" in page
     assert "| channels 8, 32 | 206,922 | 9.8 | 5.1 | 701 |" in page
     assert "- streaming, scaling: one, 2 cores; jax 0." in page
+
+
+def test_pictures_are_enlarged_pixel_by_pixel(benchmarks: Path) -> None:
+    import sizes
+    import tutorial_loop
+
+    part = {"image": np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1), "label": np.arange(3)}
+    large = tutorial_loop.enlarged(part, 3, 2)
+    assert large["image"].shape == (2, 6, 6, 1)
+    assert large["image"].dtype == np.uint8
+    np.testing.assert_array_equal(large["image"][:, 1::3, 2::3], part["image"][:2])
+    np.testing.assert_array_equal(large["label"], [0, 1])
+    assert tutorial_loop.enlarged(part, 1, 2)["image"].shape == (3, 2, 2, 1)
+    counts = [sizes.examples_for(scale, 20_000) for scale in (1, 2, 4, 8)]
+    assert counts == [20_000, 4992, 1248, 320]
+
+
+def test_ratios_are_medians_of_rounds(benchmarks: Path) -> None:
+    import peers
+
+    rounds = [{peers.OWN: 1.0, "other": 2.0}, {peers.OWN: 3.0, "other": 4.0}]
+    rounds.append({peers.OWN: 9.0, "other": 9.0})
+    assert peers.medians(rounds) == {peers.OWN: 3.0, "other": 4.0}
+    assert peers.ratios(rounds) == {"other": 0.75}
+
+
+def test_larger_pictures_have_a_table(benchmarks: Path) -> None:
+    import sections
+
+    both = {"flaxmill, article": 1.0, "PyTorch": 2.0}
+    to = {"PyTorch": 0.5}
+    sizes = {"rounds": 3, "learning_rate": 0.001, "sizes": {"28": both}, "flaxmill_to": {"28": to}}
+    assert "| PyTorch | 2.00 (0.50 ×) |" in sections.sizes(sizes)
