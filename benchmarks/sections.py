@@ -111,3 +111,59 @@ def sizes(row: dict[str, Any] | None) -> list[str]:
             cells.append(f"{row['sizes'][side][who]:.2f}{own}")
         lines.append(row_of(who, *cells))
     return lines
+
+
+def accelerator(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the lines on training on an accelerator, or says that it is unmeasured."""
+    lines = ["", "## On an accelerator", ""]
+    # What was tried without one, to see that the scripts work, does not count.
+    found = {
+        name: row
+        for name, row in found.items()
+        if row["machine"].get("accelerator", "cpu") != "cpu"
+    }
+    epoch = found.get("accelerator")
+    targets = [row for name, row in found.items() if name.startswith("targets ")]
+    if epoch is None and not targets:
+        lines.append("Unmeasured: no accelerator was at hand. `make accelerator` fills this in.")
+        return lines
+    if epoch is None:
+        lines.append("The seconds an epoch takes are unmeasured.")
+    else:
+        lines += [f"Seconds for 60,000 examples of the tutorial's training. {_on(epoch)}", ""]
+        lines += side_by_side(epoch, digits=2)
+    if not targets:
+        lines += ["", "The way to an accuracy is unmeasured."]
+    for row in targets:
+        lines += _target_lines(row)
+    return lines
+
+
+def _on(row: dict[str, Any]) -> str:
+    return f"Device: {row['machine']['accelerator']}."
+
+
+def _target_lines(row: dict[str, Any]) -> list[str]:
+    """Returns the lines on how soon a preset reaches its targets."""
+    seeds = row["seeds"]
+    of = f" with {' '.join(row['fields'])}" if row["fields"] else ""
+    accuracies = next(iter(row["contestants"].values()))["seconds_to"]
+    columns = ("who", *(f"{100 * float(target):g}%" for target in accuracies), "in all (s)")
+    lines = [
+        "",
+        f"The preset {row['preset']}{of}: seconds from the start of the process until the "
+        f"validation accuracy first reached so much, medians of {seeds} seeds. {_on(row)}",
+        "",
+        row_of(*columns, "test accuracy"),
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for who, one in row["contestants"].items():
+        cells = [
+            f"in {one['reached'][target]} of {seeds} seeds" if seconds is None else f"{seconds:.1f}"
+            for target, seconds in one["seconds_to"].items()
+        ]
+        sd = one["test_accuracy_sd"]
+        deviation = "–" if sd is None else f"{sd * 100:.2f} points"
+        tested = f"{one['test_accuracy_mean']:.2%} ± {deviation}"
+        lines.append(row_of(who, *cells, f"{one['seconds']:.1f}", tested))
+    return lines

@@ -90,6 +90,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.choices(found.get("choices quick")),
         *sections.gears(found.get("streaming")),
         *sections.costs(found.get("scaling")),
+        *sections.accelerator(found),
     ]
     for name in ("resume", "damage", "sketches", "gears", "seeds", "start"):
         if row := found.get(name):
