@@ -19,10 +19,10 @@ endif
 # Options of the command behind a target, such as: make train ARGS="--epochs 1"
 ARGS ?=
 
-.PHONY: help train test lint format bench docs dist clean
+.PHONY: help train test lint format bench accelerator docs dist clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(READY)  ## train on pictures of clothing, the real ones if they can be had
 	$(BIN)/flaxmill train fashion_mnist --data auto $(ARGS)
@@ -54,6 +54,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,start.py)
 	$(call measure,fashion_mnist.py speed)
 	$(call measure,peers.py --python $(PEERS)/bin/python)
+	$(call measure,sizes.py --python $(PEERS)/bin/python)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
 	$(call measure,fashion_mnist.py accuracy --preset good --seeds 3)
@@ -66,6 +67,14 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,resume.py)
 	$(BIN)/flaxmill train fashion_mnist --save-every 5 --no-report --run runs/to-damage
 	$(call measure,damage.py runs/to-damage)
+	$(BIN)/python benchmarks/table.py
+
+# Each of them stops after nine minutes, if it is not done, and goes on when this is made again.
+ACCELERATED := accelerator.py targets --python $(PEERS)/bin/python --run runs/accelerator
+accelerator: $(READY) $(PEERS)/.ready  ## measure on a machine with one what is published of it
+	$(call measure,accelerator.py epoch --python $(PEERS)/bin/python)
+	$(call measure,$(ACCELERATED) --preset quick)
+	$(call measure,$(ACCELERATED) --preset good)
 	$(BIN)/python benchmarks/table.py
 
 docs: $(READY)  ## try what the documentation shows, all but downloads: commands, links, notebooks

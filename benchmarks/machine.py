@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -25,3 +26,13 @@ def commit() -> str:
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
+
+
+def accelerator() -> str:
+    """Returns the device that JAX computes on, "cpu" if it finds no other.
+
+    A process of its own asks, for JAX reserves most of the memory of a card that it has seen.
+    """
+    asked = "import jax; print(jax.devices()[0].device_kind)"
+    command = [sys.executable, "-c", asked]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

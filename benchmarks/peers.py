@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from machine import machine
@@ -23,31 +24,40 @@ from flaxmill.log import read_rows
 
 HERE = Path(__file__).parent
 EPOCH = 60_000
+OWN = "flaxmill, article"
+PLAIN = "plain loop (JAX, Flax)"
+TORCH = {
+    "PyTorch": [],
+    "PyTorch, channels last": ["--channels-last"],
+    "PyTorch, channels last, compiled": ["--channels-last", "--compile"],
+}
+"""The ways to train in PyTorch, and the options of each."""
 
 
-def contestants(python: str) -> dict[str, list[str]]:
-    """Returns the command of each peer, without what all of them get."""
-    torch, keras = (str(HERE / "peers" / f"{name}_cnn.py") for name in ("torch", "keras"))
-    return {
-        "plain loop (JAX, Flax)": [sys.executable, str(HERE / "tutorial_loop.py")],
-        "PyTorch": [python, torch],
-        "PyTorch, channels last": [python, torch, "--channels-last"],
-        "PyTorch, channels last, compiled": [python, torch, "--channels-last", "--compile"],
-        "Keras on JAX": [python, keras],
-    }
+def loops(python: str, *, torch: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Returns the commands of the plain loop and of PyTorch, without what all of them get.
+
+    Args:
+        python: An interpreter with torch.
+        torch: More options of every way in PyTorch.
+    """
+    script = str(HERE / "peers" / "torch_cnn.py")
+    ways = {name: [python, script, *options, *torch] for name, options in TORCH.items()}
+    return {PLAIN: [sys.executable, str(HERE / "tutorial_loop.py")], **ways}
 
 
-def peer_seconds(command: list[str], examples: int) -> float:
+def peer_seconds(command: list[str], examples: int, timeout: float | None = None) -> float:
     """Returns the seconds that a peer takes for 60,000 examples."""
     folder = str(fetch.locate("fashion-mnist"))
     command = [*command, folder, "--epochs", "2", "--examples", str(examples)]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    how = {"capture_output": True, "text": True, "check": True, "timeout": timeout}
+    answer = subprocess.run(command, env=environment, **how)
     last = json.loads(answer.stdout.splitlines()[-1])
     return last["seconds"] * EPOCH / last["examples"]
 
 
-def own_seconds(examples: int) -> float:
+def own_seconds(examples: int, timeout: float | None = None) -> float:
     """Returns the seconds that the preset ``article`` takes for 60,000 examples."""
     share = str(examples / EPOCH)
     options = ["--preset", "article", "--epochs", str(2 * examples / EPOCH), "--log-every", share]
@@ -55,9 +65,25 @@ def own_seconds(examples: int) -> float:
         run = Path(folder, "run")
         command = [sys.executable, "-m", "flaxmill", "train", "fashion_mnist", *options]
         command += ["--no-report", "--run", str(run)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=timeout)
         rows = [row for row in read_rows(run / "metrics.jsonl") if row["split"] == "train"]
     return EPOCH / rows[-1]["examples_per_second"]
+
+
+def medians(rounds: Sequence[Mapping[str, float]], digits: int = 2) -> dict[str, float]:
+    """Returns each contestant's median over the rounds."""
+    return {
+        name: round(statistics.median(one[name] for one in rounds), digits) for name in rounds[-1]
+    }
+
+
+def ratios(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns what flaxmill takes to each contestant: medians of the rounds' ratios."""
+    return {
+        name: round(statistics.median(one[OWN] / one[name] for one in rounds), 3)
+        for name in rounds[-1]
+        if name != OWN
+    }
 
 
 def main() -> None:
@@ -68,27 +94,23 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=20_000)
     parser.add_argument("--only", nargs="*", help="contestants whose names hold one of these")
     arguments = parser.parse_args()
+    keras = {"Keras on JAX": [arguments.python, str(HERE / "peers" / "keras_cnn.py")]}
     peers = {
         name: command
-        for name, command in contestants(arguments.python).items()
+        for name, command in (loops(arguments.python) | keras).items()
         if not arguments.only or any(word in name for word in arguments.only)
     }
     rounds = []
     for _ in range(arguments.rounds):
-        seconds = {"flaxmill, article": own_seconds(arguments.examples)}
+        seconds = {OWN: own_seconds(arguments.examples)}
         seconds |= {name: peer_seconds(peers[name], arguments.examples) for name in peers}
         rounds.append(seconds)
         print(json.dumps({name: round(value, 2) for name, value in seconds.items()}), flush=True)
-    medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    ratios = {
-        name: round(statistics.median(one["flaxmill, article"] / one[name] for one in rounds), 3)
-        for name in peers
-    }
     summary = {
         "benchmark": "peers",
         "rounds": len(rounds),
-        "seconds_an_epoch": {name: round(value, 2) for name, value in medians.items()},
-        "flaxmill_to": ratios,
+        "seconds_an_epoch": medians(rounds),
+        "flaxmill_to": ratios(rounds),
         "machine": machine(),
     }
     print(json.dumps(summary))

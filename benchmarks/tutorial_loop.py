@@ -1,9 +1,11 @@
 """The baseline: a plain Flax training loop as tutorials write it, one dispatch a step.
 
     python benchmarks/tutorial_loop.py FOLDER [--epochs 10] [--seed 0] [--examples 60000]
+        [--scale 1] [--learning-rate 0.1]
 
 FOLDER holds Fashion-MNIST's four files. A Linen CNN, `TrainState`, `jax.jit` around one step,
-`jax.random.permutation` every epoch. Prints a JSON line an epoch.
+`jax.random.permutation` every epoch. With ``--scale N`` the pictures are N times as high and wide;
+only so many are used, and tested on, as fit the memory then. Prints a JSON line an epoch.
 """
 
 import argparse
@@ -22,6 +24,18 @@ from flax.training.train_state import TrainState
 from flaxmill.data.images import read_fashion_mnist
 
 BATCH = 32
+TEST = 10_000
+
+
+def enlarged(part: dict[str, np.ndarray], scale: int, examples: int) -> dict[str, np.ndarray]:
+    """Returns the first examples, each pixel a square of ``scale`` by ``scale`` pixels.
+
+    Pictures that stay as they are stay as many as they are.
+    """
+    if scale == 1:
+        return part
+    pictures = part["image"][:examples].repeat(scale, axis=1).repeat(scale, axis=2)
+    return {"image": pictures, "label": part["label"][:examples]}
 
 
 class CNN(nn.Module):
@@ -69,16 +83,22 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--examples", type=int, default=60_000, help="examples an epoch")
+    parser.add_argument("--scale", type=int, default=1, help="enlarges the pictures")
+    parser.add_argument("--learning-rate", type=float, default=0.1)
     arguments = parser.parse_args()
-    found = read_fashion_mnist(arguments.folder)
+    found, scale = read_fashion_mnist(arguments.folder), arguments.scale
     train, test = (
         {"image": jnp.float32(part["image"]) / 255, "label": part["label"]}
-        for part in (found.train, found.test)
+        for part in (
+            enlarged(found.train, scale, arguments.examples),
+            enlarged(found.test, scale, TEST // scale**2),
+        )
     )
     key, init = jax.random.split(jax.random.key(arguments.seed))
     model = CNN()
-    params = model.init(init, jnp.ones((1, 28, 28, 1)))["params"]
-    state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.sgd(0.1, 0.9))
+    params = model.init(init, jnp.ones((1, 28 * scale, 28 * scale, 1)))["params"]
+    tx = optax.sgd(arguments.learning_rate, 0.9)
+    state = TrainState.create(apply_fn=model.apply, params=params, tx=tx)
     examples = min(arguments.examples, len(train["label"])) // BATCH * BATCH
     for epoch in range(1, arguments.epochs + 1):
         began = time.perf_counter()

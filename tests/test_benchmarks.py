@@ -1,9 +1,15 @@
 """What is published was measured: every table is made of what the benchmarks printed."""
 
+import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from flaxmill.recipes import fashion_mnist
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,3 +82,104 @@ def test_costs_by_size_and_gear_have_tables(benchmarks: Path) -> None:
     assert "| quick | 8000 | 7920 | 99.1% |" in page
     assert "| channels 8, 32 | 206,922 | 9.8 | 5.1 | 701 |" in page
     assert "- streaming, scaling: one, 2 cores; jax 0." in page
+
+
+def test_pictures_are_enlarged_pixel_by_pixel(benchmarks: Path) -> None:
+    import sizes
+    import tutorial_loop
+
+    part = {"image": np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1), "label": np.arange(3)}
+    large = tutorial_loop.enlarged(part, 3, 2)
+    assert large["image"].shape == (2, 6, 6, 1)
+    assert large["image"].dtype == np.uint8
+    np.testing.assert_array_equal(large["image"][:, 1::3, 2::3], part["image"][:2])
+    np.testing.assert_array_equal(large["label"], [0, 1])
+    assert tutorial_loop.enlarged(part, 1, 2)["image"].shape == (3, 2, 2, 1)
+    counts = [sizes.examples_for(scale, 20_000) for scale in (1, 2, 4, 8)]
+    assert counts == [20_000, 4992, 1248, 320]
+
+
+def test_ratios_are_medians_of_rounds(benchmarks: Path) -> None:
+    import peers
+
+    rounds = [{peers.OWN: 1.0, "other": 2.0}, {peers.OWN: 3.0, "other": 4.0}]
+    rounds.append({peers.OWN: 9.0, "other": 9.0})
+    assert peers.medians(rounds) == {peers.OWN: 3.0, "other": 4.0}
+    assert peers.ratios(rounds) == {"other": 0.75}
+
+
+def test_a_target_counts_from_when_validation_first_reached_it(benchmarks: Path) -> None:
+    import targets
+
+    def rows(*accuracies: float) -> list[dict]:
+        trained = [{"split": "train", "accuracy": 0.99, "seconds": 0.5}]
+        validated = [
+            {"split": "validation", "accuracy": accuracy, "seconds": 2.0 * number}
+            for number, accuracy in enumerate(accuracies, start=1)
+        ]
+        return [*trained, *validated, {"split": "test", "accuracy": 0.93, "seconds": 9.0}]
+
+    first = targets.outcome(rows(0.8, 0.9, 0.89, 0.95), [0.9, 0.94])
+    assert first["seconds_to"] == {"0.9": 4.0, "0.94": 8.0}
+    assert (first["seconds"], first["test_accuracy"]) == (9.0, 0.93)
+    both = targets.gathered([first, targets.outcome(rows(0.9, 0.91), [0.9, 0.94])])
+    assert both["seconds_to"] == {"0.9": 3.0, "0.94": None}
+    assert both["reached"] == {"0.9": 2, "0.94": 1}
+
+
+def test_the_training_in_pytorch_is_told_all_that_a_preset_says(benchmarks: Path) -> None:
+    import targets
+
+    known = {*targets.NUMBERS, *targets.FIXED, *targets.UNREAD, "flip"}
+    assert known == {field.name for field in dataclasses.fields(fashion_mnist.Config)}
+    quick = fashion_mnist.PRESETS["quick"]
+    config = dataclasses.replace(quick, channels=(4, 8, 8), batch_size=125, flip=True)
+    options = " ".join(targets.torch_options(config))
+    assert options.startswith("--flip --channels 4 8 8 --residual 0 0 0 ")
+    assert " --batch-size 125 " in options
+    for name in (name for name in fashion_mnist.PRESETS if name != "article"):
+        assert targets.torch_options(fashion_mnist.PRESETS[name])
+    with pytest.raises(ValueError, match=r"network 'tutorial': .* knows 'fast' alone"):
+        targets.torch_options(fashion_mnist.PRESETS["article"])
+
+
+def test_a_command_is_asked_to_stop_at_the_deadline(benchmarks: Path) -> None:
+    import limit
+
+    forever = "import signal, sys; signal.signal(15, lambda *_: sys.exit(143)); signal.pause()"
+    assert not limit.ended([sys.executable, "-c", forever], limit.Deadline(0.2))
+    assert not limit.ended(["no such program"], limit.Deadline(0))
+    assert limit.ended([sys.executable, "-c", ""], limit.Deadline(60))
+    with pytest.raises(subprocess.CalledProcessError):
+        limit.ended([sys.executable, "-c", "raise SystemExit(2)"], limit.Deadline(60))
+
+
+def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: Path) -> None:
+    import sections
+    import table
+
+    assert "Unmeasured: no accelerator was at hand." in table.page({})
+    machine = {"processor": "one", "cores": 2, "jax": "0", "accelerator": "a card"}
+    both = {"flaxmill, article": 1.0, "PyTorch": 2.0}
+    to = {"PyTorch": 0.5}
+    shared = {"rounds": 3, "machine": machine}
+    sizes = {"learning_rate": 0.001, "sizes": {"28": both}, "flaxmill_to": {"28": to}, **shared}
+    assert "| PyTorch | 2.00 (0.50 ×) |" in sections.sizes(sizes)
+    epoch = {"seconds_an_epoch": both, "flaxmill_to": to, **shared}
+    lines = sections.accelerator({"accelerator": epoch})
+    assert "| PyTorch | 2.00 | 0.50 × |" in lines
+    assert "The way to an accuracy is unmeasured." in lines
+    tried = {**epoch, "machine": {**machine, "accelerator": "cpu"}}
+    assert sections.accelerator({"accelerator": tried}) == sections.accelerator({})
+    one = {
+        "seconds_to": {"0.9": 4.0, "0.95": None},
+        "reached": {"0.9": 3, "0.95": 1},
+        "seconds": 12.0,
+        "test_accuracy_mean": 0.94,
+        "test_accuracy_sd": 0.001,
+    }
+    row = {"preset": "good", "seeds": 3, "fields": [], "contestants": {"flaxmill": one}}
+    lines = sections.accelerator({"targets good": {**row, "machine": machine}})
+    assert "| who | 90% | 95% | in all (s) | test accuracy |" in lines
+    assert "| flaxmill | 4.0 | in 1 of 3 seeds | 12.0 | 94.00% ± 0.10 points |" in lines
+    assert "The seconds an epoch takes are unmeasured." in lines

@@ -1,0 +1,169 @@
+"""The sections of benchmarks/results.md, each made of the summary of a benchmark."""
+
+from typing import Any
+
+
+def row_of(*cells: Any) -> str:
+    """Returns a row of a table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def speed(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on the seconds an epoch takes, if they were measured."""
+    if row is None:
+        return []
+    seconds = row["seconds_an_epoch"]
+    ratios = {
+        "tutorial_loop": 1.0,
+        "article": row["article_to_tutorial_loop"],
+        "linen_cnn": row["article_to_tutorial_loop"] * row["linen_cnn_to_article"],
+    }
+    return [
+        *("", "## Seconds an epoch (60,000 examples, batch 32)", ""),
+        *("| who | seconds | to the plain loop |", "|---|---|---|"),
+        *(f"| {who} | {seconds[who]:.1f} | {ratios[who]:.2f} × |" for who in seconds),
+    ]
+
+
+def peers(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on other libraries, if they were measured."""
+    if row is None:
+        return []
+    lines = ["", "## Side by side: the tutorial's training, seconds for 60,000 examples", ""]
+    lines += [f"Medians of {row['rounds']} rounds, in which the contestants took turns.", ""]
+    return lines + side_by_side(row, digits=1)
+
+
+def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
+    """Returns a table of contestants, and of what flaxmill takes to each."""
+    lines = ["| who | seconds | flaxmill takes |", "|---|---|---|"]
+    for who, seconds in row["seconds_an_epoch"].items():
+        ratio = row["flaxmill_to"].get(who)
+        share = "" if ratio is None else f"{ratio:.2f} ×"
+        lines.append(f"| {who} | {seconds:.{digits}f} | {share} |")
+    return lines
+
+
+def choices(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on what each choice of a preset is worth, if that was measured."""
+    if row is None:
+        return []
+    return [
+        *("", "## What the choices of quick are worth", ""),
+        f"Accuracy on the validation split, mean ± standard deviation over {row['seeds']} seeds "
+        "that are not those above; one choice taken back at a time.",
+        *("", "| quick | validation accuracy | seconds of training |", "|---|---|---|"),
+        *(
+            f"| {name} | {one['validation_accuracy']:.2%} ± {one['sd'] * 100:.2f} points "
+            f"| {one['train_seconds']:.1f} |"
+            for name, one in row["rows"].items()
+        ),
+    ]
+
+
+def gears(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on the two gears, if they were measured."""
+    if row is None:
+        return []
+    lines = ["", "## Examples a second, by where the data lies", ""]
+    lines += [row_of("preset", "on the device", "sent while it computes", "ratio")]
+    lines += ["|---|---|---|---|"]
+    for preset, rates in row["examples_per_second"].items():
+        ratio = f"{row['streaming_to_resident'][preset]:.1%}"
+        lines.append(row_of(preset, rates["resident"], rates["streaming"], ratio))
+    return lines
+
+
+def costs(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on what the size of data and model costs, and bfloat16, if measured."""
+    if row is None:
+        return []
+    columns = ("case", "parameters", "a step (ms)", "start (s)", "peak memory (MiB)")
+    lines = ["", "## What size and type cost", ""]
+    lines += ["The preset quick on 60,000 drawn garments in float32, but for what is said.", ""]
+    lines += [row_of(*columns), "|---" * len(columns) + "|"]
+    for name, case in row["cases"].items():
+        step, start = f"{case['step_milliseconds']:.1f}", f"{case['start_seconds']:.1f}"
+        memory = f"{case['peak_memory_mib']:.0f}"
+        lines.append(row_of(name, f"{case['parameters']:,.0f}", step, start, memory))
+    return lines
+
+
+def sizes(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on larger pictures, if they were measured."""
+    if row is None:
+        return []
+    sides = list(row["sizes"])
+    lines = ["", "## Side by side: larger pictures, milliseconds an example", ""]
+    lines += [
+        "The tutorial's network and training on pictures enlarged to so many pixels a side, at a "
+        f"learning rate of {row['learning_rate']:g}; in brackets, what flaxmill takes of it. "
+        f"Medians of {row['rounds']} rounds, in which the contestants took turns.",
+        "",
+        row_of("who", *sides),
+        "|---" * (1 + len(sides)) + "|",
+    ]
+    for who in row["sizes"][sides[0]]:
+        cells = []
+        for side in sides:
+            ratio = row["flaxmill_to"][side].get(who)
+            own = "" if ratio is None else f" ({ratio:.2f} ×)"
+            cells.append(f"{row['sizes'][side][who]:.2f}{own}")
+        lines.append(row_of(who, *cells))
+    return lines
+
+
+def accelerator(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the lines on training on an accelerator, or says that it is unmeasured."""
+    lines = ["", "## On an accelerator", ""]
+    # What was tried without one, to see that the scripts work, does not count.
+    found = {
+        name: row
+        for name, row in found.items()
+        if row["machine"].get("accelerator", "cpu") != "cpu"
+    }
+    epoch = found.get("accelerator")
+    targets = [row for name, row in found.items() if name.startswith("targets ")]
+    if epoch is None and not targets:
+        lines.append("Unmeasured: no accelerator was at hand. `make accelerator` fills this in.")
+        return lines
+    if epoch is None:
+        lines.append("The seconds an epoch takes are unmeasured.")
+    else:
+        lines += [f"Seconds for 60,000 examples of the tutorial's training. {_on(epoch)}", ""]
+        lines += side_by_side(epoch, digits=2)
+    if not targets:
+        lines += ["", "The way to an accuracy is unmeasured."]
+    for row in targets:
+        lines += _target_lines(row)
+    return lines
+
+
+def _on(row: dict[str, Any]) -> str:
+    return f"Device: {row['machine']['accelerator']}."
+
+
+def _target_lines(row: dict[str, Any]) -> list[str]:
+    """Returns the lines on how soon a preset reaches its targets."""
+    seeds = row["seeds"]
+    of = f" with {' '.join(row['fields'])}" if row["fields"] else ""
+    accuracies = next(iter(row["contestants"].values()))["seconds_to"]
+    columns = ("who", *(f"{100 * float(target):g}%" for target in accuracies), "in all (s)")
+    lines = [
+        "",
+        f"The preset {row['preset']}{of}: seconds from the start of the process until the "
+        f"validation accuracy first reached so much, medians of {seeds} seeds. {_on(row)}",
+        "",
+        row_of(*columns, "test accuracy"),
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for who, one in row["contestants"].items():
+        cells = [
+            f"in {one['reached'][target]} of {seeds} seeds" if seconds is None else f"{seconds:.1f}"
+            for target, seconds in one["seconds_to"].items()
+        ]
+        sd = one["test_accuracy_sd"]
+        deviation = "–" if sd is None else f"{sd * 100:.2f} points"
+        tested = f"{one['test_accuracy_mean']:.2%} ± {deviation}"
+        lines.append(row_of(who, *cells, f"{one['seconds']:.1f}", tested))
+    return lines
