@@ -14,7 +14,8 @@ Each call stops by itself after ``--limit`` seconds, and at most a minute more. 
 counts the rounds that are done. ``targets`` has the run of flaxmill that is under way save its
 state (SIGTERM), prints no summary, and exits with status 3; the same call again resumes that run
 and keeps those that ended, all of them in ``--run``. What is trained in PyTorch keeps no state: it
-begins anew, so the limit must be long enough for one of them.
+begins anew, so the limit must be long enough for one of them. What cannot be used, such as another
+config in the same ``--run``, is refused with a line that says so, and status 2.
 """
 
 import argparse
@@ -27,10 +28,11 @@ from typing import Any
 from limit import Deadline
 from machine import accelerator, machine
 from peers import HERE, OWN, TORCH, loops, medians, own_seconds, peer_seconds, ratios
-from targets import Rows, gathered, outcome, own_rows, torch_options, torch_rows
+from targets import REFUSED, Rows, gathered, outcome, own_rows, torch_options, torch_rows
 
 from flaxmill import recipes
 from flaxmill.data import fetch
+from flaxmill.errors import BadInput
 from flaxmill.order import from_command
 
 STOPPED = 3
@@ -72,6 +74,7 @@ def targets(arguments: argparse.Namespace, fields: list[str], deadline: Deadline
     words = ["--preset", arguments.preset, "--evaluate-every", str(arguments.evaluate_every)]
     words += fields
     config = from_command(recipes.load("fashion_mnist"), words, "accelerator.py").config
+    told = torch_options(config)
     folder = str(fetch.locate("fashion-mnist"))
     script = [arguments.python, str(HERE / "peers" / "torch_fast_cnn.py"), folder]
     script += ["--device", arguments.device]
@@ -84,8 +87,7 @@ def targets(arguments: argparse.Namespace, fields: list[str], deadline: Deadline
         way, chosen = ways[name], ["--seed", str(seed)]
         if way is None:
             return own_rows(place, [*words, *chosen], deadline)
-        options = [*torch_options(config), *chosen]
-        return torch_rows(Path(f"{place}.jsonl"), [*script, *way], options, deadline)
+        return torch_rows(Path(f"{place}.jsonl"), [*script, *way], [*told, *chosen], deadline)
 
     for seed in range(arguments.seeds):
         for name in list(ways):
@@ -132,12 +134,15 @@ def main() -> None:
     kind = accelerator()
     if (kind == "cpu") != (arguments.device == "cpu"):
         sys.exit(f"JAX finds {kind} and PyTorch gets {arguments.device}: both need one device.")
-    if arguments.what == "epoch":
-        summary = epoch(arguments, deadline)
-    elif arguments.run is None:
+    if arguments.what == "targets" and arguments.run is None:
         parser.error("targets needs --run: a folder for its runs, the same at the next call")
-    else:
-        summary = targets(arguments, fields, deadline)
+    try:
+        if arguments.what == "epoch":
+            summary = epoch(arguments, deadline)
+        else:
+            summary = targets(arguments, fields, deadline)
+    except BadInput as trouble:
+        parser.exit(REFUSED, f"{parser.prog}: {trouble}\n")
     say({**summary, "machine": {**machine(), "accelerator": kind}})
 
 

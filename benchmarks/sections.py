@@ -146,13 +146,14 @@ def _on(row: dict[str, Any]) -> str:
 def _target_lines(row: dict[str, Any]) -> list[str]:
     """Returns the lines on how soon a preset reaches its targets."""
     seeds = row["seeds"]
+    counted = f"medians of {seeds} seeds" if seeds > 1 else "of one seed"
     of = f" with {' '.join(row['fields'])}" if row["fields"] else ""
     accuracies = next(iter(row["contestants"].values()))["seconds_to"]
     columns = ("who", *(f"{100 * float(target):g}%" for target in accuracies), "in all (s)")
     lines = [
         "",
         f"The preset {row['preset']}{of}: seconds from the start of the process until the "
-        f"validation accuracy first reached so much, medians of {seeds} seeds. {_on(row)}",
+        f"validation accuracy first reached so much, {counted}. {_on(row)}",
         "",
         row_of(*columns, "test accuracy"),
         "|---" * (len(columns) + 1) + "|",

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,14 +11,17 @@ from typing import Any
 
 from limit import Deadline, ended
 
+from flaxmill.errors import BadInput
 from flaxmill.log import read_rows
 from flaxmill.recipes.fashion_mnist import Config
 
+REFUSED = 2
+"""The exit status for what cannot be used."""
 Rows = list[dict[str, Any]]
 NUMBERS = (
     *("channels", "residual", "validation", "epochs", "batch_size", "evaluate_every"),
     *("learning_rate", "dense_rate", "bias_rate", "warmup", "momentum", "label_smoothing"),
-    *("shift", "cutout", "views"),
+    *("shift", "cutout", "views", "ema"),
 )
 """The fields of the recipe's config that the training in PyTorch takes, beside ``flip``."""
 FIXED = {
@@ -30,7 +34,6 @@ FIXED = {
     "precision": "float32",
     "optimizer": "muon",
     "schedule": "one-cycle",
-    "ema": 0.0,
 }
 """The fields that it has one value of."""
 UNREAD = ("log_every", "hidden", "nesterov", "weight_decay")
@@ -41,16 +44,14 @@ def torch_options(config: Config) -> list[str]:
     """Returns what `torch_fast_cnn.py` is to be given to do what a config says.
 
     Raises:
-        ValueError: It cannot; the message names the field.
+        BadInput: It cannot; the message names the field.
     """
     for name, value in FIXED.items():
         if (given := getattr(config, name)) != value:
-            raise ValueError(f"{name} {given!r}: the training in PyTorch knows {value!r} alone.")
+            raise BadInput(f"{name} {given!r}: the training in PyTorch knows {value!r} alone.")
     options = ["--flip"] if config.flip else []
     for name in NUMBERS:
         value = getattr(config, name)
-        if name == "residual" and isinstance(value, int):  # of the last block alone
-            value = (0,) * (len(config.channels) - 1) + (value,)
         several = value if isinstance(value, tuple) else (value,)
         options += ["--" + name.replace("_", "-"), *map(str, several)]
     return options
@@ -61,10 +62,19 @@ def own_rows(run: Path, words: list[str], deadline: Deadline) -> Rows | None:
 
     Returns:
         Its log, and a row of the test; None if it had to stop, its state kept.
+
+    Raises:
+        BadInput: It refuses what it is given; it has said why.
     """
     command = [sys.executable, "-m", "flaxmill", "train", "fashion_mnist", *words, "--no-report"]
-    if not ended([*command, "--run", str(run)], deadline):
-        return None
+    try:
+        if not ended([*command, "--run", str(run)], deadline):
+            return None
+    except subprocess.CalledProcessError as trouble:
+        if trouble.returncode != REFUSED:
+            raise
+        refusal = f"{run}: refused, as is said above; another config needs another --run."
+        raise BadInput(refusal) from None
     result = json.loads((run / "result.json").read_text())
     tested = {"split": "test", **result["test"], "seconds": result["seconds"]["total"]}
     return [*read_rows(run / "metrics.jsonl"), tested]
@@ -83,6 +93,9 @@ def torch_rows(
 
     Returns:
         Its rows; None if it had to stop.
+
+    Raises:
+        BadInput: It was done with other options.
     """
     said = {"options": options}
     if not path.exists():
@@ -95,7 +108,7 @@ def torch_rows(
         part.rename(path)
     first, *rows = map(json.loads, path.read_text().splitlines())
     if first != said:
-        sys.exit(f"{path} was made with other options: give another --run.")
+        raise BadInput(f"{path} was made with other options: give another --run.")
     return rows
 
 

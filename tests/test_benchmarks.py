@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flaxmill.errors import BadInput
 from flaxmill.recipes import fashion_mnist
 
 ROOT = Path(__file__).parents[1]
@@ -135,12 +136,36 @@ def test_the_training_in_pytorch_is_told_all_that_a_preset_says(benchmarks: Path
     quick = fashion_mnist.PRESETS["quick"]
     config = dataclasses.replace(quick, channels=(4, 8, 8), batch_size=125, flip=True)
     options = " ".join(targets.torch_options(config))
-    assert options.startswith("--flip --channels 4 8 8 --residual 0 0 0 ")
+    assert options.startswith("--flip --channels 4 8 8 --residual --validation ")
     assert " --batch-size 125 " in options
     for name in (name for name in fashion_mnist.PRESETS if name != "article"):
         assert targets.torch_options(fashion_mnist.PRESETS[name])
-    with pytest.raises(ValueError, match=r"network 'tutorial': .* knows 'fast' alone"):
+    best = " ".join(targets.torch_options(fashion_mnist.PRESETS["best"]))
+    assert " --residual 2 2 2 " in best
+    assert best.endswith(" --ema 0.998")
+    with pytest.raises(BadInput, match=r"network 'tutorial': .* knows 'fast' alone"):
         targets.torch_options(fashion_mnist.PRESETS["article"])
+
+
+def test_another_config_in_the_same_place_is_refused(benchmarks: Path, tmp_path: Path) -> None:
+    import limit
+    import targets
+
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text('{"options": ["--evaluate-every", "0.05"]}\n')
+    with pytest.raises(BadInput, match=r"kept\.jsonl was made with other options: .* --run"):
+        targets.torch_rows(kept, [], ["--evaluate-every", "0.1"], limit.Deadline(60))
+    with pytest.raises(BadInput, match=r"refused, as is said above; .* another --run"):
+        targets.own_rows(tmp_path / "run", ["--preset", "none"], limit.Deadline(60))
+
+
+def test_a_refused_config_is_a_line_and_status_2(benchmarks: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(benchmarks / "accelerator.py"), "targets", "--device", "cpu"]
+    command += ["--python", "none", "--preset", "article", "--run", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("accelerator.py: network 'tutorial': ")
+    assert answer.stderr.count("\n") == 1
 
 
 def test_a_command_is_asked_to_stop_at_the_deadline(benchmarks: Path) -> None:
@@ -181,5 +206,8 @@ def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: 
     row = {"preset": "good", "seeds": 3, "fields": [], "contestants": {"flaxmill": one}}
     lines = sections.accelerator({"targets good": {**row, "machine": machine}})
     assert "| who | 90% | 95% | in all (s) | test accuracy |" in lines
+    assert "medians of 3 seeds" in " ".join(lines)
     assert "| flaxmill | 4.0 | in 1 of 3 seeds | 12.0 | 94.00% ± 0.10 points |" in lines
     assert "The seconds an epoch takes are unmeasured." in lines
+    lines = sections.accelerator({"targets good": {**row, "seeds": 1, "machine": machine}})
+    assert "first reached so much, of one seed. " in " ".join(lines)

@@ -11,6 +11,7 @@ test set, which is read once. Seconds count from ``--began``, a time as the syst
 """
 
 import argparse
+import copy
 import functools
 import json
 import math
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch_cnn import read, use
 from torch_muon import Muon
 
@@ -39,10 +41,17 @@ class Block(nn.Module):
 
 
 class FastCNN(nn.Module):
-    """Blocks that halve the picture, each followed by its residual blocks; one dense layer."""
+    """Blocks that halve the picture, each followed by its residual blocks; one dense layer.
+
+    Args:
+        side: Height and width of a picture, in pixels.
+        channels: Output channels of each block.
+        residual: Number of residual blocks after each block; none where no number is given.
+    """
 
     def __init__(self, side: int, channels: list[int], residual: list[int]) -> None:
         super().__init__()
+        residual = residual + [0] * (len(channels) - len(residual))
         widths = zip([1, *channels], channels, strict=False)
         self.blocks = nn.ModuleList(Block(before, after) for before, after in widths)
         self.residual = nn.ModuleList(
@@ -64,6 +73,34 @@ class FastCNN(nn.Module):
             for more in residual:
                 x = functional.relu(x + more.norm(more.convolution(x)))
         return self.head(x.flatten(1))
+
+
+class Average:
+    """A moving average of a model's parameters and batch statistics; integers are kept up.
+
+    Its memory is shorter at first, so that the random start is forgotten. AveragedModel, which
+    torch has, would leave that start out, and average integers too.
+
+    Args:
+        model: The average begins as it is, and is a model too.
+        decay: Share of the average that is left after a step, at most.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay, self.taken = copy.deepcopy(model), decay, 0
+        averages, latest = (one.state_dict().values() for one in (self.model, model))
+        pairs = list(zip(averages, latest, strict=True))
+        self.floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self.integers = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    def follow(self) -> None:
+        """Moves towards the model, which took a step."""
+        decay = min(self.decay, (1 + self.taken) / (10 + self.taken))
+        self.taken += 1
+        averages, latest = zip(*self.floats, strict=True)
+        get_ema_multi_avg_fn(decay)(averages, latest, self.taken)
+        for kept, integer in self.integers:
+            kept.copy_(integer)
 
 
 def augmented(pictures: torch.Tensor, *, flip: bool, shift: int, cutout: int) -> torch.Tensor:
@@ -127,12 +164,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--began", type=float, default=time.time())
     parser.add_argument("--flip", action="store_true")
     parser.add_argument("--views", choices=("one", "mirrored", "all"), required=True)
-    for name in ("channels", "residual"):
-        parser.add_argument(f"--{name}", type=int, nargs="+", required=True, help="of each block")
+    for name, count in (("channels", "+"), ("residual", "*")):
+        parser.add_argument(f"--{name}", type=int, nargs=count, required=True, help="of each block")
     for name in ("seed", "validation", "batch-size", "shift", "cutout"):
         parser.add_argument(f"--{name}", type=int, required=True)
     durations = ("epochs", "evaluate-every", "warmup")
-    rates = ("learning-rate", "dense-rate", "bias-rate", "momentum", "label-smoothing")
+    rates = ("learning-rate", "dense-rate", "bias-rate", "momentum", "label-smoothing", "ema")
     for name in (*durations, *rates):
         parser.add_argument(f"--{name}", type=float, required=True)
     return parser.parse_args()
@@ -158,6 +195,8 @@ def main() -> None:
         bias=options.bias_rate,
         compiled=options.compile,
     )
+    average = Average(model, options.ema) if options.ema else None
+    judged = average.model if average else model
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=options.label_smoothing)
     change = functools.partial(
         augmented, flip=options.flip, shift=options.shift, cutout=options.cutout
@@ -183,10 +222,12 @@ def main() -> None:
     for step, rows in enumerate(batches):
         loss(rows).backward()
         optimizer.step(rate(step, steps, options.learning_rate, options.warmup))
+        if average:
+            average.follow()
         if step + 1 in stops:
             held = (pictures[held_out:], labels[held_out:])
-            tell("validation", step + 1, accuracy(model, *held, options.views))
-    tell("test", steps, accuracy(model, *test, options.views))
+            tell("validation", step + 1, accuracy(judged, *held, options.views))
+    tell("test", steps, accuracy(judged, *test, options.views))
 
 
 if __name__ == "__main__":
