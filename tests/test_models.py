@@ -96,7 +96,9 @@ def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
 NETWORKS = {
     "tutorial": lambda dtype: made((8, 9), channels=(16, 17), hidden=8, dtype=dtype),
     "fast": lambda dtype: fast(channels=(16, 17), residual=(0, 1), dtype=dtype),
-    "views": lambda dtype: Views(fast(channels=(16, 17), residual=(0, 1), dtype=dtype), shifts=True),
+    "views": lambda dtype: Views(
+        fast(channels=(16, 17), residual=(0, 1), dtype=dtype), shifts=True
+    ),
 }
 
 
