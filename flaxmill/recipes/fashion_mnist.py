@@ -41,14 +41,14 @@ class Config:
     data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 0.8  # how often every training example is seen
+    epochs: float = 1.2  # how often every training example is seen
     batch_size: int = 64  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.1  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
     network: Literal["tutorial", "fast"] = "fast"  # the tutorial's CNN, or FastCNN
-    channels: tuple[int, ...] = (32, 32, 64)  # output channels of each block's convolution
+    channels: tuple[int, ...] = (16, 32, 64)  # output channels of each block's convolution
     residual: tuple[int, ...] = ()  # residual blocks after each of those; none if not given
     hidden: int = 256  # units of the tutorial network's hidden layer
     dropout: float = 0.0  # share of the units before the last layer that is dropped
@@ -103,19 +103,19 @@ PRESETS = {
         views="all",
     ),
     "best": Config(
-        epochs=25,
+        epochs=24,
         batch_size=125,
         log_every=0.5,
-        evaluate_every=5.0,
+        evaluate_every=4.0,
         channels=(64, 128, 256),
-        residual=(2, 2, 2),
+        residual=(1, 2, 2),
         learning_rate=0.02,
         dense_rate=2.0,
         bias_rate=1.2,
         flip=True,
         shift=2,
         cutout=8,
-        views="all",
+        views="mirrored",
         ema=0.998,
     ),
 }
