@@ -56,6 +56,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,peers.py --python $(PEERS)/bin/python)
 	$(call measure,sizes.py --python $(PEERS)/bin/python)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
+	$(call measure,ninety.py)
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
 	$(call measure,fashion_mnist.py accuracy --preset good --seeds 3)
 	$(call measure,choices.py)

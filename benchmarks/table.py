@@ -92,7 +92,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.costs(found.get("scaling")),
         *sections.accelerator(found),
     ]
-    for name in ("resume", "damage", "sketches", "gears", "seeds", "start"):
+    for name in ("ninety", "resume", "damage", "sketches", "gears", "seeds", "start"):
         if row := found.get(name):
             facts = {key: row[key] for key in row if key not in ("benchmark", "machine")}
             parts += ["", f"## {name}", "", row_of("figure", "value"), "|---|---|"]

@@ -211,3 +211,20 @@ def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: 
     assert "The seconds an epoch takes are unmeasured." in lines
     lines = sections.accelerator({"targets good": {**row, "seeds": 1, "machine": machine}})
     assert "first reached so much, of one seed. " in " ".join(lines)
+
+
+def test_the_plain_loop_counts_until_its_mean_reaches_90_percent(benchmarks: Path) -> None:
+    import ninety
+
+    quicks = [{"accuracy": 0.91, "seconds": 10.0}, {"accuracy": 0.92, "seconds": 20.0}]
+
+    def loops(*accuracies: float) -> list[dict[str, float]]:
+        return [{"accuracy": a, "seconds": 40.0 * n} for n, a in enumerate(accuracies, 1)]
+
+    reaching = ninety.compared(quicks, [loops(0.8, 0.91, 0.95), loops(0.8, 0.89, 0.95)])
+    assert reaching["plain_loop_reaches_90_after_epoch"] == 2
+    assert reaching["plain_loop_seconds_until_then"] == 80
+    assert reaching["plain_loop_to_quick"] == 6.0  # 80 / 10 and 80 / 20
+    never = ninety.compared(quicks, [loops(0.8, 0.91), loops(0.8, 0.8)])
+    assert never["plain_loop_reaches_90_after_epoch"] is None
+    assert never["plain_loop_seconds_until_then"] == 80

@@ -41,7 +41,7 @@ class Config:
     data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 1.2  # how often every training example is seen
+    epochs: float = 1.1  # how often every training example is seen
     batch_size: int = 64  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.1  # epochs between rows of training figures
