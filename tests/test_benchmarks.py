@@ -141,7 +141,8 @@ def test_the_training_in_pytorch_is_told_all_that_a_preset_says(benchmarks: Path
     for name in (name for name in fashion_mnist.PRESETS if name != "article"):
         assert targets.torch_options(fashion_mnist.PRESETS[name])
     best = " ".join(targets.torch_options(fashion_mnist.PRESETS["best"]))
-    assert " --residual 2 2 2 " in best
+    residual = " ".join(map(str, fashion_mnist.PRESETS["best"].residual))
+    assert f" --residual {residual} " in best
     assert best.endswith(" --ema 0.998")
     with pytest.raises(BadInput, match=r"network 'tutorial': .* knows 'fast' alone"):
         targets.torch_options(fashion_mnist.PRESETS["article"])
