@@ -132,7 +132,7 @@ class FastCNN(nnx.Module):
         in_channels: int,
         num_classes: int,
         *,
-        channels: Sequence[int] = (32, 32, 64),
+        channels: Sequence[int] = (16, 32, 64),
         residual: Sequence[int] = (),
         dropout: float = 0.0,
         dtype: Any = jnp.float32,
