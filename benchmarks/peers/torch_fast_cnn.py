@@ -1,7 +1,7 @@
 """FastCNN and its training in PyTorch, for `benchmarks/accelerator.py`; needs no flaxmill.
 
     python torch_fast_cnn.py FOLDER [--device cuda] [--channels-last] [--compile]
-        --channels 16 32 64 --residual 0 0 0 --epochs 1.1 … [--flip]
+        --channels 16 32 64 --residual 0 0 0 --epochs 1.2 … [--flip]
 
 FOLDER holds Fashion-MNIST's four files. Network, schedule and augmentation are those of flaxmill's
 recipe, in float32, and so are the options, which have no defaults here: the recipe's presets say

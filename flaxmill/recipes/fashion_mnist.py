@@ -42,8 +42,8 @@ class Config:
     data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 1.1  # how often every training example is seen
-    batch_size: int = 64  # examples a step
+    epochs: float = 1.2  # how often every training example is seen
+    batch_size: int = 80  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.1  # epochs between rows of training figures
     evaluate_every: float = 1.0  # epochs between evaluations
@@ -56,7 +56,7 @@ class Config:
     precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
     optimizer: Literal["sgd", "muon"] = "muon"  # SGD, or Muon for convolutions
     schedule: Literal["constant", "one-cycle"] = "one-cycle"  # of the learning rate
-    learning_rate: float = 0.035  # highest rate
+    learning_rate: float = 0.04  # highest rate
     dense_rate: float = 1.0  # rate of the dense layer under muon, per unit of learning rate
     bias_rate: float = 0.85  # rate of the biases under muon, per unit of learning rate
     warmup: float = 0.2  # share of the steps spent rising to the highest rate, under one-cycle
