@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array
 
-from flaxmill import convolution, members, parallel
+from flaxmill import members, parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
@@ -242,7 +242,7 @@ class TrainChunk:
         options: dict[str, Any] = {"donate_argnums": 0}
         if sharding is not None:
             options["out_shardings"] = (sharding, sharding.sums)
-        compiler_options = parallel.compiler_options() | convolution.compiler_options()
+        compiler_options = parallel.training_options()
         traced = jax.jit(members.over(self._many), **options).trace(state, inputs)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:

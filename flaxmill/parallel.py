@@ -147,10 +147,16 @@ def compiler_options() -> dict[str, bool | str]:
     """Returns the options that a run's functions are compiled with here."""
     if jax.default_backend() == "gpu":  # the same bits on every run, as resuming promises
         return {"xla_gpu_deterministic_ops": True}
+    return {}
+
+
+def training_options() -> dict[str, bool | str]:
+    """Returns the options that the one function which trains is compiled with here."""
+    options = compiler_options() | convolution.compiler_options()
     if jax.default_backend() == "cpu":
         # At the highest level compiling took longer, and steps took as long or longer.
-        return {"xla_backend_optimization_level": "1"}
-    return {}
+        options |= {"xla_backend_optimization_level": "1"}
+    return options
 
 
 def description() -> dict[str, Any]:
@@ -161,5 +167,5 @@ def description() -> dict[str, Any]:
         "processor": processor(),
         "cpu_threads": threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "compiler_options": compiler_options() | convolution.compiler_options(),
+        "compiler_options": training_options(),
     }

@@ -264,7 +264,7 @@ def test_a_recipe_without_augmentation_has_nothing_augmented_to_show(
     status, _, error = command(capsys, *["look", "mine.py", "--augmented", "--data", "sketches"])
     assert status == 2
     assert "mine trains without augmentation under this config." in error
-    assert "It has some with --preset good." in error
+    assert "It has some with --preset good or best." in error
 
 
 def test_the_augmentation_of_another_preset_can_be_looked_at(

@@ -29,9 +29,9 @@ def test_fields_replace_those_of_a_preset() -> None:
     ("fields", "words"),
     [
         ({"epoch": 1}, r"fashion_mnist has no field 'epoch'. Did you mean 'epochs'\?"),
-        ({"epochs": "3"}, "epochs='3': expected float, such as 0.8"),
+        ({"epochs": "3"}, "epochs='3': expected float, such as 1.2"),
         ({"epochs": True}, "epochs=True: expected float"),
-        ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 64"),
+        ({"batch_size": 64.5}, "batch_size=64.5: expected int, such as 80"),
         ({"flip": 1}, "flip=1: expected bool, such as False"),
         ({"schedule": "cosine"}, "schedule='cosine': expected 'constant' or 'one-cycle', such as"),
         ({"precision": "float16"}, "precision='float16': expected 'float32' or 'bfloat16', such"),
