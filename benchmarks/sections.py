@@ -48,14 +48,20 @@ def choices(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on what each choice of a preset is worth, if that was measured."""
     if row is None:
         return []
+    seeds = row["seeds"]
+    counted = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "of one seed"
+    others = "that are not those above" if seeds > 1 else "that is not among those above"
     return [
-        *("", "## What the choices of quick are worth", ""),
-        f"Accuracy on the validation split, mean ± standard deviation over {row['seeds']} seeds "
-        "that are not those above; one choice taken back at a time.",
-        *("", "| quick | validation accuracy | seconds of training |", "|---|---|---|"),
+        *("", f"## What the choices of {row['preset']} are worth", ""),
+        f"Accuracy on the validation split, {counted} {others}; one choice taken back at a time.",
+        *("", f"| {row['preset']} | validation accuracy | seconds of training |", "|---|---|---|"),
         *(
-            f"| {name} | {one['validation_accuracy']:.2%} ± {one['sd'] * 100:.2f} points "
-            f"| {one['train_seconds']:.1f} |"
+            row_of(
+                name,
+                f"{one['validation_accuracy']:.2%}"
+                + (f" ± {one['sd'] * 100:.2f} points" if seeds > 1 else ""),
+                f"{one['train_seconds']:.1f}",
+            )
             for name, one in row["rows"].items()
         ),
     ]

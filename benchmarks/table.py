@@ -88,6 +88,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.peers(found.get("peers")),
         *sections.sizes(found.get("sizes")),
         *sections.choices(found.get("choices quick")),
+        *sections.choices(found.get("choices good")),
         *sections.gears(found.get("streaming")),
         *sections.costs(found.get("scaling")),
         *sections.accelerator(found),

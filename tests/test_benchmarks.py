@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flaxmill import recipes
 from flaxmill.errors import BadInput
+from flaxmill.order import from_command
 from flaxmill.recipes import fashion_mnist
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +85,33 @@ def test_costs_by_size_and_gear_have_tables(benchmarks: Path) -> None:
     assert "| quick | 8000 | 7920 | 99.1% |" in page
     assert "| channels 8, 32 | 206,922 | 9.8 | 5.1 | 701 |" in page
     assert "- streaming, scaling: one, 2 cores; jax 0." in page
+
+
+def test_what_choices_are_worth_has_a_table_for_each_preset(benchmarks: Path) -> None:
+    import choices
+    import table
+
+    one = {"validation_accuracy": 0.9125, "sd": 0.0021, "train_seconds": 4.44}
+    row = {"seeds": 2, "rows": {"as it is": one}, "machine": {"processor": "one", "cores": 2}}
+    for preset in choices.CHOICES:
+        page = table.page({f"choices {preset}": {**row, "preset": preset}})
+        assert f"## What the choices of {preset} are worth" in page
+        assert "over 2 seeds that are not those above" in page
+        assert "| as it is | 91.25% ± 0.21 points | 4.4 |" in page
+        page = table.page({f"choices {preset}": {**row, "preset": preset, "seeds": 1}})
+        assert "of one seed that is not among those above" in page
+        assert "| as it is | 91.25% | 4.4 |" in page
+
+
+def test_choices_are_options_of_the_recipe(benchmarks: Path) -> None:
+    import choices
+
+    recipe = recipes.load("fashion_mnist")
+    for preset, ways in choices.CHOICES.items():
+        for name, options in ways.items():
+            order = from_command(recipe, ["--preset", preset, *options.split()], "train")
+            changed = order.config != fashion_mnist.PRESETS[preset]
+            assert changed == (name != "as it is"), name
 
 
 def test_pictures_are_enlarged_pixel_by_pixel(benchmarks: Path) -> None:
