@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array
 
 from flaxmill import members, parallel
-from flaxmill.convolution import fast_convolutions, loop_convolutions
+from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
 from flaxmill.data.batches import Chunk
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
@@ -242,8 +242,8 @@ class TrainChunk:
         options: dict[str, Any] = {"donate_argnums": 0}
         if sharding is not None:
             options["out_shardings"] = (sharding, sharding.sums)
-        compiler_options = parallel.training_options()
         traced = jax.jit(members.over(self._many), **options).trace(state, inputs)
+        compiler_options = parallel.training_options() | product_options(traced.jaxpr.jaxpr)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:
             return traced.lower().compile(compiler_options=compiler_options), []

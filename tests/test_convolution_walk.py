@@ -10,7 +10,8 @@ import pytest
 from convolving import TOLERANCE, assert_same, convolve, numbers, pool, primitives
 from jax import lax
 
-from flaxmill.convolution import fast_convolutions, loop_convolutions
+from flaxmill import convolution
+from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
 
 # Where the transformation goes.
 
@@ -161,3 +162,54 @@ def test_slow_convolutions_are_listed_where_they_are_in_a_loop() -> None:
     assert len(listed(in_scan_of_remat)) == 1
     assert len(listed(lambda x, k: lax.fori_loop(0, 2, lambda _, x: in_jit(x, k), x))) == 1
     assert listed(fast_convolutions(in_scan)) == []
+
+
+# Which library multiplies.
+
+
+def products(places: int, rows: int, depth: int = 8) -> Callable[[], Any]:
+    """Returns a function with a loop of products, a batch of so many of so many rows."""
+
+    def looping() -> Any:
+        x = jnp.ones((places, rows, depth))
+        kernel = jnp.ones((places, depth, depth))
+        return lax.fori_loop(0, 2, lambda _, x: jnp.einsum("ptc,pcf->ptf", x, kernel), x)
+
+    return looping
+
+
+def options_for(*functions: Callable[[], Any]) -> dict[str, Any]:
+    together = jax.make_jaxpr(lambda: [function() for function in functions])()
+    return product_options(together.jaxpr)
+
+
+def weight_gradient() -> jax.Array:
+    x = jnp.ones((16, 100, 8))
+    return jnp.einsum("ptc,ptf->pcf", x, x)
+
+
+def test_batches_of_few_rows_are_left_to_the_library_that_divides_them() -> None:
+    few = options_for(products(36, 500))
+    assert few == {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+    assert options_for(products(36, 1500)) == {}
+    assert options_for(lambda: jnp.ones((500, 8)) @ jnp.ones((8, 8))) == {}  # no batch
+    assert options_for(weight_gradient) == {}
+    assert options_for(products(16, 1500), products(36, 500)) == {}  # 24,000 rows and 18,000
+    assert options_for(products(8, 1500), products(36, 500)) == few
+
+
+def test_options_that_the_compiler_does_not_know_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not convolution._accepted(xla_cpu_experimental_ynn_fusion_type="SOMETHING_ELSE")
+    assert not convolution._accepted(no_such_option="1")
+    monkeypatch.setattr(convolution, "_accepted", lambda **options: False)
+    assert options_for(products(36, 500)) == {}
+
+
+def test_either_library_computes_the_same() -> None:
+    few, values = products(36, 500), {}
+    lowered = jax.jit(few).lower()
+    for options in ({}, options_for(few)):
+        values[bool(options)] = np.asarray(lowered.compile(compiler_options=options)())
+    np.testing.assert_allclose(values[True], values[False], **TOLERANCE)

@@ -7,6 +7,7 @@ that is fast there. The model stays ordinary Flax.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ _ONE_PLACE = """
 """
 _ELEMENTWISE = frozenset(_ONE_PLACE.split())
 """Operations that treat each place by itself, and all alike."""
+FEW_ROWS = 1024
+"""From so many rows on, YNNPACK divides a product among threads."""
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
 
 
@@ -77,6 +80,56 @@ def compiler_options() -> dict[str, bool | str]:
         return options if right and "opt-barrier" in (tried.as_text() or "") else {}
     except jax.errors.JaxRuntimeError:
         return {}
+
+
+@functools.cache
+def _accepted(**options: bool | str) -> bool:
+    """Says whether the compiler knows these options."""
+    try:
+        jax.jit(lambda x: x + 1).lower(np.float32(0)).compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+def product_options(jaxpr: core.Jaxpr) -> dict[str, bool | str]:
+    """Returns the options that a function's products of matrices are compiled with on CPU.
+
+    XLA gives most products to YNNPACK, which divides a batch of them among threads by rows alone:
+    a batch of products of few rows, as Winograd's filtering of small pictures is, runs on one
+    thread. Eigen divides such a batch, but takes longer for other products. So it gets them all
+    where most of the work is in batches of few rows.
+
+    Args:
+        jaxpr: Of the function.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    work = list(_product_work(jaxpr))
+    few = sum(size for rows, size in work if rows < FEW_ROWS)
+    # What is named is all that YNNPACK is left with.
+    options: dict[str, bool | str] = {
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"
+    }
+    return options if 2 * few > sum(size for _, size in work) and _accepted(**options) else {}
+
+
+def _product_work(jaxpr: Any) -> Iterator[tuple[float, int]]:
+    """Yields the rows of each product that YNNPACK would take, and its number of multiplications.
+
+    A product that is not one of a batch counts as one of endless rows.
+    """
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            left = equation.invars[0].aval.shape
+            (contracted, _), (batch, _) = equation.params["dimension_numbers"]
+            depth = math.prod(left[axis] for axis in contracted)
+            if contracted == (len(left) - 1,) and math.prod(left):  # others are Eigen's anyway
+                rows = math.prod(left) // depth // math.prod(left[axis] for axis in batch)
+                size = math.prod(equation.outvars[0].aval.shape) * depth
+                yield rows if batch else math.inf, size
+        for inner in _inner_jaxprs(equation):
+            yield from _product_work(inner)
 
 
 def loop_convolutions(jaxpr: core.Jaxpr, *, inside: bool = False) -> list[str]:
