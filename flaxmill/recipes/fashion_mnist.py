@@ -88,10 +88,10 @@ PRESETS = {
         label_smoothing=0.0,
     ),
     "good": Config(
-        epochs=15,
+        epochs=12,
         batch_size=125,
         log_every=0.5,
-        evaluate_every=5.0,
+        evaluate_every=4.0,
         channels=(32, 64, 128),
         residual=(0, 1, 1),
         learning_rate=0.015,
