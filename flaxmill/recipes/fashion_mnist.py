@@ -2,7 +2,7 @@
 
     flaxmill train fashion_mnist                     # quick: 90 % in a quarter of a minute
     flaxmill train fashion_mnist --preset good       # a larger network, for a few minutes
-    flaxmill train fashion_mnist --preset best       # a deep one, for an accelerator or a night
+    flaxmill train fashion_mnist --preset best       # a deep one, for an accelerator or an hour
     flaxmill train fashion_mnist --preset article    # the tutorial, number for number
     flaxmill train fashion_mnist --data sketches     # drawn garments, no download
 
