@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 # The headings of the table of accuracies, and what stands behind a deviation.
 ENGLISH = ("preset", "seeds", "test accuracy", "lowest", "seconds", " points")
 KOREAN = ("프리셋", "시드 수", "테스트 정확도", "최저", "시간(초)", "%p")
+FEWEST_SEEDS = 3
 READMES = {"README.md": ENGLISH, "README.ko.md": KOREAN}
 
 
@@ -104,9 +105,11 @@ def page(found: dict[str, dict[str, Any]]) -> str:
 def texts(found: dict[str, dict[str, Any]]) -> dict[Path, str]:
     """Returns the text that each file should have."""
     made = {HERE / "results.md": page(found)}
+    # A README shows what several seeds agree on; of fewer, results.md tells.
+    several = {name: row for name, row in found.items() if row.get("seeds", 0) >= FEWEST_SEEDS}
     block = re.compile("(<!-- results -->).*?(<!-- /results -->)", re.DOTALL)
     for name, words in READMES.items():
-        table = "\n".join(accuracy_rows(found, words))
+        table = "\n".join(accuracy_rows(several, words))
         path = HERE.parent / name
         made[path] = block.sub(rf"\1\n\n{table}\n\n\2", path.read_text(encoding="utf-8"))
     return made
