@@ -53,6 +53,18 @@ def test_a_single_seed_has_no_deviation(benchmarks: Path) -> None:
     assert "91.25% ± 0.32%p" in korean[-1]
 
 
+def test_a_readme_shows_no_accuracy_of_few_seeds(benchmarks: Path) -> None:
+    import table
+
+    row = {"test_accuracy_mean": 0.9, "test_accuracy_sd": 0.01, "test_accuracy_lowest": 0.89}
+    row |= {"seconds_median": 60.4, "machine": {"processor": "one", "cores": 2}}
+    found = {f"accuracy {n}": {**row, "preset": f"of-{n}", "seeds": n} for n in (1, 2, 3)}
+    made = {path.name: text for path, text in table.texts(found).items()}
+    for name in ("README.md", "README.ko.md"):
+        assert [n for n in (1, 2, 3) if f"| of-{n} |" in made[name]] == [3]
+    assert all(f"| of-{n} |" in made["results.md"] for n in (1, 2, 3))
+
+
 def test_make_bench_runs_every_benchmark_and_keeps_what_it_prints(benchmarks: Path) -> None:
     scripts = {path.name for path in benchmarks.glob("*.py") if "__main__" in path.read_text()}
     makefile = (ROOT / "Makefile").read_text("utf-8")
