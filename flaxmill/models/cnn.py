@@ -25,7 +25,12 @@ def unit_interval(
     return pictures
 
 
-def _check_dropout(dropout: float) -> None:
+def check_dropout(dropout: float) -> None:
+    """Refuses a share to drop that leaves nothing, or is none.
+
+    Raises:
+        BadInput: It is not from 0 up to, but not, 1.
+    """
     if not 0 <= dropout < 1:
         raise BadInput(f"--dropout {dropout} must be from 0 up to, but not, 1.")
 
@@ -64,7 +69,7 @@ class CNN(nnx.Module):
             raise BadInput(
                 f"--channels {channels} and --hidden {hidden}: every one must be at least 1."
             )
-        _check_dropout(dropout)
+        check_dropout(dropout)
         if min(size) < 2 ** len(channels):
             height, width = size
             raise BadInput(
@@ -148,7 +153,7 @@ class FastCNN(nnx.Module):
                 f"--residual {residual} has a number for each of {len(residual)} blocks, but "
                 f"--channels {channels} makes {len(channels)}."
             )
-        _check_dropout(dropout)
+        check_dropout(dropout)
         widths = [in_channels, *channels]
         self.blocks = nnx.List(
             _Normalised(before, after, dtype=dtype, rngs=rngs)
