@@ -8,6 +8,7 @@ from flax import nnx
 
 from flaxmill.errors import BadInput
 from flaxmill.models.cnn import CNN, FastCNN, Views
+from flaxmill.models.resnet import ResNet, bottleneck
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,9 @@ def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
 NETWORKS = {
     "tutorial": lambda dtype: made((8, 9), channels=(16, 17), hidden=8, dtype=dtype),
     "fast": lambda dtype: fast(channels=(16, 17), residual=(0, 1), dtype=dtype),
+    "residual": lambda dtype: ResNet(
+        1, 10, block=bottleneck, stages=(1, 2), width=16, dtype=dtype, rngs=nnx.Rngs(0)
+    ),
     "views": lambda dtype: Views(
         fast(channels=(16, 17), residual=(0, 1), dtype=dtype), shifts=True
     ),

@@ -126,7 +126,8 @@ class ResNet(nnx.Module):
         )
         x = nnx.relu(self.stem((x - mean) / std))
         if self.pooled:
-            x = nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+            x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after a relu, 0 is never the maximum
+            x = nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2))
         for block in itertools.chain.from_iterable(self.stages):
             x = block(x)
         x = x.astype(jnp.float32).mean((1, 2))
