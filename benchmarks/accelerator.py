@@ -2,13 +2,15 @@
 
     python benchmarks/accelerator.py epoch --python .venv-peers/bin/python [--rounds 5]
     python benchmarks/accelerator.py targets --python .venv-peers/bin/python --preset quick
-        --run runs/accelerator [--seeds 3] [--at 0.90 0.94 0.95] [FIELDS OF THE CONFIG]
+        --run runs/accelerator [--seeds 3] [--at 0.90 0.94 0.95] [--only compiled]
+        [FIELDS OF THE CONFIG]
 
 PYTHON has torch. ``epoch`` is seconds for 60,000 examples: the preset ``article``, the plain loop
 and PyTorch in three ways, each a process that trains twice, of which the second time counts.
 ``targets`` trains a preset and the same in PyTorch, evaluates often, and says how many seconds
 after a process started its validation accuracy first reached each target; compiling, evaluating
-and saving count. The test set is read once, at the end. Contestants take turns. Prints JSON lines.
+and saving count. The test set is read once, at the end. Contestants take turns; ``--only`` leaves
+those in PyTorch whose names hold none of its words out. Prints JSON lines.
 
 Each call stops by itself after ``--limit`` seconds, and at most a minute more. ``epoch`` then
 counts the rounds that are done. ``targets`` has the run of flaxmill that is under way save its
@@ -27,7 +29,7 @@ from typing import Any
 
 from limit import Deadline
 from machine import accelerator, machine
-from peers import HERE, OWN, TORCH, loops, medians, own_seconds, peer_seconds, ratios
+from peers import HERE, OWN, TORCH, loops, medians, own_seconds, peer_seconds, ratios, wanted
 from targets import REFUSED, Rows, gathered, outcome, own_rows, torch_options, torch_rows
 
 from flaxmill import recipes
@@ -45,7 +47,7 @@ def say(line: dict[str, Any]) -> None:
 
 def epoch(arguments: argparse.Namespace, deadline: Deadline) -> dict[str, Any]:
     """Times the contestants in turn; a peer that cannot run here is named and left out."""
-    peers = loops(arguments.python, torch=["--device", arguments.device])
+    peers = wanted(loops(arguments.python, torch=["--device", arguments.device]), arguments.only)
     rounds: list[dict[str, float]] = []
     try:
         while len(rounds) < arguments.rounds:
@@ -78,7 +80,7 @@ def targets(arguments: argparse.Namespace, fields: list[str], deadline: Deadline
     folder = str(fetch.locate("fashion-mnist"))
     script = [arguments.python, str(HERE / "peers" / "torch_fast_cnn.py"), folder]
     script += ["--device", arguments.device]
-    ways = {"flaxmill": None, **TORCH}
+    ways = {"flaxmill": None, **wanted(TORCH, arguments.only)}
     arguments.run.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {}
 
@@ -125,6 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--examples", type=int, default=60_000, help="of an epoch")
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--only", nargs="*", help="peers whose names hold one of these")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at", type=float, nargs="+", default=[0.90, 0.94, 0.95])
     parser.add_argument("--evaluate-every", type=float, default=0.05, help="epochs")

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from machine import machine
 
@@ -44,6 +45,13 @@ def loops(python: str, *, torch: Sequence[str] = ()) -> dict[str, list[str]]:
     script = str(HERE / "peers" / "torch_cnn.py")
     ways = {name: [python, script, *options, *torch] for name, options in TORCH.items()}
     return {PLAIN: [sys.executable, str(HERE / "tutorial_loop.py")], **ways}
+
+
+def wanted(peers: Mapping[str, Any], only: Sequence[str] | None) -> dict[str, Any]:
+    """Returns the peers whose names hold one of these words; all of them, given none."""
+    return {
+        name: how for name, how in peers.items() if not only or any(word in name for word in only)
+    }
 
 
 def peer_seconds(command: list[str], examples: int, timeout: float | None = None) -> float:
@@ -95,11 +103,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="contestants whose names hold one of these")
     arguments = parser.parse_args()
     keras = {"Keras on JAX": [arguments.python, str(HERE / "peers" / "keras_cnn.py")]}
-    peers = {
-        name: command
-        for name, command in (loops(arguments.python) | keras).items()
-        if not arguments.only or any(word in name for word in arguments.only)
-    }
+    peers = wanted(loops(arguments.python) | keras, arguments.only)
     rounds = []
     for _ in range(arguments.rounds):
         seconds = {OWN: own_seconds(arguments.examples)}

@@ -150,6 +150,15 @@ def test_ratios_are_medians_of_rounds(benchmarks: Path) -> None:
     assert peers.ratios(rounds) == {"other": 0.75}
 
 
+def test_a_word_of_their_names_chooses_among_peers(benchmarks: Path) -> None:
+    import peers
+
+    assert list(peers.wanted(peers.TORCH, None)) == list(peers.TORCH)
+    assert list(peers.wanted(peers.TORCH, ["compiled"])) == ["PyTorch, channels last, compiled"]
+    loops = peers.loops("python")
+    assert list(peers.wanted(loops, ["plain", "Keras"])) == [peers.PLAIN]
+
+
 def test_a_target_counts_from_when_validation_first_reached_it(benchmarks: Path) -> None:
     import targets
 
