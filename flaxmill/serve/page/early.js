@@ -1,0 +1,5 @@
+// Runs before the first paint, so that a page in the dark does not flash white.
+{
+  const theme = localStorage.getItem("flaxmill.theme");
+  if (theme) document.documentElement.dataset.theme = theme;
+}

@@ -1,0 +1,145 @@
+// A person's own picture, made into what a model takes: the twin of flaxmill/data/pictures.py.
+//
+// It repeats Pillow's integer arithmetic (luma, compositing, the triangle filter's fixed-point
+// weights) instead of leaving it to a canvas, whose scaling differs between browsers. From the same
+// decoded pixels both give the same bytes; tests/browser/test_prepare.py compares them.
+
+const BORDER_IS_LIGHT = 128; // mean of the border's pixels, from 0 to 255
+const WEIGHT_BITS = 22; // Pillow's fixed point for pixels of 8 bits
+
+/**
+ * Makes a decoded picture into what a model takes.
+ *
+ * @param {{width: number, height: number, data: Uint8ClampedArray}} picture RGBA, colours not
+ *     multiplied by alpha, already turned as its EXIF data says.
+ * @param {object} signature The model's signature.json.
+ * @returns {Uint8Array} height × width × channel.
+ */
+export function prepare(picture, signature) {
+  const [, height, width, channels] = signature.inputs[0].shape;
+  let pixels = onWhite(picture, channels);
+  let border = borderOf(pixels, picture.width, picture.height, channels);
+  if (knowsDarkGround(signature) && mean(border) >= BORDER_IS_LIGHT) {
+    pixels = pixels.map((value) => 255 - value);
+    border = border.map((plane) => plane.map((value) => 255 - value));
+  }
+  const square = padded(pixels, picture.width, picture.height, border.map(median));
+  const side = Math.max(picture.width, picture.height);
+  const narrow = resampled(square, [side, side, channels], 1, width);
+  return resampled(narrow, [side, width, channels], 0, height);
+}
+
+/** Whether the model knows things on a dark ground, so that light borders are inverted. */
+export function knowsDarkGround(signature) {
+  return String(signature.preprocess.background ?? "").startsWith("dark");
+}
+
+/** The median of the border of a prepared picture, for each channel: what lies behind the thing. */
+export function ground(pixels, [height, width, channels]) {
+  return borderOf(pixels, width, height, channels).map(median);
+}
+
+function onWhite({ width, height, data }, channels) {
+  const pixels = new Uint8Array(width * height * channels);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += channels) {
+    const alpha = data[from + 3];
+    const red = over(data[from], alpha);
+    const green = over(data[from + 1], alpha);
+    const blue = over(data[from + 2], alpha);
+    if (channels === 1) {
+      pixels[to] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+    } else {
+      pixels[to] = red;
+      pixels[to + 1] = green;
+      pixels[to + 2] = blue;
+    }
+  }
+  return pixels;
+}
+
+/** One channel of a pixel laid on white. */
+function over(value, alpha) {
+  if (alpha === 255) return value;
+  const sum = ((value * alpha + 255 * (255 - alpha)) << 7) + (0x80 << 7);
+  return ((sum >> 8) + sum) >> 15;
+}
+
+/** The pixels of first and last row and column, corners twice: an array for each channel. */
+function borderOf(pixels, width, height, channels) {
+  return Array.from({ length: channels }, (_, channel) => {
+    const at = (row, column) => pixels[(row * width + column) * channels + channel];
+    const plane = new Uint8Array(2 * (width + height));
+    for (let column = 0; column < width; column++) {
+      plane[2 * column] = at(0, column);
+      plane[2 * column + 1] = at(height - 1, column);
+    }
+    for (let row = 0; row < height; row++) {
+      plane[2 * (width + row)] = at(row, 0);
+      plane[2 * (width + row) + 1] = at(row, width - 1);
+    }
+    return plane;
+  });
+}
+
+function mean(planes) {
+  const total = planes.reduce((sum, plane) => plane.reduce((s, value) => s + value, sum), 0);
+  return total / (planes.length * planes[0].length);
+}
+
+function median(plane) {
+  const sorted = plane.toSorted();
+  const half = sorted.length / 2; // the border's length is even
+  return (sorted[half - 1] + sorted[half]) >> 1;
+}
+
+function padded(pixels, width, height, colour) {
+  const channels = colour.length;
+  const side = Math.max(width, height);
+  const square = new Uint8Array(side * side * channels);
+  for (let i = 0; i < square.length; i++) square[i] = colour[i % channels];
+  const left = (side - width) >> 1;
+  const top = (side - height) >> 1;
+  for (let row = 0; row < height; row++) {
+    const line = pixels.subarray(row * width * channels, (row + 1) * width * channels);
+    square.set(line, ((top + row) * side + left) * channels);
+  }
+  return square;
+}
+
+/** Resamples one axis (0: rows, 1: columns) of a picture to a new size. */
+function resampled(source, shape, axis, size) {
+  const length = shape[axis];
+  const outer = axis === 0 ? 1 : shape[0];
+  const inner = axis === 0 ? shape[1] * shape[2] : shape[2];
+  const target = new Uint8Array(outer * size * inner);
+  triangle(length, size).forEach(({ start, weights }, to) => {
+    for (let line = 0; line < outer; line++) {
+      const first = (line * length + start) * inner;
+      for (let part = 0; part < inner; part++) {
+        let sum = 1 << (WEIGHT_BITS - 1);
+        for (let i = 0; i < weights.length; i++) {
+          sum += source[first + i * inner + part] * weights[i];
+        }
+        target[(line * size + to) * inner + part] = Math.min(255, sum >> WEIGHT_BITS);
+      }
+    }
+  });
+  return target;
+}
+
+/** For each new position, which old ones it is made of and their weights, in fixed point. */
+function triangle(length, size) {
+  const scale = length / size;
+  const support = Math.max(scale, 1);
+  return Array.from({ length: size }, (_, to) => {
+    const centre = (to + 0.5) * scale;
+    const start = Math.max(0, Math.trunc(centre - support + 0.5));
+    const stop = Math.min(length, Math.trunc(centre + support + 0.5));
+    const weights = Array.from({ length: stop - start }, (_, i) =>
+      Math.max(0, 1 - Math.abs((i + start - centre + 0.5) * (1 / support))),
+    );
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const fixed = weights.map((w) => Math.trunc(0.5 + (w * (1 / total)) * (1 << WEIGHT_BITS)));
+    return { start, weights: fixed };
+  });
+}

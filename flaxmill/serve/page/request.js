@@ -1,0 +1,37 @@
+// Requests to the server, and what its refusals mean.
+
+import { Problem } from "./problem.js";
+import { token } from "./token.js";
+
+const PATIENCE = 30_000; // milliseconds before an unanswered request is given up
+const KINDS = {
+  400: "refused",
+  401: "token",
+  408: "slow",
+  413: "large",
+  415: "unreadable",
+  431: "refused",
+  503: "busy",
+};
+
+/** Fetches from the server; what goes wrong becomes a Problem. */
+export async function ask(address, options = {}, limits = {}) {
+  const headers = { ...options.headers, ...token.headers() };
+  let response;
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    response = await fetch(address, { ...options, headers, signal });
+  } catch {
+    throw new Problem("gone");
+  }
+  if (response.ok) return response;
+  let said = "";
+  try {
+    said = (await response.json()).error ?? "";
+  } catch {
+    // The answer came from something else than the server, such as a proxy: its status must do.
+  }
+  const seconds = Number(response.headers.get("Retry-After")) || undefined;
+  const kind = KINDS[response.status] ?? "failed";
+  throw new Problem(kind, { ...limits, status: response.status, said, seconds });
+}

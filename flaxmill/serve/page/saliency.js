@@ -1,0 +1,93 @@
+// Occlusion saliency (Zeiler and Fergus 2014): cover a part of the picture, see how much less sure
+// the model is. It needs forward passes only, so every export can do it.
+
+import { ground } from "./prepare.js";
+
+const PATCH = 1 / 4; // of the picture's side
+const PLACES = 14; // along each side
+
+/**
+ * Finds what in a picture the model's answer rests on.
+ *
+ * @param {Uint8Array} seen What the model saw.
+ * @param {number[]} shape Height, width, channel.
+ * @param {{infer: Function, batch: number}} model
+ * @param {number} label The class whose probability is watched.
+ * @param {(share: number) => void} progress Is told how much is done, from 0 to 1.
+ * @returns {Promise<{drops: Float32Array, most: number, before: number, at: number[]}>} The mean
+ *     drop in probability for each pixel (height × width), the largest drop of any one patch, the
+ *     probability without a patch, and where that patch's centre is: row and column from 0 to 1.
+ */
+export async function saliency(seen, shape, model, label, progress) {
+  const [height, width] = shape;
+  const places = patches(height, width);
+  const colour = ground(seen, shape);
+  const covered = places.map((place) => cover(seen, shape, place, colour));
+  const asked = [seen, ...covered];
+  const answers = [];
+  for (let first = 0; first < asked.length; first += model.batch) {
+    const found = await model.infer(asked.slice(first, first + model.batch));
+    answers.push(...found.map((probabilities) => probabilities[label]));
+    progress(answers.length / asked.length);
+    await new Promise((resolve) => setTimeout(resolve)); // lets the page answer in between
+  }
+  const [before, ...after] = answers;
+  const falls = after.map((probability) => before - probability);
+  const most = Math.max(...falls);
+  const { top, bottom, left, right } = places[falls.indexOf(most)];
+  const at = [(top + bottom) / 2 / height, (left + right) / 2 / width];
+  return { drops: spread(falls, places, height, width), most, before, at };
+}
+
+function patches(height, width) {
+  const spans = (length) => {
+    const reach = Math.max(1, length * PATCH) / 2;
+    const places = Math.min(PLACES, length);
+    return Array.from({ length: places }, (_, i) => {
+      const centre = ((i + 0.5) * length) / places;
+      const start = Math.max(0, Math.round(centre - reach));
+      return [start, Math.min(length, Math.max(start + 1, Math.round(centre + reach)))];
+    });
+  };
+  return spans(height).flatMap(([top, bottom]) =>
+    spans(width).map(([left, right]) => ({ top, bottom, left, right })),
+  );
+}
+
+function cover(seen, [, width, channels], { top, bottom, left, right }, colour) {
+  const covered = seen.slice();
+  for (let row = top; row < bottom; row++) {
+    for (let i = left * channels; i < right * channels; i++) {
+      covered[row * width * channels + i] = colour[i % channels];
+    }
+  }
+  return covered;
+}
+
+/** The mean fall of the patches that lay over each pixel. */
+function spread(falls, places, height, width) {
+  const sums = new Float32Array(height * width);
+  const counts = new Float32Array(height * width);
+  places.forEach(({ top, bottom, left, right }, i) => {
+    for (let row = top; row < bottom; row++) {
+      for (let column = left; column < right; column++) {
+        sums[row * width + column] += falls[i];
+        counts[row * width + column] += 1;
+      }
+    }
+  });
+  return sums.map((sum, i) => sum / counts[i]);
+}
+
+/** Shows drops as an overlay: clear where nothing was lost, glowing where most was. */
+export function glow(canvas, drops, [height, width]) {
+  canvas.width = width;
+  canvas.height = height;
+  const most = Math.max(1e-9, ...drops);
+  const picture = new ImageData(width, height);
+  drops.forEach((drop, i) => {
+    const heat = Math.max(0, drop / most);
+    picture.data.set([255, 90 + 140 * heat * heat, 30, 215 * heat ** 0.8], 4 * i);
+  });
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
