@@ -19,7 +19,7 @@ endif
 # Options of the command behind a target, such as: make train ARGS="--epochs 1"
 ARGS ?=
 
-.PHONY: help train test lint format bench accelerator docs dist clean
+.PHONY: help train test lint format bench accelerator docs web dist clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,22 @@ accelerator: $(READY) $(PEERS)/.ready  ## measure on a machine with one what is 
 
 docs: $(READY)  ## try what the documentation shows, all but downloads: commands, links, notebooks
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py $(ARGS)
+
+# Two files of an npm package; `flaxmill export --format web` puts them beside the model.
+RUNTIME := flaxmill/export/runtime
+RUNTIME_VERSION := 1.30.0
+RUNTIME_SHA512 := ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61
+SHA512 := import hashlib, sys; print(hashlib.sha512(sys.stdin.buffer.read()).hexdigest())
+web:  ## put onnxruntime-web into the package, for models that run in a browser (network, npm)
+	@command -v npm >/dev/null || { echo "npm is needed (Debian, Ubuntu: apt install npm)." >&2; exit 2; }
+	away=$$(mktemp -d) && trap 'rm -rf "$$away"' EXIT \
+	    && package="$$away/onnxruntime-web-$(RUNTIME_VERSION).tgz" \
+	    && npm pack --silent --pack-destination "$$away" onnxruntime-web@$(RUNTIME_VERSION) \
+	    && { test "$$($(PYTHON) -c '$(SHA512)' < "$$package")" = $(RUNTIME_SHA512) \
+	        || { echo "onnxruntime-web is not the package that was tested: its digest differs." >&2; exit 1; }; } \
+	    && mkdir -p $(RUNTIME) && tar -xzf "$$package" -C $(RUNTIME) --no-same-owner \
+	        --strip-components=2 package/dist/ort.wasm.bundle.min.mjs \
+	        package/dist/ort-wasm-simd-threaded.wasm
 
 dist: $(READY)  ## build wheel and sdist, and try the wheel in an empty environment (network)
 	rm -rf dist build
