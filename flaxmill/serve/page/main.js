@@ -45,14 +45,19 @@ function run(signature, examples, model) {
   const shape = signature.inputs[0].shape.slice(1);
   const answer = new Answer(signature, model, tell);
   const history = new History($("history"), shape, (result) => {
+    if (!result.live) openTab("picture");
     present(result);
     $("result").focus({ preventScroll: true });
     $("result").scrollIntoView({ block: "nearest" });
   });
 
+  let given = null; // the result of the picture that was given last
+
   function present(result) {
     answer.show(result);
-    if (!result.live) givenPicture(result);
+    if (result.live) return;
+    given = result;
+    showGiven(result);
   }
 
   /** Classifies one picture; gives what there is to show of it. */
@@ -93,6 +98,8 @@ function run(signature, examples, model) {
   const openTab = tabs($("ways").querySelector("[role=tablist]"), (panel) => {
     if (panel === "camera") camera.start();
     else camera.stop();
+    if (panel === "draw") askDrawing();
+    if (panel === "picture") answer.show(given);
   });
   const givePictures = (pictures) => {
     openTab("picture");
@@ -101,7 +108,7 @@ function run(signature, examples, model) {
   takeFiles(givePictures);
   const camera = new Camera($("camera"), (blob) => givePictures([{ blob, name: "photo" }]));
   showExamples(examples, labels, givePictures);
-  drawing(signature, model, { classified, history, answer });
+  const askDrawing = drawing(signature, { classified, history, answer });
 
   const translate = () => {
     answer.translate();
@@ -112,11 +119,11 @@ function run(signature, examples, model) {
   };
   onLanguage(translate);
   translate();
-  if (model.limits.token && !token.headers().Authorization) askForToken();
+  if (model.limits.token && !token.isKept) askForToken();
 }
 
 /** Shows the picture that was given, where it was given. */
-function givenPicture({ url, name }) {
+function showGiven({ url, name }) {
   $("given").onload = () => $("given").classList.toggle("small", $("given").naturalWidth < 100);
   $("given").src = url;
   $("given").alt = words.given(words[name] ?? name);
@@ -125,14 +132,15 @@ function givenPicture({ url, name }) {
   $("drop-words").textContent = words.another;
 }
 
-/** The sheet: every change asks the model anew, one question at a time. */
-function drawing(signature, model, { classified, history, answer }) {
+/** The sheet: every change asks the model anew, one question at a time. Gives what asks it. */
+function drawing(signature, { classified, history, answer }) {
   let session = Symbol("drawing"); // a drawing is one result, however often it changes
   let asking = false;
   let changed = false;
 
   async function ask(finished) {
     $("undo").disabled = $("clear").disabled = sheet.isEmpty;
+    $("sheet").classList.toggle("empty", sheet.isEmpty);
     if (sheet.isEmpty) {
       session = Symbol("drawing");
       answer.show(null);
@@ -176,12 +184,14 @@ function drawing(signature, model, { classified, history, answer }) {
   });
   $("undo").addEventListener("click", () => sheet.undo());
   $("clear").addEventListener("click", () => sheet.clear());
+  $("sheet").classList.add("empty");
+  return () => ask(false);
 }
 
 /** Says what the model is. */
 function describe({ name, version, labels, licence, run, preprocess }) {
   $("knows").textContent = words.knows(labels);
-  $("draw-hint").textContent = words.drawHint(knowsDarkGround({ preprocess }));
+  $("sheet").dataset.hint = words.drawHint(knowsDarkGround({ preprocess }));
   if ($("given").hidden) $("drop-words").textContent = words.drop;
   $("privacy").textContent = mode === "server" ? words.privacyServer : words.privacyBrowser;
   const facts = [words.version(name, version)];

@@ -19,7 +19,11 @@ export function tell(error, again, names = []) {
   const problem = error instanceof Problem ? error : new Problem("defect", { said: String(error) });
   if (problem.kind === "defect") console.error(error);
   shown = { problem, again, names };
-  if (problem.kind === "token") askForToken();
+  if (problem.kind === "token") {
+    askForToken();
+    form().elements.token.focus();
+    if (!token.isKept) return; // the field says it all
+  }
   render();
 }
 

@@ -3,6 +3,9 @@
 const NAME = "flaxmill.token";
 
 export const token = {
+  get isKept() {
+    return sessionStorage.getItem(NAME) !== null;
+  },
   keep: (value) => sessionStorage.setItem(NAME, value),
   headers() {
     const value = sessionStorage.getItem(NAME);
