@@ -1,0 +1,138 @@
+"""A client's connection: read within limits of time and size, which the HTTP server itself lacks.
+
+Source: what is kept to is RFC 9112; what is guarded against are clients that send headers or bodies
+a byte at a time, endless headers, and clients that never read their answer.
+"""
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from flaxmill.serve.refusal import Busy, Refused
+
+if TYPE_CHECKING:
+    from flaxmill.serve.front import Front
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; its ``due`` is when it must have gone on, by the event loop's clock.
+
+    `overdue` is called by the server soon after.
+    """
+
+    app: "Front"  # type: ignore[assignment]
+
+    def connection_made(self, transport: Any) -> None:
+        """Takes a new connection, if there is room."""
+        super().connection_made(transport)
+        self._limits = self.app.limits
+        self._head: int | None = None  # bytes of a request's head so far, while it is being read
+        self._reading_body = False
+        self._task: asyncio.Task[None] | None = None
+        self.due = self.loop.time() + self._limits.head_seconds
+        if len(self.connections) > self._limits.connections:
+            self._refuse(Busy(f"the server is busy: {self._limits.connections:,} clients use it."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Frees what the client waited for."""
+        super().connection_lost(exc)
+        self.due = math.inf
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what came."""
+        if self.transport.is_closing():
+            return
+        if self._head is None and not self._reading_body:  # a request begins
+            self._head = 0
+            self.due = self.loop.time() + self._limits.head_seconds
+        if self._head is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > self._limits.max_head_bytes:
+            self._refuse(
+                Refused(431, f"headers may be {self._limits.max_head_bytes:,} bytes at most.")
+            )
+
+    def on_headers_complete(self) -> None:
+        """Begins to answer; the content may still be on its way."""
+        self._head = None
+        self._reading_body = True
+        self.due = self.loop.time() + self._limits.body_seconds
+        super().on_headers_complete()
+        if self.app.stopping:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Notes that a request is here."""
+        self._reading_body = False
+        self.due = self.loop.time() + self._limits.deadline + self._limits.write_seconds
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._task = task = self.loop.create_task(cycle.run_asgi(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def on_response_complete(self) -> None:
+        """Waits for the next request."""
+        self.server_state.total_requests += 1
+        self._task = None
+        if self.transport.is_closing():
+            self.due = self.loop.time() + self._limits.write_seconds
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._head is None and not self._reading_body:
+            patience = 1.0 if self.app.stopping else self._limits.keep_alive
+            self.due = self.loop.time() + patience
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is not HTTP."""
+        self._refuse(Refused(400, "this is not a request in HTTP/1.1."))
+
+    def overdue(self) -> None:
+        """Ends with a client that took too long."""
+        if self.transport.is_closing():  # and it does not read what is left for it
+            self.transport.abort()
+        elif self._head is not None:
+            seconds = self._limits.head_seconds
+            self._refuse(Refused(408, f"the request's headers took more than {seconds:g} seconds."))
+        elif self._reading_body:
+            seconds = self._limits.body_seconds
+            self._refuse(Refused(408, f"the request's content took more than {seconds:g} seconds."))
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answers before, or instead of, the application, and closes."""
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.abort()  # in the middle of an answer there is no place for another
+            return
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(refused.body)),
+            (b"connection", b"close"),
+            *refused.headers,
+        ]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(
+            b"".join([STATUS_LINE[refused.status], *lines, b"\r\n", refused.body])
+        )
+        self.transport.close()
+        self.due = self.loop.time() + self._limits.write_seconds
+        self.app.refused(refused, self.client)
+
+    def shutdown(self) -> None:
+        """Lets the client send what it is about to send, for a moment, as the server stops."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self._head is None and not self._reading_body:
+            self.due = min(self.due, self.loop.time() + 1.0)

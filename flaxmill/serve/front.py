@@ -1,0 +1,353 @@
+"""What every request meets first: who may ask, how large it is, where it goes, what is noted of it.
+
+Inference is answered here, ahead of the framework that routes everything else, because a small
+model answers faster than a framework routes.
+"""
+
+import asyncio
+import hmac
+import itertools
+import logging
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flaxmill.serve.journal import Journal
+from flaxmill.serve.metrics import Metrics
+from flaxmill.serve.open_inference import Answer
+from flaxmill.serve.refusal import Busy, Header, Refused, error_body
+from flaxmill.serve.served import Model
+from flaxmill.serve.settings import Settings
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLIENT_LEFT = 499
+"""Noted as the status of a request whose client did not wait for the answer."""
+
+SECURITY: tuple[Header, ...] = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:; "
+        b"media-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        b"form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+)
+_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_OPEN = re.compile(r"/|/page/.*|/limits\.json|/v2/health/(live|ready)|/favicon\.ico")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_ROUTES = re.compile(
+    r"/v2/models/[^/]+(?:/versions/[^/]+)?(/infer|/ready)?|/(page|examples)/.+|(/[a-z0-9./]*)"
+)
+_KNOWN = frozenset(
+    "/ /v2 /v2/health/live /v2/health/ready /predict /metrics /docs /openapi.json /signature.json "
+    "/limits.json /examples.json".split()
+)
+_COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
+
+
+class Front:
+    """The application that answers requests.
+
+    Args:
+        settings: Of the server.
+        model: What answers.
+        metrics: Where requests are counted.
+        journal: Where they are noted.
+    """
+
+    def __init__(
+        self, settings: Settings, model: Model, metrics: Metrics, journal: Journal
+    ) -> None:
+        from flaxmill.serve.routes import application
+
+        self.settings = settings
+        self.limits = settings.limits
+        self.model = model
+        self.metrics = metrics
+        self.journal = journal
+        self.stopping = False
+        self._buffered = 0
+        self._token = settings.token.encode()
+        own = _LOOPBACK if settings.host in (*_LOOPBACK, "::1") else frozenset()
+        self._hosts = frozenset(map(str.lower, settings.allow_hosts)) | own
+        self._any_host = not own and not settings.allow_hosts
+        self._id = secrets.token_hex(4)
+        self._counter = itertools.count(1)
+        self._others = application(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        begun = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        if given is not None and _SANE_ID.fullmatch(given):
+            request_id = given
+        else:
+            request_id = b"%s-%x" % (self._id.encode(), next(self._counter))
+        answering = _Answering(send, request_id)
+        error = None
+        path, method = scope["path"], scope["method"]
+        inference = path.endswith("/infer") and method == "POST" and path.startswith("/v2/models/")
+        try:
+            self._admit(path, headers)
+            if inference:
+                answer = await self._infer(path, headers, receive)
+                await answering.answer(200, [_NOSNIFF, *answer.headers], answer.body)
+            else:
+                await self._answer_other(scope, headers, receive, answering)
+        except Refused as refused:
+            error = refused.message
+            await answering.error(refused.status, error_body(error), refused.headers)
+        except asyncio.CancelledError:  # the connection is gone, and cancelled this task
+            answering.status = CLIENT_LEFT
+        except Exception:
+            logging.getLogger(__name__).exception("request %s failed", request_id.decode())
+            error = f"the server failed; its log says more under {request_id.decode()}."
+            await answering.error(500, error_body(error))
+        seconds = time.perf_counter() - begun
+        route = "infer" if inference else route_of(path)
+        self.metrics.request(route, answering.status, seconds)
+        self.journal.request(request_id.decode(), scope, answering.status, seconds, error)
+
+    def refused(self, refusal: Refused, client: tuple[str, int] | None) -> None:
+        """Notes what a connection answered by itself, before there was a request to answer."""
+        self.metrics.request("connection", refusal.status, 0.0)
+        scope = {"client": client, "method": "", "path": ""}
+        self.journal.request("", scope, refusal.status, 0.0, refusal.message)
+
+    def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
+        """Refuses whom this server is not meant for.
+
+        A page of another site, open in a browser on this machine, can send requests to a local
+        server, also under a name of its own that it points here. Both give themselves away.
+        """
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+        if not self._any_host and name not in self._hosts:
+            raise Refused(
+                400,
+                f"this server is not called {name[:100]!r}: ask for {', '.join(sorted(self._hosts))}, "
+                f"or start it with --allow-hosts and that name.",
+            )
+        if (origin := headers.get(b"origin")) is not None:
+            theirs = origin.decode("latin-1").lower().partition("://")[2]
+            if theirs != host and theirs.partition(":")[0] not in self.settings.allow_hosts:
+                raise Refused(403, "pages of other sites may not use this server.")
+        if self._token and not _OPEN.fullmatch(path):
+            kind, _, shown = headers.get(b"authorization", b"").partition(b" ")
+            if kind.lower() != b"bearer" or not hmac.compare_digest(shown.strip(), self._token):
+                raise Refused(
+                    401,
+                    "this server asks for a token: send the header Authorization: Bearer TOKEN.",
+                    ((b"www-authenticate", b"Bearer"),),
+                )
+
+    async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        """Answers an inference request."""
+        body = await self._body(headers, receive)
+        try:
+            served = self.model.current
+            self.check_model(path)
+            question, examples = served.inference.read(
+                body, headers.get(b"inference-header-content-length")
+            )
+            patience = min(question.timeout or self.limits.deadline, self.limits.deadline)
+            due = time.monotonic() + patience
+            outputs = await served.batcher(examples, question.count, due)
+        finally:
+            self._buffered -= len(body)
+        answer = served.inference.answer(question, outputs)
+        if b"accept-encoding" in headers and len(answer.body) >= _COMPRESSED_FROM:
+            return _compressed(answer, headers[b"accept-encoding"])
+        return answer
+
+    def check_model(self, path: str) -> None:
+        """Refuses a path below /v2/models that is not of the model that is served."""
+        _, _, _, name, *rest = path.split("/")
+        signature = self.model.current.signature
+        if name != signature.name:
+            raise Refused(404, f"there is no model {name[:80]!r} here, only {signature.name!r}.")
+        if rest and rest[0] == "versions" and rest[1:2] != [signature.version]:
+            raise Refused(
+                404,
+                f"there is no version {'/'.join(rest[1:2])[:40]!r} of {name!r} here, only "
+                f"{signature.version!r}.",
+            )
+        if rest[:1] not in (["infer"], ["ready"], ["versions"], []) or len(rest) > 3:
+            raise Refused(404, f"there is nothing at {path[:200]}.")
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Returns a request's content, unpacked; counted in ``_buffered`` until it is done with."""
+        most = self.limits.max_body_bytes
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            body = await self._rest_of_body(body, headers, receive)
+        if len(body) > most:
+            raise self._too_large()
+        if b"content-encoding" in headers:
+            body = _unpacked(body, headers[b"content-encoding"], most, self._too_large)
+        if self._buffered + len(body) > self.limits.max_buffered_bytes:
+            raise Busy("the server is busy: it holds as much as it may of what clients sent.")
+        self._buffered += len(body)
+        return body
+
+    async def _rest_of_body(
+        self, begin: bytes, headers: dict[bytes, bytes], receive: Receive
+    ) -> bytes:
+        """Returns the whole content; of one that is too large, reads some more before refusing.
+
+        A client that is still sending when its connection closes never sees why.
+        """
+        most = self.limits.max_body_bytes
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > 4 * most:
+            raise self._too_large()
+        parts, size = [begin], len(begin)
+        self._buffered += size
+        held = size
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise asyncio.CancelledError
+                part = message.get("body", b"")
+                size += len(part)
+                if size > 4 * most:
+                    raise self._too_large()
+                if size <= most:
+                    if self._buffered + len(part) > self.limits.max_buffered_bytes:
+                        raise Busy("the server is busy: it holds as much as it may.")
+                    parts.append(part)
+                    self._buffered += len(part)
+                    held += len(part)
+                if not message.get("more_body"):
+                    break
+        finally:
+            self._buffered -= held
+        if size > most:
+            raise self._too_large()
+        return b"".join(parts)
+
+    def _too_large(self) -> Refused:
+        return Refused(
+            413,
+            f"the request is too large: send at most {self.limits.max_body_bytes:,} bytes.",
+        )
+
+    async def _answer_other(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"
+    ) -> None:
+        """Has the framework answer, with the content read already, within the limits."""
+        if scope["method"] == "HEAD":  # the connection leaves the content out
+            scope = scope | {"method": "GET"}
+        body = await self._body(headers, receive)
+        if b"content-encoding" in headers:
+            kept = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
+            scope = scope | {"headers": kept}
+        pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        try:
+            await self._others(scope, replay, send)
+        finally:
+            self._buffered -= len(body)
+
+
+class _Answering:
+    """Sends an answer with the headers that all have, and knows its status."""
+
+    __slots__ = ("_request_id", "_send", "started", "status")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.started = False
+        self.status = CLIENT_LEFT
+
+    async def answer(self, status: int, headers: list[Header], body: bytes) -> None:
+        """Sends an answer whole."""
+        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"x-request-id", self._request_id))
+        self.status, self.started = status, True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def error(self, status: int, body: bytes, headers: tuple[Header, ...] = ()) -> None:
+        """Sends an error, unless an answer has begun already."""
+        if not self.started:
+            kind = (b"content-type", b"application/json")
+            await self.answer(status, [kind, *SECURITY, *headers], body)
+
+    async def __call__(self, message: Message) -> None:
+        """Passes on what the framework sends."""
+        if message["type"] == "http.response.start":
+            self.status, self.started = message["status"], True
+            added = [*SECURITY, (b"x-request-id", self._request_id)]
+            message = message | {"headers": [*message["headers"], *added]}
+        await self._send(message)
+
+
+def route_of(path: str) -> str:
+    """Returns which of few routes a path is of, for counting.
+
+    >>> route_of("/v2/models/clothes/infer"), route_of("/page/main.js"), route_of("/etc/passwd")
+    ('infer', '/page', 'other')
+    """
+    found = _ROUTES.fullmatch(path)
+    if not found:
+        return "other"
+    if path.startswith("/v2/models/"):
+        return (found[1] or "/model").lstrip("/")
+    if found[2]:
+        return f"/{found[2]}"
+    return path if path in _KNOWN else "other"
+
+
+def _unpacked(body: bytes, encoding: bytes, most: int, too_large: Callable[[], Refused]) -> bytes:
+    """Returns what was packed with gzip or zlib, if it is not larger than it may be."""
+    encoding = encoding.strip().lower()
+    if encoding in (b"identity", b""):
+        return body
+    if encoding not in (b"gzip", b"deflate"):
+        raise Refused(
+            415,
+            f"content encoding {encoding[:40].decode('latin-1')!r}: expected gzip or deflate.",
+        )
+    decompressor = zlib.decompressobj(31 if encoding == b"gzip" else 15)
+    try:
+        unpacked = decompressor.decompress(body, most + 1)
+    except zlib.error as error:
+        raise Refused(400, f"the content is not {encoding.decode()}: {error}.") from None
+    if len(unpacked) > most:
+        raise too_large()
+    if not decompressor.eof or decompressor.unused_data:
+        raise Refused(400, f"the content's {encoding.decode()} data is damaged: it ends elsewhere.")
+    return unpacked
+
+
+def _compressed(answer: Answer, accepted: bytes) -> Answer:
+    """Packs an answer as its client accepts it, at the level that costs least."""
+    codings = [coding.partition(b";") for coding in accepted.lower().split(b",")]
+    names = {name.strip() for name, _, weight in codings if weight.replace(b" ", b"") != b"q=0"}
+    for name, bits in ((b"gzip", 31), (b"deflate", 15)):
+        if name in names:
+            packer = zlib.compressobj(1, zlib.DEFLATED, bits)
+            body = packer.compress(answer.body) + packer.flush()
+            return Answer([*answer.headers, (b"content-encoding", name)], body)
+    return answer

@@ -1,0 +1,383 @@
+"""The Open Inference Protocol, version 2, with its extensions for binary data and classification.
+
+Source: https://github.com/kserve/open-inference-protocol (HTTP/REST), and the protocol extensions
+in the documentation of Triton Inference Server.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from flaxmill.errors import nearest
+from flaxmill.serve.batcher import Outputs
+from flaxmill.serve.refusal import Header, Refused
+from flaxmill.signature import Signature, Tensor
+
+DATATYPES = {
+    "bool": "BOOL",
+    **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
+    **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
+    **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
+}
+"""NumPy's names of types -> the protocol's."""
+
+_REMEMBERED_BYTES = 1024  # a header up to this long is remembered: many requests have the same
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output that a request asks for.
+
+    Attributes:
+        tensor: The output.
+        binary: Whether its numbers come as bytes after the JSON.
+        classes: How many likeliest classes to name instead of the numbers; 0 for the numbers.
+    """
+
+    tensor: Tensor
+    binary: bool
+    classes: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request says in JSON.
+
+    Attributes:
+        id: The client's name for the request.
+        count: How many examples it brings.
+        examples: Their bytes, if they came in the JSON; otherwise they follow it.
+        wanted: The outputs that it asks for.
+        timeout: Seconds that it may wait, if it says so.
+    """
+
+    id: str | None
+    count: int
+    examples: bytes | None
+    wanted: tuple[Wanted, ...]
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: its headers, and its content."""
+
+    headers: list[Header]
+    body: bytes
+
+
+class Inference:
+    """The protocol's view of one model: reads its requests, writes its answers.
+
+    Args:
+        signature: Of the model; it has one input.
+        max_examples: In one request.
+    """
+
+    def __init__(self, signature: Signature, max_examples: int) -> None:
+        self.signature = signature
+        self.max_examples = max_examples
+        (self.input,) = signature.inputs
+        self.dtype = np.dtype(self.input.dtype).newbyteorder("<")
+        self.example_bytes = self.dtype.itemsize * int(np.prod(self.input.shape[1:]))
+        self._remembered = lru_cache(maxsize=256)(self._question)
+
+    def metadata(self) -> dict[str, Any]:
+        """Returns what the protocol tells of a model."""
+        return {
+            "name": self.signature.name,
+            "versions": [self.signature.version],
+            "platform": "flaxmill",
+            "inputs": [_described(tensor) for tensor in self.signature.inputs],
+            "outputs": [_described(tensor) for tensor in self.signature.outputs],
+        }
+
+    def read(self, body: bytes, header_length: bytes | None) -> tuple[Question, Any]:
+        """Reads an inference request.
+
+        Args:
+            body: The request's content.
+            header_length: The value of Inference-Header-Content-Length, if it has one.
+
+        Returns:
+            The question, and the bytes of its examples.
+
+        Raises:
+            Refused: It does not follow the protocol, or does not fit the model.
+        """
+        if header_length is None:
+            question = self._question(body, 0)
+        else:
+            split = _length(header_length, len(body))
+            if not split:
+                return self._raw(body)
+            if split <= _REMEMBERED_BYTES:
+                question = self._remembered(body[:split], len(body) - split)
+            else:
+                question = self._question(body[:split], len(body) - split)
+            if question.examples is None:
+                return question, memoryview(body)[split:]
+        return question, question.examples
+
+    def _raw(self, body: bytes) -> tuple[Question, bytes]:
+        """Reads a request that is nothing but the bytes of its examples."""
+        count, rest = divmod(len(body), self.example_bytes)
+        if rest or not count:
+            raise Refused(
+                400,
+                f"a request without JSON holds whole examples of {self.example_bytes:,} bytes, not "
+                f"{len(body):,} bytes.",
+            )
+        self._check_count(count)
+        wanted = tuple(Wanted(tensor, True, 0) for tensor in self.signature.outputs)
+        return Question(None, count, None, wanted, None), body
+
+    def _question(self, header: bytes, following: int) -> Question:
+        """Reads the JSON of a request that ``following`` bytes follow."""
+        asked = _mapping(_json(header), "the request")
+        parameters = _mapping(asked.get("parameters", {}), "'parameters'")
+        name = asked.get("id")
+        if name is not None and not isinstance(name, str):
+            raise Refused(400, "'id' must be a string.")
+        count, examples = self._examples(asked.get("inputs"), following)
+        wanted = self._wanted(asked.get("outputs"), parameters)
+        for unfit in ("sequence_id", "sequence_start", "sequence_end"):
+            if parameters.get(unfit):
+                raise Refused(400, f"parameter {unfit!r}: this model keeps no state of sequences.")
+        timeout = parameters.get("timeout")
+        if timeout is not None and (not _whole(timeout) or timeout < 0):
+            raise Refused(400, "parameter 'timeout' must be a number of microseconds.")
+        return Question(name, count, examples, wanted, timeout / 1e6 if timeout else None)
+
+    def _examples(self, inputs: Any, following: int) -> tuple[int, bytes | None]:
+        """Reads the list of inputs: how many examples, and their bytes if they are here."""
+        if not isinstance(inputs, list) or len(inputs) != 1:
+            raise Refused(
+                400, f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}."
+            )
+        given = _mapping(inputs[0], "the input")
+        self._check_tensor(given)
+        shape: list[int] = given["shape"]
+        parameters = _mapping(given.get("parameters", {}), "the input's 'parameters'")
+        if "shared_memory_region" in parameters:
+            raise Refused(400, "shared memory is not offered: send the tensor in the request.")
+        count, size = shape[0], parameters.get("binary_data_size")
+        if size is None:
+            if following:
+                raise Refused(
+                    400,
+                    f"{following:,} bytes follow the JSON, but the input {self.input.name!r} has no "
+                    f"parameter 'binary_data_size'.",
+                )
+            return count, self._numbers(given, shape)
+        if "data" in given:
+            raise Refused(400, "the input has both 'data' and 'binary_data_size': send one.")
+        if not _whole(size) or size != count * self.example_bytes or size != following:
+            raise Refused(
+                400,
+                f"'binary_data_size' is {json.dumps(size)[:40]} and {following:,} bytes follow the "
+                f"JSON; the shape {shape} takes {count * self.example_bytes:,}.",
+            )
+        return count, None
+
+    @property
+    def _expected(self) -> str:
+        datatype = DATATYPES[self.input.dtype]
+        return f"the model takes {datatype} of shape {list(self.input.shape)}"
+
+    def _check_tensor(self, given: dict[str, Any]) -> None:
+        name, shape, datatype = given.get("name"), given.get("shape"), given.get("datatype")
+        if name != self.input.name:
+            raise Refused(
+                400, f"there is no input {_shown(name)}.{nearest(str(name)[:80], [self.input.name])}"
+            )
+        if datatype != DATATYPES[self.input.dtype]:
+            raise Refused(
+                400,
+                f"input {name!r} has datatype {_shown(datatype)}; {self._expected}.",
+            )
+        fits = (
+            isinstance(shape, list)
+            and all(map(_whole, shape))
+            and len(shape) == len(self.input.shape)
+            and tuple(shape[1:]) == self.input.shape[1:]
+        )
+        if not fits or not isinstance(shape, list) or shape[0] < 1:
+            raise Refused(400, f"input {name!r} has shape {_shown(shape)}; {self._expected}.")
+        self._check_count(shape[0])
+
+    def _check_count(self, count: int) -> None:
+        if count > self.max_examples:
+            raise Refused(
+                413,
+                f"{count:,} examples are too many for one request: send at most "
+                f"{self.max_examples:,} at a time.",
+            )
+
+    def _numbers(self, given: dict[str, Any], shape: list[int]) -> bytes:
+        """Returns the bytes of a tensor that came as JSON, nested or flat."""
+        expected = int(np.prod(shape))
+        try:
+            numbers = np.array(given.get("data"))
+        except (ValueError, OverflowError):  # lists of unequal lengths
+            numbers = np.empty(0, object)
+        if numbers.dtype.kind not in ("b" if self.dtype.kind == "b" else "iuf"[: _kinds(self.dtype)]):
+            raise Refused(
+                400, f"'data' of input {self.input.name!r} must be {expected:,} {_words(self.dtype)}."
+            )
+        if numbers.size != expected or numbers.shape not in ((expected,), tuple(shape)):
+            raise Refused(
+                400,
+                f"'data' of input {self.input.name!r} has shape {list(numbers.shape)}; expected "
+                f"{shape}, or {expected:,} numbers in a row.",
+            )
+        if self.dtype.kind in "iu":
+            least, most = np.iinfo(self.dtype).min, np.iinfo(self.dtype).max
+            if numbers.min() < least or numbers.max() > most:
+                raise Refused(
+                    400,
+                    f"'data' of input {self.input.name!r} must lie between {least} and {most}.",
+                )
+        return numbers.astype(self.dtype).tobytes()
+
+    def _wanted(self, outputs: Any, parameters: dict[str, Any]) -> tuple[Wanted, ...]:
+        """Reads the list of outputs; without one, all are meant."""
+        binary = _flag(parameters, "binary_data_output", False)
+        known = {tensor.name: tensor for tensor in self.signature.outputs}
+        if outputs is None or outputs == []:
+            return tuple(Wanted(tensor, binary, 0) for tensor in known.values())
+        if not isinstance(outputs, list) or len(outputs) > len(known):
+            raise Refused(400, f"'outputs' must be a list of at most {len(known)} tensors.")
+        wanted = []
+        for each in outputs:
+            asked = _mapping(each, "an output")
+            name = asked.get("name")
+            if not isinstance(name, str) or name not in known:
+                raise Refused(400, f"there is no output {_shown(name)}.{nearest(str(name)[:80], known)}")
+            options = _mapping(asked.get("parameters", {}), "an output's 'parameters'")
+            if "shared_memory_region" in options:
+                raise Refused(400, "shared memory is not offered: leave it out of 'outputs'.")
+            classes = options.get("classification", 0)
+            if not _whole(classes) or classes < 0:
+                raise Refused(400, "parameter 'classification' must be a number of classes.")
+            as_bytes = _flag(options, "binary_data", binary)
+            wanted.append(Wanted(known[name], as_bytes, min(classes, known[name].shape[-1])))
+        if len({each.tensor.name for each in wanted}) < len(wanted):
+            raise Refused(400, "'outputs' names a tensor twice.")
+        return tuple(wanted)
+
+    def answer(self, question: Question, outputs: Outputs) -> Answer:
+        """Writes the answer to a question.
+
+        Args:
+            question: As it was read.
+            outputs: The model's, for its examples.
+        """
+        described, blobs = [], []
+        for wanted in question.wanted:
+            array = outputs[wanted.tensor.name]
+            tensor: dict[str, Any] = {"name": wanted.tensor.name}
+            if wanted.classes:
+                texts = _classified(array, wanted.classes, self.signature.labels)
+                tensor |= {"datatype": "BYTES", "shape": [len(texts), wanted.classes]}
+                flat = [text for row in texts for text in row]
+                blob = b"".join(_counted(text) for text in flat) if wanted.binary else b""
+            else:
+                tensor |= {"datatype": DATATYPES[array.dtype.name], "shape": list(array.shape)}
+                flat = [] if wanted.binary else array.ravel().tolist()
+                blob = array.tobytes() if wanted.binary else b""
+            if wanted.binary:
+                tensor["parameters"] = {"binary_data_size": len(blob)}
+                blobs.append(blob)
+            else:
+                tensor["data"] = flat
+            described.append(tensor)
+        said = {"model_name": self.signature.name, "model_version": self.signature.version}
+        if question.id is not None:
+            said["id"] = question.id
+        header = json.dumps({**said, "outputs": described}).encode()
+        if not blobs:
+            return Answer([(b"content-type", b"application/json")], header)
+        headers = [
+            (b"content-type", b"application/octet-stream"),
+            (b"inference-header-content-length", b"%d" % len(header)),
+        ]
+        return Answer(headers, b"".join([header, *blobs]))
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "datatype": DATATYPES[tensor.dtype],
+        "shape": list(tensor.shape),
+    }
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        raise Refused(400, f"the request is not JSON: {reason}.") from None
+
+
+def _length(value: bytes, most: int) -> int:
+    if not value.isdigit() or len(value) > 12 or int(value) > most:
+        raise Refused(
+            400,
+            f"Inference-Header-Content-Length is {value[:40].decode('latin-1')!r}; expected the "
+            f"length of the JSON, at most the {most:,} bytes of the content.",
+        )
+    return int(value)
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refused(400, f"{what} must be a JSON object, not {_shown(value)}.")
+    return value
+
+
+def _flag(options: dict[str, Any], name: str, default: bool) -> bool:
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise Refused(400, f"parameter {name!r} must be true or false, not {_shown(value)}.")
+    return value
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
+
+
+def _shown(value: Any) -> str:
+    """Returns a value of a client's, short enough for a message."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        text = type(value).__name__
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _kinds(dtype: np.dtype) -> int:
+    return 3 if dtype.kind == "f" else 2
+
+
+def _words(dtype: np.dtype) -> str:
+    return {"b": "times true or false", "f": "numbers"}.get(dtype.kind, "whole numbers")
+
+
+def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[list[str]]:
+    """Returns the likeliest classes of each example, each as score:index:label."""
+    order = np.argsort(-scores, axis=-1, kind="stable")[:, :classes]
+    return [
+        [f"{scores[row, index]:f}:{index}:{labels[index]}" for index in indices]
+        for row, indices in enumerate(order)
+    ]
+
+
+def _counted(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<I", len(encoded)) + encoded

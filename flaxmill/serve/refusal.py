@@ -1,0 +1,42 @@
+"""What a request is refused with: a status, and words for whoever asked."""
+
+import json
+
+Header = tuple[bytes, bytes]
+
+
+class Refused(Exception):
+    """A request that is answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        message: What was wrong, what was expected, what to do.
+        headers: Headers of the answer besides the usual ones.
+    """
+
+    def __init__(self, status: int, message: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+    @property
+    def body(self) -> bytes:
+        """The answer's content, as the Open Inference Protocol has it."""
+        return error_body(self.message)
+
+
+class Busy(Refused):
+    """There is no room at the moment: 503, and when to come again."""
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(503, message, ((b"retry-after", b"%d" % seconds),))
+
+
+def error_body(message: str) -> bytes:
+    """Returns an error as JSON.
+
+    >>> error_body("no")
+    b'{"error": "no"}'
+    """
+    return json.dumps({"error": message}).encode()

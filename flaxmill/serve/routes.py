@@ -1,0 +1,218 @@
+"""Everything but inference: metadata, pictures, the page, and what describes them all."""
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from flaxmill.serve import metrics, reference, schema, static, uploads
+from flaxmill.serve.refusal import Busy, Refused, error_body
+from flaxmill.serve.static import StaticFile
+
+if TYPE_CHECKING:
+    from flaxmill.serve.front import Front
+
+EXTENSIONS = ["binary_tensor_data", "classification"]
+
+_MOST_READING = 64  # requests whose pictures are being read, or wait for it
+_MODEL = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+
+
+def application(front: "Front") -> FastAPI:
+    """Returns what answers everything but inference."""
+    app = FastAPI(
+        title="flaxmill",
+        version=metadata.version("flaxmill"),
+        description="Classifies pictures, and speaks the Open Inference Protocol, version 2.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        responses={"4XX": {"model": schema.Error}, 503: {"model": schema.Error}},
+    )
+    routes = Routes(front, app)
+
+    def add(path: str, endpoint: Any, summary: str, method: str = "GET", **more: Any) -> None:
+        more.setdefault("response_model", None)
+        app.add_api_route(path, endpoint, methods=[method], summary=summary, **more)
+
+    def hidden(path: str, endpoint: Any) -> None:
+        app.add_api_route(path, endpoint, include_in_schema=False, response_model=None)
+
+    add("/predict", routes.predict, "Classify pictures", "POST", openapi_extra=schema.PICTURES,
+        response_model=schema.Predictions)
+    add("/signature.json", routes.signature, "What the model takes and gives")
+    add("/limits.json", routes.limits, "How much a request may bring")
+    add("/metrics", routes.metrics, "Figures for Prometheus")
+    add("/v2", routes.server, "The server")
+    add("/v2/health/live", routes.live, "Whether the server runs")
+    add("/v2/health/ready", routes.ready, "Whether the server answers inference requests")
+    for path in _MODEL:
+        add(path, routes.model, "The model")
+        add(f"{path}/ready", routes.model_ready, "Whether the model answers")
+        add(f"{path}/infer", routes.infer, "Inference", "POST", openapi_extra=schema.INFERENCE,
+            response_model=schema.InferenceAnswer)
+    add("/openapi.json", routes.openapi, "This description")
+    hidden("/docs", routes.reference)
+    hidden("/", routes.index)
+    hidden("/page/{file:path}", routes.page)
+    hidden("/examples.json", routes.examples)
+    hidden("/examples/{file}", routes.example)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    return app
+
+
+def _json(value: Any) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False).encode(), media_type="application/json")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Words the framework's own refusals as all others are."""
+    assert isinstance(error, HTTPException)
+    words = {
+        404: f"there is nothing at {request.url.path[:200]}.",
+        405: f"{request.method[:20]} is not for {request.url.path[:200]}.",
+    }
+    body = error_body(words.get(error.status_code, str(error.detail)))
+    return Response(body, error.status_code, headers=error.headers, media_type="application/json")
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]
+    )
+    return Response(error_body(said), 400, media_type="application/json")
+
+
+class Routes:
+    """What answers at each path.
+
+    Args:
+        front: What requests meet first.
+        app: Whose description is shown.
+    """
+
+    def __init__(self, front: "Front", app: FastAPI) -> None:
+        self._front = front
+        self._app = app
+        self._page = static.page_files()
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+        self._reading = 0
+
+    async def server(self) -> Response:
+        """Tells which server this is, and which extensions of the protocol it knows."""
+        version = metadata.version("flaxmill")
+        return _json({"name": "flaxmill", "version": version, "extensions": EXTENSIONS})
+
+    async def live(self) -> Response:
+        """Says that the server runs."""
+        return _json({"live": True})
+
+    async def ready(self) -> Response:
+        """Says whether new requests are welcome."""
+        self._check_ready()
+        return _json({"ready": True})
+
+    def _check_ready(self) -> None:
+        if self._front.stopping or not self._front.model.ready:
+            raise Busy("the server is stopping.")
+
+    async def model(self, request: Request) -> Response:
+        """Tells what the model takes and gives."""
+        self._front.check_model(request.url.path)
+        return _json(self._front.model.current.inference.metadata())
+
+    async def model_ready(self, request: Request) -> Response:
+        """Says whether the model answers."""
+        self._front.check_model(request.url.path)
+        self._check_ready()
+        return _json({"name": self._front.model.current.signature.name, "ready": True})
+
+    async def infer(self, request: Request) -> Response:
+        """Answers tensors with tensors, in JSON or as bytes after it."""
+        self._front.check_model(request.url.path)
+        raise AssertionError("inference is answered before it comes here")
+
+    async def predict(self, request: Request) -> Response:
+        """Names the likeliest classes of each picture.
+
+        Pictures are turned, padded, resized and inverted as the model's signature says.
+        """
+        front = self._front
+        upload = await uploads.read(request, front.limits)
+        served = front.model.current
+        if self._reading >= _MOST_READING:
+            raise Busy("the server is busy: many pictures wait to be read.")
+        loop = asyncio.get_running_loop()
+        self._reading += 1
+        try:
+            seen = await loop.run_in_executor(
+                self._readers, uploads.prepared, upload, served.signature, front.limits
+            )
+        finally:
+            self._reading -= 1
+        due = time.monotonic() + front.limits.deadline
+        outputs = await served.batcher(seen.tobytes(), len(seen), due)
+        labels = served.signature.labels
+        found = uploads.rows(upload, seen, np.asarray(outputs["probabilities"]), labels)
+        return _json({"model": served.described(), "predictions": found})
+
+    async def signature(self) -> Response:
+        """Gives the export's signature."""
+        return self._file(self._front.model.current.signature_file)
+
+    async def limits(self) -> Response:
+        """Says how much a request may bring, and whether it needs a token."""
+        limits = self._front.limits
+        named = ("max_batch", "max_body_bytes", "max_pictures", "max_pixels")
+        found = {name: getattr(limits, name) for name in named}
+        return _json({**found, "token": bool(self._front.settings.token)})
+
+    async def metrics(self) -> Response:
+        """Gives figures of all workers."""
+        return Response(self._front.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+    async def openapi(self) -> Response:
+        """Describes the server, as OpenAPI has it."""
+        return _json(self._app.openapi())
+
+    async def reference(self) -> Response:
+        """Shows the same to people."""
+        return Response(reference.page(self._app.openapi()), media_type="text/html")
+
+    async def index(self, request: Request) -> Response:
+        """Shows the page."""
+        return self._found(self._page.get("index.html"), request)
+
+    async def page(self, file: str, request: Request) -> Response:
+        """Gives a file of the page."""
+        return self._found(self._page.get(file), request)
+
+    async def examples(self) -> Response:
+        """Lists the export's example pictures."""
+        return _json(list(self._front.model.current.examples))
+
+    async def example(self, file: str, request: Request) -> Response:
+        """Gives an example picture."""
+        return self._found(self._front.model.current.examples.get(file), request)
+
+    def _found(self, file: StaticFile | None, request: Request) -> Response:
+        if file is None:
+            raise Refused(404, f"there is nothing at {request.url.path[:200]}.")
+        known = request.headers.get("if-none-match", "").encode("latin-1")
+        return self._file(file, fresh=file.etag in known)
+
+    def _file(self, file: StaticFile, *, fresh: bool = False) -> Response:
+        response = Response(b"" if fresh else file.content, 304 if fresh else 200)
+        headers = response.raw_headers if not fresh else []
+        response.raw_headers = [*headers, *file.headers]
+        return response

@@ -1,0 +1,147 @@
+"""The model that answers, loaded from an export; a new one can take its place under load."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill.errors import BadInput
+from flaxmill.exported import Exported
+from flaxmill.serve.batcher import Batcher
+from flaxmill.serve.open_inference import DATATYPES, Inference
+from flaxmill.serve.settings import Settings
+from flaxmill.serve.static import static_file
+
+logger = logging.getLogger(__name__)
+
+_TIMED_SECONDS = 0.2  # each batch size is timed for so long, at most
+
+
+class Served:
+    """One export, ready to answer: compiled, timed, with a thread of its own.
+
+    Attributes:
+        signature: What the model takes and gives.
+        digest: SHA-256 of the weights.
+        inference: The protocol's view of it.
+        batcher: Answers.
+        signature_file: The signature as the export has it.
+        examples: File name -> PNG, the pictures that the export brings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        on_batch: Callable[[int, float], None],
+    ) -> None:
+        limits = settings.limits
+        model = Exported(
+            settings.model, engine=settings.engine, threads=settings.threads or None
+        )
+        self.signature = model.signature
+        self.digest = model.digest
+        if len(self.signature.inputs) != 1 or self.signature.inputs[0].dtype not in DATATYPES:
+            raise BadInput(f"{settings.model} cannot be served: its model must take one tensor.")
+        self.inference = Inference(self.signature, limits.queue)
+        model.compile(list(limits.sizes))
+        shape = self.signature.inputs[0].shape[1:]
+        self.batcher = Batcher(
+            model.outputs,
+            shape,
+            self.inference.dtype,
+            _timed(model, limits.sizes, shape, self.inference.dtype),
+            capacity=limits.queue,
+            loop=loop,
+            max_wait=limits.max_wait,
+            on_batch=on_batch,
+        )
+        signature = settings.model / "signature.json"
+        self.signature_file = static_file(signature.name, signature.read_bytes())
+        self.examples = {
+            file.name: static_file(file.name, file.read_bytes())
+            for file in sorted(settings.model.glob("examples/*.png"))
+        }
+
+    def described(self) -> dict[str, Any]:
+        """Returns the model's name, version and digest."""
+        return {
+            "name": self.signature.name,
+            "version": self.signature.version,
+            "weights_sha256": self.digest,
+        }
+
+
+def _timed(
+    model: Exported, sizes: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype
+) -> dict[int, float]:
+    """Returns what a batch of each size takes, in seconds: the shortest of a few.
+
+    Raises:
+        BadInput: The model's answers are not numbers.
+    """
+    seconds = {}
+    for size in sizes:
+        batch = np.zeros((size, *shape), dtype)
+        spent: list[float] = []
+        while len(spent) < 3 and sum(spent) < _TIMED_SECONDS:
+            begun = time.perf_counter()
+            outputs = model.outputs(batch)
+            spent.append(time.perf_counter() - begun)
+            for name, array in outputs.items():
+                if len(array) != size or not np.isfinite(array).all():
+                    raise BadInput(
+                        f"{model.path} cannot be served: {name} of a black picture is not finite."
+                    )
+        seconds[size] = min(spent)
+    return seconds
+
+
+class Model:
+    """Whatever export answers at the moment.
+
+    A request keeps the `Served` that it began with; one that was replaced ends with its last
+    request.
+
+    Args:
+        settings: Of the server.
+        on_batch: Told after each batch: examples, seconds.
+    """
+
+    def __init__(self, settings: Settings, on_batch: Callable[[int, float], None]) -> None:
+        self._settings = settings
+        self._on_batch = on_batch
+        self._turn = asyncio.Lock()
+        self._served: Served | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model yet."""
+        return self._served is not None
+
+    @property
+    def current(self) -> Served:
+        """The model that answers new requests."""
+        assert self._served is not None
+        return self._served
+
+    async def load(self) -> None:
+        """Loads the export as it is now, and lets it answer.
+
+        Raises:
+            BadInput: It cannot be served; whatever answered before goes on.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            self._served = await loop.run_in_executor(
+                None, Served, self._settings, loop, self._on_batch
+            )
+
+
+def resolve(model: Path) -> Path:
+    """Returns the export directory that a MODEL on the command line means."""
+    return model

@@ -1,0 +1,170 @@
+"""One process that serves: it listens, ticks, loads anew on SIGHUP, stops in good order."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from flaxmill.errors import BadInput
+from flaxmill.serve.connection import Connection
+from flaxmill.serve.front import Front
+from flaxmill.serve.journal import Journal
+from flaxmill.serve.metrics import Metrics
+from flaxmill.serve.served import Model
+from flaxmill.serve.settings import Settings
+
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """Serves one model on an open socket.
+
+    Args:
+        front: The application.
+        announce: Called once it answers.
+    """
+
+    def __init__(self, front: Front, announce: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            front,  # type: ignore[arg-type]
+            http=Connection,
+            loop="uvloop",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+        )
+        super().__init__(config)
+        self._front = front
+        self._announce = announce
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to answer."""
+        await super().startup(sockets)
+        self._announce()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks after connections, log and figures, ten times a second."""
+        self._look_after()
+        return await super().on_tick(counter)
+
+    def _look_after(self) -> None:
+        now = asyncio.get_running_loop().time()
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
+            if connection.due < now:
+                connection.overdue()
+        self._front.metrics.now(self._front.model.current.batcher.waiting, len(connections))
+        self._front.journal.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting, finishes what it has.
+
+        Clients whose connection the system has taken already, and those that are about to send
+        another request on an idle one, are answered, with `Connection: close`.
+        """
+        front, state = self._front, self.server_state
+        front.stopping = True
+        front.journal.event("stopping", connections=len(state.connections))
+        for listening in sockets or []:
+            listening.listen(0)  # no new ones; those that wait are accepted in the next moments
+        for connection in list(state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0.1)
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + front.limits.grace
+        while (state.connections or state.tasks) and loop.time() < end and not self.force_exit:
+            await asyncio.sleep(0.02)
+            self._look_after()
+        for left in list(state.connections):
+            left.transport.abort()
+        front.journal.event("stopped", aborted=len(state.connections))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stops on SIGTERM and Ctrl-C, loads anew on SIGHUP."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        yield
+
+    def stop(self) -> None:
+        """Stops in good order; asked twice, at once."""
+        self.force_exit, self.should_exit = self.should_exit, True
+
+    def reload(self) -> None:
+        """Loads the export anew while the old one goes on answering."""
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def _reload(self) -> None:
+        front = self._front
+        try:
+            await front.model.load()
+        except Exception as trouble:
+            front.metrics.reload("failed")
+            known = isinstance(trouble, BadInput)
+            words = str(trouble) if known else f"{type(trouble).__name__}: {trouble}"
+            front.journal.event("the new export is refused, the old one goes on", reason=words)
+        else:
+            front.metrics.reload("done")
+            digest = front.model.current.digest
+            front.journal.event("loaded the export anew", weights_sha256=digest)
+
+
+async def serve(
+    settings: Settings,
+    listening: socket.socket,
+    announce: Callable[[], None],
+    when_begun: Callable[[Server], None] | None = None,
+) -> None:
+    """Loads the model, then answers until told to stop.
+
+    Args:
+        settings: What to serve, and how.
+        listening: A socket that is bound.
+        announce: Called once it answers.
+        when_begun: Given the server, to stop it in other ways than by a signal.
+
+    Raises:
+        BadInput: The export cannot be served.
+    """
+    _raise_descriptor_limit(settings.limits.connections + 64)
+    journal = Journal(quiet=settings.quiet)
+    logger = logging.getLogger()
+    logger.addHandler(journal)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    metrics = Metrics(settings.limits.max_batch)
+    model = Model(settings, metrics.batch)
+    try:
+        await model.load()
+        server = Server(Front(settings, model, metrics, journal), announce)
+        if when_begun is not None:
+            when_begun(server)
+        await server.serve(sockets=[listening])
+    finally:
+        logger.removeHandler(journal)
+        journal.close()
+
+
+def _raise_descriptor_limit(wanted: int) -> None:
+    """Lets this process open as many connections as it may take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

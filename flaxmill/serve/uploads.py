@@ -1,0 +1,220 @@
+"""Pictures that clients send: read within limits, prepared as the model's signature says."""
+
+import base64
+import binascii
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from flaxmill.data.pictures import prepare
+from flaxmill.serve.refusal import Refused
+from flaxmill.serve.settings import Limits
+from flaxmill.signature import Signature
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+
+_NAME_LENGTH = 200
+
+
+class _InMemory(MultiPartParser):
+    """Keeps files off the disk: the request's content is limited, and in memory already."""
+
+    spool_max_size = 1 << 62
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a request for predictions brings.
+
+    Attributes:
+        pictures: Name and content of each picture file.
+        top: How many classes to name.
+        seen: Whether to show what the model saw.
+    """
+
+    pictures: list[tuple[str, bytes]]
+    top: int
+    seen: bool
+
+
+async def read(request: Request, limits: Limits) -> Upload:
+    """Reads a request for predictions: a form with files, or JSON.
+
+    Raises:
+        Refused: It is neither, or brings no pictures or too many.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    options: dict[str, Any] = dict(request.query_params)
+    if kind == "multipart/form-data":
+        pictures, fields = await _form(request, limits)
+        options = fields | options
+    elif kind == "application/json":
+        pictures, fields = _json(await request.body())
+        options = fields | options
+    else:
+        raise Refused(
+            415,
+            f"the content type is {kind[:80] or 'missing'!r}; expected multipart/form-data with "
+            f"picture files, or application/json with 'pictures'.",
+        )
+    if not pictures:
+        raise Refused(400, "there are no pictures in the request: send one or more.")
+    if len(pictures) > limits.max_pictures:
+        raise Refused(
+            413, f"{len(pictures):,} pictures are too many: send at most {limits.max_pictures}."
+        )
+    return Upload(pictures, _top(options.get("top", 5)), _seen(options.get("seen", False)))
+
+
+async def _form(
+    request: Request, limits: Limits
+) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+    pictures, fields = [], {}
+    try:
+        form = await _InMemory(
+            request.headers, request.stream(), max_files=limits.max_pictures, max_fields=16
+        ).parse()
+    except MultiPartException as error:
+        if "Too many files" in error.message:
+            raise Refused(
+                413, f"there are too many pictures: send at most {limits.max_pictures}."
+            ) from None
+        raise Refused(400, f"the form is damaged: {error.message}") from None
+    except (KeyError, UnicodeDecodeError, ValueError) as error:
+        raise Refused(400, f"the form is damaged ({type(error).__name__}).") from None
+    try:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                content = await value.read()
+                if value.filename or content:  # a form's empty field is no picture
+                    called = value.filename or f"picture {len(pictures)}"
+                    pictures.append((called[:_NAME_LENGTH], content))
+            else:
+                fields[name] = value
+    finally:
+        await form.close()
+    return pictures, fields
+
+
+def _json(body: bytes) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        raise Refused(400, f"the request is not JSON: {reason}.") from None
+    listed = asked.get("pictures") if isinstance(asked, dict) else None
+    if not isinstance(listed, list):
+        raise Refused(
+            400, "expected a JSON object with 'pictures', a list of base64 texts or data: URLs."
+        )
+    pictures = [(f"picture {i}", _decoded(text, i)) for i, text in enumerate(listed)]
+    return pictures, {name: asked[name] for name in ("top", "seen") if name in asked}
+
+
+def _decoded(text: Any, index: int) -> bytes:
+    if not isinstance(text, str):
+        raise Refused(400, f"picture {index} must be a string: base64, or a data: URL.")
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise Refused(400, f"picture {index}: the data: URL must be of base64.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(400, f"picture {index} is not base64.") from None
+
+
+def _top(value: Any) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise Refused(400, "'top' must be a number of classes, 1 or more.")
+    if not int(text):
+        raise Refused(400, "'top' must be a number of classes, 1 or more.")
+    return int(text)
+
+
+def _seen(value: Any) -> bool:
+    known = {"1": True, "true": True, "0": False, "false": False}
+    if (found := known.get(str(value).lower())) is None:
+        raise Refused(400, "'seen' must be 1 or 0.")
+    return found
+
+
+def prepared(upload: Upload, signature: Signature, limits: Limits) -> np.ndarray:
+    """Returns an upload's pictures as the model takes them: [picture, height, width, channel].
+
+    Raises:
+        Refused: One is no picture, is damaged, or has too many pixels; the message names it.
+    """
+    return np.stack(
+        [prepare(_opened(name, content, limits), signature) for name, content in upload.pictures]
+    )
+
+
+def _opened(name: str, content: bytes, limits: Limits) -> Image.Image:
+    """Reads a picture whole, once its header has said that it is not too large."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise Refused(413, f"{name}: the picture is too large; {_largest(limits)}.") from None
+    except Exception:  # whatever a decoder stumbles over, it is no picture that can be read
+        raise Refused(
+            400,
+            f"{name} is no picture that can be read: expected PNG, JPEG, WebP, BMP or GIF.",
+        ) from None
+    width, height = picture.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+        raise Refused(
+            413, f"{name}: {width:,} × {height:,} pixels are too many; {_largest(limits)}."
+        )
+    try:
+        picture.load()
+        return picture
+    except Exception as error:
+        raise Refused(
+            400, f"{name} is a damaged picture ({str(error)[:100]}): save it anew."
+        ) from None
+
+
+def _largest(limits: Limits) -> str:
+    return (
+        f"send at most {limits.max_pixels:,} pixels, and {limits.max_side:,} along either side"
+    )
+
+
+def rows(
+    upload: Upload, seen: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Returns the predictions for each picture, the likeliest first.
+
+    Args:
+        upload: The request.
+        seen: Its pictures as the model took them.
+        probabilities: The model's, [picture, class].
+        labels: Class names.
+    """
+    found = []
+    for (name, _), pixels, row in zip(upload.pictures, seen, probabilities, strict=True):
+        order = np.argsort(-row, kind="stable")[: upload.top]
+        likeliest = [{"label": labels[i], "probability": float(row[i])} for i in order]
+        answer: dict[str, Any] = {"picture": name, "predictions": likeliest}
+        if upload.seen:
+            answer["seen"] = _data_url(pixels)
+        found.append(answer)
+    return found
+
+
+def _data_url(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
