@@ -40,6 +40,11 @@ class Signature:
         outputs: What it gives.
         labels: Class names in the order of the outputs.
         preprocess: What to do to a picture or text before the model sees it.
+        version: Of the model.
+        temperature: What the logits are divided by before they become probabilities, in an export
+            whose run held out data to fit it on; else None.
+        licence: What the model may be used for, as far as its data says.
+        run: What an export came from: its recipe, seed, step, ``weights_sha256`` and more.
     """
 
     name: str
@@ -49,6 +54,9 @@ class Signature:
     labels: tuple[str, ...]
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     version: str = "1"
+    temperature: float | None = None
+    licence: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Writes the signature as JSON."""

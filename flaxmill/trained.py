@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxmill import checkpoint, recipes, weights
+from flaxmill import checkpoint, weights
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
@@ -18,6 +18,8 @@ from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
 from flaxmill.evaluation import measured, padded_batches, total
 from flaxmill.log import read_rows
+from flaxmill.origin import Origin
+from flaxmill.prediction import predictions
 from flaxmill.recipes import Recipe
 from flaxmill.signature import Signature
 
@@ -51,7 +53,8 @@ class TrainedRun:
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
         self._which = checkpoint
-        self._given_recipe = recipe
+        record = f"A record of it is {self.path / 'recipe.py'}."
+        self._origin = Origin(str(self.path), self.identity, recipe, record=record)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -63,41 +66,15 @@ class TrainedRun:
         """Whether report.html was written."""
         return (self.path / "report.html").exists()
 
-    @functools.cached_property
+    @property
     def recipe(self) -> Recipe:
         """The recipe that was trained."""
-        if isinstance(self._given_recipe, Recipe):
-            return self._given_recipe
-        file = self._given_recipe or self.identity["recipe_file"]
-        if file is None:
-            return recipes.load(self.recipe_name)
-        if not Path(file).is_file():
-            raise BadInput(
-                f"the recipe of {self.path} lay at {file} and is gone: give --recipe FILE. "
-                f"A record of it is {self.path / 'recipe.py'}."
-            )
-        recipe = recipes.load(str(file))
-        if recipe.sha256 != self.identity["recipe_sha256"]:
-            raise BadInput(
-                f"the recipe {file} was edited since {self.path} was trained: give --recipe FILE "
-                f"with the text of then. A record of it is {self.path / 'recipe.py'}."
-            )
-        return recipe
+        return self._origin.recipe
 
-    @functools.cached_property
+    @property
     def config(self) -> Any:
         """The config that was trained, as the recipe's own class."""
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.identity["config"].items()
-        }
-        try:
-            return self.recipe.module.Config(**fields)
-        except TypeError as error:
-            raise BadInput(
-                f"{self.path} was trained by another version of {self.recipe_name}, whose config "
-                f"had other fields ({error}). A record of it is {self.path / 'recipe.py'}."
-            ) from None
+        return self._origin.config
 
     def splits(self, data: str | None = None) -> Splits:
         """Returns the run's data, or the same kind of data from another place.
@@ -105,20 +82,7 @@ class TrainedRun:
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
-        if data is not None:
-            return self.recipe.module.data(dataclasses.replace(self.config, data=data))
-        then, config = self.identity["data"], self.config
-        if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
-            config = dataclasses.replace(
-                config, data="sketches" if then["drawn"] else "fashion-mnist"
-            )
-        splits = self.recipe.module.data(config)
-        if dict(splits.digests) != then["digests"]:
-            raise BadInput(
-                f"{self.path} was trained on {then['title']}; what is here now ({splits.title}) "
-                f"has other content: put the data of then back, or give --data."
-            )
-        return splits
+        return self._origin.splits(data)
 
     @property
     def step(self) -> int:
@@ -153,14 +117,26 @@ class TrainedRun:
     @functools.cached_property
     def model(self) -> nnx.Module:
         """The trained model, in its evaluation mode; several seeds answer as an ensemble."""
-        module = self.recipe.module
+        return self.build(self.arrays())
+
+    def build(self, arrays: Mapping[str, np.ndarray], **changes: Any) -> nnx.Module:
+        """Returns the run's model with the weights that are given, in its evaluation mode.
+
+        Args:
+            arrays: By name, as from `arrays`.
+            changes: Fields of the config that are to be others, such as its ``precision``.
+
+        Raises:
+            BadInput: The arrays are not those of such a model.
+        """
+        module, config = self.recipe.module, dataclasses.replace(self.config, **changes)
         # Shapes alone: initial values would take seconds of small compilations, for nothing.
-        model = nnx.eval_shape(lambda: module.model(self.config, self.signature, nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda: module.model(config, self.signature, nnx.Rngs(0)))
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
         kept = {"params": params, "model_state": model_state}
         models = []
-        for arrays in self._arrays_of_each():
-            found = weights.renamed(kept, arrays, where=str(self.path))
+        for one in self._of_each_seed(arrays):
+            found = weights.renamed(kept, one, where=str(self.path))
             found = jax.tree.map(jax.numpy.asarray, found)
             models.append(nnx.merge(graphdef, found["params"], found["model_state"]))
         return results.ensemble(models, self.signature)
@@ -171,9 +147,8 @@ class TrainedRun:
         first = self.identity["seed"]
         return tuple(range(first, first + self.identity.get("seeds", 1)))
 
-    def _arrays_of_each(self) -> list[dict[str, np.ndarray]]:
+    def _of_each_seed(self, arrays: Mapping[str, np.ndarray]) -> list[Mapping[str, np.ndarray]]:
         """Returns the weights of the model of each seed, by name."""
-        arrays = self.arrays()
         if len(self.seeds) == 1:
             return [arrays]
         return [{name: array[i] for name, array in arrays.items()} for i in range(len(self.seeds))]
@@ -203,12 +178,15 @@ class TrainedRun:
             "weights_sha256": self.weights_sha256(),
         }
 
-    def logits(self, source: Source) -> np.ndarray:
-        """Returns the model's output for every example of a source."""
-        name = self.signature.inputs[0].name
-        parts = [
-            (_applied(self.model, batch[name]), mask) for batch, mask in padded_batches(source)
-        ]
+    def logits(self, source: Source, model: nnx.Module | None = None) -> np.ndarray:
+        """Returns the model's output for every example of a source.
+
+        Args:
+            source: The examples.
+            model: Another form of the run's model, as from `build`.
+        """
+        model, name = self.model if model is None else model, self.signature.inputs[0].name
+        parts = [(_applied(model, batch[name]), mask) for batch, mask in padded_batches(source)]
         return np.concatenate([np.asarray(part)[mask] for part, mask in parts])
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
@@ -226,28 +204,7 @@ class TrainedRun:
             For each picture: its name if it has one, and the likeliest labels with their
             probabilities, the likeliest first.
         """
-        from flaxmill.data.pictures import prepare
-
-        _, height, width, channels = self.signature.inputs[0].shape
-        if isinstance(pictures, np.ndarray):
-            grey_batch = channels == 1 and pictures.shape[1:] == (height, width)
-            pictures = pictures if pictures.ndim == 4 or grey_batch else pictures[None]
-        elif not isinstance(pictures, Sequence) or isinstance(pictures, str):
-            pictures = [pictures]
-        if not len(pictures):
-            raise BadInput("predict was given no pictures.")
-        names = [
-            str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)
-        ]
-        ready = np.stack([prepare(picture, self.signature) for picture in pictures])
-        scores = self.classify(ready)
-        labels = self.signature.labels
-        answers = []
-        for name, row in zip(names, scores, strict=True):
-            order = np.argsort(-row, kind="stable")[: max(1, min(top, len(labels)))]
-            likeliest = [{"label": labels[i], "probability": float(row[i])} for i in order]
-            answers.append({"picture": name, "predictions": likeliest})
-        return answers
+        return predictions(pictures, self.signature, self.classify, top=top)
 
     def look(self, to: str | Path | None = None) -> Any:
         """Draws 25 test pictures with what the model says: right in green, wrong in red.

@@ -164,7 +164,7 @@ def test_the_result_is_that_of_the_ensemble_and_says_each_seed(three: TrainedRun
     assert found == pytest.approx([(one.argmax(-1) == labels).mean() for one in each])
     assert result["test_mean"]["accuracy"] == pytest.approx(np.mean(found))
     assert result["test_sd"]["accuracy"] == pytest.approx(np.std(found, ddof=1))
-    digests = [weights.digest(arrays) for arrays in three._arrays_of_each()]
+    digests = [weights.digest(arrays) for arrays in three._of_each_seed(three.arrays())]
     assert [one["weights_sha256"] for one in result["seeds"]] == digests
 
 

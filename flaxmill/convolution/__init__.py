@@ -18,6 +18,7 @@ from jax.extend import core
 from flaxmill.convolution.forms import convolve
 from flaxmill.convolution.pools import pool
 from flaxmill.convolution.tiles import Alike, Tiled, natural
+from flaxmill.jaxprs import bound, inner_jaxprs
 
 _REPLACED = ("conv_general_dilated", "reduce_window_sum", "reduce_window_max")
 _ENTERED = ("jit", "closed_call", "remat2", "scan", "while", "cond", "custom_jvp_call")
@@ -128,7 +129,7 @@ def _product_work(jaxpr: Any) -> Iterator[tuple[float, int]]:
                 rows = math.prod(left) // depth // math.prod(left[axis] for axis in batch)
                 size = math.prod(equation.outvars[0].aval.shape) * depth
                 yield rows if batch else math.inf, size
-        for inner in _inner_jaxprs(equation):
+        for inner in inner_jaxprs(equation):
             yield from _product_work(inner)
 
 
@@ -140,16 +141,9 @@ def loop_convolutions(jaxpr: core.Jaxpr, *, inside: bool = False) -> list[str]:
             picture, kernel = (variable.aval for variable in equation.invars)
             found.append(f"{picture.str_short()} with kernel {kernel.str_short()}")
         looping = inside or equation.primitive.name in ("scan", "while")
-        for inner in _inner_jaxprs(equation):
+        for inner in inner_jaxprs(equation):
             found += loop_convolutions(inner, inside=looping)
     return found
-
-
-def _inner_jaxprs(equation: Any) -> Iterator[core.Jaxpr]:
-    for value in equation.params.values():
-        for item in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(item, core.ClosedJaxpr | core.Jaxpr):
-                yield item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
 
 
 # The walk. A value is an array, or one whose places lie tile by tile, or one alike at every place.
@@ -180,18 +174,11 @@ def _apply(equation: Any, inputs: Sequence[Value]) -> list[Value]:
             return outputs
     arrays = [natural(value) for value in inputs]
     if not _mentions_known(equation):
-        return _bound(equation, params, arrays)
+        return bound(equation, params, arrays)
     if name == "remat2":
         how = {"prevent_cse": params["prevent_cse"], "policy": params["policy"]}
         return jax.checkpoint(functools.partial(_arrays, params["jaxpr"], ()), **how)(*arrays)
-    return _bound(equation, _rewritten(params), arrays)
-
-
-def _bound(equation: Any, params: dict[str, Any], inputs: Sequence[Any]) -> list[Any]:
-    bound = equation.primitive.get_bind_params(params)
-    bound = bound if isinstance(bound, tuple) else ((), bound)
-    outputs = equation.primitive.bind(*bound[0], *inputs, **bound[1])
-    return list(outputs) if equation.primitive.multiple_results else [outputs]
+    return bound(equation, _rewritten(params), arrays)
 
 
 def _replaced(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
@@ -219,7 +206,7 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     raw = [value.values if isinstance(value, Tiled | Alike) else value for value in inputs]
     if tiled and equation.primitive.name in _REDUCTIONS:
         over_places = {0, 1, 2} <= set(equation.params["axes"])
-        return _bound(equation, equation.params, raw) if over_places else None
+        return bound(equation, equation.params, raw) if over_places else None
     shape = (tiled or special)[0].values.shape
     fits = (
         _is_elementwise(equation)
@@ -229,7 +216,7 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     )
     if not fits:
         return None
-    outputs = _bound(equation, equation.params, raw)
+    outputs = bound(equation, equation.params, raw)
     return [tiled[0].like(value) if tiled else Alike(value) for value in outputs]
 
 
@@ -241,7 +228,7 @@ def _repeated(equation: Any, value: Value, *sizes: Any) -> list[Value] | None:
     value = natural(value)
     if any(side > 1 for side, axis in zip(np.shape(value), axes, strict=True) if axis < 3):
         return None
-    return list(map(Alike, _bound(equation, equation.params, [value])))
+    return list(map(Alike, bound(equation, equation.params, [value])))
 
 
 def _is_small(shape: tuple[int, ...]) -> bool:
@@ -254,7 +241,7 @@ def _is_elementwise(equation: Any) -> bool:
     name = equation.primitive.name
     if name in ("jit", "custom_jvp_call"):
         return all(
-            _is_elementwise(inner) for jaxpr in _inner_jaxprs(equation) for inner in jaxpr.eqns
+            _is_elementwise(inner) for jaxpr in inner_jaxprs(equation) for inner in jaxpr.eqns
         )
     if name == "broadcast_in_dim":
         return not equation.invars[0].aval.shape
@@ -265,7 +252,7 @@ def _mentions_known(equation: Any) -> bool:
     """Says whether a convolution or pool hides in an operation's inner functions."""
     return equation.primitive.name in _ENTERED and any(
         inner.primitive.name in _REPLACED or _mentions_known(inner)
-        for jaxpr in _inner_jaxprs(equation)
+        for jaxpr in inner_jaxprs(equation)
         for inner in jaxpr.eqns
     )
 

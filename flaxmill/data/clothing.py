@@ -12,6 +12,8 @@ from flaxmill.errors import BadInput
 from flaxmill.progress import Download
 
 TRAIN, TEST = 60_000, 10_000
+REAL_LICENCE = "MIT (Fashion-MNIST, Zalando SE)"
+DRAWN_LICENCE = "none needed: flaxmill drew the pictures"
 
 
 def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Splits:
@@ -101,6 +103,7 @@ def _divided(
         test=test,
         labels=CLASS_NAMES,
         digests=digests,
+        licence=DRAWN_LICENCE if drawn else REAL_LICENCE,
         drawn=drawn,
         seen=bool(overfit),
         note=note,

@@ -149,6 +149,7 @@ class Splits:
         drawn: Whether the data was drawn by flaxmill and not collected.
         seen: Whether validation and test are training examples, as under ``--overfit``.
         note: What to tell the person about the choice of data; empty if nothing.
+        licence: Of the data, and whose it is; empty if that is not known.
     """
 
     title: str
@@ -160,6 +161,7 @@ class Splits:
     drawn: bool = False
     seen: bool = False
     note: str = ""
+    licence: str = ""
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

@@ -1,0 +1,301 @@
+"""Gets a trained model out: into files that run elsewhere, each checked against the model."""
+
+import contextlib
+import dataclasses
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from flaxmill import engines, exported, files, weights
+from flaxmill.data.source import Source, Splits
+from flaxmill.errors import BadInput, nearest
+from flaxmill.export import card, parity
+from flaxmill.export.function import Apply, application, exported_signature, stablehlo
+from flaxmill.report.statistics import fit_temperature
+from flaxmill.signature import FORMAT, Signature
+from flaxmill.trained import TrainedRun
+
+FORMATS = ("stablehlo", "onnx", "safetensors", "web")
+PLAIN = ("stablehlo", "onnx", "safetensors")
+"""What is written where nothing is asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What an export wrote.
+
+    Attributes:
+        path: The export directory.
+        parity: The content of its ``parity.json``.
+        left_out: What was not written, and how to get it; empty if nothing was.
+    """
+
+    path: Path
+    parity: dict[str, Any]
+    left_out: str = ""
+
+
+def export(
+    run: TrainedRun,
+    to: Path | None = None,
+    *,
+    formats: Sequence[str] = (),
+    quantize: str | None = None,
+    data: str | None = None,
+    licence: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Written:
+    """Writes an export directory, after checking every format on the run's test examples.
+
+    Always float32 and ordinary convolutions, whatever the training used. What was at the place
+    before stays there until the new export is whole and right.
+
+    Args:
+        run: The trained run.
+        to: The directory; by default ``export`` in the run directory.
+        formats: Of `FORMATS`; nothing asks for all but web.
+        quantize: ``int8`` also writes the ONNX graph in eight-bit integers.
+        data: Another place to take the run's data from.
+        licence: Of the model, in words, in the place of what the data says.
+        say: Is told what is being done.
+
+    Raises:
+        BadInput: A format is unknown or cannot be written here, or the place holds other things.
+        CannotGoOn: A format differs from the trained model by more than its tolerance.
+    """
+    target = run.path / "export" if to is None else to
+    chosen, left_out = _chosen(formats, quantize)
+    _check_place(target)
+    splits = run.splits(data)
+    model = _Model.of(run, splits, licence or splits.licence)
+    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        staged.mkdir(parents=True)
+        found = _write(model, staged, chosen, quantize, say)
+        _replace(staged, target)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    return Written(target, found, left_out)
+
+
+def directory_of(model: Path, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Returns the export directory that a run or an export means; a run is exported if need be.
+
+    Args:
+        model: An export directory, or a run: then its ``export``, if that is of the run's weights.
+        say: Is told what is being done.
+
+    Raises:
+        BadInput: It is neither, or the run cannot be exported.
+    """
+    if exported.is_export(model):
+        return model
+    run = TrainedRun(model)
+    place = run.path / "export"
+    if exported.is_export(place):
+        kept = Signature.load(place / "signature.json").run.get("weights_sha256")
+        if kept == run.result["weights_sha256"]:
+            return place
+    say(f"{run.path} is not exported yet, or another time's export lies there: exporting it")
+    return export(run, say=say).path
+
+
+def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:
+    """Returns the formats to write, and what is said of one that cannot be written here."""
+    for name in formats:
+        if name not in FORMATS:
+            raise BadInput(f"--format {name}: no such format.{nearest(name, FORMATS)}")
+    if quantize not in (None, "int8"):
+        raise BadInput(f"--quantize {quantize}: only int8 is known.")
+    chosen, left_out = list(formats or PLAIN), ""
+    try:
+        if quantize or "onnx" in chosen or "web" in chosen:
+            from flaxmill.export import graph
+
+            graph.check_installed()
+    except BadInput as missing:
+        if formats or quantize:
+            raise
+        chosen.remove("onnx")
+        left_out = str(missing)
+    if "web" in chosen:
+        from flaxmill.export import web
+
+        web.check_installed()
+    return chosen, left_out
+
+
+def _check_place(target: Path) -> None:
+    """Refuses to replace what is not an export."""
+    if target.is_dir() and any(target.iterdir()) and not exported.is_export(target):
+        raise BadInput(
+            f"{target} holds other files, and an export would replace them: give --to a new "
+            f"directory."
+        )
+    if target.exists() and not target.is_dir():
+        raise BadInput(f"{target} is a file: give --to a directory.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    """What is exported, and what it is measured against.
+
+    Attributes:
+        run: The trained run.
+        arrays: Its weights by name.
+        apply: The model in float32, as a pure function.
+        signature: Of the export.
+        splits: The run's data.
+        reference: Logits of the model for the test examples, in float32.
+        labels: Their true classes.
+    """
+
+    run: TrainedRun
+    arrays: dict[str, np.ndarray]
+    apply: Apply
+    signature: Signature
+    splits: Splits
+    reference: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, run: TrainedRun, splits: Splits, licence: str) -> "_Model":
+        arrays = run.arrays()
+        model = run.build(arrays, **_exactly(run))
+        temperature = None
+        if len(splits.validation) and not splits.seen:
+            logits = run.logits(splits.validation, model)
+            temperature = fit_temperature(logits, _labels(splits.validation))
+        came_from = {
+            **{key: value for key, value in run.identity.items() if key != "format"},
+            "step": run.step,
+            "weights_sha256": weights.digest(arrays),
+        }
+        signature = exported_signature(
+            run.signature, temperature=temperature, licence=licence, run=came_from
+        )
+        reference = run.logits(splits.test, model)
+        labels = _labels(splits.test)
+        return cls(run, arrays, application(model), signature, splits, reference, labels)
+
+
+def _exactly(run: TrainedRun) -> dict[str, str]:
+    """Returns the change of the config that makes the model compute in float32."""
+    return {"precision": "float32"} if hasattr(run.config, "precision") else {}
+
+
+def _labels(source: Source) -> np.ndarray:
+    return source.take(np.arange(len(source)))["label"]
+
+
+def _write(
+    model: _Model,
+    folder: Path,
+    formats: Sequence[str],
+    quantize: str | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Writes and checks all files of an export; returns the content of its ``parity.json``."""
+    model.signature.save(folder / "signature.json")
+    accuracy = float((model.reference.argmax(-1) == model.labels).mean())
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "split": "test",
+        "data": model.splits.title,
+        "examples": len(model.labels),
+        "reference": {"precision": "float32", "accuracy": accuracy},
+        "formats": {},
+    }
+    rows = found["formats"]
+    if "stablehlo" in formats:
+        say("stablehlo")
+        path = folder / engines.FILES["jax"]
+        files.write_atomic(path, stablehlo(model.apply, model.signature))
+        rows["stablehlo"] = parity.exact(_measured(model, "jax", path), "stablehlo")
+    if quantize or "onnx" in formats or "web" in formats:
+        say("onnx")
+        rows |= _write_onnx(model, folder, quantize, accuracy)
+    if "safetensors" in formats:
+        say("safetensors")
+        rows["safetensors"] = _write_weights(model, folder / "weights.safetensors")
+    files.write_json(folder / "parity.json", found)
+    files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
+    _write_examples(model.splits, folder / "examples")
+    if "web" in formats:
+        say("web")
+        from flaxmill.export.web import write_web
+
+        write_web(folder, folder / "web")
+    return found
+
+
+def _measured(model: _Model, engine: str, path: Path) -> dict[str, Any]:
+    """Returns what a file is, and how its answers to the test examples compare."""
+    runs = engines.start(engine, path.parent, model.signature)
+    outputs = exported.outputs_of(runs, model.splits.test, model.signature)
+    found = parity.compared(outputs["logits"], model.reference, model.labels)
+    return {**parity.of_file(path), **found}
+
+
+def _write_onnx(
+    model: _Model, folder: Path, quantize: str | None, accuracy: float
+) -> dict[str, dict[str, Any]]:
+    from flaxmill.export.graph import onnx_graph
+
+    graph = onnx_graph(model.apply, model.signature)
+    path = folder / engines.FILES["onnx"]
+    files.write_atomic(path, graph.SerializeToString())
+    rows = {"onnx": parity.exact(_measured(model, "onnx", path), "onnx")}
+    if quantize:
+        from flaxmill.export.int8 import quantized
+
+        small = quantized(graph, model.splits.train, model.signature)
+        path = folder / engines.FILES["int8"]
+        files.write_atomic(path, small.SerializeToString())
+        measured = _measured(model, "int8", path)
+        rows["int8"] = parity.rounded(measured, accuracy, len(model.labels))
+    return rows
+
+
+def _write_weights(model: _Model, path: Path) -> dict[str, Any]:
+    """Writes the weights by name, reads them back, and has the model answer with them."""
+    from safetensors.numpy import save
+
+    facts = {"weights_sha256": model.signature.run["weights_sha256"]}
+    files.write_atomic(path, save(model.arrays, metadata=facts))
+    read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
+    outputs = model.run.logits(model.splits.test, read)
+    found = parity.compared(outputs, model.reference, model.labels)
+    return parity.exact({**parity.of_file(path), **found}, "safetensors")
+
+
+def _write_examples(splits: Splits, folder: Path, most: int = 10) -> None:
+    """Writes test pictures to try the model on, the first of each class."""
+    labels = _labels(splits.test)
+    for label, name in list(enumerate(splits.labels))[:most]:
+        places = np.flatnonzero(labels == label)
+        if len(places):
+            folder.mkdir(exist_ok=True)
+            pixels = splits.test[int(places[0])]["image"]
+            picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+            slug = re.sub(r"\W+", "-", name.lower()).strip("-")
+            picture.save(folder / f"{label:02}-{slug}.png")
+
+
+def _replace(staged: Path, target: Path) -> None:
+    """Puts a whole new export in the place of an old one."""
+    files.sync_folder(staged)
+    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(target, old)
+    os.rename(staged, target)
+    files.sync_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)

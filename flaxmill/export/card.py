@@ -1,0 +1,53 @@
+"""The model card of an export (Mitchell et al. 2019): what it is, how good, and what it is for."""
+
+from importlib import metadata
+from typing import Any
+
+import jinja2
+
+from flaxmill.data.source import Splits
+from flaxmill.signature import Signature
+
+
+def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
+    """Returns the card as Markdown.
+
+    Args:
+        signature: Of the export.
+        parity: The content of ``parity.json``.
+        splits: The data that the model was trained and measured on.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("flaxmill.export", "."),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,  # this is Markdown
+    )
+    environment.filters["size"] = size
+    kind = signature.task.replace("-", " ")
+    return environment.get_template("card.md.jinja").render(
+        signature=signature,
+        summary=f"A model for {kind}, trained on {splits.title}.",
+        taken=signature.inputs[0],
+        title=splits.title,
+        drawn=splits.drawn,
+        formats=parity["formats"],
+        examples=parity["examples"],
+        accuracy=parity["reference"]["accuracy"],
+        version=metadata.version("flaxmill"),
+        licence=signature.licence or "Nothing is known of the data's licence.",
+    )
+
+
+def size(count: int) -> str:
+    """Returns a number of bytes in words.
+
+    >>> size(142_596)
+    '143 kB'
+    >>> size(3_301_587)
+    '3.3 MB'
+    """
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000))} kB"
+    return f"{count / 1e6:.1f} MB"

@@ -1,0 +1,90 @@
+"""What is exported of a model: one pure function from raw inputs to named answers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import export
+
+from flaxmill.signature import Signature, Tensor
+
+Apply = Callable[[Any], Any]
+"""From a batch of inputs to the model's output."""
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def application(model: nnx.Module) -> Apply:
+    """Returns a model's call as a pure function; its weights become constants.
+
+    Args:
+        model: In evaluation mode.
+    """
+    graphdef, state = nnx.split(model)
+    return lambda inputs: nnx.merge(graphdef, state)(inputs)
+
+
+def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, Any]]:
+    """Returns the function whose answers have the names of the signature's outputs.
+
+    Args:
+        apply: Returns the first output, in any floating type.
+        signature: Of the export: its temperature makes probabilities of logits.
+    """
+    first = signature.outputs[0].name
+
+    def answers(inputs: Any) -> dict[str, Any]:
+        output = apply(inputs).astype(jnp.float32)
+        if first != "logits":
+            return {first: output}
+        scores = output if signature.temperature is None else output / signature.temperature
+        return {first: output, "probabilities": jax.nn.softmax(scores)}
+
+    return answers
+
+
+def exported_signature(
+    signature: Signature, *, temperature: float | None, licence: str, run: dict[str, Any]
+) -> Signature:
+    """Returns the signature of an export: a run's, with what the export adds.
+
+    Args:
+        signature: The run's.
+        temperature: What the logits are divided by; None for nothing.
+        licence: In words.
+        run: What the export came from; at least its ``weights_sha256``.
+    """
+    (first,) = signature.outputs
+    outputs = (first,)
+    if first.name == "logits":
+        meaning = "softmax of the logits"
+        if temperature is not None:
+            meaning += " divided by the temperature"
+        outputs += (Tensor("probabilities", first.dtype, first.shape, meaning),)
+    return dataclasses.replace(
+        signature, outputs=outputs, temperature=temperature, licence=licence, run=run
+    )
+
+
+def input_shape(signature: Signature) -> jax.ShapeDtypeStruct:
+    """Returns the form of an input whose batch may have any size."""
+    taken = signature.inputs[0]
+    (batch,) = export.symbolic_shape("batch")
+    return jax.ShapeDtypeStruct((batch, *taken.shape[1:]), taken.dtype)
+
+
+def stablehlo(apply: Apply, signature: Signature) -> bytes:
+    """Returns the function as StableHLO, for CPU, CUDA and TPU, and batches of any size.
+
+    ``jax.export.deserialize(content).call(inputs)`` runs it.
+
+    Args:
+        apply: Returns the model's first output.
+        signature: Of the export.
+    """
+    function = jax.jit(answering(apply, signature))
+    exported = export.export(function, platforms=PLATFORMS)(input_shape(signature))
+    return bytes(exported.serialize())

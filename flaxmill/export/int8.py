@@ -1,0 +1,65 @@
+"""An ONNX model in eight-bit integers: a quarter of the size, and faster where it is supported.
+
+Static quantisation (Jacob et al. 2018): the range of every tensor is measured on training
+examples, weights get a scale for each channel, and the graph says with QuantizeLinear and
+DequantizeLinear nodes where the integers begin and end. Any runtime that knows those runs it.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime import quantization
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from flaxmill.data.source import Source
+from flaxmill.export.graph import quiet
+from flaxmill.signature import Signature
+
+CALIBRATION_EXAMPLES = 1000
+"""Training examples that the ranges are measured on, evenly spread over all of them."""
+_BATCH = 100
+
+
+class _Examples(quantization.CalibrationDataReader):
+    """Gives training examples to what measures the ranges."""
+
+    def __init__(self, source: Source, signature: Signature) -> None:
+        count = min(CALIBRATION_EXAMPLES, len(source))
+        self._indices = np.linspace(0, len(source) - 1, count).astype(np.int64)
+        self._source, self._name, self._next = source, signature.inputs[0].name, 0
+
+    def get_next(self) -> Any:
+        """Returns the next batch; None after the last."""
+        chosen = self._indices[self._next : self._next + _BATCH]
+        self._next += _BATCH
+        return {self._name: self._source.take(chosen)[self._name]} if len(chosen) else None
+
+
+def quantized(model: Any, train: Source, signature: Signature) -> Any:
+    """Returns an ONNX model whose convolutions and products compute in eight-bit integers.
+
+    Args:
+        model: In float32.
+        train: Training examples, on which ranges are measured.
+        signature: Of the export.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        plain, ready, small = (Path(folder) / name for name in ("plain", "ready", "small"))
+        onnx.save(model, plain)
+        quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(ready),
+            str(small),
+            _Examples(train, signature),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+        )
+        found = onnx.load(small)
+    onnx.helper.set_model_props(found, {prop.key: prop.value for prop in model.metadata_props})
+    return found

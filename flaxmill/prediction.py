@@ -1,0 +1,61 @@
+"""From a person's pictures to named classes, whatever computes the probabilities."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill.data.pictures import prepare
+from flaxmill.errors import BadInput
+from flaxmill.signature import Signature
+
+
+def predictions(
+    pictures: Any, signature: Signature, classify: Callable[[np.ndarray], np.ndarray], *, top: int
+) -> list[dict[str, Any]]:
+    """Classifies pictures.
+
+    Args:
+        pictures: One or many paths, Pillow pictures, or arrays as in the data.
+        signature: Of the model.
+        classify: From prepared pictures, uint8 [batch, height, width, channel], to probabilities
+            [batch, class].
+        top: How many classes to name for each.
+
+    Returns:
+        For each picture: its name if it has one, and the likeliest labels with their probabilities,
+        the likeliest first.
+
+    Raises:
+        BadInput: There are none, or one of them cannot be read.
+    """
+    _, height, width, channels = signature.inputs[0].shape
+    if isinstance(pictures, np.ndarray):
+        grey_batch = channels == 1 and pictures.shape[1:] == (height, width)
+        pictures = pictures if pictures.ndim == 4 or grey_batch else pictures[None]
+    elif not isinstance(pictures, Sequence) or isinstance(pictures, str):
+        pictures = [pictures]
+    if not len(pictures):
+        raise BadInput("predict was given no pictures.")
+    names = [
+        str(p) if isinstance(p, str | Path) else f"picture {i}" for i, p in enumerate(pictures)
+    ]
+    ready = np.stack([prepare(picture, signature) for picture in pictures])
+    rows = classify(ready)
+    return [
+        {"picture": name, "predictions": likeliest(row, signature.labels, top)}
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def likeliest(probabilities: np.ndarray, labels: Sequence[str], top: int) -> list[dict[str, Any]]:
+    """Returns the labels with the highest probabilities, the likeliest first.
+
+    Args:
+        probabilities: One for each class.
+        labels: Class names, in the same order.
+        top: How many; at least one is named.
+    """
+    order = np.argsort(-probabilities, kind="stable")[: max(1, min(top, len(labels)))]
+    return [{"label": labels[i], "probability": float(probabilities[i])} for i in order]
