@@ -145,6 +145,20 @@ def test_the_first_of_equal_values_gets_a_maximums_gradient() -> None:
     assert expected.sum() == 2 * 4 * 4 * 3
 
 
+def test_on_gpu_pools_alone_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return pool(convolve(x, kernel), "max", (2, 2))
+
+    x, kernel = numbers(2, 8, 8, 3), numbers(3, 3, 3, 4, seed=1)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    text = primitives(fast_convolutions(function), x, kernel)
+    assert "conv_general_dilated" in text
+    assert "reduce_window" not in text
+    assert_same(function, x, kernel)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert fast_convolutions(function) is function
+
+
 @pytest.mark.parametrize("kind", ["sum", "max"])
 def test_overlapping_or_empty_pools_stay(kind: str) -> None:
     overlapping = functools.partial(pool, kind=kind, window=(3, 3), strides=(2, 2))
