@@ -7,8 +7,12 @@ from pathlib import Path
 from flaxmill import files
 from flaxmill.errors import BadInput
 
-RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""What of onnxruntime-web runs a model on the processor, without a web server's help."""
+# What of onnxruntime-web runs a model on the processor, and its names on the page's side: there are
+# web servers that do not know .mjs as JavaScript, and browsers then refuse it.
+RUNTIME = {
+    "ort.wasm.bundle.min.mjs": "ort.js",
+    "ort-wasm-simd-threaded.wasm": "ort.wasm",
+}
 
 # Nothing leaves the folder's own host; onnxruntime-web must be allowed to compile WebAssembly.
 _POLICY = (
@@ -17,7 +21,7 @@ _POLICY = (
 )
 
 
-def check_runtime(runtime: Path | None = None) -> Path:
+def check_installed(runtime: Path | None = None) -> Path:
     """Returns where onnxruntime-web lies.
 
     Args:
@@ -50,7 +54,7 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
     Raises:
         BadInput: onnxruntime-web or ``model.onnx`` is missing, or the model does not take pictures.
     """
-    found = check_runtime(runtime)
+    found = check_installed(runtime)
     if not (export_dir / "model.onnx").is_file():
         raise BadInput(f"{export_dir} lacks model.onnx, which the page runs: export onnx as well.")
     signature = files.read_json(export_dir / "signature.json")
@@ -64,8 +68,8 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
         if part.is_file() and part.name != "index.html":
             files.write_atomic(to / "page" / part.name, part.read_bytes())
     files.write_atomic(to / "index.html", _standing_alone((page / "index.html").read_text("utf-8")))
-    for name in RUNTIME:
-        files.write_atomic(to / "runtime" / name, (found / name).read_bytes())
+    for name, served in RUNTIME.items():
+        files.write_atomic(to / "runtime" / served, (found / name).read_bytes())
     licence = resources.files("flaxmill.export") / "onnxruntime-web.txt"
     files.write_atomic(to / "runtime" / "LICENSE.txt", licence.read_bytes())
     for name in ("signature.json", "model.onnx"):

@@ -17,10 +17,10 @@ export async function open(signature) {
   let session;
   const runtime = new URL("runtime/", document.baseURI);
   try {
-    const ort = await import(new URL("ort.wasm.bundle.min.mjs", runtime));
+    const ort = await import(new URL("ort.js", runtime));
     // Several threads would need headers (COOP, COEP) that a plain static host does not send.
     ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", runtime).href };
+    ort.env.wasm.wasmPaths = { wasm: new URL("ort.wasm", runtime).href };
     const model = new URL("model.onnx", document.baseURI).href;
     session = { ort, run: await ort.InferenceSession.create(model) };
   } catch (error) {

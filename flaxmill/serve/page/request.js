@@ -9,8 +9,7 @@ const KINDS = {
   401: "token",
   408: "slow",
   413: "large",
-  415: "unreadable",
-  431: "refused",
+  415: "refused",
   503: "busy",
 };
 

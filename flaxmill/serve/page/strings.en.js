@@ -124,11 +124,10 @@ export default {
         ? `It takes files up to ${megabytes(bytes)} and ${(pixels / 1e6).toLocaleString("en")} million pixels. Save the picture smaller, or crop it.`
         : "Save it smaller, or crop it.",
     ],
-    unreadable: () => [
+    refused: () => [
       "The server cannot read this as a picture.",
-      "It reads PNG, JPEG, WebP, BMP and GIF. Save the picture as one of these.",
+      "It reads PNG, JPEG, WebP, BMP and GIF. Save the picture anew as one of these.",
     ],
-    refused: () => ["The server cannot use this.", "Try another picture, or save this one anew."],
     slow: () => ["The picture arrived too slowly.", "Try again, or choose a smaller picture."],
     failed: ({ status }) => [
       `The server failed (status ${status}).`,
