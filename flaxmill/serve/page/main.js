@@ -7,40 +7,27 @@ import { showExamples } from "./examples.js";
 import { takeFiles } from "./files.js";
 import { History } from "./history.js";
 import { choose, languages, onLanguage, speakFirst, words } from "./language.js";
-import { askForToken, calm, listen, tell } from "./notice.js";
+import { calm, listen, tell } from "./notice.js";
 import { knowsDarkGround } from "./prepare.js";
-import { Problem } from "./problem.js";
 import { tabs } from "./tabs.js";
-import { token } from "./token.js";
 
 const $ = (id) => document.getElementById(id);
 const mode = document.documentElement.dataset.model; // "server" or "browser"
-
-/** Fetches a file beside the page. */
-async function read(name) {
-  try {
-    const response = await fetch(name);
-    if (response.ok) return await response.json();
-  } catch {
-    // Falls through: no answer and a wrong answer need the same words.
-  }
-  throw new Problem(mode === "server" ? "gone" : "unloaded");
-}
 
 async function start() {
   $("empty-words").textContent = mode === "server" ? words.loading : words.loadingHere;
   $("empty").querySelector("progress").hidden = false;
   try {
     const { open } = await import(`./model-${mode}.js`);
-    const [signature, examples] = await Promise.all([read("signature.json"), read("examples.json")]);
-    const model = await open(signature);
-    run(signature, examples, model);
+    run(await open());
   } catch (error) {
+    $("empty").querySelector("progress").hidden = true;
     tell(error, start);
   }
 }
 
-function run(signature, examples, model) {
+function run(model) {
+  const { signature, examples } = model;
   const { labels } = signature;
   const shape = signature.inputs[0].shape.slice(1);
   const answer = new Answer(signature, model, tell);
@@ -119,7 +106,6 @@ function run(signature, examples, model) {
   };
   onLanguage(translate);
   translate();
-  if (model.limits.token && !token.isKept) askForToken();
 }
 
 /** Shows the picture that was given, where it was given. */

@@ -3,47 +3,48 @@
 import { decoded } from "./pixels.js";
 import { prepare } from "./prepare.js";
 import { Problem } from "./problem.js";
+import { read, readExamples } from "./request.js";
 
 const BATCH = 14; // pictures at once: few enough that the page stays responsive in between
 
 /**
  * Loads runtime and model.
  *
- * @param {object} signature
- * @returns {Promise<{classify: Function, infer: Function, batch: number, limits: object}>} As in
- *     model-server.js.
+ * @returns {Promise<object>} As in model-server.js.
  */
-export async function open(signature) {
-  let session;
-  const runtime = new URL("runtime/", document.baseURI);
+export async function open() {
   try {
-    const ort = await import(new URL("ort.js", runtime));
-    // Several threads would need headers (COOP, COEP) that a plain static host does not send.
-    ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmPaths = { wasm: new URL("ort.wasm", runtime).href };
-    const model = new URL("model.onnx", document.baseURI).href;
-    session = { ort, run: await ort.InferenceSession.create(model) };
+    const [signature, examples, session] = await Promise.all([
+      read("signature.json"),
+      readExamples(),
+      loaded(),
+    ]);
+    const infer = (pictures) => run(session, pictures, signature);
+    const classify = async (blob) => {
+      const seen = prepare(await decoded(blob), signature);
+      return { seen, probabilities: [...(await infer([seen]))[0]] };
+    };
+    return { signature, examples, batch: BATCH, classify, infer };
   } catch (error) {
     throw new Problem("unloaded", { said: error.message });
   }
-  const infer = (pictures) => run(session, pictures, signature);
-  return {
-    batch: BATCH,
-    limits: { token: false },
-    infer,
-    classify: async (blob) => {
-      const seen = prepare(await decoded(blob), signature);
-      return { seen, probabilities: [...(await infer([seen]))[0]] };
-    },
-  };
 }
 
-async function run({ ort, run }, pictures, signature) {
+async function loaded() {
+  const here = (name) => new URL(name, document.baseURI).href;
+  const ort = await import(here("runtime/ort.js"));
+  // Several threads would need headers (COOP, COEP) that a plain static host does not send.
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = { wasm: here("runtime/ort.wasm") };
+  return { Tensor: ort.Tensor, model: await ort.InferenceSession.create(here("model.onnx")) };
+}
+
+async function run({ Tensor, model }, pictures, signature) {
   const [{ name, shape }] = signature.inputs;
   const data = new Uint8Array(pictures.length * pictures[0].length);
   pictures.forEach((picture, i) => data.set(picture, i * picture.length));
-  const input = new ort.Tensor("uint8", data, [pictures.length, ...shape.slice(1)]);
-  const { probabilities } = await run.run({ [name]: input }, ["probabilities"]);
+  const input = new Tensor("uint8", data, [pictures.length, ...shape.slice(1)]);
+  const { probabilities } = await model.run({ [name]: input }, ["probabilities"]);
   const classes = signature.labels.length;
   return pictures.map((_, i) => probabilities.data.slice(i * classes, (i + 1) * classes));
 }

@@ -2,24 +2,27 @@
 
 import { decoded, withoutAlpha } from "./pixels.js";
 import { Problem } from "./problem.js";
-import { ask } from "./request.js";
+import { ask, read, readExamples } from "./request.js";
+import { token } from "./token.js";
 
 /**
  * Makes the server's model ready.
  *
- * @param {object} signature
- * @returns {Promise<{classify: Function, infer: Function, batch: number, limits: object}>}
- *     `classify(blob)` gives `{seen, probabilities}`; `infer(pictures)` takes at most `batch`
- *     prepared pictures and gives an array of probabilities for each.
+ * @returns {Promise<object>} `signature` and `examples` (`{name, blob}` each) of the model;
+ *     `classify(blob)`, which gives `{seen, probabilities}` of a picture file; and
+ *     `infer(pictures)`, which gives an array of probabilities for each of at most `batch`
+ *     prepared pictures.
  */
-export async function open(signature) {
-  const limits = await (await ask("limits.json")).json();
-  const shape = signature.inputs[0].shape.slice(1);
-  const bytes = shape.reduce((product, size) => product * size, 1);
-  const batch = Math.min(limits.max_batch, Math.trunc((limits.max_body_bytes - 1024) / bytes));
+export async function open() {
+  const limits = await read("limits.json");
+  if (limits.token && !token.isKept) throw new Problem("token");
+  const [signature, examples] = await Promise.all([read("signature.json"), readExamples()]);
+  const bytes = signature.inputs[0].shape.slice(1).reduce((product, size) => product * size);
+  const fit = Math.trunc((limits.max_body_bytes - 1024) / bytes);
   return {
-    limits,
-    batch: Math.max(1, batch),
+    signature,
+    examples,
+    batch: Math.max(1, Math.min(limits.max_batch, fit)),
     classify: (blob) => classify(blob, signature, limits),
     infer: (pictures) => infer(pictures, signature),
   };

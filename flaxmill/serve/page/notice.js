@@ -20,7 +20,7 @@ export function tell(error, again, names = []) {
   if (problem.kind === "defect") console.error(error);
   shown = { problem, again, names };
   if (problem.kind === "token") {
-    askForToken();
+    form().hidden = false;
     form().elements.token.focus();
     if (!token.isKept) return; // the field says it all
   }
@@ -31,11 +31,6 @@ export function tell(error, again, names = []) {
 export function calm() {
   shown = null;
   box().hidden = true;
-}
-
-/** Shows the field for the server's token. */
-export function askForToken() {
-  form().hidden = false;
 }
 
 /** Makes the token's form work. */

@@ -1,4 +1,4 @@
-// Requests to the server, and what its refusals mean.
+// Requests to where the page came from, and what refusals mean.
 
 import { Problem } from "./problem.js";
 import { token } from "./token.js";
@@ -13,7 +13,14 @@ const KINDS = {
   503: "busy",
 };
 
-/** Fetches from the server; what goes wrong becomes a Problem. */
+/**
+ * Fetches; what goes wrong becomes a Problem.
+ *
+ * @param {string} address Relative to the page.
+ * @param {RequestInit} [options]
+ * @param {object} [limits] Of the server, which the words for a refusal speak of.
+ * @returns {Promise<Response>}
+ */
 export async function ask(address, options = {}, limits = {}) {
   const headers = { ...options.headers, ...token.headers() };
   let response;
@@ -28,9 +35,22 @@ export async function ask(address, options = {}, limits = {}) {
   try {
     said = (await response.json()).error ?? "";
   } catch {
-    // The answer came from something else than the server, such as a proxy: its status must do.
+    // The answer came from something else than our server, such as a proxy: its status must do.
   }
   const seconds = Number(response.headers.get("Retry-After")) || undefined;
   const kind = KINDS[response.status] ?? "failed";
   throw new Problem(kind, { ...limits, status: response.status, said, seconds });
+}
+
+/** Reads a JSON file beside the page. */
+export async function read(name) {
+  return (await ask(name)).json();
+}
+
+/** Reads the examples that came with the model, whole: pictures and the names of their files. */
+export async function readExamples() {
+  const names = await read("examples.json");
+  return Promise.all(
+    names.map(async (name) => ({ name, blob: await (await ask(`examples/${name}`)).blob() })),
+  );
 }
