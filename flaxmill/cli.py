@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from flaxmill import exit_status
 from flaxmill.errors import BadInput, nearest
+from flaxmill.serve.command import serve
 
 Checkpoint = Literal["final", "best"]
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [
-        "flaxmill trains, looks at and reports on deep-learning models on JAX and Flax.",
+        "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
         "",
         "  flaxmill train fashion_mnist     a trained clothing classifier in a quarter of a minute",
         "",
@@ -112,29 +113,32 @@ def train(arguments: list[str]) -> None:
 
 
 def evaluate(
-    run: Path,
+    model: Path,
     /,
     *,
+    format: Literal["stablehlo", "onnx", "int8"] | None = None,
     data: str | None = None,
     split: Literal["test", "validation", "train"] = "test",
     checkpoint: Checkpoint = "final",
     recipe: str | None = None,
     json: bool = False,
 ) -> None:
-    """Evaluate a run exactly on its test data.
+    """Evaluate a run or an export exactly on its test data.
 
     Args:
-        run: A run directory.
+        model: A run, or an export directory.
+        format: Which format of an export.
         data: Another place to take the data from.
         split: Which part of the data.
-        checkpoint: The final weights, or the best by validation.
+        checkpoint: The final weights of a run, or the best by validation.
         recipe: Where a fork's file lies now.
         json: Print JSON.
     """
+    from flaxmill import asking
     from flaxmill.progress import figures
-    from flaxmill.trained import TrainedRun
 
-    found = TrainedRun(run, recipe=recipe, checkpoint=checkpoint).evaluate(data, split=split)
+    asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
+    found = asking.evaluate(asked, data, split=split, recipe=recipe)
     if json:
         print(dumps(found))
     else:
@@ -148,6 +152,7 @@ def predict(
     /,
     *,
     top: int = 3,
+    format: Literal["stablehlo", "onnx", "int8"] | None = None,
     checkpoint: Checkpoint = "final",
     recipe: str | None = None,
     json: bool = False,
@@ -156,35 +161,23 @@ def predict(
     """Classify pictures of yours.
 
     Args:
-        model: A run directory.
-        files: Pictures; - reads one from standard input.
+        model: A run, or an export directory.
+        files: Pictures, folders of them, or patterns; - reads one from standard input.
         top: How many classes to name for each.
-        checkpoint: The final weights, or the best by validation.
+        format: Which format of an export.
+        checkpoint: The final weights of a run, or the best by validation.
         recipe: Where a fork's file lies now.
         json: Print a line of JSON for each picture.
         look: Also write predictions.png, a sheet of the pictures as the model saw them.
     """
-    from flaxmill.data.pictures import open_picture
-    from flaxmill.trained import TrainedRun
+    from flaxmill import asking
 
     if not files:
-        raise BadInput("predict takes pictures after the run: flaxmill predict RUN PICTURE …")
+        raise BadInput("predict takes pictures after the model: flaxmill predict RUN PICTURE …")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
-    pictures = [open_picture(file) for file in files]
-    trained = TrainedRun(model, recipe=recipe, checkpoint=checkpoint)
-    answers = trained.predict(pictures, top=top)
-    for file, answer in zip(files, answers, strict=True):
-        answer["picture"] = file
-        if json:
-            print(dumps(answer, ensure_ascii=False))
-        else:
-            said = ", ".join(f"{p['label']} {p['probability']:.1%}" for p in answer["predictions"])
-            print(f"{file}: {said}")
-    if look:
-        from flaxmill.report.look import own_pictures
-
-        print(f"wrote {own_pictures(trained, pictures, answers, Path('predictions.png'))}")
+    asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
+    asking.predict(asked, files, top=top, json=json, look=look)
 
 
 def look(
@@ -250,85 +243,51 @@ def report(
         webbrowser.open(target.resolve().as_uri())
 
 
-def serve(
-    model: Path,
+def export(
+    run: Path,
     /,
     *,
-    engine: Literal["jax", "onnx", "int8"] | None = None,
-    threads: int = 0,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    workers: int = 1,
-    token_file: Path | None = None,
-    allow_hosts: tuple[str, ...] = (),
-    max_batch: int = 64,
-    max_wait: float = 0.0,
-    queue: int = 1024,
-    deadline: float = 10.0,
-    max_body_bytes: int = 16 << 20,
-    max_pictures: int = 32,
-    max_pixels: int = 25_000_000,
-    connections: int = 2048,
-    grace: float = 30.0,
-    quiet: bool = False,
+    format: tuple[Literal["stablehlo", "onnx", "safetensors", "web"], ...] = (),
+    quantize: Literal["int8"] | None = None,
+    to: Path | None = None,
+    data: str | None = None,
+    checkpoint: Checkpoint = "final",
+    licence: str = "",
+    recipe: str | None = None,
+    json: bool = False,
 ) -> None:
-    """Serve a model over HTTP, with a page to try it.
-
-    It answers the Open Inference Protocol and /predict, until SIGTERM or Ctrl-C; SIGHUP loads the
-    export anew. Clients must show a token if the environment holds FLAXMILL_TOKEN.
+    """Write a run's model as files that run elsewhere, and check each of them.
 
     Args:
-        model: A run, or an export directory.
-        engine: What computes: jax, onnx (ONNX Runtime), or int8 (the same, quantised); by default
-            onnx where it is installed and exported, else jax.
-        threads: Threads of ONNX Runtime for one batch; 0 chooses.
-        host: The address to listen at; 0.0.0.0 lets other machines in.
-        port: The port; 0 takes any that is free.
-        workers: Processes that share the port.
-        token_file: A file that holds the token that clients must show.
-        allow_hosts: Names under which clients may reach it, such as that of a proxy.
-        max_batch: Examples in one call of the model; a power of two.
-        max_wait: Seconds to wait for a fuller batch while the model is free.
-        queue: Examples that may wait at a time; beyond, clients are told to come again.
-        deadline: Seconds that an example may wait.
-        max_body_bytes: Bytes in one request.
-        max_pictures: Pictures in one request.
-        max_pixels: Width times height of a picture.
-        connections: Connections open at a time.
-        grace: Seconds to finish what was begun when asked to stop.
-        quiet: Leave requests that were answered without error out of the log.
+        run: A run directory.
+        format: What to write; all but web if it is left out.
+        quantize: Write the ONNX graph in eight-bit integers too.
+        to: The directory to write; by default export in the run.
+        data: Another place to take the run's data from, on which every format is checked.
+        checkpoint: The final weights, or the best by validation.
+        licence: Of the model, in words; by default what its data says.
+        recipe: Where a fork's file lies now.
+        json: Print the content of parity.json.
     """
-    from flaxmill.serve import check_installed
+    from flaxmill import export as exports
+    from flaxmill.export.parity import words
+    from flaxmill.trained import TrainedRun
 
-    check_installed()
-    from flaxmill.serve.launch import run
-    from flaxmill.serve.settings import Limits, settings
-
-    limits = Limits(
-        max_batch=max_batch,
-        max_wait=max_wait,
-        queue=queue,
-        deadline=deadline,
-        max_body_bytes=max_body_bytes,
-        max_pictures=max_pictures,
-        max_pixels=max_pixels,
-        connections=connections,
-        grace=grace,
+    written = exports.export(
+        TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
+        to,
+        formats=format,
+        quantize=quantize,
+        data=data,
+        licence=licence,
+        done=lambda name, row: None if json else print(words(name, row), flush=True),
     )
-    run(
-        settings(
-            model,
-            engine=engine,
-            threads=threads,
-            host=host,
-            port=port,
-            workers=workers,
-            token_file=token_file,
-            allow_hosts=allow_hosts,
-            quiet=quiet,
-            limits=limits,
-        )
-    )
+    if json:
+        print(dumps(written.parity))
+    else:
+        print(f"each on {written.parity['examples']:,} test examples; wrote {written.path}")
+    if written.left_out:
+        print(f"flaxmill: {written.left_out}", file=sys.stderr)
 
 
 def fork(recipe: str, file: Path | None = None, /) -> None:
@@ -373,6 +332,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "look": look,
     "report": report,
+    "export": export,
     "serve": serve,
     "fork": fork,
     "fetch": fetch,

@@ -196,7 +196,9 @@ class _Gathering:
             if request.future.cancelled() or request.examples is None:
                 continue
             if request.due < now and not request.begun:
-                fail(request, Busy("the server is busy: these examples waited longer than they may."))
+                fail(
+                    request, Busy("the server is busy: these examples waited longer than they may.")
+                )
                 continue
             kept.append(request)
         self._open = kept

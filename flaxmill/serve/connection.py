@@ -123,9 +123,7 @@ class Connection(HttpToolsProtocol):
             *refused.headers,
         ]
         lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(
-            b"".join([STATUS_LINE[refused.status], *lines, b"\r\n", refused.body])
-        )
+        self.transport.write(b"".join([STATUS_LINE[refused.status], *lines, b"\r\n", refused.body]))
         self.transport.close()
         self.due = self.loop.time() + self._limits.write_seconds
         self.app.refused(refused, self.client)

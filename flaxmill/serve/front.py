@@ -52,8 +52,10 @@ _ROUTES = re.compile(
     r"/v2/models/[^/]+(?:/versions/[^/]+)?(/infer|/ready)?|/(page|examples)/.+|(/[a-z0-9./]*)"
 )
 _KNOWN = frozenset(
-    "/ /v2 /v2/health/live /v2/health/ready /predict /metrics /docs /openapi.json /signature.json "
-    "/limits.json /examples.json".split()
+    (
+        *("/", "/docs", "/examples.json", "/limits.json", "/metrics", "/openapi.json"),
+        *("/predict", "/signature.json", "/v2", "/v2/health/live", "/v2/health/ready"),
+    )
 )
 _COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
@@ -86,7 +88,7 @@ class Front:
         self._any_host = not own and not settings.allow_hosts
         self._id = secrets.token_hex(4)
         self._counter = itertools.count(1)
-        self._others = application(self)
+        self._others: Any = application(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -139,8 +141,8 @@ class Front:
         if not self._any_host and name not in self._hosts:
             raise Refused(
                 400,
-                f"this server is not called {name[:100]!r}: ask for {', '.join(sorted(self._hosts))}, "
-                f"or start it with --allow-hosts and that name.",
+                f"this server is not called {name[:100]!r}: ask for "
+                f"{', '.join(sorted(self._hosts))}, or start it with --allow-hosts and that name.",
             )
         if (origin := headers.get(b"origin")) is not None:
             theirs = origin.decode("latin-1").lower().partition("://")[2]

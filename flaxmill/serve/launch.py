@@ -1,11 +1,7 @@
 """From the command to a server that answers: the model, the port, one process or several."""
 
-import asyncio
 import dataclasses
-import importlib.util
-import os
 import socket
-from pathlib import Path
 
 import uvloop
 

@@ -157,7 +157,8 @@ class Inference:
         """Reads the list of inputs: how many examples, and their bytes if they are here."""
         if not isinstance(inputs, list) or len(inputs) != 1:
             raise Refused(
-                400, f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}."
+                400,
+                f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}.",
             )
         given = _mapping(inputs[0], "the input")
         self._check_tensor(given)
@@ -170,8 +171,8 @@ class Inference:
             if following:
                 raise Refused(
                     400,
-                    f"{following:,} bytes follow the JSON, but the input {self.input.name!r} has no "
-                    f"parameter 'binary_data_size'.",
+                    f"{following:,} bytes follow the JSON, but the input {self.input.name!r} has "
+                    f"no parameter 'binary_data_size'.",
                 )
             return count, self._numbers(given, shape)
         if "data" in given:
@@ -193,7 +194,8 @@ class Inference:
         name, shape, datatype = given.get("name"), given.get("shape"), given.get("datatype")
         if name != self.input.name:
             raise Refused(
-                400, f"there is no input {_shown(name)}.{nearest(str(name)[:80], [self.input.name])}"
+                400,
+                f"there is no input {_shown(name)}.{nearest(str(name)[:80], [self.input.name])}",
             )
         if datatype != DATATYPES[self.input.dtype]:
             raise Refused(
@@ -225,9 +227,12 @@ class Inference:
             numbers = np.array(given.get("data"))
         except (ValueError, OverflowError):  # lists of unequal lengths
             numbers = np.empty(0, object)
-        if numbers.dtype.kind not in ("b" if self.dtype.kind == "b" else "iuf"[: _kinds(self.dtype)]):
+        if numbers.dtype.kind not in (
+            "b" if self.dtype.kind == "b" else "iuf"[: _kinds(self.dtype)]
+        ):
             raise Refused(
-                400, f"'data' of input {self.input.name!r} must be {expected:,} {_words(self.dtype)}."
+                400,
+                f"'data' of input {self.input.name!r} must be {expected:,} {_words(self.dtype)}.",
             )
         if numbers.size != expected or numbers.shape not in ((expected,), tuple(shape)):
             raise Refused(
@@ -257,7 +262,9 @@ class Inference:
             asked = _mapping(each, "an output")
             name = asked.get("name")
             if not isinstance(name, str) or name not in known:
-                raise Refused(400, f"there is no output {_shown(name)}.{nearest(str(name)[:80], known)}")
+                raise Refused(
+                    400, f"there is no output {_shown(name)}.{nearest(str(name)[:80], known)}"
+                )
             options = _mapping(asked.get("parameters", {}), "an output's 'parameters'")
             if "shared_memory_region" in options:
                 raise Refused(400, "shared memory is not offered: leave it out of 'outputs'.")

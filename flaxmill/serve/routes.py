@@ -46,8 +46,14 @@ def application(front: "Front") -> FastAPI:
     def hidden(path: str, endpoint: Any) -> None:
         app.add_api_route(path, endpoint, include_in_schema=False, response_model=None)
 
-    add("/predict", routes.predict, "Classify pictures", "POST", openapi_extra=schema.PICTURES,
-        response_model=schema.Predictions)
+    add(
+        "/predict",
+        routes.predict,
+        "Classify pictures",
+        "POST",
+        openapi_extra=schema.PICTURES,
+        response_model=schema.Predictions,
+    )
     add("/signature.json", routes.signature, "What the model takes and gives")
     add("/limits.json", routes.limits, "How much a request may bring")
     add("/metrics", routes.metrics, "Figures for Prometheus")
@@ -57,8 +63,14 @@ def application(front: "Front") -> FastAPI:
     for path in _MODEL:
         add(path, routes.model, "The model")
         add(f"{path}/ready", routes.model_ready, "Whether the model answers")
-        add(f"{path}/infer", routes.infer, "Inference", "POST", openapi_extra=schema.INFERENCE,
-            response_model=schema.InferenceAnswer)
+        add(
+            f"{path}/infer",
+            routes.infer,
+            "Inference",
+            "POST",
+            openapi_extra=schema.INFERENCE,
+            response_model=schema.InferenceAnswer,
+        )
     add("/openapi.json", routes.openapi, "This description")
     hidden("/docs", routes.reference)
     hidden("/", routes.index)

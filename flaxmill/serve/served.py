@@ -1,10 +1,9 @@
 """The model that answers, loaded from an export; a new one can take its place under load."""
 
 import asyncio
-import logging
+import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from flaxmill.serve.open_inference import DATATYPES, Inference
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import static_file
 
-logger = logging.getLogger(__name__)
-
+_LARGE_SECONDS = 3e-4  # an example's time on one core, from which on a model has all cores
 _TIMED_SECONDS = 0.2  # each batch size is timed for so long, at most
 
 
@@ -40,15 +38,13 @@ class Served:
         on_batch: Callable[[int, float], None],
     ) -> None:
         limits = settings.limits
-        model = Exported(
-            settings.model, engine=settings.engine, threads=settings.threads or None
-        )
+        model = _exported(settings)
         self.signature = model.signature
         self.digest = model.digest
         if len(self.signature.inputs) != 1 or self.signature.inputs[0].dtype not in DATATYPES:
             raise BadInput(f"{settings.model} cannot be served: its model must take one tensor.")
         self.inference = Inference(self.signature, limits.queue)
-        model.compile(list(limits.sizes))
+        model.compile(limits.sizes)
         shape = self.signature.inputs[0].shape[1:]
         self.batcher = Batcher(
             model.outputs,
@@ -74,6 +70,31 @@ class Served:
             "version": self.signature.version,
             "weights_sha256": self.digest,
         }
+
+
+def _exported(settings: Settings) -> Exported:
+    """Loads the export, with as many threads as suit it if the settings leave that open.
+
+    One core is enough for a small model, and the others are for the clients: threads that share
+    out microseconds cost more than they bring. A large model takes all cores.
+    """
+    if settings.threads or settings.engine == "jax":
+        return Exported(settings.model, engine=settings.engine, threads=settings.threads or None)
+    model = Exported(settings.model, engine=settings.engine, threads=1)
+    cores = max(1, available_cores() // settings.workers)
+    size, taken = settings.limits.max_batch, model.signature.inputs[0]
+    model.compile([size])
+    seconds = _timed(model, (size,), taken.shape[1:], np.dtype(taken.dtype))[size]
+    if cores == 1 or seconds < _LARGE_SECONDS * size:
+        return model
+    return Exported(settings.model, engine=settings.engine, threads=cores)
+
+
+def available_cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _timed(
@@ -140,8 +161,3 @@ class Model:
             self._served = await loop.run_in_executor(
                 None, Served, self._settings, loop, self._on_batch
             )
-
-
-def resolve(model: Path) -> Path:
-    """Returns the export directory that a MODEL on the command line means."""
-    return model

@@ -1,12 +1,14 @@
 """What a server is told: which model, where to listen, how much to take from a client."""
 
 import os
+import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill.errors import BadInput
+from flaxmill.exported import is_export
 
 TOKEN = "FLAXMILL_TOKEN"
 """The environment variable that holds the token which clients must show."""
@@ -103,17 +105,25 @@ def settings(
     if limits.max_batch < 1 or limits.max_batch & (limits.max_batch - 1):
         raise BadInput(f"--max-batch {limits.max_batch}: expected a power of two, such as 64.")
     if limits.queue < limits.max_batch:
-        raise BadInput(f"--queue {limits.queue}: must hold a batch, of {limits.max_batch}, or more.")
+        raise BadInput(
+            f"--queue {limits.queue}: must hold a batch, of {limits.max_batch}, or more."
+        )
     if more["workers"] < 1:
         raise BadInput(f"--workers {more['workers']}: expected 1 or more.")
     if more["threads"] < 0:
         raise BadInput(f"--threads {more['threads']}: expected 1 or more, or 0 to choose.")
-    for name in ("deadline", "max_body_bytes", "max_pictures", "max_pixels", "connections"):
+    positive = (
+        *("deadline", "max_body_bytes", "max_pictures", "max_pixels", "connections"),
+        *("head_seconds", "body_seconds", "keep_alive"),
+    )
+    for name in positive:
         if getattr(limits, name) <= 0:
             raise BadInput(f"--{name.replace('_', '-')}: expected more than 0.")
+    place = _export_of(model)
     if engine is None:
-        engine = "onnx" if find_spec("onnxruntime") and _holds_onnx(model) else "jax"
-    return Settings(model, engine, token=_token(token_file), limits=limits, **more)
+        has_onnx = find_spec("onnxruntime") and (place / "model.onnx").is_file()
+        engine = "onnx" if has_onnx else "jax"
+    return Settings(place, engine, token=_token(token_file), limits=limits, **more)
 
 
 def _token(file: Path | None) -> str:
@@ -131,5 +141,10 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _holds_onnx(model: Path) -> bool:
-    return (model / "model.onnx").is_file()
+def _export_of(model: Path) -> Path:
+    """Returns the export directory that a run or an export means; a run is exported if need be."""
+    if is_export(model):
+        return model
+    from flaxmill import export  # with all that training needs, which an export does without
+
+    return export.directory_of(model, lambda words: print(words, file=sys.stderr, flush=True))

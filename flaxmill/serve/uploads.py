@@ -74,9 +74,7 @@ async def read(request: Request, limits: Limits) -> Upload:
     return Upload(pictures, _top(options.get("top", 5)), _seen(options.get("seen", False)))
 
 
-async def _form(
-    request: Request, limits: Limits
-) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
     pictures, fields = [], {}
     try:
         form = await _InMemory(
@@ -187,9 +185,7 @@ def _opened(name: str, content: bytes, limits: Limits) -> Image.Image:
 
 
 def _largest(limits: Limits) -> str:
-    return (
-        f"send at most {limits.max_pixels:,} pixels, and {limits.max_side:,} along either side"
-    )
+    return f"send at most {limits.max_pixels:,} pixels, and {limits.max_side:,} along either side"
 
 
 def rows(

@@ -1,5 +1,7 @@
 """Several processes that share a port, and the parent that looks after them."""
 
+import asyncio
+import json
 import multiprocessing
 import os
 import signal
@@ -13,21 +15,25 @@ from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
 
+import uvloop
+from prometheus_client import multiprocess
+
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.serve.metrics import SHARED_FOLDER
+from flaxmill.serve.server import Server, serve
 from flaxmill.serve.settings import Settings
 
 _READY = "ready"
-_QUICK_DEATHS = 5  # in a row, before any request could be answered in between
-_SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_MOST_DEATHS = 3  # before the first time that all are ready
 
 
 class _Worker:
     """A process, and the pipe by which it says that it is ready, and sees its parent end."""
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, pause: float) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(settings, listening, theirs))
+        self.process = context.Process(target=work, args=(settings, listening, theirs, pause))
         self.process.start()
         theirs.close()
         self.ready = False
@@ -66,7 +72,7 @@ class Workers:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note)
         with tempfile.TemporaryDirectory(prefix="flaxmill-metrics-") as shared:
-            os.environ[_SHARED_FOLDER] = shared
+            os.environ[SHARED_FOLDER] = shared
             try:
                 self._look_after(reading, announce)
             finally:
@@ -83,17 +89,26 @@ class Workers:
         self._workers = [self._start() for _ in range(self._settings.workers)]
         announced, deaths = False, 0
         while True:
-            pipes: dict[Any, _Worker] = {worker.pipe: worker for worker in self._workers}
-            for some in wait([reading, *pipes]):
+            pipes: dict[Any, _Worker] = {each.pipe: each for each in self._workers}
+            heard: list[Any] = wait([reading, *pipes])
+            for some in heard:
                 if some == reading:
                     os.read(reading, 64)
                     continue
-                worker = pipes[some]
-                if self._ready(worker):
-                    deaths = 0
+                said = _said(some)
+                if said == _READY:
+                    pipes[some].ready, deaths = True, 0
                     continue
                 deaths += 1
-                self._replace(worker, deaths)
+                if not announced and (said or deaths >= _MOST_DEATHS):
+                    raise (
+                        BadInput(said)
+                        if said
+                        else CannotGoOn(
+                            f"{deaths} workers ended as they started: the lines above may say why."
+                        )
+                    )
+                self._replace(pipes[some], said, deaths)
             while self._asked:
                 if (number := self._asked.pop(0)) != signal.SIGHUP:
                     return
@@ -103,53 +118,32 @@ class Workers:
                 announced = True
                 announce()
 
-    def _start(self) -> _Worker:
-        return _Worker(self._settings, self._listening)
+    def _start(self, pause: float = 0.0) -> _Worker:
+        return _Worker(self._settings, self._listening, pause)
 
-    def _ready(self, worker: _Worker) -> bool:
-        """Whether what a worker's pipe brings is that it is ready; otherwise it has ended.
-
-        Raises:
-            BadInput: What it says is that the model cannot be served.
-        """
-        try:
-            said = worker.pipe.recv()
-        except (EOFError, OSError):
-            return False
-        if said != _READY:
-            raise BadInput(said)
-        worker.ready = True
-        return True
-
-    def _replace(self, worker: _Worker, deaths: int) -> None:
+    def _replace(self, worker: _Worker, said: str, deaths: int) -> None:
+        """Starts another worker in the place of one that ended, later if many did in a row."""
         worker.pipe.close()
         worker.process.join(5)
         worker.process.kill()
-        status = worker.process.exitcode
-        print(
-            f'{{"time": {time.time():.3f}, "event": "a worker ended and is replaced", '
-            f'"exit": {status}}}',
-            file=sys.stderr,
-            flush=True,
-        )
-        if deaths >= _QUICK_DEATHS:
-            raise CannotGoOn(
-                f"{deaths} workers ended one after the other (the last with exit status {status}): "
-                f"the log above says why, if they could."
-            )
-        from prometheus_client import multiprocess
-
+        said = said or f"exit status {worker.process.exitcode}"
+        line = {"time": round(time.time(), 3), "event": "a worker ended", "reason": said}
+        print(json.dumps(line), file=sys.stderr, flush=True)
         multiprocess.mark_process_dead(worker.process.pid)
-        self._workers[self._workers.index(worker)] = self._start()
+        pause = min(30.0, 0.5 * (deaths - 1))
+        self._workers[self._workers.index(worker)] = self._start(pause)
 
 
-def work(settings: Settings, listening: socket.socket, pipe: Pipe) -> None:
-    """Serves, as one of several."""
-    import asyncio
+def _said(pipe: Pipe) -> str:
+    """Returns what a worker said: that it is ready, why it cannot be, or nothing as it ended."""
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        return ""
 
-    import uvloop
 
-    from flaxmill.serve.server import Server, serve
+def work(settings: Settings, listening: socket.socket, pipe: Pipe, pause: float) -> None:
+    """Serves, as one of several; begins after a pause, unless the parent ends in it."""
 
     def stop_with_parent(server: Server) -> None:
         asyncio.get_running_loop().add_reader(pipe.fileno(), ended, server)
@@ -161,8 +155,10 @@ def work(settings: Settings, listening: socket.socket, pipe: Pipe) -> None:
     def announce() -> None:
         pipe.send(_READY)
 
-    for number in (signal.SIGINT, signal.SIGHUP):  # until the server takes them: not now
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the parent sends SIGTERM
+    if pause and pipe.poll(pause):
+        return
     try:
         uvloop.run(serve(settings, listening, announce, stop_with_parent))
     except BadInput as trouble:
