@@ -1,15 +1,20 @@
 """An export directory, to evaluate, to ask, and to serve."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from flaxmill import engines, files
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
-from flaxmill.evaluation import padded_batches
+from flaxmill.evaluation import padded_batches, total
+from flaxmill.metrics import Sums
+from flaxmill.origin import Origin
+from flaxmill.prediction import predictions
 from flaxmill.signature import Signature, check_format
 
 FORMATS = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
@@ -22,21 +27,22 @@ class Exported:
     Args:
         path: The directory.
         engine: ``jax`` runs its StableHLO, ``onnx`` its ONNX file with ONNX Runtime, and ``int8``
-            the quantised one.
+            the quantised one; None takes the first of these that it holds.
         threads: How many ONNX Runtime computes with; None leaves that to it.
 
     Attributes:
         path: The directory.
         signature: What the model takes and gives, and what run it came from.
+        parity: How its formats compare with the trained model.
 
     Raises:
         BadInput: It is no export directory, lacks what the engine runs, or was damaged.
     """
 
     def __init__(
-        self, path: str | Path, *, engine: str = "jax", threads: int | None = None
+        self, path: str | Path, *, engine: str | None = None, threads: int | None = None
     ) -> None:
-        if engine not in engines.FILES:
+        if engine is not None and engine not in engines.FILES:
             raise BadInput(f"no engine is called {engine!r}.{nearest(engine, engines.FILES)}")
         self.path = Path(path)
         if not is_export(self.path):
@@ -45,7 +51,10 @@ class Exported:
                 f"flaxmill export RUN makes one."
             )
         self.signature = Signature.load(self.path / "signature.json")
-        check_whole(self.path, engines.FILES[engine])
+        self.parity = parity(self.path)
+        if engine is None:
+            engine = next((FORMATS[n] for n in FORMATS if n in self.parity["formats"]), "jax")
+        _check_whole(self.path, engines.FILES[engine], self.parity)
         self._engine = engines.start(engine, self.path, self.signature, threads=threads)
 
     @property
@@ -70,6 +79,63 @@ class Exported:
         """
         engines.check_inputs(inputs, self.signature)
         return self._engine(inputs)
+
+    def classify(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the calibrated probability of each class for inputs as in the data."""
+        return self.outputs(inputs)["probabilities"]
+
+    def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
+        """Classifies pictures.
+
+        Args:
+            pictures: One or many paths, Pillow pictures, or arrays as in the data.
+            top: How many classes to name for each.
+
+        Returns:
+            For each picture: its name if it has one, and the likeliest labels with their calibrated
+            probabilities, the likeliest first.
+        """
+        return predictions(pictures, self.signature, self.classify, top=top)
+
+    def evaluate(
+        self, data: str | None = None, *, split: str = "test", recipe: str | None = None
+    ) -> dict[str, Any]:
+        """Evaluates exactly, with the metrics of the recipe: every example once.
+
+        Args:
+            data: Another place to take the data from.
+            split: Which part of it.
+            recipe: Where a fork's file lies now.
+
+        Returns:
+            Recipe, split, number of examples, metrics, step and ``weights_sha256``.
+        """
+        run = self.signature.run
+        origin = Origin(str(self.path), run, recipe, record="The export holds no record of it.")
+        source, measure = origin.splits(data)[split], origin.recipe.module.measure
+        name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
+
+        def sums(batch: Mapping[str, Any], mask: Any) -> Sums:
+            return Sums.of(measure(_Answered(self.outputs(batch[name])[first]), batch), mask)
+
+        return {
+            "recipe": run["recipe"],
+            "split": split,
+            "examples": len(source),
+            **total(sums, source).means(),
+            "step": run["step"],
+            "weights_sha256": self.digest,
+        }
+
+
+class _Answered(nnx.Module):
+    """Stands for the model where its answer is known already: a recipe's ``measure`` asks it."""
+
+    def __init__(self, output: np.ndarray) -> None:
+        self.output = nnx.Variable(jnp.asarray(output))
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self.output[...]
 
 
 def outputs_of(engine: engines.Engine, source: Source, signature: Signature) -> engines.Answers:
@@ -104,19 +170,19 @@ def parity(path: Path) -> dict[str, Any]:
     return found
 
 
-def check_whole(path: Path, name: str) -> None:
+def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:
     """Refuses a file of an export that is missing, or not as it was written.
 
     Raises:
         BadInput: The message says which formats there are, and how to get another.
     """
-    formats = parity(path)["formats"]
-    found = next((one for one in formats.values() if one["file"] == name), None)
+    formats = parity["formats"].values()
+    found = next((one for one in formats if one["file"] == name), None)
     if found is None or not (path / name).is_file():
-        there = ", ".join(one["file"] for one in formats.values())
+        there = ", ".join(one["file"] for one in formats)
         raise BadInput(
             f"{path} holds no {name} (it holds {there}): flaxmill export RUN writes it, the int8 "
-            f"one with --quantize int8, those for ONNX with pip install 'flaxmill[onnx]'."
+            f"one with --quantize int8, those for ONNX after pip install 'flaxmill[onnx]'."
         )
     if files.sha256(path / name) != found["sha256"]:
         raise BadInput(

@@ -1,7 +1,9 @@
 """A person's own pictures, made into what a model takes, as its signature says."""
 
+import glob
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,41 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255
+
+
+def find_pictures(names: Sequence[str]) -> list[str]:
+    """Returns the picture files that a person means.
+
+    Args:
+        names: Files, folders (the pictures in them, in the order of their names), patterns such as
+            ``shoes/*.png`` that a shell has left as they are, or ``-`` for standard input.
+
+    Returns:
+        Each file once.
+
+    Raises:
+        BadInput: A folder holds no pictures, or nothing matches a pattern.
+    """
+    found: list[str] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise BadInput(f"the folder {name} holds no pictures ({', '.join(SUFFIXES)}).")
+            found += inside
+        elif glob.has_magic(name) and not path.exists():
+            matching = sorted(glob.glob(name, recursive=True))
+            if not matching:
+                raise BadInput(f"no file matches {name}: check the pattern.")
+            found += [match for match in matching if not Path(match).is_dir()]
+        else:
+            found.append(name)
+    if found.count("-") > 1:
+        raise BadInput("- stands for standard input, which holds one picture: give it once.")
+    return list(dict.fromkeys(found))
 
 
 def open_picture(name: str) -> Image.Image:

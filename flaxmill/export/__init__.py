@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
 
 FORMATS = ("stablehlo", "onnx", "safetensors", "web")
+Done = Callable[[str, Mapping[str, Any]], None]
 PLAIN = ("stablehlo", "onnx", "safetensors")
 """What is written where nothing is asked for."""
 
@@ -50,7 +51,7 @@ def export(
     quantize: str | None = None,
     data: str | None = None,
     licence: str = "",
-    say: Callable[[str], None] = lambda _: None,
+    done: Done = lambda name, row: None,
 ) -> Written:
     """Writes an export directory, after checking every format on the run's test examples.
 
@@ -64,7 +65,8 @@ def export(
         quantize: ``int8`` also writes the ONNX graph in eight-bit integers.
         data: Another place to take the run's data from.
         licence: Of the model, in words, in the place of what the data says.
-        say: Is told what is being done.
+        done: Is told of each format that was written and found right: its name, and its row in
+            ``parity.json``.
 
     Raises:
         BadInput: A format is unknown or cannot be written here, or the place holds other things.
@@ -78,7 +80,7 @@ def export(
     staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         staged.mkdir(parents=True)
-        found = _write(model, staged, chosen, quantize, say)
+        found = _write(model, staged, chosen, quantize, done)
         _replace(staged, target)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
@@ -86,12 +88,12 @@ def export(
     return Written(target, found, left_out)
 
 
-def directory_of(model: Path, say: Callable[[str], None] = lambda _: None) -> Path:
+def directory_of(model: Path, say: Callable[[str], None]) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be.
 
     Args:
         model: An export directory, or a run: then its ``export``, if that is of the run's weights.
-        say: Is told what is being done.
+        say: Is told, in words, that a run is exported.
 
     Raises:
         BadInput: It is neither, or the run cannot be exported.
@@ -104,8 +106,8 @@ def directory_of(model: Path, say: Callable[[str], None] = lambda _: None) -> Pa
         kept = Signature.load(place / "signature.json").run.get("weights_sha256")
         if kept == run.result["weights_sha256"]:
             return place
-    say(f"{run.path} is not exported yet, or another time's export lies there: exporting it")
-    return export(run, say=say).path
+    say(f"writing {place}, for {run.path} is not exported yet, or has other weights now")
+    return export(run).path
 
 
 def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:
@@ -201,7 +203,7 @@ def _write(
     folder: Path,
     formats: Sequence[str],
     quantize: str | None,
-    say: Callable[[str], None],
+    done: Done,
 ) -> dict[str, Any]:
     """Writes and checks all files of an export; returns the content of its ``parity.json``."""
     model.signature.save(folder / "signature.json")
@@ -214,27 +216,44 @@ def _write(
         "reference": {"precision": "float32", "accuracy": accuracy},
         "formats": {},
     }
-    rows = found["formats"]
-    if "stablehlo" in formats:
-        say("stablehlo")
-        path = folder / engines.FILES["jax"]
-        files.write_atomic(path, stablehlo(model.apply, model.signature))
-        rows["stablehlo"] = parity.exact(_measured(model, "jax", path), "stablehlo")
-    if quantize or "onnx" in formats or "web" in formats:
-        say("onnx")
-        rows |= _write_onnx(model, folder, quantize, accuracy)
-    if "safetensors" in formats:
-        say("safetensors")
-        rows["safetensors"] = _write_weights(model, folder / "weights.safetensors")
+    for name, row in _written_formats(model, folder, formats, quantize, accuracy):
+        found["formats"][name] = row
+        done(name, row)
     files.write_json(folder / "parity.json", found)
     files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
     _write_examples(model.splits, folder / "examples")
     if "web" in formats:
-        say("web")
         from flaxmill.export.web import write_web
 
         write_web(folder, folder / "web")
     return found
+
+
+def _written_formats(
+    model: _Model, folder: Path, formats: Sequence[str], quantize: str | None, accuracy: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Writes each format, and yields its name and its figures, which are within its tolerance."""
+    if "stablehlo" in formats:
+        path = folder / engines.FILES["jax"]
+        files.write_atomic(path, stablehlo(model.apply, model.signature))
+        yield "stablehlo", parity.exact(_measured(model, "jax", path), "stablehlo")
+    if quantize or "onnx" in formats or "web" in formats:
+        from flaxmill.export.graph import onnx_graph
+
+        graph = onnx_graph(model.apply, model.signature)
+        path = folder / engines.FILES["onnx"]
+        files.write_atomic(path, graph.SerializeToString())
+        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx")
+        if quantize:
+            from flaxmill.export.int8 import quantized
+
+            small = quantized(graph, model.splits.train, model.signature)
+            path = folder / engines.FILES["int8"]
+            files.write_atomic(path, small.SerializeToString())
+            measured = _measured(model, "int8", path)
+            yield "int8", parity.rounded(measured, accuracy, len(model.labels))
+    if "safetensors" in formats:
+        yield "safetensors", _write_weights(model, folder / "weights.safetensors")
 
 
 def _measured(model: _Model, engine: str, path: Path) -> dict[str, Any]:
@@ -243,26 +262,6 @@ def _measured(model: _Model, engine: str, path: Path) -> dict[str, Any]:
     outputs = exported.outputs_of(runs, model.splits.test, model.signature)
     found = parity.compared(outputs["logits"], model.reference, model.labels)
     return {**parity.of_file(path), **found}
-
-
-def _write_onnx(
-    model: _Model, folder: Path, quantize: str | None, accuracy: float
-) -> dict[str, dict[str, Any]]:
-    from flaxmill.export.graph import onnx_graph
-
-    graph = onnx_graph(model.apply, model.signature)
-    path = folder / engines.FILES["onnx"]
-    files.write_atomic(path, graph.SerializeToString())
-    rows = {"onnx": parity.exact(_measured(model, "onnx", path), "onnx")}
-    if quantize:
-        from flaxmill.export.int8 import quantized
-
-        small = quantized(graph, model.splits.train, model.signature)
-        path = folder / engines.FILES["int8"]
-        files.write_atomic(path, small.SerializeToString())
-        measured = _measured(model, "int8", path)
-        rows["int8"] = parity.rounded(measured, accuracy, len(model.labels))
-    return rows
 
 
 def _write_weights(model: _Model, path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 
 from flaxmill.data.source import Splits
+from flaxmill.export.parity import size
 from flaxmill.signature import Signature
 
 
@@ -38,16 +39,3 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         version=metadata.version("flaxmill"),
         licence=signature.licence or "Nothing is known of the data's licence.",
     )
-
-
-def size(count: int) -> str:
-    """Returns a number of bytes in words.
-
-    >>> size(142_596)
-    '143 kB'
-    >>> size(3_301_587)
-    '3.3 MB'
-    """
-    if count < 1_000_000:
-        return f"{max(1, round(count / 1000))} kB"
-    return f"{count / 1e6:.1f} MB"

@@ -1,5 +1,6 @@
 """Whether an export answers as the trained model does, measured on real examples."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,23 @@ def rounded(found: dict[str, Any], accuracy: float, examples: int) -> dict[str, 
 def of_file(path: Path) -> dict[str, Any]:
     """Returns what tells a file of an export from any other."""
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+
+
+def words(name: str, row: Mapping[str, Any]) -> str:
+    """Says in a line how a format compares with the trained model."""
+    return (
+        f"{name:11}  {row['file']:19}  {size(row['bytes']):>8}  "
+        f"accuracy {100 * row['accuracy']:.2f} %, other answers {row['disagreements']:,}, "
+        f"logits differ by up to {row['max_abs_difference']:.2g}"
+    )
+
+
+def size(count: int) -> str:
+    """Returns a number of bytes in words.
+
+    >>> size(142_596)
+    '143 kB'
+    >>> size(3_301_587)
+    '3.3 MB'
+    """
+    return f"{max(1, round(count / 1000))} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"

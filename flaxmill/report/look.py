@@ -18,6 +18,7 @@ from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
 from flaxmill.report import figures
+from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
 _COUNT = 25
@@ -137,10 +138,10 @@ def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
 
 
 def own_pictures(
-    trained: TrainedRun, pictures: Sequence[Image.Image], answers: Sequence[Any], path: Path
+    signature: Signature, pictures: Sequence[Image.Image], answers: Sequence[Any], path: Path
 ) -> Path:
     """Draws a person's pictures as the model saw them, with what it says; returns the path."""
-    seen = np.stack([prepare(picture, trained.signature) for picture in pictures])
+    seen = np.stack([prepare(picture, signature) for picture in pictures])
     likeliest = [answer["predictions"][0] for answer in answers]
     captions = [f"{one['label']}\n{one['probability']:.0%}" for one in likeliest]
     figure = figures.sheet(seen, captions, title="as the model saw them", columns=_COLUMNS)

@@ -1,0 +1,119 @@
+"""What ``evaluate`` and ``predict`` do with a run or an export."""
+
+import itertools
+import sys
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from flaxmill.data.pictures import find_pictures, open_picture
+from flaxmill.errors import BadInput
+from flaxmill.exported import FORMATS, Exported, is_export
+from flaxmill.trained import TrainedRun
+
+_AT_A_TIME = 500
+"""Pictures that are read before they are classified together."""
+_ON_A_SHEET = 100
+SHEET = "predictions.png"
+
+
+def open_model(
+    path: Path, *, format: str | None, checkpoint: str, recipe: str | None
+) -> TrainedRun | Exported:
+    """Opens a run or an export.
+
+    Args:
+        path: Its directory.
+        format: Of an export; None takes the first that it holds.
+        checkpoint: Of a run: "final", or "best" by validation.
+        recipe: Where a fork's file lies now.
+
+    Raises:
+        BadInput: It is neither, or what is asked for belongs to the other.
+    """
+    if is_export(path):
+        if checkpoint != "final":
+            raise BadInput(
+                f"{path} is an export, which holds one set of weights: leave --checkpoint out, or "
+                f"export the run with --checkpoint {checkpoint}."
+            )
+        return Exported(path, engine=None if format is None else FORMATS[format])
+    if format is not None:
+        raise BadInput(
+            f"{path} is no export directory, and --format {format} is of one: flaxmill export "
+            f"makes it, by default in RUN/export."
+        )
+    return TrainedRun(path, recipe=recipe, checkpoint=checkpoint)
+
+
+def evaluate(
+    model: TrainedRun | Exported, data: str | None, *, split: str, recipe: str | None
+) -> dict[str, Any]:
+    """Returns the exact figures of a run or an export."""
+    if isinstance(model, Exported):
+        return model.evaluate(data, split=split, recipe=recipe)
+    return model.evaluate(data, split=split)
+
+
+def predict(
+    model: TrainedRun | Exported, files: Sequence[str], *, top: int, json: bool, look: bool
+) -> None:
+    """Classifies picture files, and prints a row or a line of JSON for each.
+
+    Files that cannot be read are named, and the others classified.
+
+    Args:
+        model: A run or an export.
+        files: Pictures, folders, patterns, or ``-``.
+        top: How many classes to name for each.
+        json: Whether to print JSON.
+        look: Whether to write predictions.png too.
+
+    Raises:
+        BadInput: Some of the pictures could not be read.
+    """
+    names = find_pictures(files)
+    widths = max(map(len, names)), max(map(len, model.signature.labels))
+    sheet: list[tuple[Image.Image, dict[str, Any]]] = []
+    unread: list[str] = []
+    for start in range(0, len(names), _AT_A_TIME):
+        chunk = names[start : start + _AT_A_TIME]
+        pictures = _opened(chunk, unread)
+        if not pictures:
+            continue
+        answers = model.predict(list(pictures.values()), top=top)
+        for name, answer in zip(pictures, answers, strict=True):
+            answer["picture"] = name
+            print(dumps(answer, ensure_ascii=False) if json else _row(answer, *widths))
+        pairs = zip(pictures.values(), answers, strict=True)
+        sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
+    if look and sheet:
+        from flaxmill.report.look import own_pictures
+
+        seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
+        to = own_pictures(model.signature, seen, said, Path(SHEET))
+        some = f" (the first {len(sheet)})" if len(sheet) < len(names) - len(unread) else ""
+        print(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
+    if unread:
+        count = [f"{len(unread)} of {len(names)} could not be read."] if len(names) > 1 else []
+        raise BadInput("\n".join([*unread, *count]))
+
+
+def _opened(names: Sequence[str], unread: list[str]) -> dict[str, Image.Image]:
+    """Returns the pictures that can be read by name; says why of the others."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = open_picture(name)
+        except BadInput as trouble:
+            unread.append(str(trouble))
+    return found
+
+
+def _row(answer: dict[str, Any], name: int, label: int) -> str:
+    """Returns what is printed of a picture: its name, and the likeliest classes beside it."""
+    cells = [f"{one['label']:{label}} {one['probability']:6.1%}" for one in answer["predictions"]]
+    return f"{answer['picture']:{name}}  " + "   ".join(cells)
