@@ -63,6 +63,15 @@ def test_transparency_is_white_ground() -> None:
     assert seen[15, 15, 0] == 255 - 40
 
 
+def test_transparency_of_sixteen_bits_is_white_ground() -> None:
+    deep = shoe().astype(np.uint16) << 8  # the ground's value, 0, means transparent
+    content = io.BytesIO()
+    Image.fromarray(deep).save(content, "png", transparency=0)
+    with Image.open(content) as picture:
+        seen = prepare(picture, GREY)
+    np.testing.assert_array_equal(seen[..., 0], np.where(shoe() > 0, 255 - shoe(), 0))
+
+
 def test_a_tall_picture_is_padded_not_squeezed() -> None:
     tall = np.zeros((280, 140), np.uint8)
     tall[100:180, 30:110] = 255

@@ -100,12 +100,12 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
     if not isinstance(picture, Image.Image):
         return _checked(np.asarray(picture), (height, width, channels))
     picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):
+        picture = _shallow(picture)
     if picture.has_transparency_data:
         layers = picture.convert("RGBA")
         picture = Image.new("RGBA", layers.size, "white")
         picture.alpha_composite(layers)
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     picture = picture.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(picture)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -119,6 +119,13 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     resized = square.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, channels)
+
+
+def _shallow(picture: Image.Image) -> Image.Image:
+    """Returns a grey picture of 16 bits in 8; the value that means transparent becomes white."""
+    deep = np.asarray(picture)
+    clear = deep == picture.info.get("transparency", -1)
+    return Image.fromarray(np.where(clear, 255, deep >> 8).astype(np.uint8))
 
 
 def _checked(array: np.ndarray, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
