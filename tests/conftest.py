@@ -79,6 +79,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Any:
     return small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "small")
 
 
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a small run, for all tests that serve one."""
+    import small_runs
+
+    from flaxmill.data import clothing
+    from flaxmill.export import export
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
+        patch.setattr(clothing, "TEST", small_runs.TEST)
+        clothing._drawn.cache_clear()
+        run = small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "shipped")
+        written = export(run)
+    clothing._drawn.cache_clear()
+    return written.path
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder with Fashion-MNIST's four files; the test is skipped, and says so, without it."""

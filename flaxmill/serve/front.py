@@ -19,6 +19,7 @@ from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.open_inference import Answer
 from flaxmill.serve.refusal import Busy, Header, Refused, error_body
+from flaxmill.serve.routes import ERROR, FAILED, application
 from flaxmill.serve.served import Model
 from flaxmill.serve.settings import Settings
 
@@ -73,8 +74,6 @@ class Front:
     def __init__(
         self, settings: Settings, model: Model, metrics: Metrics, journal: Journal
     ) -> None:
-        from flaxmill.serve.routes import application
-
         self.settings = settings
         self.limits = settings.limits
         self.model = model
@@ -117,11 +116,12 @@ class Front:
             answering.status = CLIENT_LEFT
         except Exception:
             logging.getLogger(__name__).exception("request %s failed", request_id.decode())
-            error = f"the server failed; its log says more under {request_id.decode()}."
+            error = FAILED
             await answering.error(500, error_body(error))
         seconds = time.perf_counter() - begun
         route = "infer" if inference else route_of(path)
         self.metrics.request(route, answering.status, seconds)
+        error = error or scope.get(ERROR)
         self.journal.request(request_id.decode(), scope, answering.status, seconds, error)
 
     def refused(self, refusal: Refused, client: tuple[str, int] | None) -> None:

@@ -19,6 +19,10 @@ from flaxmill.serve.static import StaticFile
 if TYPE_CHECKING:
     from flaxmill.serve.front import Front
 
+ERROR = "flaxmill.error"
+"""Where in a request's scope the words lie that it was refused with."""
+
+FAILED = "the server failed; its log says more."
 EXTENSIONS = ["binary_tensor_data", "classification"]
 
 _MOST_READING = 64  # requests whose pictures are being read, or wait for it
@@ -77,13 +81,26 @@ def application(front: "Front") -> FastAPI:
     hidden("/page/{file:path}", routes.page)
     hidden("/examples.json", routes.examples)
     hidden("/examples/{file}", routes.example)
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _failed)
     return app
 
 
 def _json(value: Any) -> Response:
     return Response(json.dumps(value, ensure_ascii=False).encode(), media_type="application/json")
+
+
+def _error(request: Request, status: int, words: str, headers: Any = None) -> Response:
+    request.scope[ERROR] = words
+    return Response(error_body(words), status, headers, media_type="application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    headers = {name.decode(): value.decode() for name, value in error.headers}
+    return _error(request, error.status, error.message, headers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -93,16 +110,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path[:200]}.",
         405: f"{request.method[:20]} is not for {request.url.path[:200]}.",
     }
-    body = error_body(words.get(error.status_code, str(error.detail)))
-    return Response(body, error.status_code, headers=error.headers, media_type="application/json")
+    said = words.get(error.status_code, str(error.detail))
+    return _error(request, error.status_code, said, error.headers)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    said = "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]
-    )
-    return Response(error_body(said), 400, media_type="application/json")
+    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]]
+    return _error(request, 400, "; ".join(found))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Says that it is our fault; the exception goes on to whoever writes the log."""
+    return _error(request, 500, FAILED)
 
 
 class Routes:

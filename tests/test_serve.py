@@ -1,0 +1,437 @@
+"""What a server answers: the protocol, pictures, the page, errors in words."""
+
+import base64
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import serving
+import tritonclient.http as triton
+from PIL import Image
+from serving import INFER, MODEL, Served, pictures, tensor
+from tritonclient.utils import InferenceServerException
+
+from flaxmill.exported import Exported
+
+
+@pytest.fixture(scope="module")
+def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    with serving.serving(shipped, log, "--engine", "onnx") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as connected:
+        yield connected
+
+
+def given(batch: np.ndarray, *, binary: bool = True) -> list[triton.InferInput]:
+    asked = triton.InferInput("image", list(batch.shape), "UINT8")
+    asked.set_data_from_numpy(batch, binary_data=binary)
+    return [asked]
+
+
+def post(server: Served, question: Any, path: str = INFER, **headers: str) -> serving.Answer:
+    content = question if isinstance(question, bytes) else json.dumps(question).encode()
+    return server.ask(path, content, **headers)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
+    """Returns the content of a form with files, and its type."""
+    parts = [
+        b'--edge\r\nContent-Disposition: form-data; name="p"; filename="%b"\r\n\r\n%b\r\n'
+        % (name.encode(), content)
+        for name, content in files
+    ]
+    return b"".join(parts) + b"--edge--\r\n", "multipart/form-data; boundary=edge"
+
+
+def test_it_says_when_it_is_ready(server: Served) -> None:
+    expected = f"at http://127.0.0.1:{server.port}/ (engine onnx, batches of 1, 2, 4, 8, 16, 32, 64"
+    assert expected in server.said
+
+
+def test_triton_reads_health_and_metadata(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready(MODEL)
+    assert client.is_model_ready(MODEL, "1")
+    assert not client.is_model_ready(MODEL, "2")
+    assert not client.is_model_ready("another")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    found = client.get_model_metadata(MODEL, "1")
+    assert found["versions"] == ["1"]
+    assert found["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28, 1]}]
+    assert found["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}
+
+
+@pytest.mark.parametrize("count", [1, 3, 64, 200])
+@pytest.mark.parametrize("binary", [True, False])
+def test_triton_gets_the_models_answers(
+    client: triton.InferenceServerClient, shipped: Path, binary: bool, count: int
+) -> None:
+    batch = pictures(count, count)
+    expected = Exported(shipped, engine="onnx").outputs(batch)
+    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in expected]
+    found = client.infer(MODEL, given(batch, binary=binary), outputs=wanted, request_id="mine")
+    for name, array in expected.items():
+        np.testing.assert_allclose(found.as_numpy(name), array, rtol=1e-4, atol=1e-5)
+    said = found.get_response()
+    assert (said["id"], said["model_name"], said["model_version"]) == ("mine", MODEL, "1")
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_triton_compresses(client: triton.InferenceServerClient, algorithm: str) -> None:
+    batch = pictures(5, 50)
+    plain = client.infer(MODEL, given(batch))
+    packed = client.infer(
+        MODEL,
+        given(batch),
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    for name in ("logits", "probabilities"):
+        np.testing.assert_array_equal(packed.as_numpy(name), plain.as_numpy(name))
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_triton_gets_classes(client: triton.InferenceServerClient, binary: bool) -> None:
+    batch = pictures(7, 3)
+    wanted = [triton.InferRequestedOutput("probabilities", binary_data=binary, class_count=2)]
+    found = client.infer(MODEL, given(batch), outputs=wanted).as_numpy("probabilities")
+    numbers = client.infer(MODEL, given(batch)).as_numpy("probabilities")
+    assert found is not None and numbers is not None
+    labels = client.infer(MODEL, given(batch)).get_response()
+    assert labels["outputs"][0]["shape"] == [3, 10]
+    for texts, row in zip(found, numbers, strict=True):
+        first, second = (
+            (text.decode() if isinstance(text, bytes) else text).split(":") for text in texts
+        )
+        assert int(first[1]) == row.argmax()
+        assert float(first[0]) == pytest.approx(row.max(), abs=1e-5)
+        assert float(second[0]) == pytest.approx(np.sort(row)[-2], abs=1e-5)
+
+
+def test_triton_is_told_what_is_wrong(client: triton.InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException, match=r"there is no model 'another' here"):
+        client.infer("another", given(pictures(0)))
+    with pytest.raises(InferenceServerException, match="there is no version '7'"):
+        client.infer(MODEL, given(pictures(0)), model_version="7")
+    wanted = [triton.InferRequestedOutput("logit")]
+    with pytest.raises(InferenceServerException, match="Did you mean 'logits'"):
+        client.infer(MODEL, given(pictures(0)), outputs=wanted)
+    wrong = triton.InferInput("image", [1, 28, 28], "UINT8")
+    wrong.set_data_from_numpy(pictures(0)[..., 0])
+    with pytest.raises(InferenceServerException, match=r"takes UINT8 of shape \[-1, 28, 28, 1\]"):
+        client.infer(MODEL, [wrong])
+    wanted = [triton.InferRequestedOutput("logits")]
+    wanted[0].set_shared_memory("region", 40)
+    with pytest.raises(InferenceServerException, match="shared memory is not offered"):
+        client.infer(MODEL, given(pictures(0)), outputs=wanted)
+    with pytest.raises(InferenceServerException, match="keeps no state"):
+        client.infer(MODEL, given(pictures(0)), sequence_id=3, sequence_start=True)
+
+
+def test_both_engines_give_the_same_answers(
+    client: triton.InferenceServerClient, shipped: Path, tmp_path: Path
+) -> None:
+    batch = pictures(11, 40)
+    found = client.infer(MODEL, given(batch))
+    with (
+        serving.serving(shipped, tmp_path / "log", "--engine", "jax") as other,
+        triton.InferenceServerClient(f"127.0.0.1:{other.port}") as second,
+    ):
+        assert "engine jax" in other.said
+        again = second.infer(MODEL, given(batch))
+    for name in ("logits", "probabilities"):
+        one, two = found.as_numpy(name), again.as_numpy(name)
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(one.argmax(-1), two.argmax(-1))  # type: ignore[union-attr]
+
+
+def test_nothing_but_bytes_is_a_request_too(server: Served) -> None:
+    batch = pictures(3, 2)
+    raw = server.ask(INFER, batch.tobytes(), Inference_Header_Content_Length="0")
+    whole = server.raw(serving.request(batch))
+    assert whole is not None
+    for name, array in serving.outputs(whole).items():
+        np.testing.assert_array_equal(array, serving.outputs(raw)[name])
+    refused = server.ask(INFER, batch.tobytes()[1:], Inference_Header_Content_Length="0")
+    assert refused.status == 400
+    assert "holds whole examples of 784 bytes, not 1,567" in refused.json["error"]
+
+
+ONE = pictures(0)
+FLAT = ONE.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (b"{", "the request is not JSON"),
+        (b"\xff\xfe{", "the request is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "the request is not JSON"),
+        ([], "the request must be a JSON object, not []"),
+        ({}, "'inputs' must be a list of one tensor, 'image'"),
+        ({"inputs": [tensor(ONE)] * 2}, "'inputs' must be a list of one tensor"),
+        ({"inputs": [tensor(ONE, name="images")]}, "Did you mean 'image'?"),
+        ({"inputs": [tensor(ONE, datatype="FP32")]}, 'has datatype "FP32"; the model takes UINT8'),
+        ({"inputs": [tensor(ONE, shape=[1, 28, 28])]}, "has shape [1, 28, 28]; the model takes"),
+        ({"inputs": [tensor(ONE, shape=[0, 28, 28, 1])]}, "has shape [0, 28, 28, 1]"),
+        ({"inputs": [tensor(ONE, shape=[True, 28, 28, 1])]}, "has shape [true, 28, 28, 1]"),
+        ({"inputs": [tensor(ONE, shape=[-1, 28, 28, 1])]}, "has shape [-1, 28, 28, 1]"),
+        ({"inputs": [tensor(ONE, shape=[10**30, 28, 28, 1])]}, "has shape [1000000"),
+        ({"inputs": [tensor(ONE)]}, "'data' of input 'image' must be 784 whole numbers"),
+        ({"inputs": [tensor(ONE, data=FLAT[1:])]}, "has shape [783]; expected [1, 28, 28, 1]"),
+        ({"inputs": [tensor(ONE, data=[[1], [1, 2]])]}, "must be 784 whole numbers"),
+        ({"inputs": [tensor(ONE, data=["a"] * 784)]}, "must be 784 whole numbers"),
+        ({"inputs": [tensor(ONE, data=[0.5] * 784)]}, "must be 784 whole numbers"),
+        ({"inputs": [tensor(ONE, data=[256, *FLAT[1:]])]}, "must lie between 0 and 255"),
+        ({"inputs": [tensor(ONE, data=[-1, *FLAT[1:]])]}, "must lie between 0 and 255"),
+        ({"inputs": [tensor(ONE, data=[10**40, *FLAT[1:]])]}, "must be 784 whole numbers"),
+        ({"inputs": [tensor(ONE, data=FLAT)], "id": 5}, "'id' must be a string"),
+        ({"inputs": [tensor(ONE, data=FLAT)], "parameters": 5}, "'parameters' must be a JSON obj"),
+        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": 5}, "'outputs' must be a list"),
+        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": [{"name": "x"}]}, 'no output "x"'),
+        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": [{"name": "logits"}] * 2}, "twice"),
+        (
+            {"inputs": [tensor(ONE, data=FLAT)], "parameters": {"timeout": -1}},
+            "'timeout' must be a number of microseconds",
+        ),
+        (
+            {"inputs": [tensor(ONE, parameters={"binary_data_size": 784})]},
+            "'binary_data_size' is 784 and 0 bytes follow",
+        ),
+        (
+            {"inputs": [tensor(ONE, parameters={"shared_memory_region": "x"})]},
+            "shared memory is not offered",
+        ),
+    ],
+)
+def test_a_wrong_inference_request_is_answered_in_words(
+    server: Served, question: Any, words: str
+) -> None:
+    answer = post(server, question)
+    assert answer.status == 400
+    assert answer.headers["content-type"] == "application/json"
+    assert words in answer.json["error"]
+    assert list(answer.json) == ["error"]
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "999999", "9" * 40, ""])
+def test_a_wrong_header_length_is_answered_in_words(server: Served, length: str) -> None:
+    answer = post(server, {}, Inference_Header_Content_Length=length)
+    assert answer.status == 400
+    assert "expected the length of the JSON, at most the 2 bytes" in answer.json["error"]
+
+
+def test_too_many_examples_are_refused(server: Served) -> None:
+    answer = post(server, {"inputs": [tensor(ONE, shape=[1025, 28, 28, 1])]})
+    assert answer.status == 413
+    assert "send at most 1,024 at a time" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/nowhere", 404, "there is nothing at /nowhere."),
+        ("GET", "/page/../server.py", 404, "there is nothing at"),
+        ("GET", "/page/%2e%2e/server.py", 404, "there is nothing at"),
+        ("GET", "/examples/..%2fsignature.json", 404, "there is nothing at"),
+        ("GET", "/v2/models/another", 404, "there is no model 'another' here, only"),
+        ("GET", f"/v2/models/{MODEL}/versions/2", 404, "there is no version '2'"),
+        ("POST", f"/v2/models/{MODEL}/versions/1/2/infer", 404, "there is nothing at"),
+        ("GET", INFER, 405, f"GET is not for {INFER}."),
+        ("DELETE", "/v2", 405, "DELETE is not for /v2."),
+        ("BREW", "/v2", 400, "this is not a request in HTTP/1.1."),
+        ("GET", "/predict", 405, "GET is not for /predict."),
+    ],
+)
+def test_errors_have_one_shape(
+    server: Served, method: str, path: str, status: int, words: str
+) -> None:
+    answer = server.ask(path, b"{}" if method == "POST" else None, method)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+    assert words in answer.json["error"]
+
+
+def test_pictures_are_classified(server: Served, shipped: Path) -> None:
+    model = Exported(shipped, engine="onnx")
+    files = sorted((shipped / "examples").glob("*.png"))[:3]
+    content, kind = form(*((file.name, file.read_bytes()) for file in files))
+    answer = server.ask("/predict?top=2&seen=1", content, Content_Type=kind)
+    assert answer.status == 200
+    assert answer.json["model"] == {"name": MODEL, "version": "1", "weights_sha256": model.digest}
+    encoded = [base64.b64encode(file.read_bytes()).decode() for file in files]
+    encoded[0] = "data:image/png;base64," + encoded[0]
+    asked = {"pictures": encoded, "top": 2, "seen": True}
+    again = server.ask("/predict", json.dumps(asked).encode(), Content_Type="application/json")
+    for file, one, two in zip(
+        files, answer.json["predictions"], again.json["predictions"], strict=True
+    ):
+        pixels = np.asarray(Image.open(file))[None, :, :, None]
+        expected = model.outputs(pixels)["probabilities"][0]
+        order = np.argsort(-expected)[:2]
+        assert one["picture"] == file.name
+        assert [each["label"] for each in one["predictions"]] == [
+            model.signature.labels[i] for i in order
+        ]
+        found = [each["probability"] for each in one["predictions"]]
+        np.testing.assert_allclose(found, expected[order], rtol=1e-4, atol=1e-6)
+        seen = Image.open(io.BytesIO(base64.b64decode(one["seen"].partition(",")[2])))
+        np.testing.assert_array_equal(np.asarray(seen), pixels[0, :, :, 0])
+        assert two["seen"] == one["seen"]
+        assert [p["label"] for p in two["predictions"]] == [p["label"] for p in one["predictions"]]
+
+
+GOOD = png(ONE[0, :, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "words"),
+    [
+        (form(), None, 400, "there are no pictures in the request"),
+        (form(("a.png", b"text")), None, 400, "a.png is no picture that can be read: expected PNG"),
+        (form(("a.png", GOOD[:-30])), None, 400, "a.png is a damaged picture"),
+        (form(*[("a.png", GOOD)] * 33), None, 413, "send at most 32"),
+        (b"--edge\r\n", "multipart/form-data", 400, "the form is damaged"),
+        (b"x" * 100, "multipart/form-data; boundary=edge", 400, "the form is damaged"),
+        (GOOD, "image/png", 415, "the content type is 'image/png'; expected multipart/form-data"),
+        (b"{}", "application/json", 400, "expected a JSON object with 'pictures'"),
+        (b"{", "application/json", 400, "the request is not JSON"),
+        (b'{"pictures": []}', "application/json", 400, "there are no pictures"),
+        (b'{"pictures": [5]}', "application/json", 400, "picture 0 must be a string"),
+        (b'{"pictures": ["%"]}', "application/json", 400, "picture 0 is not base64"),
+        (b'{"pictures": ["data:,x"]}', "application/json", 400, "must be of base64"),
+        (b'{"pictures": ["AA"], "top": 0}', "application/json", 400, "picture 0 is not base64"),
+        (b'{"pictures": ["AAAA"], "top": 0}', "application/json", 400, "'top' must be a number"),
+        (b'{"pictures": ["AAAA"], "top": true}', "application/json", 400, "'top' must be a number"),
+        (b'{"pictures": ["AAAA"], "seen": 2}', "application/json", 400, "'seen' must be 1 or 0"),
+    ],
+)
+def test_a_wrong_upload_is_answered_in_words(
+    server: Served, content: Any, kind: str | None, status: int, words: str
+) -> None:
+    content, kind = content if kind is None else (content, kind)
+    answer = server.ask("/predict", content, Content_Type=kind)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+    assert words in answer.json["error"]
+
+
+@pytest.mark.parametrize("size", [(6000, 6000), (20_000, 10), (65_535, 65_535)])
+def test_a_picture_that_unpacks_to_too_much_is_not_unpacked(
+    server: Served, size: tuple[int, int]
+) -> None:
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size[0].to_bytes(4) + size[1].to_bytes(4)
+    import zlib
+
+    ihdr = head[12:] + b"\x08\0\0\0\0"
+    bomb = head[:8] + b"\0\0\0\r" + ihdr + zlib.crc32(ihdr).to_bytes(4) + b"\0\0\0\0IDAT"
+    content, kind = form(("bomb.png", bomb))
+    answer = server.ask("/predict", content, Content_Type=kind)
+    assert answer.status == 413
+    assert "at most 25,000,000 pixels, and 10,000 along either side" in answer.json["error"]
+
+
+def test_the_page_asks_nobody_else(server: Served) -> None:
+    answer = server.ask("/")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    linked = re.findall(r'(?:src|href)="([^"]+)"', answer.content.decode())
+    for target in linked:
+        assert not target.startswith(("http:", "https:", "//")), target
+    page = [target for target in linked if "page/" in target]
+    assert page
+    for target in page:
+        file = server.ask("/" + target.removeprefix("./").removeprefix("/"))
+        assert file.status == 200, target
+        again = server.ask(
+            "/" + target.removeprefix("./").removeprefix("/"), If_None_Match=file.headers["etag"]
+        )
+        assert (again.status, again.content) == (304, b"")
+
+
+def test_it_describes_itself(server: Served, shipped: Path) -> None:
+    assert server.ask("/signature.json").content == (shipped / "signature.json").read_bytes()
+    assert server.ask("/limits.json").json == {
+        "max_batch": 64,
+        "max_body_bytes": 16 << 20,
+        "max_pictures": 32,
+        "max_pixels": 25_000_000,
+        "token": False,
+    }
+    names = sorted(file.name for file in (shipped / "examples").iterdir())
+    assert server.ask("/examples.json").json == names
+    first = server.ask(f"/examples/{names[0]}")
+    assert first.content == (shipped / "examples" / names[0]).read_bytes()
+    assert first.headers["content-type"] == "image/png"
+    paths = server.ask("/openapi.json").json["paths"]
+    assert {"/predict", "/v2/models/{name}/infer", "/metrics"} <= set(paths)
+    shown = server.ask("/docs").content.decode()
+    assert all(path in shown for path in paths)
+    assert "http:" not in shown and "https:" not in shown
+
+
+def test_head_is_get_without_content(server: Served) -> None:
+    answer = server.ask("/signature.json", method="HEAD")
+    assert (answer.status, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(len(server.ask("/signature.json").content))
+
+
+def test_request_ids_are_kept_if_they_are_sane(server: Served) -> None:
+    assert server.ask("/v2", X_Request_ID="my-id.7").headers["x-request-id"] == "my-id.7"
+    made = [server.ask("/v2", X_Request_ID='"}').headers["x-request-id"] for _ in range(2)]
+    assert '"' not in made[0]
+    assert made[0] != made[1]
+
+
+def test_compressed_content_is_limited(server: Served) -> None:
+    bomb = gzip.compress(bytes(17 << 20))
+    answer = server.ask(INFER, bomb, Content_Encoding="gzip")
+    assert answer.status == 413
+    assert "send at most 16,777,216 bytes" in answer.json["error"]
+    assert server.ask(INFER, b"junk", Content_Encoding="gzip").status == 400
+    half = gzip.compress(b"{}" * 50)[:-9]
+    assert "damaged" in server.ask(INFER, half, Content_Encoding="gzip").json["error"]
+    assert server.ask(INFER, b"{}", Content_Encoding="br").status == 415
+
+
+def test_figures_for_prometheus(server: Served) -> None:
+    def figure(name: str) -> float:
+        text = server.ask("/metrics").content.decode()
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, flags=re.M)
+        return float(found[1]) if found else 0.0
+
+    answered = 'flaxmill_requests_total{route="infer",status="200"}'
+    refused = 'flaxmill_requests_total{route="infer",status="400"}'
+    names = (
+        answered,
+        refused,
+        "flaxmill_batch_examples_sum",
+        'flaxmill_errors_total{status="400"}',
+    )
+    before = [figure(name) for name in names]
+    assert server.raw(serving.request(pictures(0, 3))) is not None
+    post(server, {})
+    after = [figure(name) for name in names]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 3, 1]
+    assert 'flaxmill_request_seconds_bucket{le="+Inf",route="infer"}' in str(
+        server.ask("/metrics").content
+    )
+    assert figure("flaxmill_queue_examples") == 0
