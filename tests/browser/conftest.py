@@ -1,0 +1,170 @@
+"""One browser for all tests here, a small model, and the two places that its page lives at."""
+
+import contextlib
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_runs
+from selenium import webdriver
+from visiting import Visit
+
+from flaxmill.data import clothing
+from flaxmill.errors import BadInput
+from flaxmill.export.web import check_installed, write_web
+
+BROWSERS = "chromium", "chromium-browser", "google-chrome"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the page lives.
+
+    Attributes:
+        url: Its address.
+        mode: "server", which answers, or "browser", which runs the model itself.
+    """
+
+    url: str
+    mode: str
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """A headless Chromium with a camera that films a test picture."""
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    driver = shutil.which("chromedriver")
+    if not found or not driver:
+        pytest.skip("needs Chromium and its driver: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found[0]
+    for flag in (
+        "headless=new",
+        "lang=en",
+        "force-prefers-reduced-motion",
+        "use-fake-device-for-media-stream",
+        "use-fake-ui-for-media-stream",
+        "disable-dev-shm-usage",  # containers have little of it
+        *(["no-sandbox"] if os.geteuid() == 0 else []),  # Chromium's cannot be had as root
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a small model of drawn garments."""
+    run = tmp_path_factory.mktemp("browser") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
+        patch.setattr(clothing, "TEST", small_runs.TEST)
+        clothing._drawn.cache_clear()
+        small_runs.train("fashion_mnist", run, epochs=30, channels=(8, 16), hidden=32)
+    clothing._drawn.cache_clear()
+    command = small_runs.command("export", str(run), "--format", "stablehlo", "onnx")
+    subprocess.run(command, check=True, capture_output=True)
+    return run / "export"
+
+
+@contextlib.contextmanager
+def serving(exported: Path, *options: str, port: int = 0, token: str = "") -> Iterator[str]:
+    """Runs ``flaxmill serve`` as a person would; yields its address."""
+    command = [sys.executable, "-m", "flaxmill", "serve", str(exported), "--quiet"]
+    command += ["--engine", "onnx", "--port", str(port), *options]
+    environment = {**os.environ, "FLAXMILL_TOKEN": token}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        try:
+            announced = re.search(r"http://\S+", process.stdout.readline())
+            assert announced, "the server ended at once"
+            yield announced[0]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def served(exported: Path) -> Iterator[Place]:
+    """The page as ``flaxmill serve`` shows it."""
+    with serving(exported) as url:
+        yield Place(url, "server")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Hands out files and says nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Leaves the line out."""
+
+
+@contextlib.contextmanager
+def hosting(folder: Path) -> Iterator[str]:
+    """Hands a folder out as any static host does; yields its address."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
+        thread = threading.Thread(target=host.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{host.server_port}/"
+        host.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def site(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The page as a static host shows it, under a path of its own."""
+    try:
+        check_installed()
+    except BadInput as missing:
+        pytest.skip(str(missing))
+    root = tmp_path_factory.mktemp("site")
+    write_web(exported, root / "a" / "path")
+    with hosting(root) as url:
+        yield Place(f"{url}a/path/", "browser")
+
+
+@pytest.fixture(params=["served", "site"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each place in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, place: Place) -> Iterator[Visit]:
+    """The page, freshly opened at each place; it must not err or call another host."""
+    with visiting(browser, place) as visit:
+        yield visit
+
+
+@pytest.fixture
+def served_page(browser: webdriver.Chrome, served: Place) -> Iterator[Visit]:
+    """The same, of the server alone."""
+    with visiting(browser, served) as visit:
+        yield visit
+
+
+@pytest.fixture
+def site_page(browser: webdriver.Chrome, site: Place) -> Iterator[Visit]:
+    """The same, of the static host alone."""
+    with visiting(browser, site) as visit:
+        yield visit
+
+
+@contextlib.contextmanager
+def visiting(browser: webdriver.Chrome, place: Place) -> Iterator[Visit]:
+    """Opens a place as a first-time visitor, and looks afterwards at what the page did."""
+    visit = Visit(browser, place.url)
+    visit.open()
+    yield visit
+    visit.check()
