@@ -1,7 +1,8 @@
 """What runs an exported model: JAX or ONNX Runtime, behind one form."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +15,8 @@ FILES = {"jax": "model.stablehlo", "onnx": "model.onnx", "int8": "model.int8.onn
 """The file of an export directory that each engine runs."""
 
 
-class Engine(Protocol):
-    """Runs an exported model."""
-
-    def __call__(self, inputs: np.ndarray) -> Answers:
-        """Returns each output by name, for a batch of any size."""
-        ...
+Engine = Callable[[np.ndarray], Answers]
+"""Returns each output by name, for a batch of any size."""
 
 
 def start(name: str, folder: Path, signature: Signature, *, threads: int | None = None) -> Engine:

@@ -65,7 +65,7 @@ def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
     name, params = equation.primitive.name, equation.params
     if all(map(_known, inputs)) and _fixed(equation):
         with jax.ensure_compile_time_eval():
-            return [np.asarray(value) for value in bound(equation, params, inputs)]
+            return bound(equation, params, inputs)
     if name in _DROPPED:
         return inputs
     if name in _INLINED:
@@ -92,6 +92,37 @@ def _array(value: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pool:
+    """Windows over height and width, and what is done in them, in words of Flax.
+
+    Attributes:
+        window: Height and width of a window.
+        strides: From one to the next.
+        padding: What is added before and after each axis.
+    """
+
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+
+    def maximum(self, picture: Any) -> Any:
+        """Returns the highest of each window; padding never is."""
+        picture = self._padded(picture, -np.inf)
+        return nnx.max_pool(picture, window_shape=self.window, strides=self.strides)
+
+    def average(self, picture: Any) -> Any:
+        """Returns the mean of each window; padding counts as zeros."""
+        picture = self._padded(picture, 0.0)
+        return nnx.avg_pool(picture, window_shape=self.window, strides=self.strides)
+
+    def _padded(self, picture: Any, filling: float) -> Any:
+        if not any(map(any, self.padding)):
+            return picture
+        edges = ((0, 0), *self.padding, (0, 0))
+        return jax.numpy.pad(picture, edges, constant_values=np.float32(filling))
+
+
+@dataclasses.dataclass(frozen=True)
 class Convolved:
     """A convolution of known kernel that may still take a factor and a summand for each channel.
 
@@ -100,14 +131,14 @@ class Convolved:
         picture: What is convolved.
         kernel: As the equation has it.
         shift: What is added to each output channel.
-        pools: Maximum pools that follow, as arguments of Flax's function.
+        pools: Maximum pools that follow.
     """
 
     equation: Any
     picture: Any
     kernel: np.ndarray
     shift: np.ndarray
-    pools: tuple[dict[str, Any], ...] = ()
+    pools: tuple[Pool, ...] = ()
 
     def array(self) -> Any:
         """Returns the result, as the tracer of the graph sees it."""
@@ -121,7 +152,7 @@ class Convolved:
             shape[self._spec.out_spec[1]] = -1
             found = found + self.shift.reshape(shape)
         for pool in self.pools:
-            found = nnx.max_pool(found, **pool)
+            found = pool.maximum(found)
         return found
 
     @property
@@ -156,17 +187,17 @@ class Summed:
 
     Attributes:
         picture: What is pooled.
-        pool: Arguments of Flax's average pool.
+        pool: The windows.
         factor: What the average is multiplied by.
     """
 
     picture: Any
-    pool: dict[str, Any]
+    pool: Pool
     factor: float
 
     def array(self) -> Any:
         """Returns the result, as the tracer of the graph sees it."""
-        found = nnx.avg_pool(self.picture, **self.pool)
+        found = self.pool.average(self.picture)
         return found if self.factor == 1 else found * np.float32(self.factor)
 
 
@@ -186,13 +217,15 @@ def _folded(equation: Any, inputs: list[Any]) -> Any:
         return jax.nn.relu(_array(first))
     if name == "pad":
         return _padded(params["padding_config"], *inputs)
+    if name == "rev":
+        return _turned(_array(first), params["dimensions"])
     if name == "reshape":
         return _reshaped(_array(first), params["new_sizes"])
     return None
 
 
 def _pooled(name: str, params: dict[str, Any], picture: Any) -> Any:
-    """Returns a pool over height and width in Flax's words; None for any other window."""
+    """Returns a pool over height and width; None for any other window."""
     window, strides = params["window_dimensions"], params["window_strides"]
     plain = all(set(params[what]) == {1} for what in ("base_dilation", "window_dilation"))
     outside = (0, len(window) - 1)
@@ -201,12 +234,12 @@ def _pooled(name: str, params: dict[str, Any], picture: Any) -> Any:
     if any(tuple(params["padding"][at]) != (0, 0) for at in outside):
         return None
     padding = tuple((int(low), int(high)) for low, high in params["padding"][1:-1])
-    pool = {"window_shape": window[1:-1], "strides": strides[1:-1], "padding": padding}
+    pool = Pool(tuple(window[1:-1]), tuple(strides[1:-1]), padding)
     if name == "reduce_window_sum":
         return Summed(_array(picture), pool, float(math.prod(window)))
     if isinstance(picture, Convolved):
         return dataclasses.replace(picture, pools=(*picture.pools, pool))
-    return nnx.max_pool(picture, **pool)
+    return pool.maximum(picture)
 
 
 def _affine(name: str, first: Any, second: Any) -> Any:
@@ -228,13 +261,28 @@ def _affine(name: str, first: Any, second: Any) -> Any:
 
 
 def _padded(config: Sequence[tuple[Any, Any, Any]], value: Any, filling: Any) -> Any:
-    """Returns a padded array in NumPy's words; None where that would need gaps or cuts."""
-    edges = [(int(low), int(high)) for low, high, _ in config]
-    if any(int(gap) for *_, gap in config) or min(map(min, edges)) < 0 or not _known(filling):
+    """Returns a padded or cut array in NumPy's words; None where that would need gaps."""
+    if any(int(gap) for *_, gap in config) or not _known(filling):
         return None
+    edges = [(int(low), int(high)) for low, high, _ in config]
     if not any(map(any, edges)):
         return value
-    return jax.numpy.pad(_array(value), edges, constant_values=np.asarray(filling))
+    value = _array(value)
+    for axis, (low, high) in enumerate(edges):
+        if min(low, high) < 0:
+            stop = value.shape[axis] - max(-high, 0)
+            value = jax.lax.slice_in_dim(value, max(-low, 0), stop, axis=axis)
+    edges = [(max(low, 0), max(high, 0)) for low, high in edges]
+    return jax.numpy.pad(value, edges, constant_values=np.asarray(filling))
+
+
+def _turned(value: Any, axes: Sequence[int]) -> Any:
+    """Returns an array turned round along axes of known length: others are left to the tracer."""
+    if not all(isinstance(value.shape[axis], int) for axis in axes):
+        return None
+    for axis in axes:
+        value = jax.numpy.take(value, np.arange(value.shape[axis])[::-1].copy(), axis=axis)
+    return value
 
 
 def _reshaped(value: Any, sizes: Sequence[Any]) -> Any:

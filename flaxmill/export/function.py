@@ -24,7 +24,7 @@ def application(model: nnx.Module) -> Apply:
         model: In evaluation mode.
     """
     graphdef, state = nnx.split(model)
-    return lambda inputs: nnx.merge(graphdef, state)(inputs)
+    return lambda inputs: nnx.merge(graphdef, state, copy=True)(inputs)
 
 
 def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, Any]]:

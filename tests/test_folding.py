@@ -1,0 +1,217 @@
+"""A traced model made plain computes the same, and so does its ONNX graph."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import pytest
+from flax import linen, nnx
+from jax.extend import core
+
+from flaxmill.export.folding import evaluate
+from flaxmill.export.function import application, exported_signature
+from flaxmill.export.graph import onnx_graph
+from flaxmill.jaxprs import inner_jaxprs
+from flaxmill.models.cnn import CNN, FastCNN, Views
+from flaxmill.models.resnet import ResNet, basic, bottleneck
+from flaxmill.signature import Signature, Tensor
+
+GREY, COLOUR = (28, 28, 1), (32, 32, 3)
+
+
+class Linen(linen.Module):
+    """Everything that folding knows, in the other library."""
+
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        x = x.astype(jnp.float32) / 255
+        x = linen.Conv(8, (3, 3), padding="VALID")(x)
+        x = linen.BatchNorm(use_running_average=True)(x)
+        x = linen.max_pool(linen.relu(x), (3, 3), strides=(2, 2), padding="SAME")
+        x = linen.Conv(16, (3, 3), strides=(2, 2))(x)
+        x = linen.avg_pool(x, (2, 2), strides=(2, 2))
+        return linen.Dense(5)(linen.silu(x.reshape(x.shape[0], -1)))
+
+
+def drawn(make: Callable[[], nnx.Module]) -> nnx.Module:
+    """Returns a model with every number drawn, so that no scale is one and no bias is nothing."""
+    random = np.random.default_rng(1)
+
+    def leaf(form: Any) -> Any:
+        if jnp.issubdtype(form.dtype, jax.dtypes.prng_key):  # a stream that is not used
+            return jax.random.key(0)
+        if form.dtype != jnp.float32:
+            return jnp.zeros(form.shape, form.dtype)
+        if form.ndim == 1:  # variances among them
+            return random.uniform(0.5, 1.5, form.shape).astype(np.float32)
+        return random.normal(0, 0.2, form.shape).astype(np.float32)
+
+    graphdef, state = nnx.split(nnx.eval_shape(make))
+    model = nnx.merge(graphdef, jax.tree.map(leaf, state))
+    model.eval()
+    return model
+
+
+def bridged() -> nnx.Module:
+    model = nnx.bridge.ToNNX(Linen(), rngs=nnx.Rngs(0))
+    nnx.bridge.lazy_init(model, np.zeros((1, *COLOUR), np.uint8))
+    return model
+
+
+MODELS: dict[str, tuple[Callable[[], nnx.Module], tuple[int, int, int]]] = {
+    "CNN": (lambda: CNN((28, 28), 1, 10, channels=(4, 8), hidden=16, rngs=nnx.Rngs(0)), GREY),
+    "FastCNN": (lambda: FastCNN((28, 28), 1, 10, residual=(1, 0, 1), rngs=nnx.Rngs(0)), GREY),
+    "views": (lambda: Views(FastCNN((28, 28), 1, 10, rngs=nnx.Rngs(0)), shifts=True), GREY),
+    "basic blocks": (
+        lambda: ResNet(3, 10, block=basic, stages=(1, 2), stem="cifar", rngs=nnx.Rngs(0)),
+        COLOUR,
+    ),
+    "bottlenecks": (
+        lambda: ResNet(3, 10, block=bottleneck, stages=(1, 1), stem="imagenet", rngs=nnx.Rngs(0)),
+        COLOUR,
+    ),
+    "Linen": (bridged, COLOUR),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def case(request: pytest.FixtureRequest) -> tuple[nnx.Module, jax.Array]:
+    """A model, and pictures for it."""
+    make, shape = MODELS[request.param]
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
+    return drawn(make), jnp.asarray(pictures)
+
+
+def signature_of(shape: tuple[int, ...], classes: int) -> Signature:
+    return Signature(
+        name="tried",
+        task="image-classification",
+        inputs=(Tensor("image", "uint8", (-1, *shape)),),
+        outputs=(Tensor("logits", "float32", (-1, classes)),),
+        labels=tuple(map(str, range(classes))),
+    )
+
+
+def operations(jaxpr: core.Jaxpr) -> list[str]:
+    """Lists the operations of a jaxpr and of the functions that it calls."""
+    found = [equation.primitive.name for equation in jaxpr.eqns]
+    inner = [inner for equation in jaxpr.eqns for inner in inner_jaxprs(equation)]
+    return found + [name for jaxpr in inner for name in operations(jaxpr)]
+
+
+def difference(found: Any, expected: Any) -> float:
+    """Returns the largest difference as a share of the largest number."""
+    return float(np.abs(np.asarray(found) - np.asarray(expected)).max() / np.abs(expected).max())
+
+
+def test_a_folded_function_computes_the_same(case: tuple[nnx.Module, jax.Array]) -> None:
+    model, pictures = case
+    apply = application(model)
+    traced = jax.make_jaxpr(apply)(pictures)
+    expected = np.asarray(apply(pictures))
+    assert np.ptp(expected, axis=0).max() > 1e-3 * np.abs(expected).max()  # it looks at pictures
+    (found,) = evaluate(traced, pictures)
+    assert difference(found, expected) < 1e-5  # sums in another order
+    plain = jax.make_jaxpr(lambda x: evaluate(traced, x))(pictures)
+    left = operations(plain.jaxpr)
+    assert left.count("conv_general_dilated") == operations(traced.jaxpr).count(
+        "conv_general_dilated"
+    )
+    # Normalisation has gone into the convolutions: none of its operations is left.
+    assert not {"rsqrt", "sqrt", "stop_gradient"} & set(left)
+
+
+def test_the_graph_is_plain_and_computes_the_same(case: tuple[nnx.Module, jax.Array]) -> None:
+    model, pictures = case
+    apply = application(model)
+    expected = np.asarray(apply(pictures))
+    plain = signature_of(pictures.shape[1:], expected.shape[1])
+    signature = exported_signature(
+        plain, temperature=2.0, licence="", run={"weights_sha256": "none"}
+    )
+    graph = onnx_graph(apply, signature)
+    nodes = graph.graph.node
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert convolutions
+    assert all(len(node.input) == 3 for node in convolutions), "each has its own summand"
+    kinds = {node.op_type for node in nodes}
+    assert not kinds & {"BatchNormalization", "Sqrt", "Reciprocal", "Identity", "Loop", "Scan"}
+    contents = [(t.data_type, tuple(t.dims), t.raw_data) for t in graph.graph.initializer]
+    assert len(set(contents)) == len(contents), "no constant is there twice"
+
+    assert [value.name for value in graph.graph.input] == ["image"]
+    assert [value.name for value in graph.graph.output] == ["logits", "probabilities"]
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for count in (1, 3):
+        logits, probabilities = session.run(None, {"image": np.asarray(pictures[:count])})
+        assert difference(logits, expected[:count]) < 1e-5
+        softmax = np.asarray(jax.nn.softmax(expected[:count] / 2.0))
+        np.testing.assert_allclose(probabilities, softmax, rtol=1e-3, atol=1e-6)
+
+
+def traced(function: Callable[[Any], Any], x: Any) -> core.Jaxpr:
+    """Returns a function as whoever writes the graph sees it."""
+    closed = jax.make_jaxpr(function)(x)
+    found = jax.make_jaxpr(lambda x: evaluate(closed, x))(x)
+    np.testing.assert_allclose(evaluate(closed, x)[0], function(x), rtol=1e-5, atol=1e-5)
+    return found.jaxpr
+
+
+X = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
+KERNEL = np.random.default_rng(2).normal(size=(3, 3, 3, 4)).astype(np.float32)
+
+
+def convolved(x: Any) -> Any:
+    how = {"padding": "SAME", "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    return jax.lax.conv_general_dilated(x, KERNEL, (1, 1), **how)
+
+
+def pooled(x: Any) -> Any:
+    return nnx.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+
+
+def test_a_negative_factor_stays_behind_a_maximum() -> None:
+    factors = np.array([1, -2, 3, 0.5], np.float32).reshape(1, 1, 1, 4)
+    assert "mul" in operations(traced(lambda x: pooled(convolved(x)) * factors, X))
+    assert "mul" not in operations(traced(lambda x: pooled(convolved(x) * factors), X))
+    assert "mul" not in operations(traced(lambda x: pooled(convolved(x)) * np.abs(factors), X))
+
+
+def test_a_convolution_with_two_readers_is_computed_once() -> None:
+    def twice(x: Any) -> Any:
+        y = convolved(x)
+        return y * np.float32(2) + jax.nn.relu(y)
+
+    assert operations(traced(twice, X)).count("conv_general_dilated") == 1
+
+
+def test_what_varies_from_place_to_place_is_not_folded() -> None:
+    places = np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)
+    assert "mul" in operations(traced(lambda x: convolved(x) * places, X))
+
+
+def test_constants_alone_are_computed_once() -> None:
+    variance = jnp.arange(1.0, 5.0)
+    left = operations(
+        traced(lambda x: convolved(x) * jax.lax.rsqrt(variance + 1e-5)[None, None, None], X)
+    )
+    assert set(left) <= {"conv_general_dilated", "add", "transpose"}
+
+
+def test_a_loop_and_gaps_are_left_as_they_are() -> None:
+    def looped(x: Any) -> Any:
+        return jax.lax.fori_loop(0, 3, lambda _, y: y * np.float32(0.5) + 1, x)
+
+    assert {"while", "scan"} & set(operations(traced(looped, X)))
+    gaps = functools.partial(
+        jax.lax.pad,
+        padding_value=np.float32(0),
+        padding_config=[(0, 0, 0), (-1, 1, 0), (0, 0, 1), (0, 0, 0)],
+    )
+    assert "pad" in operations(traced(gaps, X))
