@@ -99,6 +99,8 @@ class Connection(HttpToolsProtocol):
         """Ends with a client that took too long."""
         if self.transport.is_closing():  # and it does not read what is left for it
             self.transport.abort()
+        elif self._reading_body and self.cycle.response_complete:
+            self.transport.close()
         elif self._head is not None:
             seconds = self._limits.head_seconds
             self._refuse(Refused(408, f"the request's headers took more than {seconds:g} seconds."))

@@ -58,6 +58,7 @@ _KNOWN = frozenset(
         *("/predict", "/signature.json", "/v2", "/v2/health/live", "/v2/health/ready"),
     )
 )
+_READ_ON = 4  # times the largest content: what is read, and dropped, before it is refused
 _COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
 
@@ -194,10 +195,12 @@ class Front:
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """Returns a request's content, unpacked; counted in ``_buffered`` until it is done with."""
         most = self.limits.max_body_bytes
+        if int(headers.get(b"content-length", 0)) > _READ_ON * most:
+            raise self._too_large(close=True)
         message = await receive()
         body = message.get("body", b"")
         if message.get("more_body"):
-            body = await self._rest_of_body(body, headers, receive)
+            body = await self._rest_of_body(body, receive)
         if len(body) > most:
             raise self._too_large()
         if b"content-encoding" in headers:
@@ -207,17 +210,12 @@ class Front:
         self._buffered += len(body)
         return body
 
-    async def _rest_of_body(
-        self, begin: bytes, headers: dict[bytes, bytes], receive: Receive
-    ) -> bytes:
+    async def _rest_of_body(self, begin: bytes, receive: Receive) -> bytes:
         """Returns the whole content; of one that is too large, reads some more before refusing.
 
         A client that is still sending when its connection closes never sees why.
         """
         most = self.limits.max_body_bytes
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > 4 * most:
-            raise self._too_large()
         parts, size = [begin], len(begin)
         self._buffered += size
         held = size
@@ -228,8 +226,8 @@ class Front:
                     raise asyncio.CancelledError
                 part = message.get("body", b"")
                 size += len(part)
-                if size > 4 * most:
-                    raise self._too_large()
+                if size > _READ_ON * most:
+                    raise self._too_large(close=True)
                 if size <= most:
                     if self._buffered + len(part) > self.limits.max_buffered_bytes:
                         raise Busy("the server is busy: it holds as much as it may.")
@@ -244,10 +242,11 @@ class Front:
             raise self._too_large()
         return b"".join(parts)
 
-    def _too_large(self) -> Refused:
+    def _too_large(self, *, close: bool = False) -> Refused:
         return Refused(
             413,
             f"the request is too large: send at most {self.limits.max_body_bytes:,} bytes.",
+            ((b"connection", b"close"),) if close else (),
         )
 
     async def _answer_other(
