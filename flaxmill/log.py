@@ -1,8 +1,10 @@
 """The log of a run: rows of figures in ``metrics.jsonl``, and the same for TensorBoard."""
 
+import functools
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +79,7 @@ class Log:
         self.rows = [row for row in self.rows if row["step"] <= step]
         files.write_atomic(self._path, "".join(map(_line, self.rows)))
         shutil.rmtree(self._board_folder, ignore_errors=True)
+        _tensorboard()  # before training goes on, so that no row's rate counts the import
 
     def append(self, row: Row) -> None:
         """Writes a row."""
@@ -101,30 +104,45 @@ class Log:
 
     def _show(self) -> None:
         """Writes the rows that TensorBoard lacks, in this thread, so that errors arrive here."""
-        from tensorboardX.proto import event_pb2
-        from tensorboardX.summary import scalar
-
+        _, event, scalar = _tensorboard()
         for row in self.rows[self._shown :]:
             board = self._board(row)
             for name, value in row.items():
                 if name not in ("step", "epoch", "split", "seed"):
                     summary = scalar(f"{name}/{row['split']}", value)
                     board.write_event(
-                        event_pb2.Event(  # pyrefly: ignore[missing-attribute]
-                            wall_time=time.time(), step=row["step"], summary=summary
-                        )
+                        event(wall_time=time.time(), step=row["step"], summary=summary)
                     )
         self._shown = len(self.rows)
 
     def _board(self, row: Row) -> Any:
         """Returns the file that a row belongs to: each of several seeds is a run of its own."""
-        from tensorboardX.event_file_writer import EventsWriter
-
+        writer, *_ = _tensorboard()
         folder = self._board_folder / f"seed-{row['seed']}" if "seed" in row else self._board_folder
         if folder not in self._boards:
             folder.mkdir(parents=True, exist_ok=True)
-            self._boards[folder] = EventsWriter(str(folder / "events"))
+            self._boards[folder] = writer(str(folder / "events"))
         return self._boards[folder]
+
+
+@functools.cache
+def _tensorboard() -> tuple[Any, Any, Any]:
+    """Imports what writes TensorBoard's files: a writer, an event, and what makes a scalar of one.
+
+    tensorboardX imports PyTorch where it finds it, which takes seconds, in order to take tensors.
+    It gets none here, so PyTorch is hidden from it unless somebody else has imported that already.
+    """
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # pyrefly: ignore
+    try:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+        from tensorboardX.summary import scalar
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return EventsWriter, event_pb2.Event, scalar  # pyrefly: ignore[missing-attribute]
 
 
 def _line(row: Row) -> str:

@@ -1,6 +1,9 @@
 """The log of a run, and what a kill may leave of it."""
 
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,24 @@ def test_rows_and_tensorboard_agree(tmp_path: Path) -> None:
         (2, "loss/train", 0.5),
         (2, "seconds/train", 2.0),
     ]
+
+
+def test_pytorch_is_not_imported_for_tensorboard(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    script = "import sys; from pathlib import Path; from flaxmill.log import Log; "
+    script += "Log(Path('run')).cut(0); print('cut', 'torch' in sys.modules); import torch"
+    (tmp_path / "run").mkdir()
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.stdout == "cut False\n"
+    assert answer.stderr == "torch was imported\n"  # by the script's last words
 
 
 def test_rows_beyond_a_step_are_cut_from_both(tmp_path: Path) -> None:
