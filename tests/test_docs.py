@@ -2,16 +2,21 @@
 
 import ast
 import functools
+import gzip
 import io
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import nbformat
+import numpy as np
 import pytest
 import small_runs
 from nbclient import NotebookClient
@@ -21,6 +26,8 @@ from traitlets.config import Config
 from flaxmill import cli, recipes
 from flaxmill.data import clothing
 from flaxmill.data.sketches import Sketches
+from flaxmill.export import parity
+from flaxmill.exported import Exported
 from flaxmill.options import training_arguments
 from flaxmill.order import configure
 from flaxmill.progress import Words
@@ -125,11 +132,15 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
         small_runs.fork(folder / "mine.py")
         for recipe in ("fashion_mnist", "mine.py"):
             assert cli._status("train", recipe, *small, "--no-report") == 0
+        assert cli._status("export", RUN) == 0
     (folder / "moved").mkdir()
     (folder / "mine.py").rename(folder / "moved" / "mine.py")
     shutil.copytree(folder / RUN, folder / OTHER)
     (folder / "examples").symlink_to(ROOT / "examples")
-    Image.fromarray(Sketches(1)[0]["image"][..., 0]).resize((140, 140)).save(folder / "shoe.png")
+    picture = Image.fromarray(Sketches(1)[0]["image"][..., 0]).resize((140, 140))
+    (folder / "my_pictures").mkdir()
+    for name in ("shoe.png", "my_pictures/신발 1.png"):
+        picture.save(folder / name)
     return folder
 
 
@@ -150,13 +161,15 @@ LOOKING = [
     (where, words) for where, words in ONCE if words[1] == "look" and recipes.is_recipe(words[2])
 ]
 NETWORK = [(where, words) for where, words in ONCE if words[1] == "fetch"]
-OTHERS = [shown for shown in ONCE if shown not in TRAINING + LOOKING + NETWORK]
+SERVING = [(where, words) for where, words in ONCE if words[1] == "serve"]
+OTHERS = [shown for shown in ONCE if shown not in TRAINING + LOOKING + NETWORK + SERVING]
 
 
 @named(OTHERS)
 def test_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(desk)
     Path("mine.py").unlink(missing_ok=True)  # fork does not overwrite
+    monkeypatch.setattr(parity, "INT8_LOSS", 0.1)  # of 40 pictures, few may change their class
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     if words[-2] == "<":  # the shell's, not the command's
@@ -167,6 +180,25 @@ def test_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: An
     assert capsys.readouterr().out.strip()
     page = (desk / RUN / "report.html").resolve().as_uri()
     assert opened == ([page] if "--open" in words else [])
+
+
+@named(SERVING)
+def test_serving_commands_serve(words: list[str], desk: Path, monkeypatch: Any) -> None:
+    """Until they are told to stop; at a free port, whichever they name."""
+    monkeypatch.chdir(desk)
+    if "--port" in words:
+        at = words.index("--port")
+        words = words[:at] + words[at + 2 :]
+    with subprocess.Popen(
+        small_runs.command(*words[1:], "--port", "0"), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        where = re.search(r" at (http://\S+/) ", process.stdout.readline())
+        assert where
+        with urlopen(f"{where[1]}v2/health/ready") as answer:
+            assert answer.status == 200
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @named(TRAINED)
@@ -232,6 +264,35 @@ def test_the_readme_runs_from_python(desk: Path, monkeypatch: Any) -> None:
     exec(compile(changed, "README.md", "exec"), found)
     assert (found["run"].path / "report.html").stat().st_size > 10_000
     assert (found["run"].path / "look.png").exists()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_scripts_that_run_an_export_need_nothing_of_ours(
+    number: int, desk: Path, tmp_path: Path
+) -> None:
+    script = blocks(ROOT / "docs/export.md", "python")[number]
+    imported = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(ast.parse(script))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    runtimes = ({"numpy", "onnxruntime"}, {"jax"})
+    assert imported == {"gzip", "json", "sys"} | runtimes[number]
+    assert "ImportFrom" not in ast.dump(ast.parse(script))
+    assert len(script.splitlines()) <= 24
+    (tmp_path / "classify.py").write_text(script)
+    pictures = Sketches(30, first=500).take(np.arange(30))["image"]
+    header = np.array([0x803, len(pictures), 28, 28], ">i4").tobytes()
+    (tmp_path / "pictures.gz").write_bytes(gzip.compress(header + pictures.tobytes()))
+    folder = desk / RUN / "export"
+    command = [sys.executable, "-I", "classify.py", str(folder), "pictures.gz"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = Exported(folder).predict(pictures)
+    assert ended.stdout.splitlines() == [
+        f"{at} {best['label']} {best['probability']:.3f}"
+        for at, (best,) in enumerate(answer["predictions"] for answer in expected)
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -48,6 +48,7 @@ _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _OPEN = re.compile(r"/|/page/.*|/limits\.json|/v2/health/(live|ready)|/favicon\.ico")
+_HEALTH = "/v2/health/"  # asked by what knows an address and no name; anybody may
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _ROUTES = re.compile(
     r"/v2/models/[^/]+(?:/versions/[^/]+)?(/infer|/ready)?|/(page|examples)/.+|(/[a-z0-9./]*)"
@@ -139,7 +140,7 @@ class Front:
         """
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
-        if not self._any_host and name not in self._hosts:
+        if not (self._any_host or name in self._hosts or path.startswith(_HEALTH)):
             raise Refused(
                 400,
                 f"this server is not called {name[:100]!r}: ask for "
