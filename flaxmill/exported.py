@@ -11,7 +11,7 @@ from flax import nnx
 from flaxmill import engines, files
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
-from flaxmill.evaluation import padded_batches, total
+from flaxmill.evaluation import measured, padded_batches, total
 from flaxmill.metrics import Sums
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -116,7 +116,7 @@ class Exported:
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
 
         def sums(batch: Mapping[str, Any], mask: Any) -> Sums:
-            return Sums.of(measure(_Answered(self.outputs(batch[name])[first]), batch), mask)
+            return measured(measure, _Answered(self.outputs(batch[name])[first]))(batch, mask)
 
         return {
             "recipe": run["recipe"],

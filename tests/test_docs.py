@@ -45,6 +45,7 @@ FORK = "runs/mine-quick-0"
 
 # What every recipe shown here understands; the rest of the smallness is the fixture's.
 SMALL = {"data": "sketches", "validation": 40, "batch_size": 16, "epochs": 0.5}
+NARROW = {"channels": (4, 8), "hidden": 16}
 WHOLE = clothing.TRAIN, clothing.TEST  # before the fixture changes them
 
 
@@ -128,7 +129,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        small = small_runs.flags(SMALL | {"channels": (4, 8), "hidden": 16})
+        small = small_runs.flags(SMALL | NARROW)
         small_runs.fork(folder / "mine.py")
         for recipe in ("fashion_mnist", "mine.py"):
             assert cli._status("train", recipe, *small, "--no-report") == 0
@@ -213,7 +214,8 @@ def test_training_commands_run(words: list[str], desk: Path, monkeypatch: Any, c
         assert not end.value.code
         assert "--learning-rate" in capsys.readouterr().out
         return
-    missing = {n: v for n, v in SMALL.items() if "--" + n.replace("_", "-") not in words}
+    small = SMALL | (NARROW if "--init-from" in words else {})  # as wide as the desk's run
+    missing = {n: v for n, v in small.items() if "--" + n.replace("_", "-") not in words}
     assert cli._status(*words[1:], *small_runs.flags(missing), "--no-report") == 0
     assert ("Test: " in capsys.readouterr().out) == ("--dry-run" not in words)
 

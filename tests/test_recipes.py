@@ -23,6 +23,8 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import DryRun, Stopped
+from flaxmill.export import export
+from flaxmill.exported import Exported
 from flaxmill.options import Options
 from flaxmill.order import Order
 from flaxmill.progress import Words
@@ -96,6 +98,17 @@ def test_the_result_says_what_was_trained(unbroken: TrainedRun, name: str) -> No
     again = unbroken.evaluate()
     assert again["weights_sha256"] == result["weights_sha256"]
     assert {key: again[key] for key in result["test"]} == result["test"]
+
+
+def test_the_export_is_the_model(unbroken: TrainedRun, folder: Path, name: str) -> None:
+    written = export(unbroken, folder / f"{name}-export")
+    rows = written.parity["formats"]
+    assert rows.keys() == {"stablehlo", "onnx", "safetensors"}
+    for engine in ("jax", "onnx"):
+        again = Exported(written.path, engine=engine).evaluate()
+        assert again["weights_sha256"] == unbroken.result["weights_sha256"]
+        for figure, value in unbroken.result["test"].items():
+            assert again[figure] == pytest.approx(value, rel=1e-4)  # sums in another order
 
 
 def test_one_compilation(unbroken: TrainedRun, words: Listening) -> None:

@@ -6,19 +6,18 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from flaxmill import engines, exported, files, weights
-from flaxmill.data.source import Source, Splits
+from flaxmill import exported, files
+from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
-from flaxmill.export import card, parity
-from flaxmill.export.function import Apply, application, exported_signature, stablehlo
-from flaxmill.report.statistics import fit_temperature
+from flaxmill.export import card
+from flaxmill.export.formats import Subject, labels_of, written_formats
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
 
@@ -76,7 +75,7 @@ def export(
     chosen, left_out = _chosen(formats, quantize)
     _check_place(target)
     splits = run.splits(data)
-    model = _Model.of(run, splits, licence or splits.licence)
+    model = Subject.of(run, splits, licence or splits.licence)
     staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         staged.mkdir(parents=True)
@@ -146,60 +145,8 @@ def _check_place(target: Path) -> None:
         raise BadInput(f"{target} is a file: give --to a directory.")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Model:
-    """What is exported, and what it is measured against.
-
-    Attributes:
-        run: The trained run.
-        arrays: Its weights by name.
-        apply: The model in float32, as a pure function.
-        signature: Of the export.
-        splits: The run's data.
-        reference: Logits of the model for the test examples, in float32.
-        labels: Their true classes.
-    """
-
-    run: TrainedRun
-    arrays: dict[str, np.ndarray]
-    apply: Apply
-    signature: Signature
-    splits: Splits
-    reference: np.ndarray
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, run: TrainedRun, splits: Splits, licence: str) -> "_Model":
-        arrays = run.arrays()
-        model = run.build(arrays, **_exactly(run))
-        temperature = None
-        if len(splits.validation) and not splits.seen:
-            logits = run.logits(splits.validation, model)
-            temperature = fit_temperature(logits, _labels(splits.validation))
-        came_from = {
-            **{key: value for key, value in run.identity.items() if key != "format"},
-            "step": run.step,
-            "weights_sha256": weights.digest(arrays),
-        }
-        signature = exported_signature(
-            run.signature, temperature=temperature, licence=licence, run=came_from
-        )
-        reference = run.logits(splits.test, model)
-        labels = _labels(splits.test)
-        return cls(run, arrays, application(model), signature, splits, reference, labels)
-
-
-def _exactly(run: TrainedRun) -> dict[str, str]:
-    """Returns the change of the config that makes the model compute in float32."""
-    return {"precision": "float32"} if hasattr(run.config, "precision") else {}
-
-
-def _labels(source: Source) -> np.ndarray:
-    return source.take(np.arange(len(source)))["label"]
-
-
 def _write(
-    model: _Model,
+    model: Subject,
     folder: Path,
     formats: Sequence[str],
     quantize: str | None,
@@ -207,16 +154,15 @@ def _write(
 ) -> dict[str, Any]:
     """Writes and checks all files of an export; returns the content of its ``parity.json``."""
     model.signature.save(folder / "signature.json")
-    accuracy = float((model.reference.argmax(-1) == model.labels).mean())
     found: dict[str, Any] = {
         "format": FORMAT,
         "split": "test",
         "data": model.splits.title,
         "examples": len(model.labels),
-        "reference": {"precision": "float32", "accuracy": accuracy},
+        "reference": {"precision": "float32", "accuracy": model.accuracy},
         "formats": {},
     }
-    for name, row in _written_formats(model, folder, formats, quantize, accuracy):
+    for name, row in written_formats(model, folder, formats, quantize):
         found["formats"][name] = row
         done(name, row)
     files.write_json(folder / "parity.json", found)
@@ -229,56 +175,9 @@ def _write(
     return found
 
 
-def _written_formats(
-    model: _Model, folder: Path, formats: Sequence[str], quantize: str | None, accuracy: float
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Writes each format, and yields its name and its figures, which are within its tolerance."""
-    if "stablehlo" in formats:
-        path = folder / engines.FILES["jax"]
-        files.write_atomic(path, stablehlo(model.apply, model.signature))
-        yield "stablehlo", parity.exact(_measured(model, "jax", path), "stablehlo")
-    if quantize or "onnx" in formats or "web" in formats:
-        from flaxmill.export.graph import onnx_graph
-
-        graph = onnx_graph(model.apply, model.signature)
-        path = folder / engines.FILES["onnx"]
-        files.write_atomic(path, graph.SerializeToString())
-        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx")
-        if quantize:
-            from flaxmill.export.int8 import quantized
-
-            small = quantized(graph, model.splits.train, model.signature)
-            path = folder / engines.FILES["int8"]
-            files.write_atomic(path, small.SerializeToString())
-            measured = _measured(model, "int8", path)
-            yield "int8", parity.rounded(measured, accuracy, len(model.labels))
-    if "safetensors" in formats:
-        yield "safetensors", _write_weights(model, folder / "weights.safetensors")
-
-
-def _measured(model: _Model, engine: str, path: Path) -> dict[str, Any]:
-    """Returns what a file is, and how its answers to the test examples compare."""
-    runs = engines.start(engine, path.parent, model.signature)
-    outputs = exported.outputs_of(runs, model.splits.test, model.signature)
-    found = parity.compared(outputs["logits"], model.reference, model.labels)
-    return {**parity.of_file(path), **found}
-
-
-def _write_weights(model: _Model, path: Path) -> dict[str, Any]:
-    """Writes the weights by name, reads them back, and has the model answer with them."""
-    from safetensors.numpy import save
-
-    facts = {"weights_sha256": model.signature.run["weights_sha256"]}
-    files.write_atomic(path, save(model.arrays, metadata=facts))
-    read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
-    outputs = model.run.logits(model.splits.test, read)
-    found = parity.compared(outputs, model.reference, model.labels)
-    return parity.exact({**parity.of_file(path), **found}, "safetensors")
-
-
 def _write_examples(splits: Splits, folder: Path, most: int = 10) -> None:
     """Writes test pictures to try the model on, the first of each class."""
-    labels = _labels(splits.test)
+    labels = labels_of(splits.test)
     for label, name in list(enumerate(splits.labels))[:most]:
         places = np.flatnonzero(labels == label)
         if len(places):
