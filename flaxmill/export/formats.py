@@ -1,0 +1,128 @@
+"""The formats of an export: how each is written, and how it compares with the model."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill import engines, exported, files, weights
+from flaxmill.data.source import Source, Splits
+from flaxmill.export import parity
+from flaxmill.export.function import Apply, application, exported_signature, stablehlo
+from flaxmill.report.statistics import fit_temperature
+from flaxmill.signature import Signature
+from flaxmill.trained import TrainedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is exported, and what it is measured against.
+
+    Attributes:
+        run: The trained run.
+        arrays: Its weights by name.
+        apply: The model in float32, as a pure function.
+        signature: Of the export.
+        splits: The run's data.
+        reference: Logits of the model for the test examples, in float32.
+        labels: Their true classes.
+    """
+
+    run: TrainedRun
+    arrays: dict[str, np.ndarray]
+    apply: Apply
+    signature: Signature
+    splits: Splits
+    reference: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, run: TrainedRun, splits: Splits, licence: str) -> "Subject":
+        """Returns what is exported of a run.
+
+        Args:
+            run: The trained run.
+            splits: Its data; the temperature is fitted on the validation part, if there is one.
+            licence: Of the model, in words.
+        """
+        arrays = run.arrays()
+        model = run.build(arrays, **_exactly(run))
+        temperature = None
+        if len(splits.validation) and not splits.seen:
+            logits = run.logits(splits.validation, model)
+            temperature = fit_temperature(logits, labels_of(splits.validation))
+        came_from = {
+            **{key: value for key, value in run.identity.items() if key != "format"},
+            "step": run.step,
+            "weights_sha256": weights.digest(arrays),
+        }
+        signature = exported_signature(
+            run.signature, temperature=temperature, licence=licence, run=came_from
+        )
+        reference = run.logits(splits.test, model)
+        labels = labels_of(splits.test)
+        return cls(run, arrays, application(model), signature, splits, reference, labels)
+
+    @property
+    def accuracy(self) -> float:
+        """The model's accuracy on the test examples."""
+        return float((self.reference.argmax(-1) == self.labels).mean())
+
+
+def _exactly(run: TrainedRun) -> dict[str, str]:
+    """Returns the change of the config that makes the model compute in float32."""
+    return {"precision": "float32"} if hasattr(run.config, "precision") else {}
+
+
+def labels_of(source: Source) -> np.ndarray:
+    """Returns the true classes of all examples."""
+    return source.take(np.arange(len(source)))["label"]
+
+
+def written_formats(
+    model: Subject, folder: Path, formats: Sequence[str], quantize: str | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Writes each format, and yields its name and its figures, which are within its tolerance."""
+    if "stablehlo" in formats:
+        path = folder / engines.FILES["jax"]
+        files.write_atomic(path, stablehlo(model.apply, model.signature))
+        yield "stablehlo", parity.exact(_measured(model, "jax", path), "stablehlo")
+    if quantize or "onnx" in formats or "web" in formats:
+        from flaxmill.export.graph import onnx_graph
+
+        graph = onnx_graph(model.apply, model.signature)
+        path = folder / engines.FILES["onnx"]
+        files.write_atomic(path, graph.SerializeToString())
+        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx")
+        if quantize:
+            from flaxmill.export.int8 import quantized
+
+            small = quantized(graph, model.splits.train, model.signature)
+            path = folder / engines.FILES["int8"]
+            files.write_atomic(path, small.SerializeToString())
+            measured = _measured(model, "int8", path)
+            yield "int8", parity.rounded(measured, model.accuracy, len(model.labels))
+    if "safetensors" in formats:
+        yield "safetensors", _write_weights(model, folder / "weights.safetensors")
+
+
+def _measured(model: Subject, engine: str, path: Path) -> dict[str, Any]:
+    """Returns what a file is, and how its answers to the test examples compare."""
+    runs = engines.start(engine, path.parent, model.signature)
+    outputs = exported.outputs_of(runs, model.splits.test, model.signature)
+    found = parity.compared(outputs["logits"], model.reference, model.labels)
+    return {**parity.of_file(path), **found}
+
+
+def _write_weights(model: Subject, path: Path) -> dict[str, Any]:
+    """Writes the weights by name, reads them back, and has the model answer with them."""
+    from safetensors.numpy import save
+
+    facts = {"weights_sha256": model.signature.run["weights_sha256"]}
+    files.write_atomic(path, save(model.arrays, metadata=facts))
+    read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
+    outputs = model.run.logits(model.splits.test, read)
+    found = parity.compared(outputs, model.reference, model.labels)
+    return parity.exact({**parity.of_file(path), **found}, "safetensors")
