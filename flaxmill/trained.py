@@ -232,6 +232,20 @@ class TrainedRun:
         page.write_page([evidence.subject(self, data)], target)
         return target
 
+    def export(self, to: str | Path | None = None, *, data: str | None = None) -> Path:
+        """Writes the model as files that run elsewhere, each checked; returns their directory.
+
+        Args:
+            to: The directory; by default ``export`` in the run directory.
+            data: Another place to take the run's data from.
+
+        Raises:
+            CannotGoOn: A file's answers differ from the model's by more than its tolerance.
+        """
+        from flaxmill.export import export
+
+        return export(self, Path(to) if to else None, data=data).path
+
 
 @jax.jit
 def _applied(model: nnx.Module, inputs: Any) -> Any:

@@ -257,4 +257,6 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     words.say("Try next:")
     words.say(f"  flaxmill look {run}")
     words.say(f"  flaxmill predict {run} PICTURE.png")
+    words.say(f"  flaxmill serve {run}    # a page to try it, and a service that clients speak to")
+    words.say(f"  flaxmill export {run}    # files that run elsewhere")
     words.say(f"  flaxmill fork {recipe} mine.py    # change the loop, then train mine.py")

@@ -242,7 +242,7 @@ def test_what_the_closing_words_offer_can_be_typed(desk: Path, capsys: Any) -> N
     offered = capsys.readouterr().out.partition("Try next:\n")[2].splitlines()
     commands = [shlex.split(line, comments=True) for line in offered]
     assert [words[:2] for words in commands] == [
-        ["flaxmill", name] for name in ("look", "predict", "fork")
+        ["flaxmill", name] for name in ("look", "predict", "serve", "export", "fork")
     ]
     for words in commands:
         parse(words[1], words[2:])
