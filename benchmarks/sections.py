@@ -95,6 +95,89 @@ def costs(row: dict[str, Any] | None) -> list[str]:
     return lines
 
 
+def serve(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on servers under load, if they were measured."""
+    if row is None:
+        return []
+    lines = ["", "## Served: requests a second, over loopback", ""]
+    lines += [
+        "Single pictures, sent and answered as bytes; the same weights. Medians of "
+        f"{row['rounds']} rounds, in which the contestants took turns; each runs with one thread, "
+        "two threads, or two processes, whichever answered most. In brackets, the milliseconds "
+        "until the answer: median, 99th percentile."
+    ]
+    for name, model in row["models"].items():
+        lines += _served(name, model)
+    return lines
+
+
+def _served(name: str, model: dict[str, Any]) -> list[str]:
+    """Returns the lines on the servers of one model."""
+    own, *others = model["contestants"]
+    clients = list(model["contestants"][own])
+    contestants = {who: one for who, one in model["contestants"].items() if who != "null"}
+    null = model["contestants"]["null"]
+    clients = list(null)
+    lines = ["", f"### {name}", "", row_of("clients", *(f"{int(n):,}" for n in clients))]
+    lines += ["|---" * (1 + len(clients)) + "|"]
+    for who, one in [*contestants.items(), ("(a constant)", null)]:
+        lines.append(row_of(who, *(_answered(one[n]) for n in clients)))
+    for who in model["ratios"][clients[0]]:
+        shares = (f"{model['ratios'][n][who]:.2f} ×" for n in clients)
+        lines.append(row_of(f"flaxmill to {who}", *shares))
+    lines += ["", _went_wrong(contestants), "", "Run with:", ""]
+    for who, one in contestants.items():
+        ways = "; ".join(f"{int(n):,} clients {one[n]['way']}" for n in clients)
+        lines.append(f"- {who}: {ways}.")
+    n = max(clients, key=int)
+    shares = ", ".join(f"{one[n]['client_cores']:.2f} ({who})" for who, one in contestants.items())
+    cost = 1e6 * null[n]["client_cores"] / null[n]["requests_per_second"]
+    lines += [
+        "",
+        f"The clients share the processor with the server. A request cost them {cost:.0f} µs where "
+        f"a constant was answered; {int(n):,} of them took so many cores: {shares}.",
+    ]
+    return lines + _rates(model["limits"])
+
+
+def _answered(figures: dict[str, Any]) -> str:
+    """Returns the cell of a contestant at a number of clients."""
+    if figures["p50_ms"] is None:
+        return "–"
+    times = ", ".join(
+        f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}" for ms in (figures["p50_ms"], figures["p99_ms"])
+    )
+    return f"{figures['requests_per_second']:,.0f} ({times})"
+
+
+def _went_wrong(contestants: dict[str, Any]) -> str:
+    """Returns what the clients found wrong, or that they found nothing."""
+    every = [figures for one in contestants.values() for figures in one.values()]
+    answers, wrong, lost = (sum(one[key] for one in every) for key in ("answers", "wrong", "lost"))
+    statuses: dict[str, int] = {}
+    for one in every:
+        for status, count in one["statuses"].items():
+            statuses[status] = statuses.get(status, 0) + count
+    errors = ", ".join(f"{count:,} of status {status}" for status, count in statuses.items())
+    difference = max(one["largest_difference"] for one in every)
+    return (
+        f"Of {answers:,} answers {wrong:,} were wrong or another's, {lost:,} were lost; errors: "
+        f"{errors or 'none'}. No logit differed by more than {difference:g} from the Flax model's."
+    )
+
+
+def _rates(limits: dict[str, dict[str, float]]) -> list[str]:
+    """Returns the table of what the engines compute without a server."""
+    if not limits:
+        return []
+    sizes = list(next(iter(limits.values())))
+    lines = ["", "What bounds any server: examples a second in batches of so many, served to none."]
+    lines += ["", row_of("engine", *sizes), "|---" * (1 + len(sizes)) + "|"]
+    for engine, rates in limits.items():
+        lines.append(row_of(engine, *(f"{rates[size]:,.0f}" for size in sizes)))
+    return lines
+
+
 def sizes(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on larger pictures, if they were measured."""
     if row is None:
