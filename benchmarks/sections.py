@@ -2,6 +2,9 @@
 
 from typing import Any
 
+CONTESTANTS = 4
+"""flaxmill, and the ways to train in PyTorch."""
+
 
 def row_of(*cells: Any) -> str:
     """Returns a row of a table."""
@@ -113,8 +116,6 @@ def serve(row: dict[str, Any] | None) -> list[str]:
 
 def _served(name: str, model: dict[str, Any]) -> list[str]:
     """Returns the lines on the servers of one model."""
-    own, *others = model["contestants"]
-    clients = list(model["contestants"][own])
     contestants = {who: one for who, one in model["contestants"].items() if who != "null"}
     null = model["contestants"]["null"]
     clients = list(null)
@@ -125,9 +126,9 @@ def _served(name: str, model: dict[str, Any]) -> list[str]:
     for who in model["ratios"][clients[0]]:
         shares = (f"{model['ratios'][n][who]:.2f} ×" for n in clients)
         lines.append(row_of(f"flaxmill to {who}", *shares))
-    lines += ["", _went_wrong(contestants), "", "Run with:", ""]
+    lines += ["", _went_wrong(contestants), "", "Run with, at so many clients:", ""]
     for who, one in contestants.items():
-        ways = "; ".join(f"{int(n):,} clients {one[n]['way']}" for n in clients)
+        ways = "; ".join(f"{one[n]['way']} ({int(n):,})" for n in clients)
         lines.append(f"- {who}: {ways}.")
     n = max(clients, key=int)
     shares = ", ".join(f"{one[n]['client_cores']:.2f} ({who})" for who, one in contestants.items())
@@ -219,7 +220,10 @@ def accelerator(found: dict[str, dict[str, Any]]) -> list[str]:
     if epoch is None:
         lines.append("The seconds an epoch takes are unmeasured.")
     else:
-        lines += [f"Seconds for 60,000 examples of the tutorial's training. {_on(epoch)}", ""]
+        rounds = epoch["rounds"]
+        counted = f"medians of {rounds} rounds" if rounds > 1 else "of one round"
+        what = "Seconds for 60,000 examples of the tutorial's training, compiling left out"
+        lines += [f"{what}; {counted}. {_on(epoch)}", ""]
         lines += side_by_side(epoch, digits=2)
     if not targets:
         lines += ["", "The way to an accuracy is unmeasured."]
@@ -232,24 +236,30 @@ def _on(row: dict[str, Any]) -> str:
     return f"Device: {row['machine']['accelerator']}."
 
 
+def _missed(reached: int, seeds: int) -> str:
+    return f"in {reached} of {seeds} seeds" if reached else "not reached"
+
+
 def _target_lines(row: dict[str, Any]) -> list[str]:
     """Returns the lines on how soon a preset reaches its targets."""
     seeds = row["seeds"]
     counted = f"medians of {seeds} seeds" if seeds > 1 else "of one seed"
     of = f" with {' '.join(row['fields'])}" if row["fields"] else ""
+    fewer = len(row["contestants"]) < CONTESTANTS
     accuracies = next(iter(row["contestants"].values()))["seconds_to"]
     columns = ("who", *(f"{100 * float(target):g}%" for target in accuracies), "in all (s)")
     lines = [
         "",
         f"The preset {row['preset']}{of}: seconds from the start of the process until the "
-        f"validation accuracy first reached so much, {counted}. {_on(row)}",
+        f"validation accuracy first reached so much, {counted}. {_on(row)}"
+        + (" Ways to train it in PyTorch that are not shown were not measured." if fewer else ""),
         "",
         row_of(*columns, "test accuracy"),
         "|---" * (len(columns) + 1) + "|",
     ]
     for who, one in row["contestants"].items():
         cells = [
-            f"in {one['reached'][target]} of {seeds} seeds" if seconds is None else f"{seconds:.1f}"
+            _missed(one["reached"][target], seeds) if seconds is None else f"{seconds:.1f}"
             for target, seconds in one["seconds_to"].items()
         ]
         sd = one["test_accuracy_sd"]

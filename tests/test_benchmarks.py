@@ -231,6 +231,7 @@ def test_a_command_is_asked_to_stop_at_the_deadline(benchmarks: Path) -> None:
 
 
 def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: Path) -> None:
+    import peers
     import sections
     import table
 
@@ -243,6 +244,9 @@ def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: 
     assert "| PyTorch | 2.00 (0.50 ×) |" in sections.sizes(sizes)
     epoch = {"seconds_an_epoch": both, "flaxmill_to": to, **shared}
     lines = sections.accelerator({"accelerator": epoch})
+    assert "left out; medians of 3 rounds. Device: a card." in " ".join(lines)
+    once = sections.accelerator({"accelerator": {**epoch, "rounds": 1}})
+    assert "left out; of one round. Device: a card." in " ".join(once)
     assert "| PyTorch | 2.00 | 0.50 × |" in lines
     assert "The way to an accuracy is unmeasured." in lines
     tried = {**epoch, "machine": {**machine, "accelerator": "cpu"}}
@@ -261,7 +265,15 @@ def test_sizes_and_accelerators_have_tables_when_they_were_measured(benchmarks: 
     assert "| flaxmill | 4.0 | in 1 of 3 seeds | 12.0 | 94.00% ± 0.10 points |" in lines
     assert "The seconds an epoch takes are unmeasured." in lines
     lines = sections.accelerator({"targets good": {**row, "seeds": 1, "machine": machine}})
-    assert "first reached so much, of one seed. " in " ".join(lines)
+    assert "first reached so much, of one seed. Device: a card. Ways " in " ".join(lines)
+    one["reached"]["0.95"] = 0
+    lines = sections.accelerator({"targets good": {**row, "machine": machine}})
+    assert "| flaxmill | 4.0 | not reached | 12.0 | 94.00% ± 0.10 points |" in lines
+    every = {name: one for name in ("flaxmill", *peers.TORCH)}
+    row["contestants"] = every
+    lines = sections.accelerator({"targets good": {**row, "machine": machine}})
+    assert "not measured" not in " ".join(lines)
+    assert len(every) == sections.CONTESTANTS
 
 
 def test_the_plain_loop_counts_until_its_mean_reaches_90_percent(benchmarks: Path) -> None:

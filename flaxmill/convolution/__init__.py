@@ -6,7 +6,8 @@ jaxpr and evaluates it again with each convolution, and each pool whose windows 
 that is fast there. The model stays ordinary Flax.
 
 On GPU the pools alone are replaced: a maximum's gradient is a scatter to XLA, which it sorts by
-place where a run is to compute the same bits every time.
+place where a run is to compute the same bits every time. A step of the preset quick took 0.98 ms so
+on an H200, and 0.58 ms with these pools.
 """
 
 import functools
