@@ -124,6 +124,13 @@ class Load:
         connection.socket.close()
         connection.socket = None
 
+    def leave(self) -> None:
+        """Closes every connection."""
+        for connection in self.connections:
+            if connection.socket is not None:
+                self.close(connection)
+        self.selector.close()
+
     def receive(self, connection: Connection) -> None:
         """Takes what has come for a client; asks again, if that was the whole answer."""
         assert connection.socket is not None
@@ -222,6 +229,7 @@ def measured(load: Load, *, warm: float, seconds: float) -> dict[str, Any]:
         lambda now: now - begin > PATIENCE or not any(one.sent for one in load.connections)
     )
     unanswered = sum(one.sent > 0 for one in load.connections)
+    load.leave()
     return {
         "clients": clients,
         "seconds": round(gone, 3),

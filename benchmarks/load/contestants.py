@@ -1,5 +1,6 @@
 """The servers that `benchmarks/serve.py` compares, and how each is started, rested and stopped."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -123,11 +124,11 @@ class Server:
 
     def rest(self) -> None:
         """Stops its processes where they are, so that they take nothing from another."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Lets its processes go on."""
-        os.killpg(self.process.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Ends its processes."""
@@ -138,11 +139,12 @@ class Server:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)  # and whatever it left
-            except ProcessLookupError:
-                return
+            self._signal(signal.SIGKILL)  # whatever it left
             self.process.wait()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # they have ended
+            os.killpg(self.process.pid, number)
 
 
 def free_port() -> int:
