@@ -138,6 +138,12 @@ def test_stablehlo_is_for_three_kinds_of_device(written: Written) -> None:
     assert exported.platforms == ("cpu", "cuda", "tpu")
     (taken,) = exported.in_avals
     assert str(taken.shape[0]) == "batch"
+    # On a GPU or TPU too, products are of float32: DEFAULT would round what goes into them.
+    text = exported.mlir_module()
+    heavy = text.count("stablehlo.convolution(") + text.count("stablehlo.dot_general ")
+    assert heavy > 0
+    assert "DEFAULT" not in text
+    assert text.count("HIGHEST") == 2 * heavy
 
 
 def test_the_temperature_is_fitted_on_what_was_held_out(written: Written, run: TrainedRun) -> None:

@@ -86,5 +86,7 @@ def stablehlo(apply: Apply, signature: Signature) -> bytes:
         signature: Of the export.
     """
     function = jax.jit(answering(apply, signature))
-    exported = export.export(function, platforms=PLATFORMS)(input_shape(signature))
+    # Unless the file itself says so, a GPU or TPU rounds what it multiplies to fewer bits.
+    with jax.default_matmul_precision("highest"):
+        exported = export.export(function, platforms=PLATFORMS)(input_shape(signature))
     return bytes(exported.serialize())
