@@ -144,6 +144,21 @@ def test_a_full_queue_says_when_to_come_again(shipped: Path, tmp_path: Path) -> 
         assert whole is not None and whole.status == 200
 
 
+def test_a_client_that_leaves_frees_its_place(shipped: Path, tmp_path: Path) -> None:
+    """Each asks for seconds of work, and there is room for one of them."""
+    options = ("--queue", "30000", "--max-batch", "1", "--engine", "jax")
+    with serving.serving(shipped, tmp_path / "log", *options) as server:
+        large = serving.request(pictures(0, 20_000))
+        for number in range(1, 4):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(large)
+            while len([line for line in server.log() if "status" in line]) < number:
+                assert server.process.poll() is None
+        assert [line["status"] for line in server.log() if "status" in line] == [499] * 3
+        answer = server.raw(serving.request(pictures(0)))
+        assert answer is not None and answer.status == 200
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

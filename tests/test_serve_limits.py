@@ -173,8 +173,8 @@ def test_a_token_is_asked_for(shipped: Path, tmp_path: Path) -> None:
     options = ("--allow-hosts", "my.example", "--token-file", str(tmp_path / "token"))
     with serving.serving(shipped, tmp_path / "log", *options) as server:
         for path in ("/v2", "/signature.json", "/metrics", "/examples.json", INFER, "/nowhere"):
-            for shown in ({}, {"Authorization": "Bearer no"}, {"Authorization": "Basic se-cret"}):
-                answer = server.ask(path, **shown)
+            for shown in ("", "Bearer no", "Basic se-cret", "Bearer", "Bearer se-cret x"):
+                answer = server.ask(path, Authorization=shown)
                 assert answer.status == 401
                 assert "Authorization: Bearer TOKEN" in answer.json["error"]
                 assert answer.headers["www-authenticate"] == "Bearer"

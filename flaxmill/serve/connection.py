@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from flaxmill.serve.front import Front
 
 
+WHOLE_ANSWER = "flaxmill.whole_answer"
+"""The ASGI extension by which an answer that is at hand is sent at once, without checks of it."""
+
+
 class Connection(HttpToolsProtocol):
     """One connection; its ``due`` is when it must have gone on, by the event loop's clock.
 
@@ -31,6 +35,8 @@ class Connection(HttpToolsProtocol):
         self._head: int | None = None  # bytes of a request's head so far, while it is being read
         self._reading_body = False
         self._task: asyncio.Task[None] | None = None
+        self._answered: Any = None  # the request whose task runs; one at a time
+        self._extensions = {WHOLE_ANSWER: self._answer}
         self.due = self.loop.time() + self._limits.head_seconds
         if len(self.connections) > self._limits.connections:
             self._refuse(Busy(f"the server is busy: {self._limits.connections:,} clients use it."))
@@ -71,11 +77,36 @@ class Connection(HttpToolsProtocol):
         self._reading_body = False
         self.due = self.loop.time() + self._limits.deadline + self._limits.write_seconds
         super().on_message_complete()
+        if not self.pipeline:  # or it would not be seen when the client leaves
+            self.flow.resume_reading()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle
+        cycle.scope["extensions"] = self._extensions
         self._task = task = self.loop.create_task(cycle.run_asgi(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def _answer(self, head: list[bytes], body: bytes) -> bool:
+        """Sends a whole answer at once, unless it must wait for the client to read an older one.
+
+        Args:
+            head: Status line and headers.
+            body: The content.
+        """
+        cycle = self._answered
+        if cycle.disconnected or cycle.response_started or self.flow.write_paused:
+            return False
+        for header in cycle.default_headers:
+            head.append(b"%b: %b\r\n" % header)
+        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        self.transport.write(b"".join([*head, body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def on_response_complete(self) -> None:
         """Waits for the next request."""

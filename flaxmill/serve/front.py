@@ -13,8 +13,10 @@ import secrets
 import time
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
+from flaxmill.serve.connection import WHOLE_ANSWER
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.open_inference import Answer
@@ -44,6 +46,7 @@ SECURITY: tuple[Header, ...] = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
 )
+_AT_ONCE = b"x-content-type-options: nosniff\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -87,6 +90,7 @@ class Front:
         own = _LOOPBACK if settings.host in (*_LOOPBACK, "::1") else frozenset()
         self._hosts = frozenset(map(str.lower, settings.allow_hosts)) | own
         self._any_host = not own and not settings.allow_hosts
+        self._is_called = lru_cache(maxsize=64)(self._named)
         self._id = secrets.token_hex(4)
         self._counter = itertools.count(1)
         self._others: Any = application(self)
@@ -108,7 +112,9 @@ class Front:
             self._admit(path, headers)
             if inference:
                 answer = await self._infer(path, headers, receive)
-                await answering.answer(200, [_NOSNIFF, *answer.headers], answer.body)
+                answering.status, answering.started = 200, True
+                if not _sent_at_once(scope, answer, request_id):
+                    await answering.answer(200, [_NOSNIFF, *answer.headers], answer.body)
             else:
                 await self._answer_other(scope, headers, receive, answering)
         except Refused as refused:
@@ -139,11 +145,10 @@ class Front:
         server, also under a name of its own that it points here. Both give themselves away.
         """
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
-        if not (self._any_host or name in self._hosts or path.startswith(_HEALTH)):
+        if not (self._any_host or self._is_called(host) or path.startswith(_HEALTH)):
             raise Refused(
                 400,
-                f"this server is not called {name[:100]!r}: ask for "
+                f"this server is not called {host[:100]!r}: ask for "
                 f"{', '.join(sorted(self._hosts))}, or start it with --allow-hosts and that name.",
             )
         if (origin := headers.get(b"origin")) is not None:
@@ -158,6 +163,10 @@ class Front:
                     "this server asks for a token: send the header Authorization: Bearer TOKEN.",
                     ((b"www-authenticate", b"Bearer"),),
                 )
+
+    def _named(self, host: str) -> bool:
+        """Says whether a host, with or without a port, is one of this server's names."""
+        return re.sub(r":\d*$", "", host) in self._hosts
 
     async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         """Answers an inference request."""
@@ -269,6 +278,16 @@ class Front:
             await self._others(scope, replay, send)
         finally:
             self._buffered -= len(body)
+
+
+def _sent_at_once(scope: Scope, answer: Answer, request_id: bytes) -> bool:
+    """Sends an answer the short way, where there is one; says whether it did."""
+    send = scope.get("extensions", {}).get(WHOLE_ANSWER)
+    if send is None or scope["http_version"] != "1.1":
+        return False
+    lines = [b"%b: %b\r\n" % header for header in answer.headers]
+    own = _AT_ONCE % (len(answer.body), request_id)
+    return send([b"HTTP/1.1 200 OK\r\n", own, *lines], answer.body)
 
 
 class _Answering:

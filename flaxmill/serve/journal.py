@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 import traceback
+from functools import lru_cache
 from typing import Any, TextIO
 
+_quoted = lru_cache(maxsize=256)(json.dumps)  # most paths are the same few
 _MOST_WAITING = 50_000  # lines; beyond, they are dropped and counted
 
 
@@ -44,7 +46,7 @@ class Journal(logging.Handler):
         line = (
             f'{{"time": {time.time():.3f}, "request": "{request_id}", '
             f'"client": "{client[0] if client else ""}", "method": "{scope["method"]}", '
-            f'"path": {json.dumps(scope["path"][:200])}, "status": {status}, '
+            f'"path": {_quoted(scope["path"][:200])}, "status": {status}, '
             f'"ms": {seconds * 1e3:.2f}'
         )
         self._add(line + (f', "error": {json.dumps(error[:500])}}}' if error else "}"))

@@ -53,6 +53,7 @@ class Question:
         examples: Their bytes, if they came in the JSON; otherwise they follow it.
         wanted: The outputs that it asks for.
         timeout: Seconds that it may wait, if it says so.
+        known: Headers and JSON of its answer where they do not depend on the numbers.
     """
 
     id: str | None
@@ -60,6 +61,7 @@ class Question:
     examples: bytes | None
     wanted: tuple[Wanted, ...]
     timeout: float | None
+    known: tuple[list[Header], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Inference:
             )
         self._check_count(count)
         wanted = tuple(Wanted(tensor, True, 0) for tensor in self.signature.outputs)
-        return Question(None, count, None, wanted, None), body
+        return Question(None, count, None, wanted, None, self._known(None, count, wanted)), body
 
     def _question(self, header: bytes, following: int) -> Question:
         """Reads the JSON of a request that ``following`` bytes follow."""
@@ -151,7 +153,9 @@ class Inference:
         timeout = parameters.get("timeout")
         if timeout is not None and (not _whole(timeout) or timeout < 0):
             raise Refused(400, "parameter 'timeout' must be a number of microseconds.")
-        return Question(name, count, examples, wanted, timeout / 1e6 if timeout else None)
+        patience = timeout / 1e6 if timeout else None
+        known = self._known(name, count, wanted)
+        return Question(name, count, examples, wanted, patience, known)
 
     def _examples(self, inputs: Any, following: int) -> tuple[int, bytes | None]:
         """Reads the list of inputs: how many examples, and their bytes if they are here."""
@@ -284,36 +288,61 @@ class Inference:
             question: As it was read.
             outputs: The model's, for its examples.
         """
+        if question.known is not None:
+            headers, header = question.known
+            numbers = [outputs[wanted.tensor.name].tobytes() for wanted in question.wanted]
+            return Answer([*headers], b"".join([header, *numbers]))
         described, blobs = [], []
         for wanted in question.wanted:
             array = outputs[wanted.tensor.name]
-            tensor: dict[str, Any] = {"name": wanted.tensor.name}
             if wanted.classes:
                 texts = _classified(array, wanted.classes, self.signature.labels)
-                tensor |= {"datatype": "BYTES", "shape": [len(texts), wanted.classes]}
-                flat = [text for row in texts for text in row]
-                blob = b"".join(_counted(text) for text in flat) if wanted.binary else b""
+                shape, datatype = [len(array), wanted.classes], "BYTES"
+                blob = b"".join(map(_counted, texts)) if wanted.binary else b""
             else:
-                tensor |= {"datatype": DATATYPES[array.dtype.name], "shape": list(array.shape)}
-                flat = [] if wanted.binary else array.ravel().tolist()
+                texts = [] if wanted.binary else array.ravel().tolist()
+                shape, datatype = [*array.shape], DATATYPES[wanted.tensor.dtype]
                 blob = array.tobytes() if wanted.binary else b""
+            name = wanted.tensor.name
+            tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
             if wanted.binary:
                 tensor["parameters"] = {"binary_data_size": len(blob)}
                 blobs.append(blob)
             else:
-                tensor["data"] = flat
+                tensor["data"] = texts
             described.append(tensor)
-        said = {"model_name": self.signature.name, "model_version": self.signature.version}
-        if question.id is not None:
-            said["id"] = question.id
-        header = json.dumps({**said, "outputs": described}).encode()
-        if not blobs:
-            return Answer([(b"content-type", b"application/json")], header)
-        headers = [
-            (b"content-type", b"application/octet-stream"),
-            (b"inference-header-content-length", b"%d" % len(header)),
-        ]
+        header = self._header(question.id, described)
+        headers = _binary_headers(header) if blobs else [(b"content-type", b"application/json")]
         return Answer(headers, b"".join([header, *blobs]))
+
+    def _known(
+        self, name: str | None, count: int, wanted: tuple[Wanted, ...]
+    ) -> tuple[list[Header], bytes] | None:
+        """Returns what is known of an answer before it is computed, if all of it is bytes."""
+        described = []
+        for each in wanted:
+            if each.classes or not each.binary:
+                return None
+            shape = [count, *each.tensor.shape[1:]]
+            size = np.dtype(each.tensor.dtype).itemsize * int(np.prod(shape))
+            tensor = {"name": each.tensor.name, "datatype": DATATYPES[each.tensor.dtype]}
+            described.append({**tensor, "shape": shape, "parameters": {"binary_data_size": size}})
+        header = self._header(name, described)
+        return _binary_headers(header), header
+
+    def _header(self, name: str | None, described: list[dict[str, Any]]) -> bytes:
+        """Returns the JSON of an answer."""
+        said = {"model_name": self.signature.name, "model_version": self.signature.version}
+        if name is not None:
+            said["id"] = name
+        return json.dumps({**said, "outputs": described}).encode()
+
+
+def _binary_headers(header: bytes) -> list[Header]:
+    return [
+        (b"content-type", b"application/octet-stream"),
+        (b"inference-header-content-length", b"%d" % len(header)),
+    ]
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
@@ -376,12 +405,13 @@ def _words(dtype: np.dtype) -> str:
     return {"b": "times true or false", "f": "numbers"}.get(dtype.kind, "whole numbers")
 
 
-def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[list[str]]:
-    """Returns the likeliest classes of each example, each as score:index:label."""
+def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[str]:
+    """Returns the likeliest classes of each example in turn, each as score:index:label."""
     order = np.argsort(-scores, axis=-1, kind="stable")[:, :classes]
     return [
-        [f"{scores[row, index]:f}:{index}:{labels[index]}" for index in indices]
+        f"{scores[row, index]:f}:{index}:{labels[index]}"
         for row, indices in enumerate(order)
+        for index in indices
     ]
 
 
