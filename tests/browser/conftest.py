@@ -1,21 +1,15 @@
 """One browser for all tests here, a small model, and the two places that its page lives at."""
 
 import contextlib
-import functools
-import http.server
 import os
-import re
 import shutil
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import small_runs
+from places import Place, hosting, serving
 from selenium import webdriver
 from visiting import Visit
 
@@ -24,19 +18,6 @@ from flaxmill.errors import BadInput
 from flaxmill.export.web import check_installed, write_web
 
 BROWSERS = "chromium", "chromium-browser", "google-chrome"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the page lives.
-
-    Attributes:
-        url: Its address.
-        mode: "server", which answers, or "browser", which runs the model itself.
-    """
-
-    url: str
-    mode: str
 
 
 @pytest.fixture(scope="session")
@@ -74,51 +55,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clothing._drawn.cache_clear()
         small_runs.train("fashion_mnist", run, epochs=30, channels=(8, 16), hidden=32)
     clothing._drawn.cache_clear()
-    command = small_runs.command("export", str(run), "--format", "stablehlo", "onnx")
+    command = small_runs.command("export", str(run), "--format", "onnx")
     subprocess.run(command, check=True, capture_output=True)
     return run / "export"
-
-
-@contextlib.contextmanager
-def serving(exported: Path, *options: str, port: int = 0, token: str = "") -> Iterator[str]:
-    """Runs ``flaxmill serve`` as a person would; yields its address."""
-    command = [sys.executable, "-m", "flaxmill", "serve", str(exported), "--quiet"]
-    command += ["--engine", "onnx", "--port", str(port), *options]
-    environment = {**os.environ, "FLAXMILL_TOKEN": token}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        try:
-            announced = re.search(r"http://\S+", process.stdout.readline())
-            assert announced, "the server ended at once"
-            yield announced[0]
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="session")
 def served(exported: Path) -> Iterator[Place]:
     """The page as ``flaxmill serve`` shows it."""
     with serving(exported) as url:
-        yield Place(url, "server")
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Hands out files and says nothing."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Leaves the line out."""
-
-
-@contextlib.contextmanager
-def hosting(folder: Path) -> Iterator[str]:
-    """Hands a folder out as any static host does; yields its address."""
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
-        thread = threading.Thread(target=host.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{host.server_port}/"
-        host.shutdown()
-        thread.join()
+        yield Place(url)
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +77,7 @@ def site(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     root = tmp_path_factory.mktemp("site")
     write_web(exported, root / "a" / "path")
     with hosting(root) as url:
-        yield Place(f"{url}a/path/", "browser")
+        yield Place(f"{url}a/path/", root / "a" / "path")
 
 
 @pytest.fixture(params=["served", "site"])

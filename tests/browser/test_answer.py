@@ -72,7 +72,9 @@ def test_what_mattered_takes_few_requests(served_page: Visit) -> None:
     page.browser.get_log("performance")
     page.click("#why")
     page.until(DONE)
-    events = [json.loads(entry["message"])["message"] for entry in page.browser.get_log("performance")]
+    events = [
+        json.loads(entry["message"])["message"] for entry in page.browser.get_log("performance")
+    ]
     asked = [
         event["params"]["request"]["url"]
         for event in events

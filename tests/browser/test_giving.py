@@ -81,18 +81,19 @@ def test_paste(page: Visit, model: Exported) -> None:
     content = io.BytesIO()
     picture.save(content, "png")
     page.browser.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]},
     )
     page.js(
         "const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
-        "const type = 'image/png';"
-        "return navigator.clipboard.write([new ClipboardItem({[type]: new Blob([bytes], {type})})])",
+        "const png = { 'image/png': new Blob([bytes], { type: 'image/png' }) };"
+        "return navigator.clipboard.write([new ClipboardItem(png)])",
         base64.b64encode(content.getvalue()).decode(),
     )
     page.with_control("v")
     page.until("!document.querySelector('#answer').hidden")
     check_answer(page, model, picture)
-    kept = page.find("#history li button").get_attribute("aria-label")
+    kept = str(page.find("#history li button").get_attribute("aria-label"))
     assert kept.startswith(f"pasted picture: {page.text('#top .name')}, ")
 
 

@@ -34,8 +34,9 @@ def text(content: bytes) -> str:
 PREPARE = """
 const [cases] = arguments;
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-return import("./page/prepare.js").then(({ prepare }) => cases.map(([width, height, rgba, signature]) =>
-  btoa(String.fromCharCode(...prepare({ width, height, data: bytes(rgba) }, signature)))));
+return import("./page/prepare.js").then(({ prepare }) =>
+  cases.map(([width, height, rgba, signature]) =>
+    btoa(String.fromCharCode(...prepare({ width, height, data: bytes(rgba) }, signature)))));
 """
 
 DECODE = """
@@ -43,7 +44,8 @@ const [cases, signature] = arguments;
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 return Promise.all(["./page/prepare.js", "./page/pixels.js"].map((name) => import(name))).then(
   ([{ prepare }, { decoded }]) => Promise.all(cases.map(async ([type, content]) =>
-    btoa(String.fromCharCode(...prepare(await decoded(new Blob([bytes(content)], { type })), signature))))));
+    btoa(String.fromCharCode(
+      ...prepare(await decoded(new Blob([bytes(content)], { type })), signature))))));
 """
 
 

@@ -28,7 +28,8 @@ class Visit:
     def __init__(self, browser: Chrome, url: str) -> None:
         self.browser = browser
         self.url = url
-        self.expected: list[str] = []  # console messages that a test provokes
+        # Console messages that a test provokes; the first is advice on how the tests read canvases.
+        self.expected = ["willReadFrequently"]
         self.window(1280, 900)
         self.media()
         self.language("en-US")
@@ -109,7 +110,9 @@ class Visit:
     def tab_to(self, css: str) -> None:
         """Presses Tab until an element has the focus."""
         for _ in range(60):
-            if self.js("return document.activeElement === document.querySelector(arguments[0])", css):
+            if self.js(
+                "return document.activeElement === document.querySelector(arguments[0])", css
+            ):
                 return
             self.keys(Keys.TAB)
         raise AssertionError(f"Tab never reaches {css}")
@@ -153,7 +156,6 @@ class Visit:
 
     def ink(self) -> int:
         """Returns how many pixels of the sheet are drawn on."""
-        self.expected.append("willReadFrequently")  # advice for this reading, not for the page
         return self.js(
             "const sheet = document.querySelector('#sheet canvas');"
             "const {data} = sheet.getContext('2d').getImageData(0, 0, sheet.width, sheet.height);"

@@ -145,13 +145,13 @@ function drawing(signature, { classified, history, answer }) {
         history.add(result);
         answer.show(result);
         calm();
+        if (!changed && !sheet.stroke) $("said").textContent = answer.summary();
       }
     } catch (error) {
       tell(error, () => ask(true));
     } finally {
       asking = false;
     }
-    if (!sheet.isEmpty && !sheet.stroke) $("said").textContent = answer.summary();
   }
 
   const colour = $("colour");
