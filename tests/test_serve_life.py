@@ -144,6 +144,18 @@ def test_a_full_queue_says_when_to_come_again(shipped: Path, tmp_path: Path) -> 
         assert whole is not None and whole.status == 200
 
 
+def test_nothing_is_kept_or_sent_but_answers(shipped: Path, tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry would begin with an identifier in the user's cache."""
+    home = tmp_path / "home"
+    home.mkdir()
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    with serving.serving(shipped, tmp_path / "log", "--engine", "onnx", **places) as server:
+        answer = server.raw(serving.request(pictures(0)))
+        assert answer is not None and answer.status == 200
+        assert server.stop() == 0
+    assert list(home.iterdir()) == []
+
+
 def test_a_client_that_leaves_frees_its_place(shipped: Path, tmp_path: Path) -> None:
     """Each asks for seconds of work, and there is room for one of them."""
     options = ("--queue", "30000", "--max-batch", "1", "--engine", "jax")

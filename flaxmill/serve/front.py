@@ -11,23 +11,21 @@ import logging
 import re
 import secrets
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
+from flaxmill.serve.answer import Answer
 from flaxmill.serve.connection import WHOLE_ANSWER
+from flaxmill.serve.contents import Contents, Message, Receive, compressed
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
-from flaxmill.serve.open_inference import Answer
-from flaxmill.serve.refusal import Busy, Header, Refused, error_body
+from flaxmill.serve.refusal import Header, Refused, error_body
 from flaxmill.serve.routes import ERROR, FAILED, application
 from flaxmill.serve.served import Model
 from flaxmill.serve.settings import Settings
 
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CLIENT_LEFT = 499
@@ -62,8 +60,6 @@ _KNOWN = frozenset(
         *("/predict", "/signature.json", "/v2", "/v2/health/live", "/v2/health/ready"),
     )
 )
-_READ_ON = 4  # times the largest content: what is read, and dropped, before it is refused
-_COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
 
 class Front:
@@ -85,7 +81,7 @@ class Front:
         self.metrics = metrics
         self.journal = journal
         self.stopping = False
-        self._buffered = 0
+        self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
         own = _LOOPBACK if settings.host in (*_LOOPBACK, "::1") else frozenset()
         self._hosts = frozenset(map(str.lower, settings.allow_hosts)) | own
@@ -170,7 +166,7 @@ class Front:
 
     async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         """Answers an inference request."""
-        body = await self._body(headers, receive)
+        body = await self._contents.read(headers, receive)
         try:
             served = self.model.current
             self.check_model(path)
@@ -181,11 +177,10 @@ class Front:
             due = time.monotonic() + patience
             outputs = await served.batcher(examples, question.count, due)
         finally:
-            self._buffered -= len(body)
+            self._contents.done(body)
         answer = served.inference.answer(question, outputs)
-        if b"accept-encoding" in headers and len(answer.body) >= _COMPRESSED_FROM:
-            return _compressed(answer, headers[b"accept-encoding"])
-        return answer
+        accepted = headers.get(b"accept-encoding")
+        return answer if accepted is None else compressed(answer, accepted)
 
     def check_model(self, path: str) -> None:
         """Refuses a path below /v2/models that is not of the model that is served."""
@@ -202,70 +197,13 @@ class Front:
         if rest[:1] not in (["infer"], ["ready"], ["versions"], []) or len(rest) > 3:
             raise Refused(404, f"there is nothing at {path[:200]}.")
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """Returns a request's content, unpacked; counted in ``_buffered`` until it is done with."""
-        most = self.limits.max_body_bytes
-        if int(headers.get(b"content-length", 0)) > _READ_ON * most:
-            raise self._too_large(close=True)
-        message = await receive()
-        body = message.get("body", b"")
-        if message.get("more_body"):
-            body = await self._rest_of_body(body, receive)
-        if len(body) > most:
-            raise self._too_large()
-        if b"content-encoding" in headers:
-            body = _unpacked(body, headers[b"content-encoding"], most, self._too_large)
-        if self._buffered + len(body) > self.limits.max_buffered_bytes:
-            raise Busy("the server is busy: it holds as much as it may of what clients sent.")
-        self._buffered += len(body)
-        return body
-
-    async def _rest_of_body(self, begin: bytes, receive: Receive) -> bytes:
-        """Returns the whole content; of one that is too large, reads some more before refusing.
-
-        A client that is still sending when its connection closes never sees why.
-        """
-        most = self.limits.max_body_bytes
-        parts, size = [begin], len(begin)
-        self._buffered += size
-        held = size
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise asyncio.CancelledError
-                part = message.get("body", b"")
-                size += len(part)
-                if size > _READ_ON * most:
-                    raise self._too_large(close=True)
-                if size <= most:
-                    if self._buffered + len(part) > self.limits.max_buffered_bytes:
-                        raise Busy("the server is busy: it holds as much as it may.")
-                    parts.append(part)
-                    self._buffered += len(part)
-                    held += len(part)
-                if not message.get("more_body"):
-                    break
-        finally:
-            self._buffered -= held
-        if size > most:
-            raise self._too_large()
-        return b"".join(parts)
-
-    def _too_large(self, *, close: bool = False) -> Refused:
-        return Refused(
-            413,
-            f"the request is too large: send at most {self.limits.max_body_bytes:,} bytes.",
-            ((b"connection", b"close"),) if close else (),
-        )
-
     async def _answer_other(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"
     ) -> None:
         """Has the framework answer, with the content read already, within the limits."""
         if scope["method"] == "HEAD":  # the connection leaves the content out
             scope = scope | {"method": "GET"}
-        body = await self._body(headers, receive)
+        body = await self._contents.read(headers, receive)
         if b"content-encoding" in headers:
             kept = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
             scope = scope | {"headers": kept}
@@ -277,7 +215,7 @@ class Front:
         try:
             await self._others(scope, replay, send)
         finally:
-            self._buffered -= len(body)
+            self._contents.done(body)
 
 
 def _sent_at_once(scope: Scope, answer: Answer, request_id: bytes) -> bool:
@@ -338,37 +276,3 @@ def route_of(path: str) -> str:
     if found[2]:
         return f"/{found[2]}"
     return path if path in _KNOWN else "other"
-
-
-def _unpacked(body: bytes, encoding: bytes, most: int, too_large: Callable[[], Refused]) -> bytes:
-    """Returns what was packed with gzip or zlib, if it is not larger than it may be."""
-    encoding = encoding.strip().lower()
-    if encoding in (b"identity", b""):
-        return body
-    if encoding not in (b"gzip", b"deflate"):
-        raise Refused(
-            415,
-            f"content encoding {encoding[:40].decode('latin-1')!r}: expected gzip or deflate.",
-        )
-    decompressor = zlib.decompressobj(31 if encoding == b"gzip" else 15)
-    try:
-        unpacked = decompressor.decompress(body, most + 1)
-    except zlib.error as error:
-        raise Refused(400, f"the content is not {encoding.decode()}: {error}.") from None
-    if len(unpacked) > most:
-        raise too_large()
-    if not decompressor.eof or decompressor.unused_data:
-        raise Refused(400, f"the content's {encoding.decode()} data is damaged: it ends elsewhere.")
-    return unpacked
-
-
-def _compressed(answer: Answer, accepted: bytes) -> Answer:
-    """Packs an answer as its client accepts it, at the level that costs least."""
-    codings = [coding.partition(b";") for coding in accepted.lower().split(b",")]
-    names = {name.strip() for name, _, weight in codings if weight.replace(b" ", b"") != b"q=0"}
-    for name, bits in ((b"gzip", 31), (b"deflate", 15)):
-        if name in names:
-            packer = zlib.compressobj(1, zlib.DEFLATED, bits)
-            body = packer.compress(answer.body) + packer.flush()
-            return Answer([*answer.headers, (b"content-encoding", name)], body)
-    return answer

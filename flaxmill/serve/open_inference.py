@@ -5,7 +5,6 @@ in the documentation of Triton Inference Server.
 """
 
 import json
-import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,34 +12,14 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import nearest
+from flaxmill.serve import answer
+from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
 from flaxmill.serve.batcher import Outputs
-from flaxmill.serve.refusal import Header, Refused
+from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
+from flaxmill.serve.refusal import Refused
 from flaxmill.signature import Signature, Tensor
 
-DATATYPES = {
-    "bool": "BOOL",
-    **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
-    **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
-    **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
-}
-"""NumPy's names of types -> the protocol's."""
-
 _REMEMBERED_BYTES = 1024  # a header up to this long is remembered: many requests have the same
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An output that a request asks for.
-
-    Attributes:
-        tensor: The output.
-        binary: Whether its numbers come as bytes after the JSON.
-        classes: How many likeliest classes to name instead of the numbers; 0 for the numbers.
-    """
-
-    tensor: Tensor
-    binary: bool
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +32,7 @@ class Question:
         examples: Their bytes, if they came in the JSON; otherwise they follow it.
         wanted: The outputs that it asks for.
         timeout: Seconds that it may wait, if it says so.
-        known: Headers and JSON of its answer where they do not depend on the numbers.
+        begun: The beginning of its answer, if that does not depend on the numbers.
     """
 
     id: str | None
@@ -61,15 +40,7 @@ class Question:
     examples: bytes | None
     wanted: tuple[Wanted, ...]
     timeout: float | None
-    known: tuple[list[Header], bytes] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A response: its headers, and its content."""
-
-    headers: list[Header]
-    body: bytes
+    begun: Beginning | None
 
 
 class Inference:
@@ -136,12 +107,13 @@ class Inference:
             )
         self._check_count(count)
         wanted = tuple(Wanted(tensor, True, 0) for tensor in self.signature.outputs)
-        return Question(None, count, None, wanted, None, self._known(None, count, wanted)), body
+        begun = answer.beginning(self.signature, None, count, wanted)
+        return Question(None, count, None, wanted, None, begun), body
 
     def _question(self, header: bytes, following: int) -> Question:
         """Reads the JSON of a request that ``following`` bytes follow."""
-        asked = _mapping(_json(header), "the request")
-        parameters = _mapping(asked.get("parameters", {}), "'parameters'")
+        asked = mapping(parsed(header), "the request")
+        parameters = mapping(asked.get("parameters", {}), "'parameters'")
         name = asked.get("id")
         if name is not None and not isinstance(name, str):
             raise Refused(400, "'id' must be a string.")
@@ -151,11 +123,11 @@ class Inference:
             if parameters.get(unfit):
                 raise Refused(400, f"parameter {unfit!r}: this model keeps no state of sequences.")
         timeout = parameters.get("timeout")
-        if timeout is not None and (not _whole(timeout) or timeout < 0):
+        if timeout is not None and (not whole(timeout) or timeout < 0):
             raise Refused(400, "parameter 'timeout' must be a number of microseconds.")
         patience = timeout / 1e6 if timeout else None
-        known = self._known(name, count, wanted)
-        return Question(name, count, examples, wanted, patience, known)
+        begun = answer.beginning(self.signature, name, count, wanted)
+        return Question(name, count, examples, wanted, patience, begun)
 
     def _examples(self, inputs: Any, following: int) -> tuple[int, bytes | None]:
         """Reads the list of inputs: how many examples, and their bytes if they are here."""
@@ -164,10 +136,10 @@ class Inference:
                 400,
                 f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}.",
             )
-        given = _mapping(inputs[0], "the input")
+        given = mapping(inputs[0], "the input")
         self._check_tensor(given)
         shape: list[int] = given["shape"]
-        parameters = _mapping(given.get("parameters", {}), "the input's 'parameters'")
+        parameters = mapping(given.get("parameters", {}), "the input's 'parameters'")
         if "shared_memory_region" in parameters:
             raise Refused(400, "shared memory is not offered: send the tensor in the request.")
         count, size = shape[0], parameters.get("binary_data_size")
@@ -181,7 +153,7 @@ class Inference:
             return count, self._numbers(given, shape)
         if "data" in given:
             raise Refused(400, "the input has both 'data' and 'binary_data_size': send one.")
-        if not _whole(size) or size != count * self.example_bytes or size != following:
+        if not whole(size) or size != count * self.example_bytes or size != following:
             raise Refused(
                 400,
                 f"'binary_data_size' is {json.dumps(size)[:40]} and {following:,} bytes follow the "
@@ -199,21 +171,21 @@ class Inference:
         if name != self.input.name:
             raise Refused(
                 400,
-                f"there is no input {_shown(name)}.{nearest(str(name)[:80], [self.input.name])}",
+                f"there is no input {shown(name)}.{nearest(str(name)[:80], [self.input.name])}",
             )
         if datatype != DATATYPES[self.input.dtype]:
             raise Refused(
                 400,
-                f"input {name!r} has datatype {_shown(datatype)}; {self._expected}.",
+                f"input {name!r} has datatype {shown(datatype)}; {self._expected}.",
             )
         fits = (
             isinstance(shape, list)
-            and all(map(_whole, shape))
+            and all(map(whole, shape))
             and len(shape) == len(self.input.shape)
             and tuple(shape[1:]) == self.input.shape[1:]
         )
         if not fits or not isinstance(shape, list) or shape[0] < 1:
-            raise Refused(400, f"input {name!r} has shape {_shown(shape)}; {self._expected}.")
+            raise Refused(400, f"input {name!r} has shape {shown(shape)}; {self._expected}.")
         self._check_count(shape[0])
 
     def _check_count(self, count: int) -> None:
@@ -255,7 +227,7 @@ class Inference:
 
     def _wanted(self, outputs: Any, parameters: dict[str, Any]) -> tuple[Wanted, ...]:
         """Reads the list of outputs; without one, all are meant."""
-        binary = _flag(parameters, "binary_data_output", False)
+        binary = flag(parameters, "binary_data_output", False)
         known = {tensor.name: tensor for tensor in self.signature.outputs}
         if outputs is None or outputs == []:
             return tuple(Wanted(tensor, binary, 0) for tensor in known.values())
@@ -263,19 +235,19 @@ class Inference:
             raise Refused(400, f"'outputs' must be a list of at most {len(known)} tensors.")
         wanted = []
         for each in outputs:
-            asked = _mapping(each, "an output")
+            asked = mapping(each, "an output")
             name = asked.get("name")
             if not isinstance(name, str) or name not in known:
                 raise Refused(
-                    400, f"there is no output {_shown(name)}.{nearest(str(name)[:80], known)}"
+                    400, f"there is no output {shown(name)}.{nearest(str(name)[:80], known)}"
                 )
-            options = _mapping(asked.get("parameters", {}), "an output's 'parameters'")
+            options = mapping(asked.get("parameters", {}), "an output's 'parameters'")
             if "shared_memory_region" in options:
                 raise Refused(400, "shared memory is not offered: leave it out of 'outputs'.")
             classes = options.get("classification", 0)
-            if not _whole(classes) or classes < 0:
+            if not whole(classes) or classes < 0:
                 raise Refused(400, "parameter 'classification' must be a number of classes.")
-            as_bytes = _flag(options, "binary_data", binary)
+            as_bytes = flag(options, "binary_data", binary)
             wanted.append(Wanted(known[name], as_bytes, min(classes, known[name].shape[-1])))
         if len({each.tensor.name for each in wanted}) < len(wanted):
             raise Refused(400, "'outputs' names a tensor twice.")
@@ -288,61 +260,9 @@ class Inference:
             question: As it was read.
             outputs: The model's, for its examples.
         """
-        if question.known is not None:
-            headers, header = question.known
-            numbers = [outputs[wanted.tensor.name].tobytes() for wanted in question.wanted]
-            return Answer([*headers], b"".join([header, *numbers]))
-        described, blobs = [], []
-        for wanted in question.wanted:
-            array = outputs[wanted.tensor.name]
-            if wanted.classes:
-                texts = _classified(array, wanted.classes, self.signature.labels)
-                shape, datatype = [len(array), wanted.classes], "BYTES"
-                blob = b"".join(map(_counted, texts)) if wanted.binary else b""
-            else:
-                texts = [] if wanted.binary else array.ravel().tolist()
-                shape, datatype = [*array.shape], DATATYPES[wanted.tensor.dtype]
-                blob = array.tobytes() if wanted.binary else b""
-            name = wanted.tensor.name
-            tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
-            if wanted.binary:
-                tensor["parameters"] = {"binary_data_size": len(blob)}
-                blobs.append(blob)
-            else:
-                tensor["data"] = texts
-            described.append(tensor)
-        header = self._header(question.id, described)
-        headers = _binary_headers(header) if blobs else [(b"content-type", b"application/json")]
-        return Answer(headers, b"".join([header, *blobs]))
-
-    def _known(
-        self, name: str | None, count: int, wanted: tuple[Wanted, ...]
-    ) -> tuple[list[Header], bytes] | None:
-        """Returns what is known of an answer before it is computed, if all of it is bytes."""
-        described = []
-        for each in wanted:
-            if each.classes or not each.binary:
-                return None
-            shape = [count, *each.tensor.shape[1:]]
-            size = np.dtype(each.tensor.dtype).itemsize * int(np.prod(shape))
-            tensor = {"name": each.tensor.name, "datatype": DATATYPES[each.tensor.dtype]}
-            described.append({**tensor, "shape": shape, "parameters": {"binary_data_size": size}})
-        header = self._header(name, described)
-        return _binary_headers(header), header
-
-    def _header(self, name: str | None, described: list[dict[str, Any]]) -> bytes:
-        """Returns the JSON of an answer."""
-        said = {"model_name": self.signature.name, "model_version": self.signature.version}
-        if name is not None:
-            said["id"] = name
-        return json.dumps({**said, "outputs": described}).encode()
-
-
-def _binary_headers(header: bytes) -> list[Header]:
-    return [
-        (b"content-type", b"application/octet-stream"),
-        (b"inference-header-content-length", b"%d" % len(header)),
-    ]
+        if question.begun is not None:
+            return answer.continued(question.begun, question.wanted, outputs)
+        return answer.whole(self.signature, question.id, question.wanted, outputs)
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
@@ -351,14 +271,6 @@ def _described(tensor: Tensor) -> dict[str, Any]:
         "datatype": DATATYPES[tensor.dtype],
         "shape": list(tensor.shape),
     }
-
-
-def _json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-        raise Refused(400, f"the request is not JSON: {reason}.") from None
 
 
 def _length(value: bytes, most: int) -> int:
@@ -371,50 +283,9 @@ def _length(value: bytes, most: int) -> int:
     return int(value)
 
 
-def _mapping(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Refused(400, f"{what} must be a JSON object, not {_shown(value)}.")
-    return value
-
-
-def _flag(options: dict[str, Any], name: str, default: bool) -> bool:
-    value = options.get(name, default)
-    if not isinstance(value, bool):
-        raise Refused(400, f"parameter {name!r} must be true or false, not {_shown(value)}.")
-    return value
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
-
-
-def _shown(value: Any) -> str:
-    """Returns a value of a client's, short enough for a message."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except RecursionError:
-        text = type(value).__name__
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
 def _kinds(dtype: np.dtype) -> int:
     return 3 if dtype.kind == "f" else 2
 
 
 def _words(dtype: np.dtype) -> str:
     return {"b": "times true or false", "f": "numbers"}.get(dtype.kind, "whole numbers")
-
-
-def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[str]:
-    """Returns the likeliest classes of each example in turn, each as score:index:label."""
-    order = np.argsort(-scores, axis=-1, kind="stable")[:, :classes]
-    return [
-        f"{scores[row, index]:f}:{index}:{labels[index]}"
-        for row, indices in enumerate(order)
-        for index in indices
-    ]
-
-
-def _counted(text: str) -> bytes:
-    encoded = text.encode()
-    return struct.pack("<I", len(encoded)) + encoded

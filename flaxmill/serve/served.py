@@ -10,8 +10,9 @@ import numpy as np
 
 from flaxmill.errors import BadInput
 from flaxmill.exported import Exported
+from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.batcher import Batcher
-from flaxmill.serve.open_inference import DATATYPES, Inference
+from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import static_file
 

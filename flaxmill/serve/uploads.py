@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import json
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from flaxmill.data.pictures import prepare
+from flaxmill.serve.json_values import parsed
 from flaxmill.serve.refusal import Refused
 from flaxmill.serve.settings import Limits
 from flaxmill.signature import Signature
@@ -103,11 +103,7 @@ async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes
 
 
 def _json(body: bytes) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-        raise Refused(400, f"the request is not JSON: {reason}.") from None
+    asked = parsed(body)
     listed = asked.get("pictures") if isinstance(asked, dict) else None
     if not isinstance(listed, list):
         raise Refused(

@@ -1,0 +1,56 @@
+"""What clients say in JSON, checked as it is taken apart."""
+
+import json
+from typing import Any
+
+from flaxmill.serve.refusal import Refused
+
+
+def parsed(text: bytes) -> Any:
+    """Returns what JSON says.
+
+    Raises:
+        Refused: It is no JSON, or nests too deeply.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        raise Refused(400, f"the request is not JSON: {reason}.") from None
+
+
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """Returns a value that must be an object.
+
+    Raises:
+        Refused: It is something else.
+    """
+    if not isinstance(value, dict):
+        raise Refused(400, f"{what} must be a JSON object, not {shown(value)}.")
+    return value
+
+
+def flag(options: dict[str, Any], name: str, default: bool) -> bool:
+    """Returns a parameter that must be true or false.
+
+    Raises:
+        Refused: It is something else.
+    """
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise Refused(400, f"parameter {name!r} must be true or false, not {shown(value)}.")
+    return value
+
+
+def whole(value: Any) -> bool:
+    """Says whether a value is a whole number, of a size that counts something."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
+
+
+def shown(value: Any) -> str:
+    """Returns a value of a client's, short enough for a message."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        text = type(value).__name__
+    return text if len(text) <= 80 else text[:77] + "…"
