@@ -76,6 +76,15 @@ def test_files_of_several_kinds(page: Visit, model: Exported, tmp_path: Path) ->
         assert given.get_attribute("alt") == f"The picture you gave: {file.name}"
 
 
+def test_a_file_given_before_the_model_is_ready(
+    page: Visit, model: Exported, tmp_path: Path
+) -> None:
+    garment((50, 50)).save(tmp_path / "early.png")
+    page.open(ready="document.querySelector('#files')")
+    page.give(tmp_path / "early.png")
+    check_answer(page, model, tmp_path / "early.png")
+
+
 def test_paste(page: Visit, model: Exported) -> None:
     picture = garment((64, 80))
     content = io.BytesIO()

@@ -7,16 +7,16 @@ import { Problem } from "./problem.js";
 /**
  * Takes the pictures that a person gives.
  *
- * @param {(pictures: {blob: Blob, name: string}[]) => void} give
+ * @param {(pictures: {blob: Blob, name?: string, kind?: string}[]) => void} give
  */
 export function takeFiles(give) {
   const drop = document.getElementById("drop");
   const input = document.getElementById("files");
 
-  const take = (files, name) => {
+  const take = (files, kind) => {
     // Without a type it may still be a picture, of a kind that this system does not know.
     const pictures = [...files].filter(({ type }) => !type || type.startsWith("image/"));
-    if (pictures.length) give(pictures.map((blob) => ({ blob, name: name ?? blob.name })));
+    if (pictures.length) give(pictures.map((blob) => ({ blob, name: blob.name, kind })));
     else tell(new Problem("nothing"));
   };
 

@@ -1,6 +1,6 @@
 // The results so far, to come back to. Nothing is stored beyond this tab.
 
-import { glossed, percent, words } from "./language.js";
+import { called, glossed, percent, words } from "./language.js";
 import { show } from "./pixels.js";
 
 const KEPT = 30;
@@ -43,8 +43,7 @@ export class History {
   item(result) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const share = percent(result.probabilities[result.order[0]]);
-    const name = words[result.name] ?? result.name;
-    button.setAttribute("aria-label", words.historyItem(name, glossed(result.label), share));
+    button.setAttribute("aria-label", words.historyItem(called(result), glossed(result.label), share));
     const picture = document.createElement("canvas");
     show(picture, result.seen, this.shape);
     const label = document.createElement("span");

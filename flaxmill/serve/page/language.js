@@ -1,10 +1,10 @@
 // Which language the page speaks, and putting it on the page.
 
+import { keep, recall } from "./kept.js";
 import en from "./strings.en.js";
 import ko from "./strings.ko.js";
 
 const ALL = { en, ko };
-const KEPT = "flaxmill.language";
 const listeners = [];
 
 /** The words of the language that is spoken now. */
@@ -17,20 +17,25 @@ export function onLanguage(listener) {
 
 /** Speaks the language chosen last time, or the browser's if it is known, or English. */
 export function speakFirst() {
-  const wanted = [localStorage.getItem(KEPT), ...navigator.languages];
+  const wanted = [recall("language"), ...navigator.languages];
   const codes = wanted.filter(Boolean).map((code) => code.slice(0, 2));
   speak(codes.find((code) => code in ALL) ?? "en");
 }
 
 /** Speaks a language from here on, and keeps the choice. */
 export function choose(code) {
-  localStorage.setItem(KEPT, code);
+  keep("language", code);
   speak(code);
 }
 
 /** The names of the languages, by code. */
 export function languages() {
   return Object.entries(ALL).map(([code, { language }]) => [code, language]);
+}
+
+/** What a picture is called: its file's name, or how it came here. */
+export function called({ name, kind }) {
+  return kind ? words[kind] : name;
 }
 
 /** A class as the model names it and, in brackets, in the language that is spoken. */

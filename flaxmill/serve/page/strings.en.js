@@ -69,7 +69,7 @@ export default {
   bars: "The likeliest classes",
   unsure: "The model is not sure. One thing that fills the picture, on a plain ground, works best.",
   seen: (width, height, grey) =>
-    `What the model saw: ${width} × ${height} pixels${grey ? ", in grey" : ""}`,
+    `What the model saw: ${width}\u00a0×\u00a0${height} pixels${grey ? ", in grey" : ""}`,
   why: "Show what mattered",
   whyHide: "Hide what mattered",
   whyWorking: (share) => `Covering parts of the picture … ${Math.round(share * 100)} %`,

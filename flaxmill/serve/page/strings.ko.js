@@ -68,14 +68,14 @@ export default {
   bars: "가능성이 높은 순서",
   unsure: "모델이 확신하지 못합니다. 단순한 바탕에 물건 하나가 꽉 찬 사진이 가장 좋습니다.",
   seen: (width, height, grey) =>
-    `모델이 본 모습: ${grey ? "흑백 " : ""}${width} × ${height} 픽셀`,
+    `모델이 본 모습: ${grey ? "흑백 " : ""}${width}\u00a0×\u00a0${height}\u00a0픽셀`,
   why: "무엇을 보고 답했나",
   whyHide: "근거 숨기기",
   whyWorking: (share) => `사진을 조금씩 가려 보는 중입니다… ${Math.round(share * 100)}%`,
   whyWords: (label, before, after, place) =>
-    `‘${label}’(이)라고 답한 가장 큰 근거는 ${place}에 있습니다. 그곳을 가리면 확률이 ${before}에서 ${after}로 바뀝니다.`,
+    `${label}의 가장 큰 근거는 ${place}에 있습니다. 그곳을 가리면 확률이 ${before}에서 ${after}로 바뀝니다.`,
   whyNothing: (label) =>
-    `특별히 중요한 부분이 없습니다. 어디를 가려도 ‘${label}’일 확률이 거의 그대로입니다.`,
+    `특별히 중요한 부분이 없습니다. 어디를 가려도 ${label}의 확률이 거의 그대로입니다.`,
   places: [
     ["왼쪽 위", "위쪽", "오른쪽 위"],
     ["왼쪽", "가운데", "오른쪽"],
