@@ -164,12 +164,16 @@ class Client:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, sent: bytes) -> Answer:
-        """Sends a request, on a new connection where the server closed the last one."""
+    async def send(self, sent: bytes) -> None:
+        """Sends bytes, on a new connection where the server closed the last one."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._streams
-        writer.write(sent)
+        self._streams[1].write(sent)
+
+    async def receive(self) -> Answer:
+        """Returns the next answer."""
+        assert self._streams is not None
+        reader, _ = self._streams
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         pairs = (line.split(": ", 1) for line in head[1:] if line)
         headers = {name.lower(): value for name, value in pairs}
@@ -177,6 +181,11 @@ class Client:
         if headers.get("connection") == "close":
             self.close()
         return Answer(int(head[0].split()[1]), headers, content)
+
+    async def ask(self, sent: bytes) -> Answer:
+        """Sends a request; returns the answer."""
+        await self.send(sent)
+        return await self.receive()
 
     def close(self) -> None:
         """Closes the connection."""

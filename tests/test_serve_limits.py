@@ -1,5 +1,6 @@
 """Whom a server sends away: clients that are slow, large, many, or of other sites."""
 
+import asyncio
 import contextlib
 import socket
 import time
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 
+import numpy as np
 import pytest
 import serving
-from serving import INFER, Answer, Served, pictures
+from serving import INFER, Answer, Client, Served, pictures
 
 SECONDS = 1.0
 
@@ -88,6 +90,21 @@ def test_an_idle_connection_is_closed_after_a_while(server: Served) -> None:
         assert time.monotonic() - begun > SECONDS / 2
 
 
+def test_a_client_that_does_not_read_is_dropped(shipped: Path, tmp_path: Path) -> None:
+    """Its answers wait for it, but not for ever, and no more of its requests are computed."""
+    options = ("--write-seconds", "1", "--quiet")
+    with (
+        serving.serving(shipped, tmp_path / "log", *options) as server,
+        connected(server) as client,
+    ):
+        large = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with pytest.raises(ConnectionError):
+            while True:
+                client.sendall(large * 100)
+        assert server.ask("/v2").status == 200
+
+
 def test_endless_headers_are_refused(server: Served) -> None:
     answer = server.raw(b"GET /v2 HTTP/1.1\r\n" + b"X-Some: thing\r\n" * 3000)
     assert answer is not None
@@ -129,13 +146,21 @@ def test_what_is_not_http_is_refused(server: Served, sent: bytes) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(server: Served) -> None:
-    batches = [pictures(seed) for seed in range(5)]
+    async def ask_at_once(sent: list[bytes]) -> list[Answer]:
+        client = Client(server.port)
+        await client.send(b"".join(sent))
+        answers = [await client.receive() for _ in sent]
+        client.close()
+        return answers
+
+    batches = [pictures(seed, 1 + seed % 3) for seed in range(20)]
     alone = [serving.outputs(a) for b in batches if (a := server.raw(serving.request(b)))]
-    with connected(server) as client:
-        client.sendall(b"".join(map(serving.request, batches)))
-        for expected in alone:
-            found = serving.outputs(answered(client))
-            assert abs(found["logits"] - expected["logits"]).max() < 1e-4
+    together = asyncio.run(ask_at_once([serving.request(batch) for batch in batches]))
+    for answer, expected in zip(together, alone, strict=True):
+        assert answer.status == 200
+        np.testing.assert_allclose(
+            serving.outputs(answer)["logits"], expected["logits"], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_more_connections_than_there_is_room_for_are_refused(server: Served) -> None:

@@ -27,6 +27,7 @@ def serve(
     connections: int = 2048,
     head_seconds: float = 10.0,
     body_seconds: float = 30.0,
+    write_seconds: float = 30.0,
     keep_alive: float = 75.0,
     grace: float = 30.0,
     quiet: bool = False,
@@ -56,6 +57,7 @@ def serve(
         connections: Connections open at a time.
         head_seconds: Seconds until a request's headers must be here.
         body_seconds: Seconds until its content must be here.
+        write_seconds: Seconds until a client must have read some of its answer.
         keep_alive: Seconds that a connection may idle between requests.
         grace: Seconds to finish what was begun when asked to stop.
         quiet: Leave requests that were answered without error out of the log.
@@ -75,6 +77,7 @@ def serve(
         connections=connections,
         head_seconds=head_seconds,
         body_seconds=body_seconds,
+        write_seconds=write_seconds,
         keep_alive=keep_alive,
         grace=grace,
     )

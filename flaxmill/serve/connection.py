@@ -5,7 +5,10 @@ a byte at a time, endless headers, and clients that never read their answer.
 """
 
 import asyncio
+import contextlib
 import math
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -35,6 +38,7 @@ class Connection(HttpToolsProtocol):
         self._head: int | None = None  # bytes of a request's head so far, while it is being read
         self._reading_body = False
         self._task: asyncio.Task[None] | None = None
+        self._left = math.inf  # bytes that the client had not read when it was overdue
         self._answered: Any = None  # the request whose task runs; one at a time
         self._extensions = {WHOLE_ANSWER: self._answer}
         self.due = self.loop.time() + self._limits.head_seconds
@@ -45,6 +49,8 @@ class Connection(HttpToolsProtocol):
         """Frees what the client waited for."""
         super().connection_lost(exc)
         self.due = math.inf
+        if self._answered is not None:  # others may have been read since
+            self._answered.disconnected = True
         if self._task is not None:
             self._task.cancel()
 
@@ -75,7 +81,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Notes that a request is here."""
         self._reading_body = False
-        self.due = self.loop.time() + self._limits.deadline + self._limits.write_seconds
+        self.due = self.loop.time() + self._limits.write_seconds
         super().on_message_complete()
         if not self.pipeline:  # or it would not be seen when the client leaves
             self.flow.resume_reading()
@@ -112,6 +118,7 @@ class Connection(HttpToolsProtocol):
         """Waits for the next request."""
         self.server_state.total_requests += 1
         self._task = None
+        self._left = math.inf
         if self.transport.is_closing():
             self.due = self.loop.time() + self._limits.write_seconds
             return
@@ -128,26 +135,29 @@ class Connection(HttpToolsProtocol):
 
     def overdue(self) -> None:
         """Ends with a client that took too long."""
-        if self.transport.is_closing():  # and it does not read what is left for it
-            self.transport.abort()
-        elif self._reading_body and self.cycle.response_complete:
-            self.transport.close()
+        left = self.transport.get_write_buffer_size()
+        if 0 < left < self._left:  # it reads, slowly
+            self._left = left
+            self.due = self.loop.time() + self._limits.write_seconds
+        elif left or self.transport.is_closing():
+            self.abort()
         elif self._head is not None:
             seconds = self._limits.head_seconds
             self._refuse(Refused(408, f"the request's headers took more than {seconds:g} seconds."))
-        elif self._reading_body:
+        elif self._reading_body and not self.cycle.response_complete:
             seconds = self._limits.body_seconds
             self._refuse(Refused(408, f"the request's content took more than {seconds:g} seconds."))
-        elif self.cycle is not None and not self.cycle.response_complete:
-            self.transport.abort()
-        else:
+        elif self._reading_body or self.cycle is None or self.cycle.response_complete:
+            self.due = self.loop.time() + self._limits.write_seconds
             self.transport.close()
+        else:  # the model has not answered yet, which is not the client's fault
+            self.due = self.loop.time() + self._limits.write_seconds
 
     def _refuse(self, refused: Refused) -> None:
         """Answers before, or instead of, the application, and closes."""
         cycle = self.cycle
         if cycle is not None and cycle.response_started and not cycle.response_complete:
-            self.transport.abort()  # in the middle of an answer there is no place for another
+            self.abort()  # in the middle of an answer there is no place for another
             return
         headers = [
             (b"content-type", b"application/json"),
@@ -160,6 +170,13 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
         self.due = self.loop.time() + self._limits.write_seconds
         self.app.refused(refused, self.client)
+
+    def abort(self) -> None:
+        """Ends at once, also for the system, which would keep what the client does not read."""
+        ended = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # it has ended already
+            ended.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """Lets the client send what it is about to send, for a moment, as the server stops."""

@@ -14,8 +14,12 @@ import traceback
 from functools import lru_cache
 from typing import Any, TextIO
 
-_quoted = lru_cache(maxsize=256)(json.dumps)  # most paths are the same few
 _MOST_WAITING = 50_000  # lines; beyond, they are dropped and counted
+
+
+@lru_cache(maxsize=1024)  # most requests are for the same few paths
+def _where(client: str, method: str, path: str) -> str:
+    return json.dumps({"client": client, "method": method, "path": path})[1:-1]
 
 
 class Journal(logging.Handler):
@@ -43,13 +47,12 @@ class Journal(logging.Handler):
         if self.quiet and status < 400:
             return
         client = scope.get("client")
-        line = (
-            f'{{"time": {time.time():.3f}, "request": "{request_id}", '
-            f'"client": "{client[0] if client else ""}", "method": "{scope["method"]}", '
-            f'"path": {_quoted(scope["path"][:200])}, "status": {status}, '
-            f'"ms": {seconds * 1e3:.2f}'
+        where = _where(client[0] if client else "", scope["method"], scope["path"][:200])
+        error = f', "error": {json.dumps(error[:500])}' if error else ""
+        self._add(
+            f'{{"time": {time.time():.3f}, "request": "{request_id}", {where}, '
+            f'"status": {status}, "ms": {seconds * 1e3:.2f}{error}}}'
         )
-        self._add(line + (f', "error": {json.dumps(error[:500])}}}' if error else "}"))
 
     def event(self, words: str, **facts: Any) -> None:
         """Notes anything else."""

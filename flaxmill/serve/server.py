@@ -92,9 +92,10 @@ class Server(uvicorn.Server):
         while (state.connections or state.tasks) and loop.time() < end and not self.force_exit:
             await asyncio.sleep(0.02)
             self._look_after()
-        for left in list(state.connections):
-            left.transport.abort()
-        front.journal.event("stopped", aborted=len(state.connections))
+        left: list[Any] = list(state.connections)
+        for connection in left:
+            connection.abort()
+        front.journal.event("stopped", aborted=len(left))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -147,6 +148,7 @@ async def serve(
     Raises:
         BadInput: The export cannot be served.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
     _raise_descriptor_limit(settings.limits.connections + 64)
     journal = Journal(quiet=settings.quiet)
     logger = logging.getLogger()

@@ -32,7 +32,7 @@ class Limits:
         max_head_bytes: Of a request's first line and headers.
         head_seconds: Until a request's headers must be here.
         body_seconds: Until its body must be here.
-        write_seconds: Until a client must have taken its answer.
+        write_seconds: Until a client must have taken some of its answer.
         keep_alive: Seconds that a connection may idle between requests.
         connections: Open at a time.
         grace: Seconds that a stopping server takes to finish what it has.
@@ -114,7 +114,7 @@ def settings(
         raise BadInput(f"--threads {more['threads']}: expected 1 or more, or 0 to choose.")
     positive = (
         *("deadline", "max_body_bytes", "max_pictures", "max_pixels", "connections"),
-        *("head_seconds", "body_seconds", "keep_alive"),
+        *("head_seconds", "body_seconds", "write_seconds", "keep_alive"),
     )
     for name in positive:
         if getattr(limits, name) <= 0:

@@ -155,7 +155,6 @@ def work(settings: Settings, listening: socket.socket, pipe: Pipe, pause: float)
     def announce() -> None:
         pipe.send(_READY)
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the parent sends SIGTERM
     if pause and pipe.poll(pause):
         return
