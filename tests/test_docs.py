@@ -26,7 +26,8 @@ from traitlets.config import Config
 from flaxmill import cli, recipes
 from flaxmill.data import clothing
 from flaxmill.data.sketches import Sketches
-from flaxmill.export import parity
+from flaxmill.errors import BadInput
+from flaxmill.export import parity, web
 from flaxmill.exported import Exported
 from flaxmill.options import training_arguments
 from flaxmill.order import configure
@@ -170,6 +171,11 @@ OTHERS = [shown for shown in ONCE if shown not in TRAINING + LOOKING + NETWORK +
 def test_commands_run(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(desk)
     Path("mine.py").unlink(missing_ok=True)  # fork does not overwrite
+    if "web" in words:
+        try:
+            web.check_installed()
+        except BadInput as missing:
+            pytest.skip(str(missing))
     monkeypatch.setattr(parity, "INT8_LOSS", 0.1)  # of 40 pictures, few may change their class
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)

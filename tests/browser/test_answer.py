@@ -24,7 +24,7 @@ def heat(page: Visit) -> np.ndarray:
 
 
 def occlusion(model: Exported, seen: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns mean drops in probability for each pixel, and the largest of a patch."""
+    """Returns mean drops in probability for each pixel, and the largest by a patch at the peak."""
     top = int(model.outputs(seen[None])["probabilities"].argmax())
     border = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
     places, covered = [], []
@@ -38,11 +38,13 @@ def occlusion(model: Exported, seen: np.ndarray) -> tuple[np.ndarray, float]:
             covered.append(picture)
     asked = np.stack([seen, *covered])
     before, *after = model.outputs(asked)["probabilities"][:, top]
-    sums, counts = np.zeros((28, 28)), np.zeros((28, 28))
+    sums, counts, largest = np.zeros((28, 28)), np.zeros((28, 28)), np.full((28, 28), -1.0)
     for place, probability in zip(places, after, strict=True):
         sums[place] += before - probability
         counts[place] += 1
-    return sums / counts, float(before - min(after))
+        largest[place] = np.maximum(largest[place], before - probability)
+    drops = sums / counts
+    return drops, float(largest.flat[drops.argmax()])
 
 
 def test_what_mattered(page: Visit, exported: Path) -> None:
@@ -58,7 +60,11 @@ def test_what_mattered(page: Visit, exported: Path) -> None:
     np.testing.assert_allclose(heat(page), expected, atol=2)
     label, share = page.bars()[0]
     words = page.text("#why-words")
-    assert words.startswith(f"{label} rests most on the ")
+    row, column = np.unravel_index(drops.argmax(), drops.shape)
+    names = ("upper left", "top", "upper right"), ("left", "centre", "right")
+    names = (*names, ("lower left", "bottom", "lower right"))
+    place = names[int((row + 0.5) * 3 / 28)][int((column + 0.5) * 3 / 28)]
+    assert words.startswith(f"{label} rests most on the {place}: ")
     assert f"goes from {share:.0f}% to {share - 100 * most:.0f}%." in words
     page.click("#why")
     assert not page.find("#heat").is_displayed()

@@ -15,8 +15,8 @@ const PLACES = 14; // along each side
  * @param {number} label The class whose probability is watched.
  * @param {(share: number) => void} progress Is told how much is done, from 0 to 1.
  * @returns {Promise<{drops: Float32Array, most: number, before: number, at: number[]}>} The mean
- *     drop in probability for each pixel (height × width), the largest drop of any one patch, the
- *     probability without a patch, and where that patch's centre is: row and column from 0 to 1.
+ *     drop in probability for each pixel (height × width); where it is largest, row and column from
+ *     0 to 1; the largest drop by one patch there; and the probability without a patch.
  */
 export async function saliency(seen, shape, model, label, progress) {
   const [height, width] = shape;
@@ -33,10 +33,13 @@ export async function saliency(seen, shape, model, label, progress) {
   }
   const [before, ...after] = answers;
   const falls = after.map((probability) => before - probability);
-  const most = Math.max(...falls);
-  const { top, bottom, left, right } = places[falls.indexOf(most)];
-  const at = [(top + bottom) / 2 / height, (left + right) / 2 / width];
-  return { drops: spread(falls, places, height, width), most, before, at };
+  const drops = spread(falls, places, height, width);
+  const peak = drops.indexOf(Math.max(...drops));
+  const [row, column] = [Math.trunc(peak / width), peak % width];
+  const over = ({ top, bottom, left, right }) =>
+    top <= row && row < bottom && left <= column && column < right;
+  const most = Math.max(...falls.filter((_, i) => over(places[i])));
+  return { drops, most, before, at: [(row + 0.5) / height, (column + 0.5) / width] };
 }
 
 function patches(height, width) {
