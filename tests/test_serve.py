@@ -5,6 +5,10 @@ import gzip
 import io
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import serving
-import tritonclient.http as triton
 from PIL import Image
-from serving import INFER, MODEL, Served, pictures, tensor
-from tritonclient.utils import InferenceServerException
+from serving import INFER, MODEL, Served, pictures
 
 from flaxmill.exported import Exported
 
@@ -25,23 +27,6 @@ def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     log = tmp_path_factory.mktemp("log") / "log"
     with serving.serving(shipped, log, "--engine", "onnx") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Served) -> Iterator[triton.InferenceServerClient]:
-    with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as connected:
-        yield connected
-
-
-def given(batch: np.ndarray, *, binary: bool = True) -> list[triton.InferInput]:
-    asked = triton.InferInput("image", list(batch.shape), "UINT8")
-    asked.set_data_from_numpy(batch, binary_data=binary)
-    return [asked]
-
-
-def post(server: Served, question: Any, path: str = INFER, **headers: str) -> serving.Answer:
-    content = question if isinstance(question, bytes) else json.dumps(question).encode()
-    return server.ask(path, content, **headers)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -63,187 +48,6 @@ def form(*files: tuple[str, bytes]) -> tuple[bytes, str]:
 def test_it_says_when_it_is_ready(server: Served) -> None:
     expected = f"at http://127.0.0.1:{server.port}/ (engine onnx, batches of 1, 2, 4, 8, 16, 32, 64"
     assert expected in server.said
-
-
-def test_triton_reads_health_and_metadata(client: triton.InferenceServerClient) -> None:
-    assert client.is_server_live()
-    assert client.is_server_ready()
-    assert client.is_model_ready(MODEL)
-    assert client.is_model_ready(MODEL, "1")
-    assert not client.is_model_ready(MODEL, "2")
-    assert not client.is_model_ready("another")
-    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
-    found = client.get_model_metadata(MODEL, "1")
-    assert found["versions"] == ["1"]
-    assert found["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28, 1]}]
-    assert found["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}
-
-
-@pytest.mark.parametrize("count", [1, 3, 64, 200])
-@pytest.mark.parametrize("binary", [True, False])
-def test_triton_gets_the_models_answers(
-    client: triton.InferenceServerClient, shipped: Path, binary: bool, count: int
-) -> None:
-    batch = pictures(count, count)
-    expected = Exported(shipped, engine="onnx").outputs(batch)
-    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in expected]
-    found = client.infer(MODEL, given(batch, binary=binary), outputs=wanted, request_id="mine")
-    for name, array in expected.items():
-        np.testing.assert_allclose(found.as_numpy(name), array, rtol=1e-4, atol=1e-5)
-    said = found.get_response()
-    assert (said["id"], said["model_name"], said["model_version"]) == ("mine", MODEL, "1")
-
-
-@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_triton_compresses(client: triton.InferenceServerClient, algorithm: str) -> None:
-    batch = pictures(5, 50)
-    plain = client.infer(MODEL, given(batch))
-    packed = client.infer(
-        MODEL,
-        given(batch),
-        request_compression_algorithm=algorithm,
-        response_compression_algorithm=algorithm,
-    )
-    for name in ("logits", "probabilities"):
-        np.testing.assert_array_equal(packed.as_numpy(name), plain.as_numpy(name))
-
-
-@pytest.mark.parametrize("binary", [True, False])
-def test_triton_gets_classes(client: triton.InferenceServerClient, binary: bool) -> None:
-    batch = pictures(7, 3)
-    wanted = [triton.InferRequestedOutput("probabilities", binary_data=binary, class_count=2)]
-    found = client.infer(MODEL, given(batch), outputs=wanted).as_numpy("probabilities")
-    numbers = client.infer(MODEL, given(batch)).as_numpy("probabilities")
-    assert found is not None and numbers is not None
-    labels = client.infer(MODEL, given(batch)).get_response()
-    assert labels["outputs"][0]["shape"] == [3, 10]
-    for texts, row in zip(found, numbers, strict=True):
-        first, second = (
-            (text.decode() if isinstance(text, bytes) else text).split(":") for text in texts
-        )
-        assert int(first[1]) == row.argmax()
-        assert float(first[0]) == pytest.approx(row.max(), abs=1e-5)
-        assert float(second[0]) == pytest.approx(np.sort(row)[-2], abs=1e-5)
-
-
-def test_triton_is_told_what_is_wrong(client: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match=r"there is no model 'another' here"):
-        client.infer("another", given(pictures(0)))
-    with pytest.raises(InferenceServerException, match="there is no version '7'"):
-        client.infer(MODEL, given(pictures(0)), model_version="7")
-    wanted = [triton.InferRequestedOutput("logit")]
-    with pytest.raises(InferenceServerException, match="Did you mean 'logits'"):
-        client.infer(MODEL, given(pictures(0)), outputs=wanted)
-    wrong = triton.InferInput("image", [1, 28, 28], "UINT8")
-    wrong.set_data_from_numpy(pictures(0)[..., 0])
-    with pytest.raises(InferenceServerException, match=r"takes UINT8 of shape \[-1, 28, 28, 1\]"):
-        client.infer(MODEL, [wrong])
-    wanted = [triton.InferRequestedOutput("logits")]
-    wanted[0].set_shared_memory("region", 40)
-    with pytest.raises(InferenceServerException, match="shared memory is not offered"):
-        client.infer(MODEL, given(pictures(0)), outputs=wanted)
-    with pytest.raises(InferenceServerException, match="keeps no state"):
-        client.infer(MODEL, given(pictures(0)), sequence_id=3, sequence_start=True)
-
-
-def test_both_engines_give_the_same_answers(
-    client: triton.InferenceServerClient, shipped: Path, tmp_path: Path
-) -> None:
-    batch = pictures(11, 40)
-    found = client.infer(MODEL, given(batch))
-    with (
-        serving.serving(shipped, tmp_path / "log", "--engine", "jax") as other,
-        triton.InferenceServerClient(f"127.0.0.1:{other.port}") as second,
-    ):
-        assert "engine jax" in other.said
-        again = second.infer(MODEL, given(batch))
-    for name in ("logits", "probabilities"):
-        one, two = found.as_numpy(name), again.as_numpy(name)
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(one.argmax(-1), two.argmax(-1))  # type: ignore[union-attr]
-
-
-def test_nothing_but_bytes_is_a_request_too(server: Served) -> None:
-    batch = pictures(3, 2)
-    raw = server.ask(INFER, batch.tobytes(), Inference_Header_Content_Length="0")
-    whole = server.raw(serving.request(batch))
-    assert whole is not None
-    for name, array in serving.outputs(whole).items():
-        np.testing.assert_array_equal(array, serving.outputs(raw)[name])
-    refused = server.ask(INFER, batch.tobytes()[1:], Inference_Header_Content_Length="0")
-    assert refused.status == 400
-    assert "holds whole examples of 784 bytes, not 1,567" in refused.json["error"]
-
-
-ONE = pictures(0)
-FLAT = ONE.ravel().tolist()
-
-
-@pytest.mark.parametrize(
-    ("question", "words"),
-    [
-        (b"{", "the request is not JSON"),
-        (b"\xff\xfe{", "the request is not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"id": ' + b"9" * 5000 + b"}", "the request is not JSON"),
-        ([], "the request must be a JSON object, not []"),
-        ({}, "'inputs' must be a list of one tensor, 'image'"),
-        ({"inputs": [tensor(ONE)] * 2}, "'inputs' must be a list of one tensor"),
-        ({"inputs": [tensor(ONE, name="images")]}, "Did you mean 'image'?"),
-        ({"inputs": [tensor(ONE, datatype="FP32")]}, 'has datatype "FP32"; the model takes UINT8'),
-        ({"inputs": [tensor(ONE, shape=[1, 28, 28])]}, "has shape [1, 28, 28]; the model takes"),
-        ({"inputs": [tensor(ONE, shape=[0, 28, 28, 1])]}, "has shape [0, 28, 28, 1]"),
-        ({"inputs": [tensor(ONE, shape=[True, 28, 28, 1])]}, "has shape [true, 28, 28, 1]"),
-        ({"inputs": [tensor(ONE, shape=[-1, 28, 28, 1])]}, "has shape [-1, 28, 28, 1]"),
-        ({"inputs": [tensor(ONE, shape=[10**30, 28, 28, 1])]}, "has shape [1000000"),
-        ({"inputs": [tensor(ONE)]}, "'data' of input 'image' must be 784 whole numbers"),
-        ({"inputs": [tensor(ONE, data=FLAT[1:])]}, "has shape [783]; expected [1, 28, 28, 1]"),
-        ({"inputs": [tensor(ONE, data=[[1], [1, 2]])]}, "must be 784 whole numbers"),
-        ({"inputs": [tensor(ONE, data=["a"] * 784)]}, "must be 784 whole numbers"),
-        ({"inputs": [tensor(ONE, data=[0.5] * 784)]}, "must be 784 whole numbers"),
-        ({"inputs": [tensor(ONE, data=[256, *FLAT[1:]])]}, "must lie between 0 and 255"),
-        ({"inputs": [tensor(ONE, data=[-1, *FLAT[1:]])]}, "must lie between 0 and 255"),
-        ({"inputs": [tensor(ONE, data=[10**40, *FLAT[1:]])]}, "must be 784 whole numbers"),
-        ({"inputs": [tensor(ONE, data=FLAT)], "id": 5}, "'id' must be a string"),
-        ({"inputs": [tensor(ONE, data=FLAT)], "parameters": 5}, "'parameters' must be a JSON obj"),
-        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": 5}, "'outputs' must be a list"),
-        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": [{"name": "x"}]}, 'no output "x"'),
-        ({"inputs": [tensor(ONE, data=FLAT)], "outputs": [{"name": "logits"}] * 2}, "twice"),
-        (
-            {"inputs": [tensor(ONE, data=FLAT)], "parameters": {"timeout": -1}},
-            "'timeout' must be a number of microseconds",
-        ),
-        (
-            {"inputs": [tensor(ONE, parameters={"binary_data_size": 784})]},
-            "'binary_data_size' is 784 and 0 bytes follow",
-        ),
-        (
-            {"inputs": [tensor(ONE, parameters={"shared_memory_region": "x"})]},
-            "shared memory is not offered",
-        ),
-    ],
-)
-def test_a_wrong_inference_request_is_answered_in_words(
-    server: Served, question: Any, words: str
-) -> None:
-    answer = post(server, question)
-    assert answer.status == 400
-    assert answer.headers["content-type"] == "application/json"
-    assert words in answer.json["error"]
-    assert list(answer.json) == ["error"]
-
-
-@pytest.mark.parametrize("length", ["-1", "x", "1e3", "999999", "9" * 40, ""])
-def test_a_wrong_header_length_is_answered_in_words(server: Served, length: str) -> None:
-    answer = post(server, {}, Inference_Header_Content_Length=length)
-    assert answer.status == 400
-    assert "expected the length of the JSON, at most the 2 bytes" in answer.json["error"]
-
-
-def test_too_many_examples_are_refused(server: Served) -> None:
-    answer = post(server, {"inputs": [tensor(ONE, shape=[1025, 28, 28, 1])]})
-    assert answer.status == 413
-    assert "send at most 1,024 at a time" in answer.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -299,6 +103,7 @@ def test_pictures_are_classified(server: Served, shipped: Path) -> None:
         assert [p["label"] for p in two["predictions"]] == [p["label"] for p in one["predictions"]]
 
 
+ONE = pictures(0)
 GOOD = png(ONE[0, :, :, 0])
 
 
@@ -338,8 +143,6 @@ def test_a_picture_that_unpacks_to_too_much_is_not_unpacked(
     server: Served, size: tuple[int, int]
 ) -> None:
     head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size[0].to_bytes(4) + size[1].to_bytes(4)
-    import zlib
-
     ihdr = head[12:] + b"\x08\0\0\0\0"
     bomb = head[:8] + b"\0\0\0\r" + ihdr + zlib.crc32(ihdr).to_bytes(4) + b"\0\0\0\0IDAT"
     content, kind = form(("bomb.png", bomb))
@@ -428,10 +231,37 @@ def test_figures_for_prometheus(server: Served) -> None:
     )
     before = [figure(name) for name in names]
     assert server.raw(serving.request(pictures(0, 3))) is not None
-    post(server, {})
+    server.ask(INFER, b"{}")
     after = [figure(name) for name in names]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 3, 1]
     assert 'flaxmill_request_seconds_bucket{le="+Inf",route="infer"}' in str(
         server.ask("/metrics").content
     )
     assert figure("flaxmill_queue_examples") == 0
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+
+
+@pytest.fixture
+def desk(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a picture where the documentation's reader has one."""
+    shutil.copy(shipped / "examples" / "07-sneaker.png", tmp_path / "shoe.png")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_documented_client_works(
+    server: Served, desk: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
+    exec(compile(block.replace(":8000", f":{server.port}"), "serving.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("[[")
+
+
+def test_the_documented_command_works(server: Served, desk: None) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("needs the program curl")
+    (line,) = re.findall(r"^curl .*", PAGE, flags=re.M)
+    command = shlex.split(line.replace(":8000", f":{server.port}"))
+    found = subprocess.run([*command, "--silent"], capture_output=True, check=True)
+    assert [len(each["predictions"]) for each in json.loads(found.stdout)["predictions"]] == [3]
