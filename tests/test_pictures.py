@@ -1,7 +1,9 @@
 """A person's own pictures become what the model takes."""
 
+import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +81,40 @@ def test_a_tall_picture_is_padded_not_squeezed() -> None:
     rows, columns = np.nonzero(seen > 127)
     assert np.ptp(rows) == np.ptp(columns)
     assert not seen[:, :7].any()
+
+
+@pytest.mark.parametrize("size", [(300, 700), (700, 300), (28, 28), (5, 600), (256, 257)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_padding_some_rows_at_a_time_is_padding_at_once(
+    size: tuple[int, int], channels: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 128, (*size, 3)).astype(np.uint8)
+    picture = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")
+    grounds = np.asarray(picture).reshape(*size, channels)
+    border = np.concatenate([grounds[0], grounds[-1], grounds[:, 0], grounds[:, -1]])
+    square = np.empty((max(size), max(size), channels), np.uint8)
+    square[:] = np.median(border, axis=0).astype(np.uint8)
+    top, left = ((max(size) - length) // 2 for length in size)
+    square[top : top + size[0], left : left + size[1]] = grounds
+    expected = Image.fromarray(square[..., 0] if channels == 1 else square)
+    expected = np.asarray(expected.resize((20, 28), Image.Resampling.BILINEAR))
+    taken = Tensor("image", "uint8", (-1, 28, 20, channels))
+    seen = prepare(picture, dataclasses.replace(GREY, inputs=(taken,)))
+    np.testing.assert_array_equal(seen, expected.reshape(28, 20, channels))
+
+
+def test_a_panorama_needs_no_square_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    panorama = Image.new("L", (60_000, 1_000))  # its square would take 3.6 GB
+    made: list[int] = []
+    new = Image.new
+
+    def noted(mode: str, size: tuple[int, int], *more: Any) -> Image.Image:
+        made.append(size[0] * size[1])
+        return new(mode, size, *more)
+
+    monkeypatch.setattr(Image, "new", noted)
+    assert not prepare(panorama, GREY).any()
+    assert 0 < max(made) < 60_000 * 1_000
 
 
 def test_exif_rotation_is_followed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from flaxmill.signature import Signature
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255
+_STRIP = 256  # rows of a picture that are padded and resized at a time
 
 
 def find_pictures(names: Sequence[str]) -> list[str]:
@@ -114,11 +115,28 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
         picture = ImageOps.invert(picture)
         border = 255 - border
     ground = tuple(int(v) for v in np.atleast_1d(np.median(border, axis=0)))
-    side = max(picture.size)
-    square = Image.new(picture.mode, (side, side), ground if channels > 1 else ground[0])
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    resized = square.resize((width, height), Image.Resampling.BILINEAR)
+    resized = _squared(picture, (width, height), ground if channels > 1 else ground[0])
     return np.asarray(resized).reshape(height, width, channels)
+
+
+def _squared(
+    picture: Image.Image, size: tuple[int, int], ground: int | tuple[int, ...]
+) -> Image.Image:
+    """Pads a picture to a square and resizes it.
+
+    Some rows at a time: the square of a long panorama need not fit into memory. Pillow resizes
+    rows before columns, so the answer is the same to the bit.
+    """
+    side = max(picture.size)
+    left, top = (side - picture.width) // 2, (side - picture.height) // 2
+    narrow = Image.new(picture.mode, (size[0], side), ground)
+    for row in range(0, picture.height, _STRIP):
+        strip = picture.crop((0, row, picture.width, min(row + _STRIP, picture.height)))
+        padded = Image.new(picture.mode, (side, strip.height), ground)
+        padded.paste(strip, (left, 0))
+        resized = padded.resize((size[0], strip.height), Image.Resampling.BILINEAR)
+        narrow.paste(resized, (0, top + row))
+    return narrow.resize(size, Image.Resampling.BILINEAR)
 
 
 def _shallow(picture: Image.Image) -> Image.Image:

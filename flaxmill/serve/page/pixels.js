@@ -19,16 +19,15 @@ export async function decoded(blob) {
   } catch {
     throw new Problem("undecodable");
   }
-  const context = canvasOf(bitmap.width, bitmap.height).getContext("2d", {
-    willReadFrequently: true,
-  });
-  context.drawImage(bitmap, 0, 0);
   const { width, height } = bitmap;
-  bitmap.close();
   try {
+    const context = canvasOf(width, height).getContext("2d", { willReadFrequently: true });
+    context.drawImage(bitmap, 0, 0);
     return context.getImageData(0, 0, width, height);
   } catch {
     throw new Problem("enormous"); // no canvas of that size can be had
+  } finally {
+    bitmap.close();
   }
 }
 

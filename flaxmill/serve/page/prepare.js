@@ -23,10 +23,7 @@ export function prepare(picture, signature) {
     pixels = pixels.map((value) => 255 - value);
     border = border.map((plane) => plane.map((value) => 255 - value));
   }
-  const square = padded(pixels, picture.width, picture.height, border.map(median));
-  const side = Math.max(picture.width, picture.height);
-  const narrow = resampled(square, [side, side, channels], 1, width);
-  return resampled(narrow, [side, width, channels], 0, height);
+  return squared(pixels, picture, border.map(median), [height, width]);
 }
 
 /** Whether the model knows things on a dark ground, so that light borders are inverted. */
@@ -92,39 +89,46 @@ function median(plane) {
   return (sorted[half - 1] + sorted[half]) >> 1;
 }
 
-function padded(pixels, width, height, colour) {
+/**
+ * Pads a picture to a square and resizes it. A row at a time: the square of a long panorama need not
+ * fit into memory.
+ */
+function squared(pixels, { width, height }, colour, size) {
   const channels = colour.length;
   const side = Math.max(width, height);
-  const square = new Uint8Array(side * side * channels);
-  for (let i = 0; i < square.length; i++) square[i] = colour[i % channels];
-  const left = (side - width) >> 1;
-  const top = (side - height) >> 1;
-  for (let row = 0; row < height; row++) {
-    const line = pixels.subarray(row * width * channels, (row + 1) * width * channels);
-    square.set(line, ((top + row) * side + left) * channels);
+  const [top, left] = [(side - height) >> 1, (side - width) >> 1];
+  const filled = (length) => {
+    const pad = new Uint8Array(length * channels);
+    return pad.map((_, i) => colour[i % channels]);
+  };
+  const row = filled(side);
+  const narrow = filled(side * size[1]);
+  // What is made of padding alone stays as it is.
+  const across = triangle(side, size[1]).filter(
+    ({ start, weights }) => start < left + width && start + weights.length > left,
+  );
+  const line = width * channels;
+  for (let i = 0; i < height; i++) {
+    row.set(pixels.subarray(i * line, (i + 1) * line), left * channels);
+    const place = (top + i) * size[1] * channels;
+    resample(row, channels, across, narrow.subarray(place, place + size[1] * channels));
   }
-  return square;
+  const made = new Uint8Array(size[0] * size[1] * channels);
+  resample(narrow, size[1] * channels, triangle(side, size[0]), made);
+  return made;
 }
 
-/** Resamples one axis (0: rows, 1: columns) of a picture to a new size. */
-function resampled(source, shape, axis, size) {
-  const length = shape[axis];
-  const outer = axis === 0 ? 1 : shape[0];
-  const inner = axis === 0 ? shape[1] * shape[2] : shape[2];
-  const target = new Uint8Array(outer * size * inner);
-  triangle(length, size).forEach(({ start, weights }, to) => {
-    for (let line = 0; line < outer; line++) {
-      const first = (line * length + start) * inner;
-      for (let part = 0; part < inner; part++) {
-        let sum = 1 << (WEIGHT_BITS - 1);
-        for (let i = 0; i < weights.length; i++) {
-          sum += source[first + i * inner + part] * weights[i];
-        }
-        target[(line * size + to) * inner + part] = Math.min(255, sum >> WEIGHT_BITS);
+/** Fills positions of a target from a source; at each of either are `inner` numbers. */
+function resample(source, inner, positions, target) {
+  for (const { to, start, weights } of positions) {
+    for (let part = 0; part < inner; part++) {
+      let sum = 1 << (WEIGHT_BITS - 1);
+      for (let i = 0; i < weights.length; i++) {
+        sum += source[(start + i) * inner + part] * weights[i];
       }
+      target[to * inner + part] = Math.min(255, sum >> WEIGHT_BITS);
     }
-  });
-  return target;
+  }
 }
 
 /** For each new position, which old ones it is made of and their weights, in fixed point. */
@@ -140,6 +144,6 @@ function triangle(length, size) {
     );
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     const fixed = weights.map((w) => Math.trunc(0.5 + (w * (1 / total)) * (1 << WEIGHT_BITS)));
-    return { start, weights: fixed };
+    return { to, start, weights: fixed };
   });
 }
