@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from flaxmill.serve.refusal import Busy, Refused
+from flaxmill.serve.refusal import Busy, Header, Refused
 
 if TYPE_CHECKING:
     from flaxmill.serve.front import Front
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 WHOLE_ANSWER = "flaxmill.whole_answer"
 """The ASGI extension by which an answer that is at hand is sent at once, without checks of it."""
+
+LAST_ANSWER = "flaxmill.last_answer"
+"""The ASGI extension by which a connection ends with an answer that its client does see."""
+
+_LINGER_SECONDS = 2.0
 
 
 class Connection(HttpToolsProtocol):
@@ -40,9 +45,12 @@ class Connection(HttpToolsProtocol):
         self._task: asyncio.Task[None] | None = None
         self._left = math.inf  # bytes that the client had not read when it was overdue
         self._answered: Any = None  # the request whose task runs; one at a time
-        self._extensions = {WHOLE_ANSWER: self._answer}
+        self._ended = False  # the last answer is sent
+        self._extensions = {WHOLE_ANSWER: self._answer, LAST_ANSWER: self.answer_last}
         self.due = self.loop.time() + self._limits.head_seconds
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > 2 * self._limits.connections:
+            self.abort()
+        elif len(self.connections) > self._limits.connections:
             self._refuse(Busy(f"the server is busy: {self._limits.connections:,} clients use it."))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,7 +64,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads what came."""
-        if self.transport.is_closing():
+        if self._ended or self.transport.is_closing():
             return
         if self._head is None and not self._reading_body:  # a request begins
             self._head = 0
@@ -139,7 +147,7 @@ class Connection(HttpToolsProtocol):
         if 0 < left < self._left:  # it reads, slowly
             self._left = left
             self.due = self.loop.time() + self._limits.write_seconds
-        elif left or self.transport.is_closing():
+        elif left or self._ended or self.transport.is_closing():
             self.abort()
         elif self._head is not None:
             seconds = self._limits.head_seconds
@@ -154,22 +162,41 @@ class Connection(HttpToolsProtocol):
             self.due = self.loop.time() + self._limits.write_seconds
 
     def _refuse(self, refused: Refused) -> None:
-        """Answers before, or instead of, the application, and closes."""
-        cycle = self.cycle
+        """Answers before, or instead of, the application."""
+        if self.answer_last(refused.status, refused.headers, refused.body):
+            self.app.refused(refused, self.client)
+        else:  # in the middle of an answer there is no place for another
+            self.abort()
+
+    def answer_last(self, status: int, headers: tuple[Header, ...], body: bytes) -> bool:
+        """Sends a whole answer and closes, in a moment: what the client still sends is dropped.
+
+        If its connection were closed while it sends, it would see that and not the answer.
+
+        Returns:
+            Whether it could be sent.
+        """
+        cycle = self._answered if self._task is not None else self.cycle
         if cycle is not None and cycle.response_started and not cycle.response_complete:
-            self.abort()  # in the middle of an answer there is no place for another
-            return
-        headers = [
+            return False
+        fields = [
             (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(refused.body)),
+            (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
-            *refused.headers,
+            *headers,
         ]
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[refused.status], *lines, b"\r\n", refused.body]))
-        self.transport.close()
-        self.due = self.loop.time() + self._limits.write_seconds
-        self.app.refused(refused, self.client)
+        lines = [b"%b: %b\r\n" % field for field in fields]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self.transport.write_eof()
+        self._ended = True
+        self.pipeline.clear()
+        for cycle in (self.cycle, self._answered):
+            if cycle is not None:
+                cycle.response_started = cycle.response_complete = True
+                cycle.message_event.set()
+        self.flow.resume_reading()
+        self.due = self.loop.time() + _LINGER_SECONDS
+        return True
 
     def abort(self) -> None:
         """Ends at once, also for the system, which would keep what the client does not read."""

@@ -35,7 +35,7 @@ class Contents:
         """
         most = self.limits.max_body_bytes
         if int(headers.get(b"content-length", 0)) > _READ_ON * most:
-            raise self._too_large(close=True)
+            raise self._too_large(last=True)
         message = await receive()
         body = message.get("body", b"")
         if message.get("more_body"):
@@ -66,7 +66,7 @@ class Contents:
                 part = message.get("body", b"")
                 size += len(part)
                 if size > _READ_ON * most:
-                    raise self._too_large(close=True)
+                    raise self._too_large(last=True)
                 if size <= most:
                     if self._held + len(part) > self.limits.max_buffered_bytes:
                         raise Busy("the server is busy: it holds as much as it may.")
@@ -81,11 +81,11 @@ class Contents:
             raise self._too_large()
         return b"".join(parts)
 
-    def _too_large(self, *, close: bool = False) -> Refused:
+    def _too_large(self, *, last: bool = False) -> Refused:
         return Refused(
             413,
             f"the request is too large: send at most {self.limits.max_body_bytes:,} bytes.",
-            ((b"connection", b"close"),) if close else (),
+            last=last,
         )
 
     def done(self, content: bytes) -> None:

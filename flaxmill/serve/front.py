@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from flaxmill.serve.answer import Answer
-from flaxmill.serve.connection import WHOLE_ANSWER
+from flaxmill.serve.connection import LAST_ANSWER, WHOLE_ANSWER
 from flaxmill.serve.contents import Contents, Message, Receive, compressed
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
@@ -115,7 +115,8 @@ class Front:
                 await self._answer_other(scope, headers, receive, answering)
         except Refused as refused:
             error = refused.message
-            await answering.error(refused.status, error_body(error), refused.headers)
+            if not (refused.last and answering.end(scope, refused)):
+                await answering.error(refused.status, refused.body, refused.headers)
         except asyncio.CancelledError:  # the connection is gone, and cancelled this task
             answering.status = CLIENT_LEFT
         except Exception:
@@ -252,6 +253,15 @@ class _Answering:
         if not self.started:
             kind = (b"content-type", b"application/json")
             await self.answer(status, [kind, *SECURITY, *headers], body)
+
+    def end(self, scope: Scope, refused: Refused) -> bool:
+        """Ends the connection with an error, where there is a way to; says whether it did."""
+        send = scope.get("extensions", {}).get(LAST_ANSWER)
+        if send is None or self.started:
+            return False
+        self.status, self.started = refused.status, True
+        headers = (*SECURITY, *refused.headers, (b"x-request-id", self._request_id))
+        return send(refused.status, headers, refused.body)
 
     async def __call__(self, message: Message) -> None:
         """Passes on what the framework sends."""

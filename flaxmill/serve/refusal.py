@@ -12,13 +12,17 @@ class Refused(Exception):
         status: The HTTP status.
         message: What was wrong, what was expected, what to do.
         headers: Headers of the answer besides the usual ones.
+        last: Whether the connection ends with it, for what the client sends is not read.
     """
 
-    def __init__(self, status: int, message: str, headers: tuple[Header, ...] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, headers: tuple[Header, ...] = (), *, last: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.last = last
 
     @property
     def body(self) -> bytes:

@@ -149,7 +149,7 @@ async def serve(
         BadInput: The export cannot be served.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
-    _raise_descriptor_limit(settings.limits.connections + 64)
+    _raise_descriptor_limit(2 * settings.limits.connections + 64)
     journal = Journal(quiet=settings.quiet)
     logger = logging.getLogger()
     logger.addHandler(journal)
