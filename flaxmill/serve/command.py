@@ -41,7 +41,7 @@ def serve(
         model: A run, or an export directory.
         engine: What computes: jax, onnx (ONNX Runtime), or int8 (the same, quantised); by default
             onnx where it is installed and exported, else jax.
-        threads: Threads of ONNX Runtime for one batch; 0 chooses.
+        threads: Threads that compute a batch, on a processor; 0 chooses.
         host: The address to listen at; 0.0.0.0 lets other machines in.
         port: The port; 0 takes any that is free.
         workers: Processes that share the port.

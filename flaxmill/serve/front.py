@@ -84,8 +84,9 @@ class Front:
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
         own = _LOOPBACK if settings.host in (*_LOOPBACK, "::1") else frozenset()
-        self._hosts = frozenset(map(str.lower, settings.allow_hosts)) | own
-        self._any_host = not own and not settings.allow_hosts
+        self._allowed = frozenset(map(str.lower, settings.allow_hosts))
+        self._hosts = self._allowed | own
+        self._any_host = not self._hosts
         self._is_called = lru_cache(maxsize=64)(self._named)
         self._id = secrets.token_hex(4)
         self._counter = itertools.count(1)
@@ -150,7 +151,7 @@ class Front:
             )
         if (origin := headers.get(b"origin")) is not None:
             theirs = origin.decode("latin-1").lower().partition("://")[2]
-            if theirs != host and theirs.partition(":")[0] not in self.settings.allow_hosts:
+            if theirs != host and theirs.partition(":")[0] not in self._allowed:
                 raise Refused(403, "pages of other sites may not use this server.")
         if self._token and not _OPEN.fullmatch(path):
             kind, _, shown = headers.get(b"authorization", b"").partition(b" ")

@@ -79,10 +79,13 @@ def _exported(settings: Settings) -> Exported:
     One core is enough for a small model, and the others are for the clients: threads that share
     out microseconds cost more than they bring. A large model takes all cores.
     """
-    if settings.threads or settings.engine == "jax":
-        return Exported(settings.model, engine=settings.engine, threads=settings.threads or None)
-    model = Exported(settings.model, engine=settings.engine, threads=1)
     cores = max(1, available_cores() // settings.workers)
+    if settings.engine == "jax":  # reads this as it starts
+        os.environ.setdefault("PJRT_NPROC", str(settings.threads or cores))
+        return Exported(settings.model, engine="jax")
+    if settings.threads:
+        return Exported(settings.model, engine=settings.engine, threads=settings.threads)
+    model = Exported(settings.model, engine=settings.engine, threads=1)
     size, taken = settings.limits.max_batch, model.signature.inputs[0]
     model.compile([size])
     seconds = _timed(model, (size,), taken.shape[1:], np.dtype(taken.dtype))[size]
