@@ -4,6 +4,9 @@ import { onLanguage, words } from "./language.js";
 import { Problem } from "./problem.js";
 import { token } from "./token.js";
 
+// Of these, trying the same picture again makes nothing better.
+const FINAL = ["refused", "large", "undecodable", "enormous"];
+
 const box = () => document.getElementById("problem");
 const form = () => document.getElementById("token");
 let shown = null;
@@ -25,6 +28,7 @@ export function tell(error, again, names = []) {
     if (!token.isKept) return; // the field says it all
   }
   render();
+  box().scrollIntoView({ block: "nearest" });
 }
 
 /** Takes the words away. */
@@ -54,7 +58,7 @@ function render() {
   if (names.length) parts.push(paragraph(names.join(", "), "hint"));
   if (problem.facts.said) parts.push(paragraph(words.serverSaid(problem.facts.said), "hint"));
   const buttons = Object.assign(document.createElement("p"), { className: "buttons" });
-  if (again) {
+  if (again && !FINAL.includes(problem.kind)) {
     buttons.append(
       button(words.again, () => {
         calm();
