@@ -245,6 +245,8 @@ async def send(port: int, seed: int, number: int) -> str:
             body = await asyncio.wait_for(reader.readexactly(int(length[0][15:])), PATIENCE)
             if list(json.loads(body)) != ["error"]:
                 return f"{status} without words"
+            if status == "503":
+                print(f"seed {seed}, request {number}: {body.decode()}", file=sys.stderr)
         return status
     except TimeoutError:
         return "no answer in time"
@@ -296,7 +298,8 @@ def fuzz(export: Path, log: Path, requests: int, seed: int) -> dict[str, Any]:
         "statuses": dict(sorted(found.items())),
         "megabytes": [round(before, 1), round(after, 1)],
         "exit": status,
-        "tracebacks": [line["traceback"] for line in failures],
+        "failures": len(failures),
+        "tracebacks": [line["traceback"] for line in failures[:3]],
     }
 
 

@@ -79,6 +79,21 @@ def test_sigterm_under_load_fails_no_request(shipped: Path, tmp_path: Path) -> N
         assert noted == [200] * load.answered
 
 
+def test_sigterm_ends_it_before_it_is_ready_too(shipped: Path) -> None:
+    command = [sys.executable, "-m", "flaxmill", "serve", str(shipped), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        if not status.exists():
+            process.kill()
+            pytest.skip("needs Linux's /proc, which tells when a signal is taken")
+        while not int(status.read_text().split("SigCgt:")[1].split()[0], 16) >> 14 & 1:
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert '"event": "stopped"' in process.stderr.read()
+
+
 def test_sighup_under_load_fails_no_request(shipped: Path, tmp_path: Path) -> None:
     export = shutil.copytree(shipped, tmp_path / "export")
     with serving.serving(export, tmp_path / "log") as server:

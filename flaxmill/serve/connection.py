@@ -57,9 +57,14 @@ class Connection(HttpToolsProtocol):
         """Frees what the client waited for."""
         super().connection_lost(exc)
         self.due = math.inf
-        if self._answered is not None:  # others may have been read since
-            self._answered.disconnected = True
-        if self._task is not None:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Lets nobody answer any more what was asked."""
+        for cycle in (self.cycle, self._answered):  # more may have been read than is answered
+            if cycle is not None:
+                cycle.disconnected = True
+        if self._task is not None and self._task is not asyncio.current_task(self.loop):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -190,10 +195,7 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self._ended = True
         self.pipeline.clear()
-        for cycle in (self.cycle, self._answered):
-            if cycle is not None:
-                cycle.response_started = cycle.response_complete = True
-                cycle.message_event.set()
+        self._forget()
         self.flow.resume_reading()
         self.due = self.loop.time() + _LINGER_SECONDS
         return True

@@ -37,7 +37,9 @@ class Contents:
         if int(headers.get(b"content-length", 0)) > _READ_ON * most:
             raise self._too_large(last=True)
         message = await receive()
-        body = message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        body = message["body"]
         if message.get("more_body"):
             body = await self._rest(body, receive)
         if len(body) > most:

@@ -55,8 +55,9 @@ class Journal(logging.Handler):
         )
 
     def event(self, words: str, **facts: Any) -> None:
-        """Notes anything else."""
+        """Notes anything else, at once."""
         self._add(json.dumps({"time": round(time.time(), 3), "event": words, **facts}))
+        self.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Notes what was logged in Python's way, with its traceback if it has one."""

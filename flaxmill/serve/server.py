@@ -157,7 +157,8 @@ async def serve(
     metrics = Metrics(settings.limits.max_batch)
     model = Model(settings, metrics.batch)
     try:
-        await model.load()
+        if not await _loaded(model, journal):
+            return
         server = Server(Front(settings, model, metrics, journal), announce)
         if when_begun is not None:
             when_begun(server)
@@ -165,6 +166,20 @@ async def serve(
     finally:
         logger.removeHandler(journal)
         journal.close()
+
+
+async def _loaded(model: Model, journal: Journal) -> bool:
+    """Loads the model; says whether it did, or was asked to stop before."""
+    loop = asyncio.get_running_loop()
+    loading = loop.create_task(model.load())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, loading.cancel)
+    try:
+        await loading
+    except asyncio.CancelledError:
+        journal.event("stopped", aborted=0)
+        return False
+    return True
 
 
 def _raise_descriptor_limit(wanted: int) -> None:
