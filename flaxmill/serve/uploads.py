@@ -148,13 +148,22 @@ def prepared(upload: Upload, signature: Signature, limits: Limits) -> np.ndarray
     Raises:
         Refused: One is no picture, is damaged, or has too many pixels; the message names it.
     """
-    return np.stack(
-        [prepare(_opened(name, content, limits), signature) for name, content in upload.pictures]
-    )
+    return np.stack([_prepared(*picture, signature, limits) for picture in upload.pictures])
+
+
+def _prepared(name: str, content: bytes, signature: Signature, limits: Limits) -> np.ndarray:
+    picture = _opened(name, content, limits)
+    try:
+        picture.load()
+        return prepare(picture, signature)
+    except Exception as error:  # of a decoder, or of what the picture says of itself
+        raise Refused(
+            400, f"{name} is a damaged picture ({str(error)[:100]}): save it anew."
+        ) from None
 
 
 def _opened(name: str, content: bytes, limits: Limits) -> Image.Image:
-    """Reads a picture whole, once its header has said that it is not too large."""
+    """Opens a picture, whose header must say that it is not too large."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -171,13 +180,7 @@ def _opened(name: str, content: bytes, limits: Limits) -> Image.Image:
         raise Refused(
             413, f"{name}: {width:,} × {height:,} pixels are too many; {_largest(limits)}."
         )
-    try:
-        picture.load()
-        return picture
-    except Exception as error:
-        raise Refused(
-            400, f"{name} is a damaged picture ({str(error)[:100]}): save it anew."
-        ) from None
+    return picture
 
 
 def _largest(limits: Limits) -> str:
