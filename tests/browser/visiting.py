@@ -36,8 +36,9 @@ class Visit:
 
     def open(self, *, ready: str = READY) -> None:
         """Comes as someone who was never here, and waits until the model is ready."""
-        self.browser.get(self.url + "page/icon.svg")
-        self.js("localStorage.clear(); sessionStorage.clear()")
+        parts = urlsplit(self.url)
+        kept = {"origin": f"{parts.scheme}://{parts.netloc}", "storageTypes": "local_storage"}
+        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
         for log in ("browser", "performance"):
             self.browser.get_log(log)
         self.browser.get(self.url)
