@@ -212,6 +212,9 @@ def test_a_token_is_asked_for(shipped: Path, tmp_path: Path) -> None:
         assert server.ask("/v2/health/live", Host="my.example:9").status == 200
         command = Path(f"/proc/{server.process.pid}/cmdline")
         assert not command.exists() or b"se-cret" not in command.read_bytes()
+    with serving.serving(shipped, tmp_path / "log", "--host", "0.0.0.0") as server:
+        assert server.ask("/v2", Host="any.example").status == 200
+        assert "FLAXMILL_TOKEN" in server.await_log("whoever reaches this port")["event"]
     environment = {"FLAXMILL_TOKEN": "other"}
     with serving.serving(shipped, tmp_path / "log", **environment) as server:
         assert server.ask("/v2").status == 401

@@ -23,7 +23,7 @@ from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.refusal import Header, Refused, error_body
 from flaxmill.serve.routes import ERROR, FAILED, application
 from flaxmill.serve.served import Model
-from flaxmill.serve.settings import Settings
+from flaxmill.serve.settings import LOOPBACK, Settings
 
 Scope = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -50,7 +50,6 @@ _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _OPEN = re.compile(r"/|/page/.*|/limits\.json|/v2/health/(live|ready)|/favicon\.ico")
 _HEALTH = "/v2/health/"  # asked by what knows an address and no name; anybody may
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _ROUTES = re.compile(
     r"/v2/models/[^/]+(?:/versions/[^/]+)?(/infer|/ready)?|/(page|examples)/.+|(/[a-z0-9./]*)"
 )
@@ -83,7 +82,7 @@ class Front:
         self.stopping = False
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
-        own = _LOOPBACK if settings.host in (*_LOOPBACK, "::1") else frozenset()
+        own = LOOPBACK if settings.host in LOOPBACK else frozenset()
         self._allowed = frozenset(map(str.lower, settings.allow_hosts))
         self._hosts = self._allowed | own
         self._any_host = not self._hosts

@@ -18,7 +18,7 @@ from flaxmill.serve.front import Front
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.served import Model
-from flaxmill.serve.settings import Settings
+from flaxmill.serve.settings import LOOPBACK, Settings
 
 BACKLOG = 2048
 
@@ -159,6 +159,11 @@ async def serve(
     try:
         if not await _loaded(model, journal):
             return
+        if not settings.token and settings.host not in LOOPBACK:
+            journal.event(
+                "whoever reaches this port may use the server: FLAXMILL_TOKEN or --token-file "
+                "has it ask for a token"
+            )
         server = Server(Front(settings, model, metrics, journal), announce)
         if when_begun is not None:
             when_begun(server)

@@ -13,6 +13,9 @@ from flaxmill.exported import is_export
 TOKEN = "FLAXMILL_TOKEN"
 """The environment variable that holds the token which clients must show."""
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+"""What a machine calls itself, and other machines do not reach."""
+
 Engine = Literal["jax", "onnx", "int8"]
 
 
