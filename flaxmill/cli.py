@@ -286,6 +286,8 @@ def export(
         print(dumps(written.parity))
     else:
         print(f"each on {written.parity['examples']:,} test examples; wrote {written.path}")
+        if (page := written.path / "web").is_dir():
+            print(f"{page} is the page: put it on any host, or python -m http.server -d {page}")
     if written.left_out:
         print(f"flaxmill: {written.left_out}", file=sys.stderr)
 
