@@ -5,7 +5,6 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,11 +37,16 @@ class Doubling:
         return {"doubled": batch.astype(np.int32) * 2}
 
 
-def batcher(model: Callable[..., Any], **options: Any) -> Batcher:
-    seconds = {1: 1.0, 2: 1.0, 4: 1.0}  # as on an accelerator: full batches are best
-    settings = {"capacity": 1000} | options
-    loop = asyncio.get_running_loop()
-    return Batcher(model, (2,), np.dtype(np.uint8), seconds, loop=loop, **settings)
+def batcher(model: Doubling, capacity: int = 1000, max_wait: float = 0.0) -> Batcher:
+    return Batcher(
+        model,
+        (2,),
+        np.dtype(np.uint8),
+        {1: 1.0, 2: 1.0, 4: 1.0},  # as on an accelerator: full batches are best
+        capacity=capacity,
+        loop=asyncio.get_running_loop(),
+        max_wait=max_wait,
+    )
 
 
 async def ask(gather: Batcher, *examples: tuple[int, int], patience: float = 60.0) -> Any:
@@ -157,7 +161,7 @@ def test_answers_never_mix() -> None:
     """Many requests of all sizes, some of whom leave: each gets its own numbers."""
 
     async def one(gather: Batcher, rng: np.random.Generator) -> None:
-        examples = [tuple(map(int, pair)) for pair in rng.integers(0, 250, (rng.integers(1, 9), 2))]
+        examples = [(int(a), int(b)) for a, b in rng.integers(0, 250, (rng.integers(1, 9), 2))]
         task = asyncio.create_task(ask(gather, *examples))
         for _ in range(rng.integers(0, 5)):
             await asyncio.sleep(0)

@@ -182,6 +182,8 @@ class Routes:
         front = self._front
         upload = await uploads.read(request, front.limits)
         served = front.model.current
+        if served.signature.task != "image-classification":
+            raise Refused(404, "this model classifies no pictures: see /signature.json.")
         if self._reading >= _MOST_READING:
             raise Busy("the server is busy: many pictures wait to be read.")
         loop = asyncio.get_running_loop()
