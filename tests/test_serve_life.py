@@ -17,7 +17,7 @@ from serving import INFER, Client, Served, pictures
 
 from flaxmill.exported import Exported
 
-CLIENTS = 32
+CLIENTS = 64
 
 
 class Load:

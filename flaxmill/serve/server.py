@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import resource
+import select
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +25,8 @@ from flaxmill.serve.served import Model
 from flaxmill.serve.settings import LOOPBACK, Settings
 
 BACKLOG = 2048
+_ACCEPTING_SECONDS = 0.1  # to accept, once asked to stop, what the system has taken already
+_ATTACH_FILTER, _RETURN = 26, 0x06  # SO_ATTACH_FILTER, and BPF's instruction "return"
 
 
 class Server(uvicorn.Server):
@@ -80,15 +86,18 @@ class Server(uvicorn.Server):
         front, state = self._front, self.server_state
         front.stopping = True
         front.journal.event("stopping", connections=len(state.connections))
-        for listening in sockets or []:
-            listening.listen(0)  # no new ones; those that wait are accepted in the next moments
-        for connection in list(state.connections):
-            connection.shutdown()
-        await asyncio.sleep(0.1)
-        for server in self.servers:
-            server.close()
         loop = asyncio.get_running_loop()
         end = loop.time() + front.limits.grace
+        for listening in sockets or []:
+            if front.settings.workers == 1:  # else the parent does, for all
+                take_no_more(listening)
+            await asyncio.sleep(_ACCEPTING_SECONDS)
+            while select.select([listening], [], [], 0)[0] and loop.time() < end:
+                await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
         while (state.connections or state.tasks) and loop.time() < end and not self.force_exit:
             await asyncio.sleep(0.02)
             self._look_after()
@@ -171,6 +180,18 @@ async def serve(
     finally:
         logger.removeHandler(journal)
         journal.close()
+
+
+def take_no_more(listening: socket.socket) -> None:
+    """Has the system take no new connections; those that it took can still be accepted.
+
+    Closing the socket instead would break those that wait in it.
+    """
+    listening.listen(0)
+    if sys.platform == "linux":  # and drop the packets that ask for one: an empty packet filter
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0))
+        program = struct.pack("HP", 1, ctypes.addressof(drop))
+        listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
 async def _loaded(model: Model, journal: Journal) -> bool:

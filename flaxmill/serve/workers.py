@@ -20,7 +20,7 @@ from prometheus_client import multiprocess
 
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.serve.metrics import SHARED_FOLDER
-from flaxmill.serve.server import Server, serve
+from flaxmill.serve.server import Server, serve, take_no_more
 from flaxmill.serve.settings import Settings
 
 _READY = "ready"
@@ -76,6 +76,7 @@ class Workers:
             try:
                 self._look_after(reading, announce)
             finally:
+                take_no_more(self._listening)
                 for worker in self._workers:
                     worker.signal(signal.SIGTERM)
                 for worker in self._workers:
