@@ -1,5 +1,6 @@
 """What runs an exported model: JAX or ONNX Runtime, behind one form."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,13 @@ class OnnxEngine:
 
 
 def onnxruntime() -> Any:
-    """Returns the package onnxruntime.
+    """Returns the package onnxruntime, kept from telling its maker that it runs.
 
     Raises:
         BadInput: It is not installed.
     """
+    # It would keep an identifier of this machine, and send events to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
     try:
         import onnxruntime
     except ImportError:

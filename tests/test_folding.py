@@ -149,7 +149,8 @@ def test_the_graph_is_plain_and_computes_the_same(case: tuple[nnx.Module, jax.Ar
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     for count in (1, 3):
-        logits, probabilities = session.run(None, {"image": np.asarray(pictures[:count])})
+        answers: Any = session.run(None, {"image": np.asarray(pictures[:count])})
+        logits, probabilities = answers
         assert difference(logits, expected[:count]) < 1e-5
         softmax = np.asarray(jax.nn.softmax(expected[:count] / 2.0))
         np.testing.assert_allclose(probabilities, softmax, rtol=1e-3, atol=1e-6)
@@ -169,7 +170,7 @@ KERNEL = np.random.default_rng(2).normal(size=(3, 3, 3, 4)).astype(np.float32)
 
 def convolved(x: Any) -> Any:
     how = {"padding": "SAME", "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-    return jax.lax.conv_general_dilated(x, KERNEL, (1, 1), **how)
+    return jax.lax.conv_general_dilated(x, jnp.asarray(KERNEL), (1, 1), **how)
 
 
 def pooled(x: Any) -> Any:

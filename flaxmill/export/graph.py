@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from flaxmill.engines import onnxruntime
 from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import Apply, answering, input_shape
@@ -25,8 +26,8 @@ def check_installed() -> None:
         BadInput: The message says how to get them.
     """
     try:
+        onnxruntime()  # before the converter, which imports it too
         import jax2onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
     except ImportError as missing:
         raise BadInput(
             f"ONNX cannot be written, for {missing.name} is not installed: "

@@ -122,8 +122,6 @@ def settings(
     for name in positive:
         if getattr(limits, name) <= 0:
             raise BadInput(f"--{name.replace('_', '-')}: expected more than 0.")
-    # ONNX Runtime would keep an identifier of this machine, and send events to its makers.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     place = _export_of(model)
     if engine is None:
         has_onnx = find_spec("onnxruntime") and (place / "model.onnx").is_file()
