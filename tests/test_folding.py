@@ -114,7 +114,7 @@ def test_a_folded_function_computes_the_same(case: tuple[nnx.Module, jax.Array])
     traced = jax.make_jaxpr(apply)(pictures)
     expected = np.asarray(apply(pictures))
     assert np.ptp(expected, axis=0).max() > 1e-3 * np.abs(expected).max()  # it looks at pictures
-    (found,) = evaluate(traced, pictures)
+    (found,) = jax.jit(lambda x: evaluate(traced, x))(pictures)
     assert difference(found, expected) < 1e-5  # sums in another order
     plain = jax.make_jaxpr(lambda x: evaluate(traced, x))(pictures)
     left = operations(plain.jaxpr)
@@ -125,15 +125,28 @@ def test_a_folded_function_computes_the_same(case: tuple[nnx.Module, jax.Array])
     assert not {"rsqrt", "sqrt", "stop_gradient"} & set(left)
 
 
+def graph_of(apply: Callable[[Any], Any], shape: tuple[int, ...], classes: int) -> Any:
+    """Returns the ONNX model of a function, whose temperature is 2."""
+    plain, facts = signature_of(shape, classes), {"weights_sha256": "none"}
+    signature = exported_signature(plain, temperature=2.0, licence="", run=facts)
+    return onnx_graph(apply, signature)
+
+
+def assert_graph_answers(apply: Callable[[Any], Any]) -> None:
+    """Checks that ONNX Runtime answers as a function of small pictures does."""
+    pictures = np.random.default_rng(5).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    expected = np.asarray(apply(jnp.asarray(pictures)))
+    content = graph_of(apply, pictures.shape[1:], expected.shape[1]).SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    answers: Any = session.run(["logits"], {"image": pictures})
+    assert difference(answers[0], expected) < 1e-5
+
+
 def test_the_graph_is_plain_and_computes_the_same(case: tuple[nnx.Module, jax.Array]) -> None:
     model, pictures = case
     apply = application(model)
     expected = np.asarray(apply(pictures))
-    plain = signature_of(pictures.shape[1:], expected.shape[1])
-    signature = exported_signature(
-        plain, temperature=2.0, licence="", run={"weights_sha256": "none"}
-    )
-    graph = onnx_graph(apply, signature)
+    graph = graph_of(apply, pictures.shape[1:], expected.shape[1])
     nodes = graph.graph.node
     convolutions = [node for node in nodes if node.op_type == "Conv"]
     assert convolutions
@@ -160,7 +173,9 @@ def traced(function: Callable[[Any], Any], x: Any) -> core.Jaxpr:
     """Returns a function as whoever writes the graph sees it."""
     closed = jax.make_jaxpr(function)(x)
     found = jax.make_jaxpr(lambda x: evaluate(closed, x))(x)
-    np.testing.assert_allclose(evaluate(closed, x)[0], function(x), rtol=1e-5, atol=1e-5)
+    (answer,), expected = jax.jit(lambda x: evaluate(closed, x))(x), function(x)
+    assert (answer.shape, answer.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
     return found.jaxpr
 
 
@@ -168,9 +183,9 @@ X = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
 KERNEL = np.random.default_rng(2).normal(size=(3, 3, 3, 4)).astype(np.float32)
 
 
-def convolved(x: Any) -> Any:
+def convolved(x: Any, kernel: Any = KERNEL) -> Any:
     how = {"padding": "SAME", "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-    return jax.lax.conv_general_dilated(x, jnp.asarray(KERNEL), (1, 1), **how)
+    return jax.lax.conv_general_dilated(x, jnp.asarray(kernel), (1, 1), **how)
 
 
 def pooled(x: Any) -> Any:
@@ -195,6 +210,82 @@ def test_a_convolution_with_two_readers_is_computed_once() -> None:
 def test_what_varies_from_place_to_place_is_not_folded() -> None:
     places = np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)
     assert "mul" in operations(traced(lambda x: convolved(x) * places, X))
+
+
+FOUR = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 1, 4)
+
+
+@pytest.mark.parametrize("summand", [False, True])
+def test_what_repeats_the_one_channel_is_not_folded(summand: bool) -> None:
+    def repeated(x: Any) -> Any:
+        one = convolved(x.astype(jnp.float32), KERNEL[..., :1])
+        return one + FOUR if summand else one * FOUR
+
+    assert ("add" if summand else "mul") in operations(traced(repeated, X))
+    assert_graph_answers(lambda x: repeated(x).mean((1, 2)))
+
+
+def test_a_maximum_with_zeros_of_another_shape_is_not_relu() -> None:
+    zeros = np.zeros((1, 8, 8, 3), np.float32)
+    relu = "custom_jvp_call"
+    assert relu not in operations(traced(lambda x: jnp.maximum(x[:, :1, :1], zeros), X))
+    assert relu in operations(traced(lambda x: jnp.maximum(x, zeros[:, :1, :1]), X))
+
+
+def test_a_factor_stays_behind_a_maximum_over_channels() -> None:
+    def over_channels(x: Any) -> Any:
+        first, kernel = jnp.moveaxis(x, -1, 1), jnp.asarray(KERNEL.transpose(3, 2, 0, 1))
+        made = jax.lax.conv_general_dilated(first, kernel, (1, 1), "SAME")
+        window = (1, 2, 2, 1)
+        highest = jax.lax.reduce_window(made, -np.inf, jax.lax.max, window, (1,) * 4, "SAME")
+        return highest * FOUR.reshape(1, 4, 1, 1)
+
+    assert "mul" in operations(traced(over_channels, X))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.int32])
+def test_other_types_stay_what_they_are(dtype: Any) -> None:
+    def other(x: Any) -> Any:
+        made = convolved(jnp.round(2 * x).astype(dtype), jnp.round(KERNEL).astype(dtype))
+        made = made + jnp.asarray(FOUR, dtype)
+        window = (1, 2, 2, 1)
+        sums = jax.lax.reduce_window(
+            made, np.zeros((), dtype), jax.lax.add, window, window, "VALID"
+        )
+        return nnx.max_pool(sums, window_shape=(3, 3), strides=(2, 2), padding="SAME")
+
+    traced(other, X)
+
+
+def test_a_maximum_of_pixels_is_padded_with_the_least_of_them() -> None:
+    def highest(x: Any) -> Any:
+        return nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding="SAME")
+
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    traced(highest, pixels)
+    traced(lambda x: highest(x.astype(jnp.int32) - 300), pixels)
+    assert_graph_answers(lambda x: highest(x).astype(jnp.float32).mean((1, 2)))
+
+
+def test_nothing_is_left_of_the_divisor_of_a_mean() -> None:
+    def mean(x: Any) -> Any:  # 49 * (1 / 49) is not one
+        return nnx.avg_pool(x, window_shape=(7, 7), strides=(1, 1))
+
+    assert "mul" not in operations(traced(mean, X))
+    zero = np.float32(0)
+    divided = jax.make_jaxpr(lambda x: mean(x) / zero)(X)
+    assert np.isinf(jax.jit(lambda x: evaluate(divided, x))(X)[0]).all()
+
+
+def test_branches_keep_the_constants_that_they_alone_read() -> None:
+    weights = np.random.default_rng(4).normal(size=(2, 3, 5)).astype(np.float32)
+
+    def branched(x: Any) -> Any:
+        means = x.astype(jnp.float32).mean((1, 2))
+        branches = (lambda y: y @ weights[0], lambda y: y @ weights[1])
+        return jax.lax.cond(means.sum() > 0, *branches, means)
+
+    assert_graph_answers(branched)
 
 
 def test_constants_alone_are_computed_once() -> None:

@@ -25,6 +25,8 @@ from jax.extend import core
 from flaxmill.jaxprs import bound
 
 _INLINED = ("jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
+_FLOAT32 = ("conv_general_dilated", "reduce_window_sum")
+"""What is folded in this type alone, which the constants that it takes in are of."""
 _DROPPED = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
 
 
@@ -107,7 +109,9 @@ class Pool:
 
     def maximum(self, picture: Any) -> Any:
         """Returns the highest of each window; padding never is."""
-        picture = self._padded(picture, -np.inf)
+        integers = np.issubdtype(picture.dtype, np.integer)
+        lowest = np.iinfo(picture.dtype).min if integers else -np.inf
+        picture = self._padded(picture, lowest)
         return nnx.max_pool(picture, window_shape=self.window, strides=self.strides)
 
     def average(self, picture: Any) -> Any:
@@ -119,7 +123,7 @@ class Pool:
         if not any(map(any, self.padding)):
             return picture
         edges = ((0, 0), *self.padding, (0, 0))
-        return jax.numpy.pad(picture, edges, constant_values=np.float32(filling))
+        return jax.numpy.pad(picture, edges, constant_values=np.asarray(filling, picture.dtype))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +153,7 @@ class Convolved:
         (found,) = bound(self.equation, params, [self.picture, kernel])
         if self.shift.any():
             shape = [1] * len(self.equation.outvars[0].aval.shape)
-            shape[self._spec.out_spec[1]] = -1
+            shape[self.axis] = -1
             found = found + self.shift.reshape(shape)
         for pool in self.pools:
             found = pool.maximum(found)
@@ -159,11 +163,18 @@ class Convolved:
     def _spec(self) -> Any:
         return self.equation.params["dimension_numbers"]
 
+    @property
+    def axis(self) -> int:
+        """The axis of the output's channels."""
+        return self._spec.out_spec[1]
+
     def channels(self, value: Any) -> np.ndarray | None:
         """Returns a constant's number for each output channel; None if it varies elsewhere too."""
-        value, axis = np.asarray(value), self._spec.out_spec[1]
-        sides = [side for at, side in enumerate(value.shape) if at != axis]
+        value = np.asarray(value)
+        sides = [side for at, side in enumerate(value.shape) if at != self.axis]
         if value.ndim and (value.ndim != len(self._spec.out_spec) or any(s != 1 for s in sides)):
+            return None
+        if value.size not in (1, self.shift.size):  # one channel is repeated for each number
             return None
         return np.broadcast_to(value.reshape(-1), self.shift.shape)
 
@@ -205,6 +216,8 @@ def _folded(equation: Any, inputs: list[Any]) -> Any:
     """Returns an operation's output in a plainer form; None if there is none."""
     name, params = equation.primitive.name, equation.params
     first = inputs[0]
+    if name in _FLOAT32 and not _of_float32(equation):
+        return None
     if name == "conv_general_dilated" and _known(inputs[1]):
         channels = equation.outvars[0].aval.shape[params["dimension_numbers"].out_spec[1]]
         shift = np.zeros(channels, np.float32)
@@ -213,8 +226,9 @@ def _folded(equation: Any, inputs: list[Any]) -> Any:
         return _pooled(name, params, first)
     if name in ("add", "sub", "mul", "div"):
         return _affine(name, *inputs)
-    if name == "max" and _known(inputs[1]) and not np.any(inputs[1]):
-        return jax.nn.relu(_array(first))
+    if name == "max" and _known(inputs[1]) and not np.asarray(inputs[1]).any():
+        same = equation.invars[0].aval.shape == equation.outvars[0].aval.shape
+        return jax.nn.relu(_array(first)) if same else None
     if name == "pad":
         return _padded(params["padding_config"], *inputs)
     if name == "rev":
@@ -222,6 +236,10 @@ def _folded(equation: Any, inputs: list[Any]) -> Any:
     if name == "reshape":
         return _reshaped(_array(first), params["new_sizes"])
     return None
+
+
+def _of_float32(equation: Any) -> bool:
+    return all(one.aval.dtype == np.float32 for one in (*equation.invars, *equation.outvars))
 
 
 def _pooled(name: str, params: dict[str, Any], picture: Any) -> Any:
@@ -237,22 +255,23 @@ def _pooled(name: str, params: dict[str, Any], picture: Any) -> Any:
     pool = Pool(tuple(window[1:-1]), tuple(strides[1:-1]), padding)
     if name == "reduce_window_sum":
         return Summed(_array(picture), pool, float(math.prod(window)))
-    if isinstance(picture, Convolved):
+    if isinstance(picture, Convolved) and window[picture.axis] == strides[picture.axis] == 1:
         return dataclasses.replace(picture, pools=(*picture.pools, pool))
-    return pool.maximum(picture)
+    return pool.maximum(_array(picture))
 
 
 def _affine(name: str, first: Any, second: Any) -> Any:
     """Puts a factor or a summand into what it is applied to; None where it does not fit there."""
     if name in ("add", "mul") and _known(first):
         first, second = second, first
-    if not _known(second):
+    if not _known(second) or (name == "div" and not np.asarray(second).all()):
         return None
     if isinstance(first, Summed):
         if name in ("add", "sub") or np.ndim(second):
             return None
-        factor = float(second) if name == "mul" else 1 / float(second)
-        return dataclasses.replace(first, factor=first.factor * factor)
+        by = float(second)
+        factor = first.factor * by if name == "mul" else first.factor / by
+        return dataclasses.replace(first, factor=factor)
     if not isinstance(first, Convolved) or (value := first.channels(second)) is None:
         return None
     if name in ("add", "sub"):

@@ -1,6 +1,7 @@
 """Makes a converted ONNX graph as plain as one that was written by hand."""
 
 import collections
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def _give_biases(graph: Any) -> None:
     """Makes the summand of ``Conv`` and ``Gemm`` their own input, as quantisation expects it."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     makers = {node.output[0]: node for node in graph.node}
-    readers = collections.Counter(name for node in graph.node for name in node.input)
+    readers = collections.Counter(name for node in _nodes(graph) for name in node.input)
     readers.update(output.name for output in graph.output)
 
     for node in graph.node:
@@ -46,7 +47,7 @@ def _give_biases(graph: Any) -> None:
         direct = maker is last  # a product; a convolution is followed by its transposition
         if maker.op_type != ("Gemm" if direct else "Conv") or len(maker.input) != 2:
             continue
-        if values.shape[-1:] != (values.size,):
+        if values.shape[-1:] != (values.size,) or values.size != _channels(maker, constants):
             continue
         bias = numpy_helper.from_array(values.reshape(-1), f"{maker.output[0]}_bias")
         graph.initializer.append(bias)
@@ -54,10 +55,28 @@ def _give_biases(graph: Any) -> None:
         last.output[0] = add.output[0]
         makers[add.output[0]] = last
         graph.node.remove(add)
-    used = {name for node in graph.node for name in node.input}
+    used = {name for node in _nodes(graph) for name in node.input}
     for name, tensor in constants.items():
         if name not in used:
             graph.initializer.remove(tensor)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Yields the nodes of a graph and of those inside it, which read its constants too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):  # a branch of If, the body of Loop
+                yield from _nodes(attribute.g)
+
+
+def _channels(maker: Any, constants: dict[str, Any]) -> int | None:
+    """Returns how many channels a node's constant weights make; None if they are not constant."""
+    weights = constants.get(maker.input[1])
+    if weights is None:
+        return None
+    turned = any(attribute.name == "transB" and attribute.i for attribute in maker.attribute)
+    return weights.dims[0 if maker.op_type == "Conv" or turned else 1]
 
 
 def _is_nothing(tensor: Any) -> bool:
@@ -78,6 +97,6 @@ def _share_constants(graph: Any) -> None:
         names[tensor.name] = kept.setdefault(content, tensor.name)
         if names[tensor.name] != tensor.name:
             graph.initializer.remove(tensor)
-    for node in graph.node:
+    for node in _nodes(graph):
         for at, name in enumerate(node.input):
             node.input[at] = names.get(name, name)
