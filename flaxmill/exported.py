@@ -19,6 +19,8 @@ from flaxmill.signature import Signature, check_format
 
 FORMATS = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
 """The engine that runs each format of an export."""
+_ORIGIN = ("recipe", "recipe_file", "recipe_sha256", "config", "data", "step", "weights_sha256")
+"""What an export must know of its run to be evaluated on the same data."""
 
 
 class Exported:
@@ -51,6 +53,7 @@ class Exported:
                 f"flaxmill export RUN makes one."
             )
         self.signature = Signature.load(self.path / "signature.json")
+        _check_origin(self.path, self.signature, ("weights_sha256",))
         self.parity = parity(self.path)
         if engine is None:
             engine = next((FORMATS[n] for n in FORMATS if n in self.parity["formats"]), "jax")
@@ -110,6 +113,7 @@ class Exported:
         Returns:
             Recipe, split, number of examples, metrics, step and ``weights_sha256``.
         """
+        _check_origin(self.path, self.signature, _ORIGIN)
         run = self.signature.run
         origin = Origin(str(self.path), run, recipe, record="The export holds no record of it.")
         source, measure = origin.splits(data)[split], origin.recipe.module.measure
@@ -167,7 +171,27 @@ def parity(path: Path) -> dict[str, Any]:
     """
     found = files.read_json(path / "parity.json")
     check_format(found, path / "parity.json")
+    formats = found.get("formats")
+    rows = formats.values() if isinstance(formats, dict) else [None]
+    if not all(isinstance(row, dict) and {"file", "sha256"} <= row.keys() for row in rows):
+        raise BadInput(
+            f"{path / 'parity.json'} is damaged: it does not name the files and their digests. "
+            f"Export the run again."
+        )
     return found
+
+
+def _check_origin(path: Path, signature: Signature, expected: Iterable[str]) -> None:
+    """Refuses an export that does not say all that is expected of what it came from.
+
+    Raises:
+        BadInput: The message names what is missing.
+    """
+    if missing := [name for name in expected if name not in signature.run]:
+        raise BadInput(
+            f"{path / 'signature.json'} is damaged: what it says of its run lacks "
+            f"{', '.join(missing)}. Export the run again."
+        )
 
 
 def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:

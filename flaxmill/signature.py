@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flaxmill import files
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
@@ -78,8 +80,12 @@ class Signature:
                 found[kind] = tuple(
                     Tensor(**tensor | {"shape": tuple(tensor["shape"])}) for tensor in listed
                 )
+                if not listed:
+                    raise ValueError(f"it has no {kind}")
+                for tensor in found[kind]:
+                    np.dtype(tensor.dtype)  # TypeError if there is no such type
             return cls(**found | {"labels": tuple(found["labels"])})
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise BadInput(f"{path} is not a signature of flaxmill: {error}.") from None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import secrets
@@ -73,14 +74,15 @@ def export(
     """
     target = run.path / "export" if to is None else to
     chosen, left_out = _chosen(formats, quantize)
-    _check_place(target)
+    place = Path(os.path.realpath(target))  # a link goes on pointing to where the export is
+    _check_place(target, place)
     splits = run.splits(data)
     model = Subject.of(run, splits, licence or splits.licence)
-    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    staged = _beside(place)
     try:
         staged.mkdir(parents=True)
         found = _write(model, staged, chosen, quantize, done)
-        _replace(staged, target)
+        _replace(staged, place)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
@@ -134,14 +136,25 @@ def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], st
     return chosen, left_out
 
 
-def _check_place(target: Path) -> None:
-    """Refuses to replace what is not an export."""
-    if target.is_dir() and any(target.iterdir()) and not exported.is_export(target):
+def _check_place(target: Path, place: Path) -> None:
+    """Refuses to replace what is not an export, or cannot be replaced.
+
+    Args:
+        target: The directory as it was given, for messages.
+        place: Where that is.
+    """
+    if place == Path.cwd() or place.is_mount():
+        kind = "a mount point" if place.is_mount() else "the directory that you are in"
+        raise BadInput(
+            f"{target} is {kind}, and an export takes the place of a directory as a whole: give "
+            f"--to a new directory, such as {target / 'export'}."
+        )
+    if place.is_dir() and any(place.iterdir()) and not exported.is_export(place):
         raise BadInput(
             f"{target} holds other files, and an export would replace them: give --to a new "
             f"directory."
         )
-    if target.exists() and not target.is_dir():
+    if place.exists() and not place.is_dir():
         raise BadInput(f"{target} is a file: give --to a directory.")
 
 
@@ -191,9 +204,28 @@ def _write_examples(splits: Splits, folder: Path, most: int = 10) -> None:
 def _replace(staged: Path, target: Path) -> None:
     """Puts a whole new export in the place of an old one."""
     files.sync_folder(staged)
-    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(target, old)
-    os.rename(staged, target)
+    replaced: list[Path] = []
+    while not _moved(staged, target):
+        old = _beside(target)
+        with contextlib.suppress(FileNotFoundError):  # taken away by another export at this moment
+            os.rename(target, old)
+            replaced.append(old)
     files.sync_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    for old in replaced:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _moved(staged: Path, target: Path) -> bool:
+    """Moves a directory to a place, unless there is something."""
+    try:
+        os.rename(staged, target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _beside(place: Path) -> Path:
+    """Returns a new hidden name in the same folder, from and to which renaming is at once."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(4)}")

@@ -1,0 +1,132 @@
+"""An export comes whole to where it is asked for, and one that was damaged is refused in words."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_runs
+from commands import command
+
+from flaxmill.errors import BadInput
+from flaxmill.export import _replace, export
+from flaxmill.exported import Exported, is_export
+from flaxmill.trained import TrainedRun
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, small_data: None) -> TrainedRun:
+    return small_runs.train("fashion_mnist", folder / "run")
+
+
+@pytest.fixture(scope="module")
+def written(run: TrainedRun) -> Path:
+    return export(run, formats=["stablehlo"]).path
+
+
+def test_a_link_goes_on_pointing_to_the_export(run: TrainedRun, tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.mkdir()
+    link.symlink_to(there)
+    for _ in range(2):  # the second replaces the first
+        assert export(run, link, formats=["safetensors"]).path == link
+        assert link.is_symlink()
+        assert is_export(there)
+        assert {path.name for path in tmp_path.iterdir()} == {"there", "link"}
+
+
+def test_what_cannot_be_replaced_as_a_whole_is_said(
+    run: TrainedRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for to, kind in ((".", "the directory that you are in"), ("/", "a mount point")):
+        status, _, error = command(capsys, "export", str(run.path), "--to", to)
+        assert status == 2
+        assert f"{to} is {kind}" in error
+        assert f"give --to a new directory, such as {Path(to) / 'export'}" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_exports_to_one_place_at_once_leave_one_whole(tmp_path: Path) -> None:
+    """Many rounds, for the moment in which two meet is short."""
+    to, failed, together = tmp_path / "export", [], threading.Barrier(3)
+
+    def replace(name: str) -> None:
+        for number in range(100):
+            staged = tmp_path / f"{name}-{number}"
+            staged.mkdir()
+            (staged / "model").write_text(name)
+            together.wait()
+            try:
+                _replace(staged, to)
+            except OSError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=replace, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (to / "model").read_text() in "abc"
+
+
+def _lacking(*keys: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        for key in keys[:-1]:
+            content = content[key]
+        del content[keys[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "expected"),
+    [
+        ("parity.json", _lacking("formats"), "parity.json is damaged: it does not name the files"),
+        ("parity.json", _lacking("formats", "stablehlo", "file"), "parity.json is damaged"),
+        ("parity.json", _lacking("formats", "stablehlo", "sha256"), "Export the run again"),
+        ("signature.json", _lacking("inputs", 0), "signature.json is not a signature of .*inputs"),
+        ("signature.json", _lacking("outputs"), "signature.json is not a signature of .*outputs"),
+        (
+            "signature.json",
+            lambda content: content["inputs"][0].update(dtype="pixels"),
+            "signature.json is not a signature of .*pixels",
+        ),
+        (
+            "signature.json",
+            _lacking("run", "weights_sha256"),
+            "signature.json is damaged: what it says of its run lacks weights_sha256",
+        ),
+    ],
+)
+def test_a_damaged_record_is_named(
+    file: str, change: Callable[[Any], None], expected: str, written: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    content = json.loads((copy / file).read_text())
+    change(content)
+    (copy / file).write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=expected):
+        Exported(copy)
+
+
+def test_an_export_that_lost_its_origin_still_answers(written: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    content = json.loads((copy / "signature.json").read_text())
+    del content["run"]["data"], content["run"]["config"]
+    (copy / "signature.json").write_text(json.dumps(content))
+    model = Exported(copy)
+    (example, *_) = (copy / "examples").iterdir()
+    assert model.predict(example)[0]["picture"] == str(example)
+    with pytest.raises(BadInput, match=r"what it says of its run lacks config, data\."):
+        model.evaluate()
