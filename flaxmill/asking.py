@@ -7,11 +7,12 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
-from flaxmill.data.pictures import find_pictures, open_picture
+from flaxmill.data.pictures import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.exported import FORMATS, Exported, is_export
+from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
 _AT_A_TIME = 500
@@ -77,11 +78,11 @@ def predict(
     """
     names = find_pictures(files)
     widths = max(map(len, names)), max(map(len, model.signature.labels))
-    sheet: list[tuple[Image.Image, dict[str, Any]]] = []
+    sheet: list[tuple[np.ndarray, dict[str, Any]]] = []
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
         chunk = names[start : start + _AT_A_TIME]
-        pictures = _opened(chunk, unread)
+        pictures = _prepared(chunk, model.signature, unread)
         if not pictures:
             continue
         answers = model.predict(list(pictures.values()), top=top)
@@ -94,7 +95,7 @@ def predict(
         from flaxmill.report.look import own_pictures
 
         seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
-        to = own_pictures(model.signature, seen, said, Path(SHEET))
+        to = own_pictures(seen, said, Path(SHEET))
         some = f" (the first {len(sheet)})" if len(sheet) < len(names) - len(unread) else ""
         print(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
     if unread:
@@ -102,12 +103,17 @@ def predict(
         raise BadInput("\n".join([*unread, *count]))
 
 
-def _opened(names: Sequence[str], unread: list[str]) -> dict[str, Image.Image]:
-    """Returns the pictures that can be read by name; says why of the others."""
+def _prepared(
+    names: Sequence[str], signature: Signature, unread: list[str]
+) -> dict[str, np.ndarray]:
+    """Returns the pictures that can be read by name, as the model takes them; says why of others.
+
+    One is made small before the next is read: hundreds of photographs would fill the memory.
+    """
     found = {}
     for name in names:
         try:
-            found[name] = open_picture(name)
+            found[name] = prepare(name, signature)
         except BadInput as trouble:
             unread.append(str(trouble))
     return found

@@ -7,7 +7,7 @@ before the ``/`` of a command are its positional arguments, the others its optio
 import gc
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
@@ -273,6 +273,13 @@ def export(
     from flaxmill.export.parity import words
     from flaxmill.trained import TrainedRun
 
+    def say(name: str, row: Mapping[str, Any]) -> None:
+        if not json:
+            try:
+                print(words(name, row), flush=True)
+            except BrokenPipeError:  # head has seen enough; what is asked for are the files
+                exit_status.drop_output()
+
     written = exports.export(
         TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
         to,
@@ -280,7 +287,7 @@ def export(
         quantize=quantize,
         data=data,
         licence=licence,
-        done=lambda name, row: None if json else print(words(name, row), flush=True),
+        done=say,
     )
     if json:
         print(dumps(written.parity))

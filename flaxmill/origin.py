@@ -45,6 +45,8 @@ class Origin:
         if file is None:
             return recipes.load(self._identity["recipe"])
         if not Path(file).is_file():
+            if self._given:
+                raise BadInput(f"--recipe {file}: there is no such file. {self._record}")
             raise BadInput(
                 f"the recipe of {self._where} lay at {file} and is gone: give --recipe FILE. "
                 f"{self._record}"

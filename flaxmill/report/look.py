@@ -9,16 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from flaxmill import recipes
 from flaxmill.data.permutation import permute
-from flaxmill.data.pictures import prepare
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
 from flaxmill.report import figures
-from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
 _COUNT = 25
@@ -137,14 +134,13 @@ def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
     return _written(figure, path, f"{right} of {len(indices)} test examples are right.")
 
 
-def own_pictures(
-    signature: Signature, pictures: Sequence[Image.Image], answers: Sequence[Any], path: Path
-) -> Path:
+def own_pictures(pictures: Sequence[np.ndarray], answers: Sequence[Any], path: Path) -> Path:
     """Draws a person's pictures as the model saw them, with what it says; returns the path."""
-    seen = np.stack([prepare(picture, signature) for picture in pictures])
     likeliest = [answer["predictions"][0] for answer in answers]
     captions = [f"{one['label']}\n{one['probability']:.0%}" for one in likeliest]
-    figure = figures.sheet(seen, captions, title="as the model saw them", columns=_COLUMNS)
+    figure = figures.sheet(
+        np.stack(pictures), captions, title="as the model saw them", columns=_COLUMNS
+    )
     return _written(figure, path, "").path
 
 
