@@ -1,7 +1,10 @@
 """An export comes whole to where it is asked for, and one that was damaged is refused in words."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +79,24 @@ def test_exports_to_one_place_at_once_leave_one_whole(tmp_path: Path) -> None:
     assert not failed
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert (to / "model").read_text() in "abc"
+
+
+def test_the_card_speaks_of_what_was_written(
+    written: Path, run: TrainedRun, tmp_path: Path
+) -> None:
+    card = (written / "README.md").read_text()
+    assert "With JAX" in card
+    assert "model.onnx" not in card
+    assert "weights.safetensors" not in card
+    assert ".\n\nThe probabilities are calibrated" in card  # a paragraph, no part of the list
+    (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
+    subprocess.run([sys.executable, "-c", code], cwd=written, check=True, timeout=120)
+    card = (
+        export(run, tmp_path / "weights", formats=["safetensors"]).path / "README.md"
+    ).read_text()
+    assert "--init-from weights.safetensors" in card
+    assert "## Run it" not in card
+    assert "\n\n\n\n" not in card
 
 
 def _lacking(*keys: Any) -> Callable[[Any], None]:

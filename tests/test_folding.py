@@ -12,6 +12,7 @@ import pytest
 from flax import linen, nnx
 from jax.extend import core
 
+from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import application, exported_signature
 from flaxmill.export.graph import onnx_graph
@@ -275,6 +276,15 @@ def test_nothing_is_left_of_the_divisor_of_a_mean() -> None:
     zero = np.float32(0)
     divided = jax.make_jaxpr(lambda x: mean(x) / zero)(X)
     assert np.isinf(jax.jit(lambda x: evaluate(divided, x))(X)[0]).all()
+
+
+def test_what_onnx_does_not_know_is_said() -> None:
+    def singular(x: Any) -> Any:
+        return jnp.linalg.svd(x[..., 0].astype(jnp.float32), compute_uv=False)
+
+    expected = r"cannot be written as ONNX \(\w+: svd.*leave the format onnx out, as with --format"
+    with pytest.raises(BadInput, match=expected):
+        graph_of(singular, X.shape[1:], 8)
 
 
 def test_branches_keep_the_constants_that_they_alone_read() -> None:

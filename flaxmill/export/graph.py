@@ -44,7 +44,21 @@ def onnx_graph(apply: Apply, signature: Signature) -> Any:
     Args:
         apply: Returns the model's first output.
         signature: Of the export.
+
+    Raises:
+        BadInput: The model does what cannot be written in ONNX.
     """
+    try:
+        return _converted(apply, signature)
+    except Exception as error:  # whatever the converter or the checker stumbles over
+        first = str(error).strip().partition("\n")[0]
+        raise BadInput(
+            f"the model cannot be written as ONNX ({type(error).__name__}: {first}): leave the "
+            f"format onnx out, as with --format stablehlo safetensors."
+        ) from error
+
+
+def _converted(apply: Apply, signature: Signature) -> Any:
     import jax2onnx
     import onnx
 
