@@ -24,10 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     warnings.formatwarning = exit_status.plain_warning
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        try:
-            print(_overview(), flush=True)
-        except BrokenPipeError:  # head has seen enough
-            exit_status.drop_output()
+        exit_status.print_if_read(_overview())
     elif arguments[0] == "--version":
         from importlib import metadata
 
@@ -275,20 +272,18 @@ def export(
 
     def say(name: str, row: Mapping[str, Any]) -> None:
         if not json:
-            try:
-                print(words(name, row), flush=True)
-            except BrokenPipeError:  # head has seen enough; what is asked for are the files
-                exit_status.drop_output()
+            exit_status.print_if_read(words(name, row))
 
-    written = exports.export(
-        TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
-        to,
-        formats=format,
-        quantize=quantize,
-        data=data,
-        licence=licence,
-        done=say,
-    )
+    with exit_status.stopping("stopped; nothing was exported, and what was there before stays."):
+        written = exports.export(
+            TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
+            to,
+            formats=format,
+            quantize=quantize,
+            data=data,
+            licence=licence,
+            done=say,
+        )
     if json:
         print(dumps(written.parity))
     else:

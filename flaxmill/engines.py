@@ -126,3 +126,5 @@ def check_inputs(inputs: np.ndarray, signature: Signature) -> None:
             f"{expected.name} is {inputs.dtype}[{','.join(map(str, inputs.shape))}], expected "
             f"{expected.dtype}[{','.join(sides)}]."
         )
+    if not len(inputs):
+        raise BadInput(f"{expected.name} holds no examples: give one or more.")

@@ -1,9 +1,13 @@
 """How a command ends: whatever stops it becomes one message and an exit status."""
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
 
@@ -51,6 +55,30 @@ def after(command: Callable[[], None]) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def stopping(words: str) -> Iterator[None]:
+    """Has what is done inside end in good order on SIGTERM too; only a main thread can.
+
+    Args:
+        words: What is said then.
+
+    Raises:
+        Stopped: The signal came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: Any) -> None:
+        raise Stopped(number, words)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def plain_warning(
     message: Warning | str,
     category: type[Warning],
@@ -60,6 +88,14 @@ def plain_warning(
 ) -> str:
     """Words a warning for a person, without the line of code that it comes from."""
     return f"flaxmill: {message}\n"
+
+
+def print_if_read(words: str) -> None:
+    """Prints at once; goes on where whoever read the output, such as head, has seen enough."""
+    try:
+        print(words, flush=True)
+    except BrokenPipeError:
+        drop_output()
 
 
 def drop_output() -> None:

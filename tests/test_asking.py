@@ -1,5 +1,6 @@
 """Commands that ask a model or export it go on in the face of many pictures and lost readers."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_an_export_is_written_though_nobody_reads_what_it_says(
     assert process.returncode == 0, error
     assert not error
     assert is_export(to)
+
+
+def test_a_stopped_export_leaves_nothing_behind(run: TrainedRun, tmp_path: Path) -> None:
+    words = ["export", str(run.path), "--to", str(tmp_path / "export")]
+    process = subprocess.Popen(
+        small_runs.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("stablehlo")  # the other formats are to come
+    process.terminate()
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert error == "flaxmill: stopped; nothing was exported, and what was there before stays.\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recipe_that_is_not_there_is_named(

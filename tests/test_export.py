@@ -265,6 +265,14 @@ def test_differences_are_found() -> None:
     }
 
 
+def test_the_same_zeros_do_not_differ() -> None:
+    nothing = np.zeros((2, 3), np.float32)
+    found = parity.compared(nothing, nothing, np.array([0, 1]))
+    assert parity.exact(found, "onnx")["max_relative_difference"] == 0
+    with pytest.raises(CannotGoOn, match="differs from the trained model by"):
+        parity.exact(parity.compared(nothing + 1, nothing, np.array([0, 1])), "onnx")
+
+
 def test_what_is_damaged_or_missing_is_named(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,6 +294,8 @@ def test_what_is_damaged_or_missing_is_named(
         Exported(tmp_path)
     with pytest.raises(BadInput, match=r"image is float32\[1,28,28,1\], expected uint8\[batch,28"):
         Exported(copy).outputs(np.zeros((1, 28, 28, 1), np.float32))
+    with pytest.raises(BadInput, match=r"image holds no examples: give one or more\."):
+        Exported(copy).outputs(np.zeros((0, 28, 28, 1), np.uint8))
     (copy / "parity.json").write_text('{"format": 2}')
     status, _, error = command(capsys, "evaluate", str(copy))
     assert status == 2

@@ -36,10 +36,11 @@ def compared(
         example; number of examples whose class differs; accuracy.
     """
     difference = np.abs(outputs - reference).max(-1)
+    largest = np.maximum(np.abs(reference).max(-1), np.finfo(np.float32).tiny)  # all may be zero
     answers = outputs.argmax(-1)
     return {
         "max_abs_difference": float(difference.max()),
-        "max_relative_difference": float((difference / np.abs(reference).max(-1)).max()),
+        "max_relative_difference": float((difference / largest).max()),
         "disagreements": int((answers != reference.argmax(-1)).sum()),
         "accuracy": float((answers == labels).mean()),
     }
