@@ -56,6 +56,16 @@ def test_what_cannot_be_replaced_as_a_whole_is_said(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_place_where_nothing_can_be_made_is_named(
+    run: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    to = tmp_path / "thesis.tex" / "export"
+    status, _, error = command(capsys, "export", str(run.path), "--to", str(to))
+    assert status == 2
+    assert f"{to} cannot be made (Not a directory): give --to a place that can be" in error
+
+
 def test_exports_to_one_place_at_once_leave_one_whole(tmp_path: Path) -> None:
     """Many rounds, for the moment in which two meet is short."""
     to, failed, together = tmp_path / "export", [], threading.Barrier(3)

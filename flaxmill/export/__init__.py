@@ -80,7 +80,7 @@ def export(
     model = Subject.of(run, splits, licence or splits.licence)
     staged = _beside(place)
     try:
-        staged.mkdir(parents=True)
+        _make(staged, target)
         found = _write(model, staged, chosen, quantize, done)
         _replace(staged, place)
     except BaseException:
@@ -156,6 +156,22 @@ def _check_place(target: Path, place: Path) -> None:
         )
     if place.exists() and not place.is_dir():
         raise BadInput(f"{target} is a file: give --to a directory.")
+
+
+def _make(folder: Path, target: Path) -> None:
+    """Makes the folder that an export is written in, which lies beside its target.
+
+    Raises:
+        BadInput: Nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise BadInput(
+            f"{target} cannot be made ({error.strerror}): give --to a place that can be written."
+        ) from None
 
 
 def _write(
