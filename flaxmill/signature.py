@@ -84,8 +84,12 @@ class Signature:
                     raise ValueError(f"it has no {kind}")
                 for tensor in found[kind]:
                     np.dtype(tensor.dtype)  # TypeError if there is no such type
-            return cls(**found | {"labels": tuple(found["labels"])})
-        except (TypeError, KeyError, ValueError) as error:
+            signature = cls(**found | {"labels": tuple(found["labels"])})
+            labels, scores = len(signature.labels), signature.outputs[0].shape[-1]
+            if labels != scores:
+                raise ValueError(f"it has {labels} labels for {scores} scores")
+            return signature
+        except (TypeError, LookupError, ValueError) as error:
             raise BadInput(f"{path} is not a signature of flaxmill: {error}.") from None
 
 

@@ -131,6 +131,7 @@ def _lacking(*keys: Any) -> Callable[[Any], None]:
             lambda content: content["inputs"][0].update(dtype="pixels"),
             "signature.json is not a signature of .*pixels",
         ),
+        ("signature.json", _lacking("labels", 3), "it has 9 labels for 10 scores"),
         (
             "signature.json",
             _lacking("run", "weights_sha256"),
