@@ -79,7 +79,7 @@ SMALL = small_runs.flags(small_runs.SMALL["fashion_mnist"])
             "--save-every at least 0 seconds",
         ),
         ("evaluate absent", "there is no run directory absent"),
-        ("predict absent", "predict takes pictures after the run"),
+        ("predict absent", "predict takes pictures after the model"),
         ("predict absent shoe.png --top 0", "--top 0: give 1 or more"),
         ("evaluate empty", "empty is not a run directory"),
         ("report", "report takes run directories"),
