@@ -11,7 +11,7 @@ import numpy as np
 
 from flaxmill.data.pictures import find_pictures, prepare
 from flaxmill.errors import BadInput
-from flaxmill.exported import FORMATS, Exported, is_export
+from flaxmill.exported import ENGINES, Exported, is_export
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
@@ -41,7 +41,7 @@ def open_model(
                 f"{path} is an export, which holds one set of weights: leave --checkpoint out, or "
                 f"export the run with --checkpoint {checkpoint}."
             )
-        return Exported(path, engine=None if format is None else FORMATS[format])
+        return Exported(path, engine=None if format is None else ENGINES[format])
     if format is not None:
         raise BadInput(
             f"{path} is no export directory, and --format {format} is of one: flaxmill export "

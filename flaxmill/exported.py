@@ -17,7 +17,7 @@ from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
 from flaxmill.signature import Signature, check_format
 
-FORMATS = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
+ENGINES = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
 """The engine that runs each format of an export."""
 _ORIGIN = ("recipe", "recipe_file", "recipe_sha256", "config", "data", "step", "weights_sha256")
 """What an export must know of its run to be evaluated on the same data."""
@@ -56,7 +56,7 @@ class Exported:
         _check_origin(self.path, self.signature, ("weights_sha256",))
         self.parity = parity(self.path)
         if engine is None:
-            engine = next((FORMATS[n] for n in FORMATS if n in self.parity["formats"]), "jax")
+            engine = next((ENGINES[n] for n in ENGINES if n in self.parity["formats"]), "jax")
         _check_whole(self.path, engines.FILES[engine], self.parity)
         self._engine = engines.start(engine, self.path, self.signature, threads=threads)
 

@@ -1,5 +1,6 @@
 """An export answers as the trained model does, says so, and refuses what would not be true."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from small_runs import ALTERNATIVE
 from flaxmill import weights
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.export import Written, directory_of, export, parity
-from flaxmill.exported import FORMATS, Exported
+from flaxmill.export.function import exported_signature
+from flaxmill.exported import ENGINES, Exported
 from flaxmill.report.statistics import log_probabilities
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
@@ -100,6 +102,7 @@ def test_the_directory_is_as_others_rely_on(written: Written, run: TrainedRun) -
     assert {"mode", "resize", "exif", "background"} <= signature["preprocess"].keys()
     assert signature["run"]["weights_sha256"] == run.result["weights_sha256"]
     assert signature["run"]["step"] == run.result["step"]
+    assert str(run.path) not in json.dumps(signature)
     assert "flaxmill drew" in signature["licence"]
 
     found = json.loads((written.path / "parity.json").read_text())
@@ -357,16 +360,24 @@ def test_a_run_means_its_export(run: TrainedRun, written: Written, tmp_path: Pat
     made = directory_of(copy, said.append)
     assert made == copy / "export"
     assert Exported(made).digest == run.result["weights_sha256"]
-    assert said == [f"writing {made}, for {copy} is not exported yet, or has other weights now"]
-    signature = json.loads((made / "signature.json").read_text())
-    signature["run"]["weights_sha256"] = "of another training"
-    (made / "signature.json").write_text(json.dumps(signature))
-    assert Exported(directory_of(copy, said.append)).digest == run.result["weights_sha256"]
+    assert said == [f"writing {made}, for {copy} is not exported yet"]
+    best = tmp_path / "best"
+    shutil.copytree(run.path, best, ignore=shutil.ignore_patterns("export"))
+    chosen = TrainedRun(best, checkpoint="best")
+    held = export(chosen, formats=["stablehlo"]).path
+    if chosen.step != run.step:
+        refused = (
+            rf"does not hold the final weights of {best} but those of step {chosen.step}: name"
+        )
+        with pytest.raises(BadInput, match=refused):
+            directory_of(best, said.append)
+    assert directory_of(held, said.append) == held
+    assert len(said) == 1
     with pytest.raises(BadInput, match="is not a run directory"):
         directory_of(tmp_path, said.append)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENGINES)
 def test_predict_asks_an_export(
     format: str, written: Written, run: TrainedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -378,7 +389,7 @@ def test_predict_asks_an_export(
     rows: list[dict[str, Any]] = list(map(json.loads, out.splitlines()))
     assert [row["picture"] for row in rows] == sorted(map(str, examples.iterdir()))
     seen = np.stack([np.asarray(Image.open(row["picture"]))[..., None] for row in rows])
-    expected = Exported(written.path, engine=FORMATS[format]).classify(seen)
+    expected = Exported(written.path, engine=ENGINES[format]).classify(seen)
     for row, probabilities in zip(rows, expected, strict=True):
         best = row["predictions"][0]
         assert best["probability"] == pytest.approx(probabilities.max(), rel=1e-5)
@@ -404,3 +415,29 @@ def test_the_best_checkpoint_is_exported_if_asked_for(
     assert json.loads(out)["formats"].keys() == {"stablehlo"}
     assert Exported(to).digest == best.weights_sha256()
     assert Exported(to).signature.run["step"] == best.step
+
+
+def test_nothing_of_this_machine_goes_into_an_export(
+    folder: Path, small_data: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fork = small_runs.fork(folder / "mine.py")
+    run = small_runs.train(str(fork), folder / "forked")
+    written = export(run, formats=["stablehlo"])
+    content = b"".join(path.read_bytes() for path in written.path.rglob("*") if path.is_file())
+    assert str(folder).encode() not in content
+    assert Exported(written.path).signature.run["recipe_file"] == "mine.py"
+    status, _, error = command(capsys, "evaluate", str(written.path))
+    assert status == 2
+    assert "lay at mine.py and is gone: give --recipe FILE" in error
+    status, out, error = command(
+        capsys, "evaluate", str(written.path), "--recipe", str(fork), "--json"
+    )
+    assert status == 0, error
+    assert json.loads(out)["accuracy"] == run.result["test"]["accuracy"]
+
+
+def test_only_logits_are_exported(run: TrainedRun) -> None:
+    scores = dataclasses.replace(run.signature.outputs[0], name="scores")
+    signature = dataclasses.replace(run.signature, outputs=(scores,))
+    with pytest.raises(BadInput, match="gives scores: only models that give logits"):
+        exported_signature(signature, temperature=None, licence="", run={})

@@ -10,7 +10,7 @@ import pytest
 from forbidding import forbidden
 from PIL import Image
 
-from flaxmill.data.pictures import open_picture, prepare
+from flaxmill.data.pictures import find_pictures, open_picture, prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
 
@@ -175,3 +175,19 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(content.getvalue()[:1000])
     with pytest.raises(BadInput, match=r"cut\.png is a damaged picture"):
         prepare(tmp_path / "cut.png", GREY)
+
+
+def test_a_folder_means_the_pictures_in_it(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    expected = [str(tmp_path / "a.jpg"), str(tmp_path / "b.PNG")]
+    assert find_pictures([str(tmp_path)]) == expected
+    assert find_pictures([expected[1], str(tmp_path), "-"]) == [expected[1], expected[0], "-"]
+    assert find_pictures([str(tmp_path / "*.jpg")]) == expected[:1]
+    with pytest.raises(BadInput, match=r"the folder .*folder\.png holds no pictures \(\.png, "):
+        find_pictures([str(tmp_path / "folder.png")])
+    with pytest.raises(BadInput, match=r"no file matches .*\*\.bmp: check the pattern"):
+        find_pictures([str(tmp_path / "*.bmp")])
+    with pytest.raises(BadInput, match="one of the names is empty"):
+        find_pictures([""])

@@ -34,9 +34,12 @@ def find_pictures(names: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in names:
+        if not name:
+            raise BadInput("one of the names is empty: give pictures, folders or patterns.")
         path = Path(name)
         if path.is_dir():
-            inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            pictures = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = sorted(str(p) for p in pictures if p.is_file())
             if not inside:
                 raise BadInput(f"the folder {name} holds no pictures ({', '.join(SUFFIXES)}).")
             found += inside

@@ -93,22 +93,27 @@ def directory_of(model: Path, say: Callable[[str], None]) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be.
 
     Args:
-        model: An export directory, or a run: then its ``export``, if that is of the run's weights.
+        model: An export directory, or a run: then its ``export``, which has its final weights.
         say: Is told, in words, that a run is exported.
 
     Raises:
-        BadInput: It is neither, or the run cannot be exported.
+        BadInput: It is neither, the run cannot be exported, or its ``export`` has other weights.
     """
     if exported.is_export(model):
         return model
     run = TrainedRun(model)
     place = run.path / "export"
-    if exported.is_export(place):
-        kept = Signature.load(place / "signature.json").run.get("weights_sha256")
-        if kept == run.result["weights_sha256"]:
-            return place
-    say(f"writing {place}, for {run.path} is not exported yet, or has other weights now")
-    return export(run).path
+    if not exported.is_export(place):
+        say(f"writing {place}, for {run.path} is not exported yet")
+        return export(run).path
+    held = Signature.load(place / "signature.json").run
+    if held.get("weights_sha256") != run.result["weights_sha256"]:  # such as its best checkpoint
+        raise BadInput(
+            f"{place} does not hold the final weights of {run.path} but those of step "
+            f"{held.get('step')}: name the export itself, or have flaxmill export {run.path} "
+            f"replace it."
+        )
+    return place
 
 
 def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:

@@ -1,7 +1,7 @@
 """The formats of an export: how each is written, and how it compares with the model."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Subject:
             logits = run.logits(splits.validation, model)
             temperature = fit_temperature(logits, labels_of(splits.validation))
         came_from = {
-            **{key: value for key, value in run.identity.items() if key != "format"},
+            **_without_paths(run.identity),
             "step": run.step,
             "weights_sha256": weights.digest(arrays),
         }
@@ -69,6 +69,16 @@ class Subject:
     def accuracy(self) -> float:
         """The model's accuracy on the test examples."""
         return float((self.reference.argmax(-1) == self.labels).mean())
+
+
+def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a run is, without where things lie on this machine: an export is for others."""
+    found = {key: value for key, value in identity.items() if key != "format"}
+    if found["recipe_file"] is not None:
+        found["recipe_file"] = Path(found["recipe_file"]).name
+    if isinstance(data := found["config"].get("data"), str):
+        found["config"] = {**found["config"], "data": Path(data).name}
+    return found
 
 
 def _exactly(run: TrainedRun) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What is exported of a model: one pure function from raw inputs to named answers."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import export
 
+from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
 
 Apply = Callable[[Any], Any]
@@ -31,17 +33,14 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
     """Returns the function whose answers have the names of the signature's outputs.
 
     Args:
-        apply: Returns the first output, in any floating type.
+        apply: Returns logits, in any floating type.
         signature: Of the export: its temperature makes probabilities of logits.
     """
-    first = signature.outputs[0].name
 
     def answers(inputs: Any) -> dict[str, Any]:
-        output = apply(inputs).astype(jnp.float32)
-        if first != "logits":
-            return {first: output}
-        scores = output if signature.temperature is None else output / signature.temperature
-        return {first: output, "probabilities": jax.nn.softmax(scores)}
+        logits = apply(inputs).astype(jnp.float32)
+        scores = logits if signature.temperature is None else logits / signature.temperature
+        return {"logits": logits, "probabilities": jax.nn.softmax(scores)}
 
     return answers
 
@@ -56,14 +55,20 @@ def exported_signature(
         temperature: What the logits are divided by; None for nothing.
         licence: In words.
         run: What the export came from; at least its ``weights_sha256``.
+
+    Raises:
+        BadInput: The model does not give logits.
     """
-    (first,) = signature.outputs
-    outputs = (first,)
-    if first.name == "logits":
-        meaning = "softmax of the logits"
-        if temperature is not None:
-            meaning += " divided by the temperature"
-        outputs += (Tensor("probabilities", first.dtype, first.shape, meaning),)
+    if [output.name for output in signature.outputs] != ["logits"]:
+        given = ", ".join(output.name for output in signature.outputs)
+        raise BadInput(
+            f"{signature.name} gives {given}: only models that give logits can be exported."
+        )
+    (logits,) = signature.outputs
+    meaning = "softmax of the logits"
+    if temperature is not None:
+        meaning += " divided by the temperature"
+    outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))
     return dataclasses.replace(
         signature, outputs=outputs, temperature=temperature, licence=licence, run=run
     )
@@ -82,11 +87,23 @@ def stablehlo(apply: Apply, signature: Signature) -> bytes:
     ``jax.export.deserialize(content).call(inputs)`` runs it.
 
     Args:
-        apply: Returns the model's first output.
+        apply: Returns the model's logits.
         signature: Of the export.
     """
     function = jax.jit(answering(apply, signature))
     # Unless the file itself says so, a GPU or TPU rounds what it multiplies to fewer bits.
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), _without_places():
         exported = export.export(function, platforms=PLATFORMS)(input_shape(signature))
     return bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _without_places() -> Iterator[None]:
+    """Keeps JAX from noting, for each operation, in which file of this machine it was written."""
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)

@@ -42,7 +42,7 @@ def onnx_graph(apply: Apply, signature: Signature) -> Any:
     normalisation folded into them, and only what depends on the input is computed.
 
     Args:
-        apply: Returns the model's first output.
+        apply: Returns the model's logits.
         signature: Of the export.
 
     Raises:
