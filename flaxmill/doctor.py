@@ -13,6 +13,11 @@ from flaxmill.data import fetch
 from flaxmill.errors import BadInput
 
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
+EXTRAS = {
+    "onnx": ("jax2onnx", "onnx", "onnxruntime"),
+    "serve": ("fastapi", "uvicorn", "prometheus-client"),
+}
+"""What some commands need beside; nothing is wrong without it."""
 _LITTLE_DISK = 2e9
 _SLOW = 20.0  # GFLOP/s; two laptop cores reach 100 and more
 
@@ -20,7 +25,7 @@ _SLOW = 20.0  # GFLOP/s; two laptop cores reach 100 and more
 def examine() -> None:
     """Prints what was found; what is wrong comes last, each with its cure."""
     rows, troubles = [], []
-    for check in (_python, _packages, _computing, _data, _disk):
+    for check in (_python, _packages, _extras, _computing, _data, _disk):
         found, wrong = check()
         rows += found
         troubles += wrong
@@ -48,6 +53,17 @@ def _packages() -> Findings:
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is not installed: pip install flaxmill")
     return found, wrong
+
+
+def _extras() -> Findings:
+    found = []
+    for extra, names in EXTRAS.items():
+        try:
+            here = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+        except metadata.PackageNotFoundError:
+            here = f"not here: pip install 'flaxmill[{extra}]'"
+        found.append((f"extra {extra}", here))
+    return found, []
 
 
 def _computing() -> Findings:

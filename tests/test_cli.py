@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import small_runs
 from commands import command, words
 from PIL import Image
 
-from flaxmill import cli, recipes
+from flaxmill import cli, doctor, recipes
 from flaxmill.report.page import percent
 from flaxmill.trained import TrainedRun
 
@@ -254,6 +255,15 @@ def test_an_absent_platform_is_named(platform: str, tmp_path: Path, python: str)
     examined = run("doctor")
     assert examined.returncode == 0
     assert told in examined.stdout
+
+
+def test_doctor_names_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = dict(doctor._extras()[0])
+    assert f"onnxruntime {metadata.version('onnxruntime')}" in installed["extra onnx"]
+    monkeypatch.setitem(doctor.EXTRAS, "serve", ("fastapi", "no-such-package"))
+    found, wrong = doctor._extras()
+    assert dict(found)["extra serve"] == "not here: pip install 'flaxmill[serve]'"
+    assert not wrong  # nothing is amiss without them
 
 
 def test_a_recipe_without_augmentation_has_nothing_augmented_to_show(
