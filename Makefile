@@ -67,7 +67,8 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,seeds.py)
 	$(call measure,streaming.py)
 	$(call measure,scaling.py)
-	$(call measure,serve.py --python $(PEERS)/bin/python)
+	$(call measure,serve.py limits)
+	$(call measure,serve.py load --python $(PEERS)/bin/python)
 	$(call measure,resume.py)
 	$(BIN)/flaxmill train fashion_mnist --save-every 5 --no-report --run runs/to-damage
 	$(call measure,damage.py runs/to-damage)

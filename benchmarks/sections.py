@@ -98,8 +98,8 @@ def costs(row: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def serve(row: dict[str, Any] | None) -> list[str]:
-    """Returns the lines on servers under load, if they were measured."""
+def serve(row: dict[str, Any] | None, limits: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on servers under load, and on what bounds them, if they were measured."""
     if row is None:
         return []
     lines = ["", "## Served: requests a second, over loopback", ""]
@@ -111,6 +111,8 @@ def serve(row: dict[str, Any] | None) -> list[str]:
     ]
     for name, model in row["models"].items():
         lines += _served(name, model)
+        if limits is not None and name in limits["models"]:
+            lines += _rates(limits["models"][name])
     return lines
 
 
@@ -138,7 +140,7 @@ def _served(name: str, model: dict[str, Any]) -> list[str]:
         f"The clients share the processor with the server. A request cost them {cost:.0f} µs where "
         f"a constant was answered; {int(n):,} of them took so many cores: {shares}.",
     ]
-    return lines + _rates(model["limits"])
+    return lines
 
 
 def _answered(figures: dict[str, Any]) -> str:
@@ -169,8 +171,6 @@ def _went_wrong(contestants: dict[str, Any]) -> str:
 
 def _rates(limits: dict[str, dict[str, float]]) -> list[str]:
     """Returns the table of what the engines compute without a server."""
-    if not limits:
-        return []
     sizes = list(next(iter(limits.values())))
     lines = ["", "What bounds any server: examples a second in batches of so many, served to none."]
     lines += ["", row_of("engine", *sizes), "|---" * (1 + len(sizes)) + "|"]

@@ -1,6 +1,7 @@
 """Loads servers of one model with many clients at once: flaxmill's, and those others would write.
 
-    python benchmarks/serve.py --python .venv-peers/bin/python [--rounds 5] [--seconds 4]
+    python benchmarks/serve.py limits
+    python benchmarks/serve.py load --python .venv-peers/bin/python [--rounds 5] [--seconds 4]
         [--clients 1 16 128 1000] [--models CNN ResNet-18]
 
 PYTHON has the peers' packages (``make bench`` sets it up). All servers have the same weights, run
@@ -9,7 +10,8 @@ answer is compared with that of the Flax model to the client's own picture. Each
 tried with one thread, with two, and with two processes, for each number of clients, and the best
 of these is measured in rounds, in which the contestants take turns; the others rest meanwhile.
 A window waits until other programs take little of the processor, and is measured again if they
-did not stay so. Prints JSON lines.
+did not stay so. What bounds any server, the engines' speed without one, is a part of its own.
+Prints JSON lines.
 """
 
 import argparse
@@ -122,12 +124,11 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         ``contestants``: name -> number of clients -> figures, medians of the rounds; ``ratios``:
-        number of clients -> what flaxmill answers to what others do; ``limits``.
+        number of clients -> what flaxmill answers to what others do.
     """
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         forms = models.write(name, folder)
-        limits = {} if arguments.without_limits else rates(forms, arguments)
         contestants = ways(forms, arguments.python) | {NULL: {"": null(forms, arguments.python)}}
         servers: dict[str, dict[str, Server]] = {}
         for who, those in contestants.items():
@@ -159,21 +160,23 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             for who in contestants
         },
         "ratios": {str(clients): ratios(rows[clients]) for clients in arguments.clients},
-        "limits": limits,
     }
 
 
-def rates(forms: models.Forms, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+def rates(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Returns the examples a second that the engines compute, by the size of the batch."""
     found = {}
-    for engine, threads in (("onnx", 1), ("onnx", 2), ("jax", 1), ("jax", 2)):
-        command = ["env", f"PJRT_NPROC={threads}", sys.executable, str(LOAD / "rates.py")]
-        command += [str(forms.export), "--engine", engine, "--threads", str(threads)]
-        command += ["--seconds", str(arguments.seconds / 4)]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        label = {"onnx": "ONNX Runtime", "jax": "XLA"}[engine]
-        found[f"{label}, {threads} thread{'s' * (threads > 1)}"] = json.loads(answer.stdout)
-    say({"limits": found})
+    with tempfile.TemporaryDirectory() as folder:
+        forms = models.write(name, Path(folder))
+        for engine, threads in (("onnx", 1), ("onnx", 2), ("jax", 1), ("jax", 2)):
+            command = ["env", f"PJRT_NPROC={threads}", sys.executable, str(LOAD / "rates.py")]
+            command += [str(forms.export), "--engine", engine, "--threads", str(threads)]
+            wait_for_calm(arguments)
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            label = {"onnx": "ONNX Runtime", "jax": "XLA"}[engine]
+            label += f", {threads} thread{'s' * (threads > 1)}"
+            found[label] = json.loads(answer.stdout)
+            say({"model": name, "engine": label, **found[label]})
     return found
 
 
@@ -221,7 +224,8 @@ def say(line: Mapping[str, Any]) -> None:
 def main() -> None:
     """Measures each model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", required=True, help="an interpreter with the peers' packages")
+    parser.add_argument("part", choices=("limits", "load"))
+    parser.add_argument("--python", help="an interpreter with the peers' packages")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a window, at least")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 128, 1000])
@@ -229,9 +233,14 @@ def main() -> None:
     parser.add_argument("--others", type=float, default=0.1, help="cores that others may take")
     parser.add_argument("--tries", type=int, default=5, help="windows until then, at most")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait before each")
-    parser.add_argument("--without-limits", action="store_true", help="time no engine alone")
     arguments = parser.parse_args()
     raise_descriptor_limit()
+    if arguments.part == "limits":
+        found = {name: rates(name, arguments) for name in arguments.models}
+        say({"benchmark": "serve limits", "models": found, "machine": machine()})
+        return
+    if arguments.python is None:
+        parser.error("load needs --python")
     summary = {
         "benchmark": "serve",
         "rounds": arguments.rounds,

@@ -92,7 +92,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.choices(found.get("choices good")),
         *sections.gears(found.get("streaming")),
         *sections.costs(found.get("scaling")),
-        *sections.serve(found.get("serve")),
+        *sections.serve(found.get("serve"), found.get("serve limits")),
         *sections.accelerator(found),
     ]
     for name in ("ninety", "resume", "damage", "sketches", "gears", "seeds", "start"):
