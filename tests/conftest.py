@@ -30,6 +30,9 @@ from https_server import Server, serving  # noqa: E402
 
 from flaxmill import recipes  # noqa: E402
 
+# They are loaded, all under one name, and hold no tests.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
