@@ -104,10 +104,10 @@ def serve(row: dict[str, Any] | None, limits: dict[str, Any] | None) -> list[str
         return []
     lines = ["", "## Served: requests a second, over loopback", ""]
     lines += [
-        "Single pictures, sent and answered as bytes; the same weights. Medians of "
-        f"{row['rounds']} rounds, in which the contestants took turns; each runs with one thread, "
-        "two threads, or two processes, whichever answered most. In brackets, the milliseconds "
-        "until the answer: median, 99th percentile."
+        "Single pictures, sent and answered as bytes; the same weights. Medians of rounds in which "
+        "the contestants took turns; each runs with one thread, two threads, or two processes, "
+        "whichever answered most. In brackets, the milliseconds until the answer: median, 99th "
+        "percentile."
     ]
     for name, model in row["models"].items():
         lines += _served(name, model)
@@ -121,7 +121,8 @@ def _served(name: str, model: dict[str, Any]) -> list[str]:
     contestants = {who: one for who, one in model["contestants"].items() if who != "null"}
     null = model["contestants"]["null"]
     clients = list(null)
-    lines = ["", f"### {name}", "", row_of("clients", *(f"{int(n):,}" for n in clients))]
+    lines = ["", f"### {name}, {model['rounds']} rounds", ""]
+    lines += [row_of("clients", *(f"{int(n):,}" for n in clients))]
     lines += ["|---" * (1 + len(clients)) + "|"]
     for who, one in [*contestants.items(), ("(a constant)", null)]:
         lines.append(row_of(who, *(_answered(one[n]) for n in clients)))

@@ -123,7 +123,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns what the rounds of a model showed.
 
     Returns:
-        ``contestants``: name -> number of clients -> figures, medians of the rounds; ``ratios``:
+        ``rounds``; ``contestants``: name -> number of clients -> figures, medians of the rounds; ``ratios``:
         number of clients -> what flaxmill answers to what others do.
     """
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
@@ -149,6 +149,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
                     say({"model": name, "who": who, **found[who]})
                 rows[clients].append(found)
     return {
+        "rounds": arguments.rounds,
         "contestants": {
             who: {
                 str(clients): {
@@ -243,7 +244,6 @@ def main() -> None:
         parser.error("load needs --python")
     summary = {
         "benchmark": "serve",
-        "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "models": {name: measure(name, arguments) for name in arguments.models},
         "machine": machine(),

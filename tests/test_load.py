@@ -254,10 +254,11 @@ def test_servers_under_load_have_a_table() -> None:
     }
     contestants = {name: {"1": figures, "1000": figures} for name in ("flaxmill, onnx", NULL)}
     ratio = {"the best plain handler": 1.5, LITSERVE: 2.25}
-    model = {"contestants": contestants, "ratios": {"1": ratio, "1000": ratio}}
-    row = {"rounds": 3, "models": {"CNN": model}}
+    model = {"rounds": 3, "contestants": contestants, "ratios": {"1": ratio, "1000": ratio}}
+    row = {"models": {"CNN": model}}
     limits = {"models": {"CNN": {"XLA, 1 thread": {"1": 10.4, "2": 2000.0}}}}
     lines = sections.serve(row, limits)
+    assert "### CNN, 3 rounds" in lines
     assert "| clients | 1 | 1,000 |" in lines
     assert "| flaxmill, onnx | 1,234 (0.251, 1,500) | 1,234 (0.251, 1,500) |" in lines
     assert f"| flaxmill to {LITSERVE} | 2.25 × | 2.25 × |" in lines
