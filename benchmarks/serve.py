@@ -123,8 +123,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns what the rounds of a model showed.
 
     Returns:
-        ``rounds``; ``contestants``: name -> number of clients -> figures, medians of the rounds; ``ratios``:
-        number of clients -> what flaxmill answers to what others do.
+        ``rounds``: how many; ``contestants``: name -> number of clients -> figures, their medians;
+        ``ratios``: number of clients -> what flaxmill answers to what others do.
     """
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
