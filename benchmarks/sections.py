@@ -174,9 +174,10 @@ def _rates(limits: dict[str, dict[str, float]]) -> list[str]:
     """Returns the table of what the engines compute without a server."""
     sizes = list(next(iter(limits.values())))
     lines = ["", "What bounds any server: examples a second in batches of so many, served to none."]
-    lines += ["", row_of("engine", *sizes), "|---" * (1 + len(sizes)) + "|"]
+    lines += ["", row_of("engine", *sizes, "the most to 1"), "|---" * (2 + len(sizes)) + "|"]
     for engine, rates in limits.items():
-        lines.append(row_of(engine, *(f"{rates[size]:,.0f}" for size in sizes)))
+        most = f"{max(rates.values()) / rates[sizes[0]]:.2f} ×"
+        lines.append(row_of(engine, *(f"{rates[size]:,.0f}" for size in sizes), most))
     return lines
 
 

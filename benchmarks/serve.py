@@ -17,6 +17,7 @@ Prints JSON lines.
 import argparse
 import json
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -236,6 +237,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait before each")
     arguments = parser.parse_args()
     raise_descriptor_limit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     if arguments.part == "limits":
         found = {name: rates(name, arguments) for name in arguments.models}
         say({"benchmark": "serve limits", "models": found, "machine": machine()})

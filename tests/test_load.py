@@ -2,7 +2,9 @@
 
 import collections
 import itertools
+import os
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -256,7 +258,7 @@ def test_servers_under_load_have_a_table() -> None:
     ratio = {"the best plain handler": 1.5, LITSERVE: 2.25}
     model = {"rounds": 3, "contestants": contestants, "ratios": {"1": ratio, "1000": ratio}}
     row = {"models": {"CNN": model}}
-    limits = {"models": {"CNN": {"XLA, 1 thread": {"1": 10.4, "2": 2000.0}}}}
+    limits = {"models": {"CNN": {"XLA, 1 thread": {"1": 10.4, "2": 1300.0, "4": 1200.0}}}}
     lines = sections.serve(row, limits)
     assert "### CNN, 3 rounds" in lines
     assert "| clients | 1 | 1,000 |" in lines
@@ -268,7 +270,8 @@ def test_servers_under_load_have_a_table() -> None:
         "Of 2,000 answers 0 were wrong or another's, 2 were lost; errors: 6 of status 503" in text
     )
     assert "A request cost them 41 µs where" in text
-    assert "| XLA, 1 thread | 10 | 2,000 |" in lines
+    assert "| engine | 1 | 2 | 4 | the most to 1 |" in lines
+    assert "| XLA, 1 thread | 10 | 1,300 | 1,200 | 125.00 × |" in lines
     assert sections.serve(None, limits) == []
     assert "examples a second" not in " ".join(sections.serve(row, None))
 
@@ -309,3 +312,35 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         pytest.raises(RuntimeError, match=r"does not answer:\nthe reason"),
     ):
         server.wait()
+
+
+def test_a_load_that_is_asked_to_stop_leaves_no_server_behind(tmp_path: Path) -> None:
+    script = tmp_path / "stopped.py"
+    script.write_text(
+        f"""
+import signal
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import serve
+from load.contestants import Server, Way
+
+def measure(name, arguments):
+    waiting = Way((sys.executable, "-c", "import signal; signal.pause()"), Path())
+    with Server(waiting, Path({str(tmp_path / "log")!r})) as server:
+        server.rest()
+        print(server.process.pid, flush=True)
+        signal.pause()
+
+serve.measure = measure
+sys.argv = ["serve.py", "load", "--python", "none", "--models", "CNN"]
+serve.main()
+"""
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        group = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(60) == 143
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
