@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 
 from flaxmill.errors import BadInput
+from flaxmill.export.folding import evaluate
+from flaxmill.export.function import application
 from flaxmill.models.resnet import (
     ResNet,
     basic,
@@ -128,6 +130,20 @@ def test_normalisation_remembers_in_training_what_it_uses_in_evaluation() -> Non
     np.testing.assert_allclose(network(given), trained, atol=1e-3)
     one = network(given[:1])  # in evaluation, the others of a batch have no say
     np.testing.assert_allclose(one, network(given)[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [basic, bottleneck])
+def test_every_normalisation_folds_into_its_convolution(block: Any) -> None:
+    network, given = small(block=block, stem="imagenet"), pictures(16, 32, 32, 3)
+    network(given)  # so that the running averages are not those of the start
+    network.eval()
+    traced = jax.make_jaxpr(application(network))(given)
+    folded = jax.make_jaxpr(lambda given: evaluate(traced, given)[0])(given)
+    names = [equation.primitive.name for equation in folded.eqns]
+    assert names.count("conv_general_dilated") == len(convolutions(network, given.shape))
+    assert not {"mul", "rsqrt", "sqrt"}.intersection(names)
+    (found,) = evaluate(traced, given)
+    np.testing.assert_allclose(found, network(given), atol=1e-5)
 
 
 def test_features_are_dropped_in_training_alone() -> None:
