@@ -59,18 +59,19 @@ def _status(name: str, *arguments: str) -> int:
         if name == "train":
             train(list(arguments))
         else:
-            from tyro.conf import FlagCreatePairsOff
-
-            style = (FlagCreatePairsOff,)
-            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), config=style)
+            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), flag_pairs=False)
 
     return exit_status.after(command)
 
 
-def _parse(target: Any, program: str, arguments: list[str], **how: Any) -> Any:
+def _parse(
+    target: Any, program: str, arguments: list[str], *, flag_pairs: bool = True, **how: Any
+) -> Any:
     import tyro
+    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
-    return tyro.cli(target, args=arguments, prog=program, **how)
+    style = (OmitArgPrefixes,) if flag_pairs else (OmitArgPrefixes, FlagCreatePairsOff)
+    return tyro.cli(target, args=arguments, prog=program, config=style, **how)
 
 
 # The commands, in the order of their help.

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flaxmill.serve.answer import Answer
+from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Refused
-from flaxmill.serve.settings import Limits
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from flaxmill.data.pictures import prepare
 from flaxmill.serve.json_values import parsed
+from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.serve.settings import Limits
 from flaxmill.signature import Signature
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
