@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from small_runs import ALTERNATIVE
 
 from flaxmill import weights
-from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.errors import BadInput
 from flaxmill.export import Written, directory_of, export, parity
 from flaxmill.export.function import exported_signature
 from flaxmill.exported import ENGINES, Exported
@@ -66,7 +67,7 @@ def test_each_engine_answers_as_the_model(
         }
         assert relative(answers["logits"], reference[:count]) < 1e-5
         expected = np.exp(log_probabilities(reference[:count], model.signature.temperature or 1))
-        np.testing.assert_allclose(answers["probabilities"], expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(answers["probabilities"], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("format", ["stablehlo", "onnx"])
@@ -205,34 +206,6 @@ def test_weights_begin_another_run(
     assert "unexpected: params.network.blocks.0.convolution.kernel" in error
 
 
-def test_training_in_half_precision_is_exported_in_float32(folder: Path, small_data: None) -> None:
-    run = small_runs.train("fashion_mnist", folder / "half", precision="bfloat16")
-    written = export(run, formats=["stablehlo", "onnx"])
-    graph = onnx.load(written.path / "model.onnx").graph
-    stored = {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer}
-    assert stored <= {"FLOAT", "INT64", "INT32"}
-    assert (
-        "bf16"
-        not in stablehlo.deserialize(
-            bytearray((written.path / "model.stablehlo").read_bytes())
-        ).mlir_module()
-    )
-    assert written.parity["formats"]["onnx"]["disagreements"] == 0
-
-
-def test_several_seeds_are_exported_as_the_ensemble_they_are(
-    folder: Path, small_data: None
-) -> None:
-    run = small_runs.train("fashion_mnist", folder / "seeds", seeds=2, validation=0)
-    written = export(run)
-    model = Exported(written.path, engine="onnx")
-    expected = np.asarray(run.classify(pictures(run)))
-    np.testing.assert_allclose(model.classify(pictures(run)), expected, rtol=1e-3, atol=1e-6)
-    assert model.signature.temperature is None  # nothing was held out to fit it on
-    assert "plain softmax" in (written.path / "README.md").read_text()
-    assert "whose 2 models answer together" in (written.path / "README.md").read_text()
-
-
 def test_a_format_that_differs_is_not_exported(
     written: Written,
     run: TrainedRun,
@@ -248,39 +221,11 @@ def test_a_format_that_differs_is_not_exported(
     assert "where 1e-12 is allowed (0 of the test examples get another class)" in error
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in written.path.parent.glob(".export*")] == []
-    found = {"accuracy": 0.8, "max_abs_difference": 0.1}
-    with pytest.raises(CannotGoOn, match=r"cost 1\.00 points of accuracy, where 0\.3 are allowed"):
-        parity.rounded(found, 0.81, 10_000)
-    not_a_number = {"max_relative_difference": float("nan"), "disagreements": 3}
-    with pytest.raises(CannotGoOn, match=r"differs from the trained model by nan"):
-        parity.exact(not_a_number, "onnx")
-
-
-def test_differences_are_found() -> None:
-    reference = np.array([[1.0, 2.0], [4.0, -8.0]], np.float32)
-    outputs = reference + np.array([[1.5, 0], [0, 0.25]], np.float32)
-    found = parity.compared(outputs, reference, np.array([1, 0]))
-    assert found == {
-        "max_abs_difference": 1.5,
-        "max_relative_difference": 0.75,
-        "disagreements": 1,
-        "accuracy": 0.5,
-    }
-
-
-def test_the_same_zeros_do_not_differ() -> None:
-    nothing = np.zeros((2, 3), np.float32)
-    found = parity.compared(nothing, nothing, np.array([0, 1]))
-    assert parity.exact(found, "onnx")["max_relative_difference"] == 0
-    with pytest.raises(CannotGoOn, match="differs from the trained model by"):
-        parity.exact(parity.compared(nothing + 1, nothing, np.array([0, 1])), "onnx")
 
 
 def test_what_is_damaged_or_missing_is_named(
     written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(written.path, copy)
     content = bytearray((copy / "model.onnx").read_bytes())
@@ -353,25 +298,19 @@ def test_a_run_means_its_export(run: TrainedRun, written: Written, tmp_path: Pat
     assert directory_of(written.path, said.append) == written.path
     assert directory_of(run.path, said.append) == written.path
     assert not said
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("export"))
     made = directory_of(copy, said.append)
     assert made == copy / "export"
     assert Exported(made).digest == run.result["weights_sha256"]
     assert said == [f"writing {made}, for {copy} is not exported yet"]
-    best = tmp_path / "best"
-    shutil.copytree(run.path, best, ignore=shutil.ignore_patterns("export"))
-    chosen = TrainedRun(best, checkpoint="best")
-    held = export(chosen, formats=["stablehlo"]).path
-    if chosen.step != run.step:
-        refused = (
-            rf"does not hold the final weights of {best} but those of step {chosen.step}: name"
-        )
-        with pytest.raises(BadInput, match=refused):
-            directory_of(best, said.append)
-    assert directory_of(held, said.append) == held
+    signature = json.loads((made / "signature.json").read_text())
+    signature["run"] |= {"weights_sha256": "of its best checkpoint", "step": 20}
+    (made / "signature.json").write_text(json.dumps(signature))
+    refused = rf"does not hold the final weights of {copy} but those of step 20: name the export"
+    with pytest.raises(BadInput, match=refused):
+        directory_of(copy, said.append)
+    assert directory_of(made, said.append) == made
     assert len(said) == 1
     with pytest.raises(BadInput, match="is not a run directory"):
         directory_of(tmp_path, said.append)
@@ -402,38 +341,6 @@ def test_an_export_has_no_best_checkpoint(
     status, _, error = command(capsys, "evaluate", str(written.path), "--checkpoint", "best")
     assert status == 2
     assert "is an export, which holds one set of weights" in error
-
-
-def test_the_best_checkpoint_is_exported_if_asked_for(
-    run: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    best = TrainedRun(run.path, checkpoint="best")
-    to = tmp_path / "best"
-    words = ["--to", str(to), "--checkpoint", "best", "--format", "stablehlo", "--json"]
-    status, out, _ = command(capsys, "export", str(run.path), *words)
-    assert status == 0
-    assert json.loads(out)["formats"].keys() == {"stablehlo"}
-    assert Exported(to).digest == best.weights_sha256()
-    assert Exported(to).signature.run["step"] == best.step
-
-
-def test_nothing_of_this_machine_goes_into_an_export(
-    folder: Path, small_data: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fork = small_runs.fork(folder / "mine.py")
-    run = small_runs.train(str(fork), folder / "forked")
-    written = export(run, formats=["stablehlo"])
-    content = b"".join(path.read_bytes() for path in written.path.rglob("*") if path.is_file())
-    assert str(folder).encode() not in content
-    assert Exported(written.path).signature.run["recipe_file"] == "mine.py"
-    status, _, error = command(capsys, "evaluate", str(written.path))
-    assert status == 2
-    assert "lay at mine.py and is gone: give --recipe FILE" in error
-    status, out, error = command(
-        capsys, "evaluate", str(written.path), "--recipe", str(fork), "--json"
-    )
-    assert status == 0, error
-    assert json.loads(out)["accuracy"] == run.result["test"]["accuracy"]
 
 
 def test_only_logits_are_exported(run: TrainedRun) -> None:

@@ -162,3 +162,16 @@ def test_an_export_that_lost_its_origin_still_answers(written: Path, tmp_path: P
     assert model.predict(example)[0]["picture"] == str(example)
     with pytest.raises(BadInput, match=r"what it says of its run lacks config, data\."):
         model.evaluate()
+
+
+def test_the_best_checkpoint_is_exported_if_asked_for(
+    run: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = TrainedRun(run.path, checkpoint="best")
+    to = tmp_path / "best"
+    words = ["--to", str(to), "--checkpoint", "best", "--format", "stablehlo", "--json"]
+    status, out, _ = command(capsys, "export", str(run.path), *words)
+    assert status == 0
+    assert json.loads(out)["formats"].keys() == {"stablehlo"}
+    assert Exported(to).digest == best.weights_sha256()
+    assert Exported(to).signature.run["step"] == best.step
