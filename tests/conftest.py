@@ -64,14 +64,14 @@ def small_data() -> Iterator[None]:
     """Leaves few of the drawn pictures, so that training runs are short."""
     import small_runs
 
-    from flaxmill.data import clothing
+    from flaxmill.data import known
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
-        patch.setattr(clothing, "TEST", small_runs.TEST)
-        clothing._drawn.cache_clear()
+        patch.setattr(known, "TRAIN", small_runs.TRAIN)
+        patch.setattr(known, "TEST", small_runs.TEST)
+        known._drawn.cache_clear()
         yield
-    clothing._drawn.cache_clear()
+    known._drawn.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +87,16 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of a small run, for all tests that serve one."""
     import small_runs
 
-    from flaxmill.data import clothing
+    from flaxmill.data import known
     from flaxmill.export import export
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clothing, "TRAIN", small_runs.TRAIN)
-        patch.setattr(clothing, "TEST", small_runs.TEST)
-        clothing._drawn.cache_clear()
+        patch.setattr(known, "TRAIN", small_runs.TRAIN)
+        patch.setattr(known, "TEST", small_runs.TEST)
+        known._drawn.cache_clear()
         run = small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "shipped")
         written = export(run)
-    clothing._drawn.cache_clear()
+    known._drawn.cache_clear()
     return written.path
 
 

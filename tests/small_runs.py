@@ -124,7 +124,7 @@ def flags(fields: Mapping[str, Any]) -> list[str]:
 
 def command(*arguments: str) -> list[str]:
     """Returns flaxmill with arguments as a program of its own, on as few pictures as here."""
-    few = f"from flaxmill.data import clothing; clothing.TRAIN, clothing.TEST = {TRAIN}, {TEST}"
+    few = f"from flaxmill.data import known; known.TRAIN, known.TEST = {TRAIN}, {TEST}"
     return [sys.executable, "-c", f"{few}\nfrom flaxmill import cli; cli.main()", *arguments]
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from traitlets.config import Config
 
 from flaxmill import cli, recipes
-from flaxmill.data import clothing
+from flaxmill.data import known
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
 from flaxmill.export import parity, web
@@ -47,7 +47,7 @@ FORK = "runs/mine-quick-0"
 # What every recipe shown here understands; the rest of the smallness is the fixture's.
 SMALL = {"data": "sketches", "validation": 40, "batch_size": 16, "epochs": 0.5}
 NARROW = {"channels": (4, 8), "hidden": 16}
-WHOLE = clothing.TRAIN, clothing.TEST  # before the fixture changes them
+WHOLE = known.TRAIN, known.TEST  # before the fixture changes them
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -231,8 +231,8 @@ def test_looking_at_a_recipe_needs_nothing_else(
     words: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(clothing, "TRAIN", WHOLE[0])
-    monkeypatch.setattr(clothing, "TEST", WHOLE[1])
+    monkeypatch.setattr(known, "TRAIN", WHOLE[0])
+    monkeypatch.setattr(known, "TEST", WHOLE[1])
     drawn = [] if "--data" in words else ["--data", "sketches"]  # the real ones may not be here
     assert cli._status(*words[1:], *drawn) == 0
     said = capsys.readouterr().out

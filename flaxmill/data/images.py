@@ -45,11 +45,13 @@ class LabelledImages:
         train: ``image``, uint8 [example, height, width, 1], and ``label``, int32 [example].
         test: The same for the examples that are not trained on.
         digests: File name -> SHA-256 of its unpacked content.
+        note: What to tell the person about the data, such as what it lacks; empty if nothing.
     """
 
     train: dict[str, np.ndarray]
     test: dict[str, np.ndarray]
     digests: dict[str, str]
+    note: str = ""
 
 
 def read_idx(path: Path, *, expected: Kind) -> UInt8[np.ndarray, "..."]:

@@ -193,3 +193,54 @@ def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
             f"from 0 to {total - 1:,}, or a share such as 0.1."
         )
     return part(source, 0, total - count), part(source, total - count, total)
+
+
+def divide(
+    title: str,
+    train: Source,
+    test: Source,
+    *,
+    labels: tuple[str, ...],
+    digests: Mapping[str, str],
+    validation: int | float = 0,
+    overfit: int = 0,
+    drawn: bool = False,
+    licence: str = "",
+    note: str = "",
+) -> Splits:
+    """Divides a data set of training and test examples into what a run takes.
+
+    Args:
+        title: As all that is not explained here, of `Splits`.
+        train: All the training data.
+        test: All the test data.
+        labels: Class names.
+        digests: What tells this content from any other.
+        validation: How many training examples to hold out, or which share of them.
+        overfit: Train and evaluate on the first so many examples only; 0 for all.
+        drawn: Whether flaxmill drew the data.
+        licence: Of the data.
+        note: What to tell about the choice of data.
+
+    Raises:
+        BadInput: One of the two numbers does not fit the training data.
+    """
+    trained, held_out = hold_out(train, validation)
+    if overfit:
+        if not 0 < overfit <= len(trained):
+            raise BadInput(f"--overfit {overfit}: give a number from 1 to {len(trained):,}.")
+        trained = cycled(trained, overfit)
+        held_out = test = cycled(train, overfit, length=overfit)
+        title += f", the first {overfit} training examples alone"
+    return Splits(
+        title=title,
+        train=trained,
+        validation=held_out,
+        test=test,
+        labels=labels,
+        digests=digests,
+        licence=licence,
+        drawn=drawn,
+        seen=bool(overfit),
+        note=note,
+    )
