@@ -25,6 +25,32 @@ def accuracy(
     return (logits.argmax(-1) == expected).astype(jnp.float32)
 
 
+def label_measures(
+    logits: Shaped[Array, "batch class"], labels: Float[Array, "batch class"]
+) -> Measures:
+    """Measures answers of several labels, each of which is said where its logit is above 0.
+
+    Args:
+        logits: Scores before the sigmoid.
+        labels: 1 for a label that holds, 0 for one that does not.
+
+    Returns:
+        ``accuracy``, the share of the labels that are right; ``exact``, whether all of an example's
+        are; and ``f1``, twice the labels rightly said over those said and those that hold. Its
+        weights make a mean over examples the F1 of all labels together (micro-averaged), exactly.
+    """
+    said, holds = logits > 0, labels > 0.5
+    right = (said == holds).astype(jnp.float32)
+    found = 2 * (said & holds).sum(-1).astype(jnp.float32)
+    both = (said.sum(-1) + holds.sum(-1)).astype(jnp.float32)
+    ones = jnp.ones_like(found)
+    return {
+        "accuracy": (right.mean(-1), ones),
+        "exact": (right.min(-1), ones),
+        "f1": (found / jnp.maximum(both, 1), both),
+    }
+
+
 def spread(members: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
     """Returns the mean of each figure over models, and their standard deviation.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flaxmill import answers
 from flaxmill.data.pictures import prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
@@ -25,7 +26,8 @@ def predictions(
 
     Returns:
         For each picture: its name if it has one, and the likeliest labels with their probabilities,
-        the likeliest first.
+        the likeliest first. Where any number of labels may hold, also ``labels``: all those whose
+        probability is above one half.
 
     Raises:
         BadInput: There are none, or one of them cannot be read.
@@ -44,9 +46,24 @@ def predictions(
     ready = np.stack([prepare(picture, signature) for picture in pictures])
     rows = classify(ready)
     return [
-        {"picture": name, "predictions": likeliest(row, signature.labels, top)}
+        {"picture": name, **answer(row, signature, top)}
         for name, row in zip(names, rows, strict=True)
     ]
+
+
+def answer(probabilities: np.ndarray, signature: Signature, top: int) -> dict[str, Any]:
+    """Returns what is said of one picture, as JSON has it.
+
+    Args:
+        probabilities: One for each class.
+        signature: Of the model.
+        top: How many classes to name; at least one is named.
+    """
+    found: dict[str, Any] = {}
+    if answers.of(signature).several:
+        order = np.argsort(-probabilities, kind="stable")
+        found["labels"] = [signature.labels[i] for i in order if probabilities[i] > 0.5]
+    return {**found, "predictions": likeliest(probabilities, signature.labels, top)}
 
 
 def likeliest(probabilities: np.ndarray, labels: Sequence[str], top: int) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+_SHARES = ("accuracy", "exact", "f1")  # shown in hundredths
 _PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
 
@@ -49,7 +50,9 @@ def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = Non
     shown = []
     for name, value in means.items():
         if isinstance(value, float):
-            scale, digits, unit = (100, 2, " %") if "accuracy" in name else (1, 4, "")
+            scale, digits, unit = (
+                (100, 2, " %") if any(share in name for share in _SHARES) else (1, 4, "")
+            )
             numbers = [value, deviations[name]] if deviations else [value]
             said = " ± ".join(f"{scale * number:.{digits}f}" for number in numbers)
             shown.append(f"{name} {said}{unit}")

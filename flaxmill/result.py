@@ -5,7 +5,7 @@ from typing import Any
 
 from flax import nnx
 
-from flaxmill import checkpoint, weights
+from flaxmill import answers, checkpoint, weights
 from flaxmill.data.source import Source
 from flaxmill.directory import Identity
 from flaxmill.evaluation import measured, total
@@ -68,8 +68,8 @@ def _of_each_seed(
 
 def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
     """Returns the models of all seeds as one, in evaluation mode; a single one stays as it is."""
-    logits = signature.outputs[0].name == "logits"
-    model = models[0] if len(models) == 1 else Ensemble(models, probabilities=logits)
+    kind = answers.of(signature) if signature.outputs[0].name == "logits" else None
+    model = models[0] if len(models) == 1 else Ensemble(models, answers=kind)
     model.eval()
     return model
 

@@ -12,6 +12,8 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 
 FORMAT = 1
+_SCORES = ("scores before the softmax", "scores before the sigmoid of each")
+_DARK = "dark: pictures with a light border are inverted"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Signature:
 
     Attributes:
         name: The model's name.
-        task: "image-classification" and the like.
+        task: "image-classification", or "image-multilabel-classification" where any number of
+            labels may hold.
         inputs: What it takes.
         outputs: What it gives.
         labels: Class names in the order of the outputs.
@@ -109,17 +112,29 @@ def check_format(found: Any, path: Path) -> None:
         )
 
 
-def picture_signature(name: str, splits: Splits) -> Signature:
+def picture_signature(
+    name: str,
+    splits: Splits,
+    *,
+    fit: str = "pad to a square",
+    share: float = 1.0,
+    dark_ground: bool = False,
+) -> Signature:
     """Returns the signature of a picture classifier, read off its data.
 
     Args:
         name: The model's name.
         splits: Their examples have an ``image`` (uint8, height × width × channel) and a ``label``.
+            The size is that of the test pictures: training may cut from larger ones.
+        fit: What is done to a picture of another shape: "pad to a square", "crop" or "squash".
+        share: Share of the shorter side that a crop leaves.
+        dark_ground: Whether things lie on a dark ground in the data, so that a person's picture
+            with a light border is inverted; never true of photographs.
 
     Raises:
         BadInput: They lack one of the two, which pictures and report are made of.
     """
-    example = splits.train[0]
+    example = splits.test[0]
     if missing := [part for part in ("image", "label") if part not in example]:
         raise BadInput(
             f"the examples of {splits.title} have {', '.join(example)} and lack "
@@ -129,15 +144,16 @@ def picture_signature(name: str, splits: Splits) -> Signature:
     classes = len(splits.labels)
     return Signature(
         name=name,
-        task="image-classification",
+        task="image-multilabel-classification" if splits.multi_label else "image-classification",
         inputs=(Tensor("image", "uint8", (-1, height, width, channels), "raw pictures, 0 to 255"),),
-        outputs=(Tensor("logits", "float32", (-1, classes), "scores before the softmax"),),
+        outputs=(Tensor("logits", "float32", (-1, classes), _SCORES[splits.multi_label]),),
         labels=splits.labels,
         preprocess={
             "mode": "L" if channels == 1 else "RGB",
             "resize": "bilinear",
-            "fit": "pad to a square",
+            "fit": fit,
+            **({"share": share} if fit == "crop" else {}),
             "exif": "rotate",
-            "background": "dark: pictures with a light border are inverted",
+            **({"background": _DARK} if dark_ground else {}),
         },
     )

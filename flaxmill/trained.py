@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxmill import checkpoint, weights
+from flaxmill import answers, checkpoint, weights
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
@@ -185,13 +185,30 @@ class TrainedRun:
             source: The examples.
             model: Another form of the run's model, as from `build`.
         """
+        return self.scored(source, model)[0]
+
+    def scored(
+        self, source: Source, model: nnx.Module | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the model's output for every example of a source, and their labels.
+
+        Each example is read once, a batch at a time: they need not fit into memory together.
+
+        Args:
+            source: The examples.
+            model: Another form of the run's model, as from `build`.
+        """
         model, name = self.model if model is None else model, self.signature.inputs[0].name
-        parts = [(_applied(model, batch[name]), mask) for batch, mask in padded_batches(source)]
-        return np.concatenate([np.asarray(part)[mask] for part, mask in parts])
+        outputs, labels = [], []
+        for batch, mask in padded_batches(source):
+            outputs.append(np.asarray(_applied(model, batch[name]))[mask])
+            labels.append(np.asarray(batch["label"])[mask])
+        return np.concatenate(outputs), np.concatenate(labels)
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the probability of each class for inputs as in the data."""
-        return np.asarray(jax.nn.softmax(_applied(self.model, inputs)), np.float64)
+        logits = _applied(self.model, inputs)
+        return np.asarray(answers.of(self.signature).probabilities(logits), np.float64)
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.

@@ -17,7 +17,7 @@ from test_loop import Own, drawing, dropping, show_draws
 from test_training import Heard
 
 import flaxmill
-from flaxmill import cli, members, weights
+from flaxmill import answers, cli, members, weights
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.loop import TRAINING_BRANCH
@@ -130,11 +130,14 @@ def test_an_ensemble_gives_the_logarithm_of_the_mean_probability() -> None:
     models = [nnx.Linear(4, 3, rngs=nnx.Rngs(seed)) for seed in range(3)]
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
     outputs = np.stack([model(x) for model in models])
-    found = Ensemble(models, probabilities=True)(x)
+    found = Ensemble(models, answers=answers.TASKS["image-classification"])(x)
     np.testing.assert_allclose(found, log_mean_probability(outputs), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(jax.nn.softmax(found), np.exp(found), rtol=1e-5)
-    mean = Ensemble(models, probabilities=False)(x)
+    mean = Ensemble(models, answers=None)(x)
     np.testing.assert_allclose(mean, outputs.mean(0), rtol=1e-5, atol=1e-6)
+    several = Ensemble(models, answers=answers.TASKS["image-multilabel-classification"])(x)
+    expected = (1 / (1 + np.exp(-outputs.astype(np.float64)))).mean(0)
+    np.testing.assert_allclose(jax.nn.sigmoid(several), expected, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

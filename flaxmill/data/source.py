@@ -150,6 +150,8 @@ class Splits:
         seen: Whether validation and test are training examples, as under ``--overfit``.
         note: What to tell the person about the choice of data; empty if nothing.
         licence: Of the data, and whose it is; empty if that is not known.
+        multi_label: Whether an example has any number of labels: its ``label`` is then float32,
+            with a 1 for each class that holds and a 0 for each other.
     """
 
     title: str
@@ -162,6 +164,7 @@ class Splits:
     seen: bool = False
     note: str = ""
     licence: str = ""
+    multi_label: bool = False
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

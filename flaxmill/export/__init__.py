@@ -18,7 +18,7 @@ from flaxmill import exported, files
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
-from flaxmill.export.formats import Subject, labels_of, written_formats
+from flaxmill.export.formats import Subject, written_formats
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
 
@@ -201,7 +201,7 @@ def _write(
         done(name, row)
     files.write_json(folder / "parity.json", found)
     files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
-    _write_examples(model.splits, folder / "examples")
+    _write_examples(model.splits, model.labels, folder / "examples")
     if "web" in formats:
         from flaxmill.export.web import write_web
 
@@ -209,11 +209,10 @@ def _write(
     return found
 
 
-def _write_examples(splits: Splits, folder: Path, most: int = 10) -> None:
+def _write_examples(splits: Splits, labels: np.ndarray, folder: Path, most: int = 10) -> None:
     """Writes test pictures to try the model on, the first of each class."""
-    labels = labels_of(splits.test)
     for label, name in list(enumerate(splits.labels))[:most]:
-        places = np.flatnonzero(labels == label)
+        places = np.flatnonzero(labels[:, label] > 0 if labels.ndim == 2 else labels == label)
         if len(places):
             folder.mkdir(exist_ok=True)
             pixels = splits.test[int(places[0])]["image"]

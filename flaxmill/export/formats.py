@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import engines, exported, files, weights
-from flaxmill.data.source import Source, Splits
+from flaxmill import answers, engines, exported, files, weights
+from flaxmill.data.source import Splits
 from flaxmill.export import parity
 from flaxmill.export.function import Apply, application, exported_signature, stablehlo
 from flaxmill.report.statistics import fit_temperature
@@ -27,7 +27,7 @@ class Subject:
         signature: Of the export.
         splits: The run's data.
         reference: Logits of the model for the test examples, in float32.
-        labels: Their true classes.
+        labels: Their true classes, or a row of zeros and ones each.
     """
 
     run: TrainedRun
@@ -51,8 +51,7 @@ class Subject:
         model = run.build(arrays, **_exactly(run))
         temperature = None
         if len(splits.validation) and not splits.seen:
-            logits = run.logits(splits.validation, model)
-            temperature = fit_temperature(logits, labels_of(splits.validation))
+            temperature = fit_temperature(*run.scored(splits.validation, model))
         came_from = {
             **_without_paths(run.identity),
             "step": run.step,
@@ -61,14 +60,13 @@ class Subject:
         signature = exported_signature(
             run.signature, temperature=temperature, licence=licence, run=came_from
         )
-        reference = run.logits(splits.test, model)
-        labels = labels_of(splits.test)
+        reference, labels = run.scored(splits.test, model)
         return cls(run, arrays, application(model), signature, splits, reference, labels)
 
     @property
     def accuracy(self) -> float:
         """The model's accuracy on the test examples."""
-        return float((self.reference.argmax(-1) == self.labels).mean())
+        return float(answers.of_labels(self.labels).accuracy(self.reference, self.labels).mean())
 
 
 def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,11 +82,6 @@ def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
 def _exactly(run: TrainedRun) -> dict[str, str]:
     """Returns the change of the config that makes the model compute in float32."""
     return {"precision": "float32"} if hasattr(run.config, "precision") else {}
-
-
-def labels_of(source: Source) -> np.ndarray:
-    """Returns the true classes of all examples."""
-    return source.take(np.arange(len(source)))["label"]
 
 
 def written_formats(

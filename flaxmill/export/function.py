@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import export
 
+from flaxmill import answers
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
 
@@ -34,15 +35,16 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
 
     Args:
         apply: Returns logits, in any floating type.
-        signature: Of the export: its temperature makes probabilities of logits.
+        signature: Of the export: its task and temperature make probabilities of logits.
     """
+    kind = answers.of(signature)
 
-    def answers(inputs: Any) -> dict[str, Any]:
+    def answer(inputs: Any) -> dict[str, Any]:
         logits = apply(inputs).astype(jnp.float32)
         scores = logits if signature.temperature is None else logits / signature.temperature
-        return {"logits": logits, "probabilities": jax.nn.softmax(scores)}
+        return {"logits": logits, "probabilities": kind.probabilities(scores)}
 
-    return answers
+    return answer
 
 
 def exported_signature(
@@ -65,7 +67,7 @@ def exported_signature(
             f"{signature.name} gives {given}: only models that give logits can be exported."
         )
     (logits,) = signature.outputs
-    meaning = "softmax of the logits"
+    meaning = answers.of(signature).meaning
     if temperature is not None:
         meaning += " divided by the temperature"
     outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from flaxmill import files
+from flaxmill import answers, files
 from flaxmill.errors import CannotGoOn
 
 RELATIVE = 1e-4
@@ -22,27 +22,27 @@ INT8_LOSS = 0.003
 def compared(
     outputs: Float[np.ndarray, "example class"],
     reference: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"],
+    labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"],
 ) -> dict[str, Any]:
     """Returns how far outputs lie from those of the trained model.
 
     Args:
         outputs: Logits through an export.
         reference: Those of the trained model, in float32.
-        labels: True classes.
+        labels: True classes, or a row of zeros and ones each.
 
     Returns:
         Largest absolute difference; largest difference as a share of the largest logit of its
-        example; number of examples whose class differs; accuracy.
+        example; number of examples whose class, or set of labels, differs; accuracy.
     """
     difference = np.abs(outputs - reference).max(-1)
     largest = np.maximum(np.abs(reference).max(-1), np.finfo(np.float32).tiny)  # all may be zero
-    answers = outputs.argmax(-1)
+    kind = answers.of_labels(labels)
     return {
         "max_abs_difference": float(difference.max()),
         "max_relative_difference": float((difference / largest).max()),
-        "disagreements": int((answers != reference.argmax(-1)).sum()),
-        "accuracy": float((answers == labels).mean()),
+        "disagreements": int((~kind.agree(outputs, reference)).sum()),
+        "accuracy": float(kind.accuracy(outputs, labels).mean()),
     }
 
 
@@ -57,7 +57,7 @@ def exact(found: dict[str, Any], name: str) -> dict[str, Any]:
         raise CannotGoOn(
             f"the format {name} differs from the trained model by {difference:.2g} of its largest "
             f"logit, where {RELATIVE:g} is allowed ({found['disagreements']} of the test examples "
-            f"get another class): nothing was exported."
+            f"get another answer): nothing was exported."
         )
     return {**found, "tolerance": {"max_relative_difference": RELATIVE}}
 

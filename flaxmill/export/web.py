@@ -4,7 +4,7 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from flaxmill import files
+from flaxmill import answers, files
 from flaxmill.errors import BadInput
 
 # What of onnxruntime-web runs a model on the processor, and its names on the page's side: there are
@@ -58,7 +58,7 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
     if not (export_dir / "model.onnx").is_file():
         raise BadInput(f"{export_dir} lacks model.onnx, which the page runs: export onnx as well.")
     signature = files.read_json(export_dir / "signature.json")
-    if signature["task"] != "image-classification":
+    if signature["task"] not in answers.TASKS:
         raise BadInput(
             f"the format web is for models that classify pictures, and {signature['name']} does "
             f"{signature['task']}: leave the format web out."

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+from flaxmill.answers import Answers
 
 
 class Ensemble(nnx.Module):
@@ -17,14 +18,13 @@ class Ensemble(nnx.Module):
 
     Args:
         members: Models of one form, with weights of their own.
-        probabilities: Whether their outputs are logits. Then the mean is that of the probabilities,
-            and its logarithm is returned, so that a softmax of it gives the mean again. Otherwise
-            the mean is that of the outputs.
+        answers: What the outputs are logits of. Then the mean is that of the probabilities, and the
+            logits of that mean are returned. With None, the mean is that of the outputs.
     """
 
-    def __init__(self, members: Sequence[nnx.Module], *, probabilities: bool) -> None:
+    def __init__(self, members: Sequence[nnx.Module], *, answers: Answers | None) -> None:
         self.members = nnx.List(members)
-        self.probabilities = probabilities
+        self.answers = answers
 
     def __call__(self, *inputs: Any, **how: Any) -> Float[Array, "batch ..."]:
         """Returns the mean answer, in float32.
@@ -35,6 +35,4 @@ class Ensemble(nnx.Module):
         """
         outputs = jnp.stack([member(*inputs, **how) for member in self.members])
         outputs = outputs.astype(jnp.float32)
-        if not self.probabilities:
-            return outputs.mean(0)
-        return jax.nn.logsumexp(jax.nn.log_softmax(outputs), 0) - jnp.log(len(outputs))
+        return outputs.mean(0) if self.answers is None else self.answers.together(outputs)

@@ -168,8 +168,17 @@ def calibration(
     return Calibration(edges, counts, _share(sums, counts), _share(hits, counts), error)
 
 
+def label_probabilities(
+    logits: Float[np.ndarray, "example class"], temperature: float = 1.0
+) -> Float[np.ndarray, "example class"]:
+    """Computes the sigmoid in float64: the probability of each of several labels."""
+    scaled = logits.astype(np.float64) / temperature
+    return np.exp(-np.logaddexp(0, -scaled))
+
+
 def fit_temperature(
-    logits: Float[np.ndarray, "example class"], labels: Integer[np.ndarray, " example"]
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"],
 ) -> float:
     """Finds the temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
@@ -178,17 +187,23 @@ def fit_temperature(
 
     Args:
         logits: Unnormalised scores of examples that the model was not trained on, nor tested.
-        labels: Their true classes.
+        labels: Their true classes, or a row of zeros and ones each: then the probabilities are
+            sigmoids.
 
     Returns:
         The temperature, from 0.05 to 20; an end of this range where the minimum lies beyond it.
     """
-    _check(logits.shape[-1], labels)
     exact = logits.astype(np.float64)
-    target = exact[np.arange(len(labels)), labels].mean()
+    if labels.ndim == 2:
+        _check_labels(logits, labels)
+        target, probabilities = (exact * labels).sum(axis=-1).mean(), label_probabilities
+    else:
+        _check(logits.shape[-1], labels)
+        target = exact[np.arange(len(labels)), labels].mean()
+        probabilities = _class_probabilities
 
     def slope(temperature: float) -> float:
-        expected = (np.exp(log_probabilities(exact, temperature)) * exact).sum(axis=-1).mean()
+        expected = (probabilities(exact, temperature) * exact).sum(axis=-1).mean()
         return float(expected - target)  # of the loss by the inverse temperature
 
     cold, hot = COLDEST, HOTTEST
@@ -243,6 +258,10 @@ def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[flo
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def _class_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    return np.exp(log_probabilities(logits, temperature))
+
+
 def _share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
@@ -255,4 +274,14 @@ def _check(num_classes: int, labels: np.ndarray, what: str = "label") -> None:
         raise BadInput(
             f"The {what} of example {bad[0]} is {labels[bad[0]]}, but there are {num_classes} "
             f"classes, 0 to {num_classes - 1}. Were logits and labels taken from the same data?"
+        )
+
+
+def _check_labels(logits: np.ndarray, labels: np.ndarray) -> None:
+    if not len(labels):
+        raise BadInput("There is no example to compute statistics of: at least one is needed.")
+    if logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
+        raise BadInput(
+            f"Labels of shape {labels.shape} do not go with logits of shape {logits.shape}: each "
+            f"example needs a 0 or a 1 for every class."
         )

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from flaxmill import answers
 from flaxmill.serve import metrics, reference, schema, static, uploads
 from flaxmill.serve.refusal import Busy, Refused, error_body
 from flaxmill.serve.static import StaticFile
@@ -182,7 +183,7 @@ class Routes:
         front = self._front
         upload = await uploads.read(request, front.limits)
         served = front.model.current
-        if served.signature.task != "image-classification":
+        if served.signature.task not in answers.TASKS:
             raise Refused(404, "this model classifies no pictures: see /signature.json.")
         if self._reading >= _MOST_READING:
             raise Busy("the server is busy: many pictures wait to be read.")
@@ -196,8 +197,8 @@ class Routes:
             self._reading -= 1
         due = time.monotonic() + front.limits.deadline
         outputs = await served.batcher(seen.tobytes(), len(seen), due)
-        labels = served.signature.labels
-        found = uploads.rows(upload, seen, np.asarray(outputs["probabilities"]), labels)
+        probabilities = np.asarray(outputs["probabilities"])
+        found = uploads.rows(upload, seen, probabilities, served.signature)
         return _json({"model": served.described(), "predictions": found})
 
     async def signature(self) -> Response:

@@ -31,6 +31,9 @@ class Predicted(BaseModel):
 
     picture: str = Field(description="the file's name")
     predictions: list[Likely]
+    labels: list[str] | None = Field(
+        None, description="where any number may hold: those above one half"
+    )
     seen: str | None = Field(None, description="data: URL of the picture as the model saw it")
 
 

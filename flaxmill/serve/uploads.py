@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from flaxmill.data.pictures import prepare
+from flaxmill.prediction import answer
 from flaxmill.serve.json_values import parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
@@ -188,7 +189,7 @@ def _largest(limits: Limits) -> str:
 
 
 def rows(
-    upload: Upload, seen: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]
+    upload: Upload, seen: np.ndarray, probabilities: np.ndarray, signature: Signature
 ) -> list[dict[str, Any]]:
     """Returns the predictions for each picture, the likeliest first.
 
@@ -196,16 +197,12 @@ def rows(
         upload: The request.
         seen: Its pictures as the model took them.
         probabilities: The model's, [picture, class].
-        labels: Class names.
+        signature: Of the model.
     """
     found = []
     for (name, _), pixels, row in zip(upload.pictures, seen, probabilities, strict=True):
-        order = np.argsort(-row, kind="stable")[: upload.top]
-        likeliest = [{"label": labels[i], "probability": float(row[i])} for i in order]
-        answer: dict[str, Any] = {"picture": name, "predictions": likeliest}
-        if upload.seen:
-            answer["seen"] = _data_url(pixels)
-        found.append(answer)
+        said = {"picture": name, **answer(row, signature, upload.top)}
+        found.append({**said, "seen": _data_url(pixels)} if upload.seen else said)
     return found
 
 
