@@ -274,6 +274,8 @@ def _is_right(path: Path | None, file: DataFile) -> bool:
         return False
     if path.name == file.name and _md5(path) == file.md5:
         return True
+    if file.holds:  # what an archive was unpacked to may be incomplete: only itself is right
+        return False
     packed = path.suffix == ".gz"
     try:
         with gzip.open(path) if packed else path.open("rb") as content:

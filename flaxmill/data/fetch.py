@@ -25,13 +25,22 @@ class DataFile:
         name: The published name; with or without its ``.gz`` the file is recognised in a folder.
         size: Bytes of the published file.
         md5: The published digest, of the file as it is downloaded.
-        sha256: Digest of the unpacked content, which tells the data however it was packed.
+        sha256: Digest of the unpacked content, which tells the data however it was packed. Empty
+            for an archive, whose reader checks what it holds.
+        holds: Of an archive, the files in it that are read. A folder that has them all has it.
+        inside: Of an archive, the folder in it that they lie in.
     """
 
     name: str
     size: int
     md5: str
     sha256: str
+    holds: tuple[str, ...] = ()
+    inside: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.sha256) == bool(self.holds):
+            raise ValueError(f"{self.name} needs a digest of its content, or to hold files.")
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,23 @@ MNIST = DataSet(
     ),
 )
 
-DATA_SETS = {known.name: known for known in (FASHION_MNIST, MNIST)}
+CIFAR_10 = DataSet(
+    name="cifar-10",
+    title="CIFAR-10",
+    files=(
+        DataFile(
+            name="cifar-10-binary.tar.gz",
+            size=170_052_171,
+            md5="c32a1d4ab5d03f1284b67883e8d87530",
+            sha256="",
+            holds=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+            inside="cifar-10-batches-bin",
+        ),
+    ),
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+)
+
+DATA_SETS = {known.name: known for known in (FASHION_MNIST, MNIST, CIFAR_10)}
 
 
 def data_set(name: str) -> DataSet:
@@ -174,16 +199,40 @@ def places(name: str) -> Iterator[Path]:
 
 
 def stored(folder: Path, file: DataFile) -> Path | None:
-    """Returns where a file lies in a folder, as published or else unpacked; nothing if absent."""
+    """Returns where a file lies in a folder, as published or else unpacked; nothing if absent.
+
+    Of an archive that was unpacked, it is the folder with what the archive holds.
+    """
     packed = folder / file.name
-    unpacked = folder / file.name.removesuffix(".gz")
     # os.path and not Path: an unreadable folder is one without the file, not an exception
+    if file.holds and not os.path.isfile(packed):
+        return next((at for at in _unpacked(folder, file) if not _absent(at, file)), None)
+    unpacked = folder / file.name.removesuffix(".gz")
     return next((path for path in (packed, unpacked) if os.path.isfile(path)), None)
 
 
+def _unpacked(folder: Path, file: DataFile) -> tuple[Path, Path]:
+    """Returns where an archive may have been unpacked to: the folder, or the one inside."""
+    return folder, folder / file.inside
+
+
+def _absent(folder: Path, file: DataFile) -> list[str]:
+    """Returns the names of what a folder lacks of the content of an archive."""
+    return [name for name in file.holds if not os.path.isfile(folder / name)]
+
+
 def missing(folder: Path, wanted: DataSet) -> list[str]:
-    """Returns the names of a data set's files that a folder lacks."""
-    return [file.name for file in wanted.files if stored(folder, file) is None]
+    """Returns the names of a data set's files that a folder lacks.
+
+    Of an archive that was unpacked in part, it is what is not there.
+    """
+    names = []
+    for file in wanted.files:
+        if stored(folder, file) is None:
+            parts = [_absent(at, file) for at in _unpacked(folder, file)] if file.holds else []
+            fewest = min(parts, key=len, default=[])
+            names += fewest if 0 < len(fewest) < len(file.holds) else [file.name]
+    return names
 
 
 def require(folder: Path, wanted: DataSet) -> None:
@@ -211,11 +260,21 @@ def require(folder: Path, wanted: DataSet) -> None:
             f"{folder} does not hold {wanted.title} itself, but its folder {wanted.name} does: "
             f"give {folder / wanted.name}."
         )
+    if way := _strips(folder, content):
+        raise BadInput(f"{folder} {way}.")
     what = f"lacks {_listed(absent)}; it holds {_listed(content)}"
     raise BadInput(
         f"{folder} {what if content else f'is an empty directory: it lacks {_listed(absent)}'}. "
         f"Put them there, or let {_fetch_command(wanted.name, folder)} download them."
     )
+
+
+def _strips(folder: Path, content: list[str]) -> str:
+    """Says how to go on with a folder that keeps its pictures as strips, smaller and as exact."""
+    if "unpack.py" not in content or not any(name.endswith(".webp") for name in content):
+        return ""
+    command = f"python {shlex.quote(str(folder / 'unpack.py'))} TARGET"
+    return f"holds the pictures as WebP strips: unpack them with `{command}`, then --data TARGET"
 
 
 def find(name: str, given: str | Path | None = None) -> Path | None:
@@ -264,7 +323,8 @@ def locate(
     for folder in places(name):
         absent = missing(folder, wanted)
         state = f"lacks {_listed(absent)}" if folder.is_dir() else "no such folder"
-        lines.append(f"  {folder}: {state}")
+        strips = _strips(folder, os.listdir(folder)) if os.access(folder, os.R_OK) else ""
+        lines.append(f"  {folder}: {strips or state}")
     try:
         return fetch(name, on_progress=on_progress, hurried=True)
     except BadInput as error:
