@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,15 +83,16 @@ class Run:
 
     # Before the loop.
 
-    def restore(self, state: State, schedule: Schedule) -> State:
+    def restore(self, state: State, schedule: Schedule, own: Sequence[str] = ()) -> State:
         """Returns the state to go on from: the run's own, else ``init_from``, else the fresh one.
 
         Args:
             state: The fresh state.
             schedule: All durations of the run.
+            own: Parts that stay fresh where those of ``init_from`` have another shape: ("head",).
 
         Raises:
-            BadInput: It is not the state of as many models as there are seeds.
+            BadInput: It is not the state of as many models as there are seeds, or nothing fits it.
         """
         if state.members != len(self.seeds):
             raise BadInput(
@@ -99,15 +100,17 @@ class Run:
                 f"have it give run.seeds, not run.seed, to create_state."
             )
         self._schedule = schedule
-        own = self.checkpoints.restore_newest()
-        if own is not None:
-            arrays, facts = own
+        saved = self.checkpoints.restore_newest()
+        if saved is not None:
+            arrays, facts = saved
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
             self.clock.earlier = facts["seconds"]
             self.clock.compilations = facts["compilations"]
         elif self.initial is not None:
-            state = begin_with(state, self.initial)
+            state, notes = begin_with(state, self.initial, own)
+            for note in notes:
+                self.words.say(note)
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
         self._row_began = (self.step, 0.0)

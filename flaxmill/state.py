@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from flaxmill import weights
+from flaxmill import initial, weights
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Sums
 
@@ -150,21 +150,32 @@ def create_state(
     return stack([compiled(jax.random.key(seed)) for seed in several])
 
 
-def begin_with(state: State, arrays: Mapping[str, np.ndarray]) -> State:
+def begin_with(
+    state: State, arrays: Mapping[str, np.ndarray], own: Sequence[str] = ()
+) -> tuple[State, tuple[str, ...]]:
     """Takes the weights of one model, and nothing else, from elsewhere; every member gets them.
 
     Args:
         state: The state before the first step.
         arrays: Weights by name, from ``--init-from``.
+        own: Names of parts that each member keeps as they are if the weights from elsewhere lack
+            them or have them in another shape, such as ``head``.
+
+    Returns:
+        The state with those weights, and what is to be told about them, a sentence each.
+
+    Raises:
+        BadInput: The model has no such part, or weights do not fit; all of these are listed.
     """
-    first = state.member(0)
-    kept = {"params": first.params, "model_state": first.model_state}
-    found = weights.renamed(kept, arrays, where="--init-from")
-    if state.members > 1:
-        found = jax.tree.map(lambda leaf: np.stack([leaf] * state.members), found)
-    found = jax.tree.map(jnp.asarray, found)
-    average = None if state.average is None else (found["params"], found["model_state"])
-    return replace(state, **found, average=jax.tree.map(jnp.copy, average))
+    each, notes = [], ()
+    for index in range(state.members):
+        member = state.member(index)
+        kept = {"params": member.params, "model_state": member.model_state}
+        found, notes = initial.fitted(kept, arrays, own)
+        found = jax.tree.map(jnp.asarray, found)
+        average = None if state.average is None else (found["params"], found["model_state"])
+        each.append(replace(member, **found, average=jax.tree.map(jnp.copy, average)))
+    return stack(each), notes
 
 
 _KEPT = ("step", "params", "model_state", "opt_state", "average")

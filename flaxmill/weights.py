@@ -39,9 +39,9 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
     missing = [name for name in expected if name not in arrays]
     unexpected = [name for name in arrays if name not in expected]
     misshapen = [
-        f"{name} is {_form(arrays[name])}, expected {_form(leaf)}"
+        f"{name} is {form(arrays[name])}, expected {form(leaf)}"
         for name, leaf in expected.items()
-        if name in arrays and _form(arrays[name]) != _form(leaf)
+        if name in arrays and form(arrays[name]) != form(leaf)
     ]
     if missing or unexpected or misshapen:
         lines = [f"{where} does not fit this model."]
@@ -53,7 +53,8 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
     return jax.tree.unflatten(structure, [arrays[name] for name in expected])
 
 
-def _form(array: Any) -> str:
+def form(array: Any) -> str:
+    """Returns an array's type and shape, such as ``float32[3,5]``."""
     return f"{np.dtype(array.dtype).name}[{','.join(map(str, array.shape))}]"
 
 
