@@ -10,7 +10,8 @@ import pytest
 from forbidding import forbidden
 from PIL import Image
 
-from flaxmill.data.pictures import find_pictures, open_picture, prepare
+from flaxmill.data.decode import open_picture
+from flaxmill.data.pictures import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
 
