@@ -221,7 +221,7 @@ def read_cifar10(
         raise BadInput(f"{error} Replace the file, or let `{command}` do so.") from None
     *training, test = parts
     digests = {
-        batch.name: hashlib.sha256(rows).hexdigest()
+        batch.name: hashlib.sha256(rows.tobytes()).hexdigest()
         for batch, rows in zip(batches, parts, strict=True)
     }
     note = _note(data_set.title, batches, [len(rows) for rows in parts])
@@ -287,7 +287,7 @@ def _is(rows: Records, batch: Batch) -> bool:
         rows = np.delete(rows, batch.lacking, axis=0)
     return (
         len(rows) == batch.records - len(batch.lacking)
-        and hashlib.sha256(rows).hexdigest() == batch.sha256
+        and hashlib.sha256(rows.tobytes()).hexdigest() == batch.sha256
     )
 
 

@@ -7,7 +7,6 @@ from flaxmill.data.permutation import GOLDEN, mix
 from flaxmill.data.sketches import Sketches
 
 _ROWS = 2048  # tinted at a time, so that the sums of a few pictures alone lie in memory
-_DARK, _LIGHT = 128, 127  # a ground's values are below the one, a cloth's at least the other
 
 
 class Tinted:
@@ -43,10 +42,10 @@ class Tinted:
         grey = found["image"]
         before = (self.side - grey.shape[1]) // 2
         edges = (before, self.side - grey.shape[1] - before)
-        keys = mix(np.asarray(indices, np.uint64) + np.uint64(self.sketches.first)) * GOLDEN
+        numbers = np.asarray(indices, np.uint64) + np.uint64(self.sketches.first + 1)
         shifts = np.arange(0, 48, 8, dtype=np.uint64)
-        drawn = (mix(keys)[:, None] >> shifts & np.uint64(127)).astype(np.uint16)
-        ground, cloth = drawn[:, :3] % _DARK, drawn[:, 3:] + _LIGHT
+        drawn = (mix(numbers * GOLDEN)[:, None] >> shifts & np.uint64(127)).astype(np.uint16)
+        ground, cloth = drawn[:, :3], drawn[:, 3:] + 128
         image = np.empty((len(grey), self.side, self.side, 3), np.uint8)
         for start in range(0, len(grey), _ROWS):
             here = slice(start, start + _ROWS)
