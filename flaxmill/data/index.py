@@ -1,0 +1,260 @@
+"""What each picture file of a folder is: read whole once, and remembered until the file changes.
+
+What was found is kept in the user's cache, one file for each folder, under each file's name, size
+and time of change. It is replaced as a whole, so two processes cannot spoil it, and read with its
+checksums, so a damaged one is made anew.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from jaxtyping import Shaped
+from PIL import ExifTags, Image
+
+from flaxmill import files
+from flaxmill.data import duplicates
+from flaxmill.data.decode import open_picture, plain
+from flaxmill.data.fetch import cache_folder
+from flaxmill.errors import BadInput
+
+RECORD = np.dtype(
+    [
+        ("bytes", "i8"),  # of the file
+        ("modified", "i8"),  # when it was changed last, in nanoseconds
+        ("file", "S32"),  # SHA-256 of its bytes
+        ("pixels", "S32"),  # SHA-256 of its size and of its pixels, upright and as RGB
+        ("width", "i4"),  # in pixels, upright
+        ("height", "i4"),
+        ("mode", "S8"),  # as Pillow names it, such as RGB
+        ("format", "S8"),  # such as JPEG
+        ("bits", "i1"),  # of a channel, in the file
+        ("frames", "i4"),  # more than 1 in an animation
+        ("orientation", "i1"),  # of the EXIF data; 1 is upright
+        ("brightness", "f4"),  # mean grey level, from 0 to 255
+        ("contrast", "f4"),  # standard deviation of the grey levels; 0 if all pixels are equal
+        ("hash", "u8"),  # see flaxmill.data.duplicates
+        ("mirrored", "u8"),
+        ("small", "u1", (256,)),
+    ]
+)
+"""What is known of a readable picture file."""
+
+_VERSION = f"1, Pillow {PIL.__version__}"  # another one may decode otherwise
+_TOGETHER = 32  # files that a thread reads at a time
+_STRIP = 1 << 20  # pixels that are hashed at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What the files of a folder are.
+
+    Attributes:
+        root: The folder.
+        names: Of the files, below the folder.
+        records: One `RECORD` for each; nothing but zeros for a file with trouble.
+        troubles: Why a file cannot be used, by its place among the names.
+        read: How many files were read now; the others were known.
+        note: Why what was found could not be kept; empty if it was.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    records: Shaped[np.ndarray, " file"]
+    troubles: dict[int, str]
+    read: int
+    note: str = ""
+
+
+def index(
+    root: Path,
+    names: Sequence[str],
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Index:
+    """Returns what the files of a folder are; only new and changed ones are read.
+
+    Args:
+        root: The folder.
+        names: Of picture files below it.
+        workers: Threads that read; 0 takes one for each processor.
+        progress: Told how many files are read, of how many.
+    """
+    try:
+        place, note = _place(root), ""
+    except BadInput as trouble:  # no home directory
+        place, note = None, str(trouble)
+    records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
+    if place is not None:
+        records, fresh = _known(place, root, names)
+    troubles: dict[int, str] = {}
+    unknown = np.flatnonzero(fresh).tolist()
+    groups = [unknown[at : at + _TOGETHER] for at in range(0, len(unknown), _TOGETHER)]
+    done = 0
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="index")
+    try:
+        waiting = [pool.submit(_read, [root / names[at] for at in group]) for group in groups]
+        for group, future in zip(groups, waiting, strict=True):
+            found, wrong = future.result()
+            records[group] = found
+            troubles |= {group[at]: words for at, words in wrong.items()}
+            fresh[group] = False
+            done += len(group)
+            progress(done, len(unknown))
+    finally:  # also after Ctrl-C: what was read is known next time
+        pool.shutdown(wait=True, cancel_futures=True)
+        keep = [at for at in np.flatnonzero(~fresh).tolist() if at not in troubles]
+        if done and place is not None:
+            note = _store(place, [names[at] for at in keep], records[keep])
+    return Index(root, tuple(names), records, troubles, done, note)
+
+
+def _place(root: Path) -> Path:
+    """Returns where what is known of a folder is kept."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
+    return cache_folder("checked") / f"{digest[:24]}.npz"
+
+
+def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the records of files that have not changed, and which others there are."""
+    records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
+    try:
+        with np.load(place, allow_pickle=False) as kept:
+            if kept["version"].item() != _VERSION or kept["records"].dtype != RECORD:
+                return records, fresh
+            rows, known = kept["records"], os.fsdecode(kept["names"].tobytes()).split("\0")
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error):
+        return records, fresh  # there is none, or it is damaged
+    at = {name: row for row, name in enumerate(known)} if len(known) == len(rows) else {}
+    for number, name in enumerate(names):
+        if (row := at.get(name)) is None:
+            continue
+        with contextlib.suppress(OSError):
+            now = os.stat(root / name)
+            if (now.st_size, now.st_mtime_ns) == (rows[row]["bytes"], rows[row]["modified"]):
+                records[number], fresh[number] = rows[row], False
+    return records, fresh
+
+
+def _store(place: Path, names: Sequence[str], records: np.ndarray) -> str:
+    """Keeps what is known; returns why that failed, if it did."""
+    content = io.BytesIO()
+    joined = np.frombuffer(os.fsencode("\0".join(names)), np.uint8)
+    np.savez(content, version=np.array(_VERSION), names=joined, records=records)
+    try:
+        files.write_atomic(place, content.getvalue())
+    except OSError as error:
+        return f"{place} could not be written ({error.strerror}): all is read again next time."
+    return ""
+
+
+def _read(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads some files; returns their records, and why some cannot be used."""
+    records, troubles = np.zeros(len(paths), RECORD), {}
+    thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE), np.uint8)
+    for at, path in enumerate(paths):
+        try:
+            before = os.stat(path)
+            thumbnails[at] = _describe(path, records[at])
+            records[at]["bytes"], records[at]["modified"] = before.st_size, before.st_mtime_ns
+        except BadInput as trouble:
+            troubles[at] = str(trouble)
+        except OSError as trouble:
+            troubles[at] = f"{path} cannot be read ({(trouble.strerror or str(trouble)).lower()})."
+        if at in troubles:
+            records[at] = np.zeros((), RECORD)
+    records["hash"], records["mirrored"] = duplicates.hashes(thumbnails)
+    records["small"] = duplicates.small(thumbnails)
+    records["brightness"] = thumbnails.mean((1, 2))
+    varied = records["contrast"] > 0
+    records["contrast"] = np.where(varied, np.maximum(thumbnails.std((1, 2)), 0.01), 0)
+    return records, troubles
+
+
+def _describe(path: Path, record: np.ndarray) -> np.ndarray:
+    """Reads one file and fills in its record; returns it grey and small."""
+    content = path.read_bytes()
+    picture = open_picture(content, name=str(path))
+    upright = plain(picture, 3)
+    record["file"] = hashlib.sha256(content).digest()
+    record["pixels"] = _digest(upright)
+    record["width"], record["height"] = upright.size
+    record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()
+    record["bits"], record["frames"], record["orientation"] = _header(content)
+    grey = upright.convert("L")
+    low, high = grey.getextrema()
+    record["contrast"] = float(high > low)
+    box = Image.Resampling.BOX
+    return np.asarray(grey.resize((duplicates.SIDE, duplicates.SIDE), box, reducing_gap=2.0))
+
+
+def _digest(picture: Image.Image) -> bytes:
+    """Returns the SHA-256 of a picture's size and pixels, without a copy of them all."""
+    width, height = picture.size
+    digest = hashlib.sha256(struct.pack("<II", width, height))
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        digest.update(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+    return digest.digest()
+
+
+def _header(content: bytes) -> tuple[int, int, int]:
+    """Returns bits a channel, number of frames and orientation, which a picture forgets."""
+    with Image.open(io.BytesIO(content)) as picture:
+        stored = str(picture.tile[0].args) if picture.tile else ""
+        deep = "16" in stored or picture.mode.startswith(("I", "F"))
+        frames, orientation = 1, 1
+        with contextlib.suppress(SyntaxError, ValueError, LookupError, OSError, struct.error):
+            orientation = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        with contextlib.suppress(SyntaxError, ValueError, LookupError, OSError, struct.error):
+            frames = int(getattr(picture, "n_frames", 1))
+        return 16 if deep else 8, frames, orientation if 1 <= orientation <= 8 else 1
+
+
+def pictures_below(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
+    """Walks through a folder.
+
+    Args:
+        root: The folder; symbolic links in it are followed, but never round and round.
+        suffixes: What the names of pictures end with, in small letters.
+
+    Returns:
+        Names below the folder: of pictures, of other files, and of folders that lie in themselves
+        or cannot be read. Hidden files and folders are left out.
+    """
+    pictures, others, troubled = [], [], []
+    open_folders: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
+    while open_folders:
+        folder, above = open_folders.pop()
+        try:
+            here = os.stat(root / folder)
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError:
+            troubled.append(folder or ".")
+            continue
+        identity = (here.st_dev, here.st_ino)
+        if identity in above:
+            troubled.append(folder)
+            continue
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                open_folders.append((name, (*above, identity)))
+            elif name.lower().endswith(suffixes):
+                pictures.append(name)
+            else:
+                others.append(name)
+    return sorted(pictures), sorted(others), sorted(troubled)
