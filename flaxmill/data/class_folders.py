@@ -1,0 +1,218 @@
+"""Folders of class folders: one folder a class, its pictures somewhere inside it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from flaxmill.data.decode import SUFFIXES
+from flaxmill.data.listing import Listing, class_order, normal
+from flaxmill.errors import BadInput, nearest
+
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What folders of the splits are called."""
+_NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
+
+
+@dataclass
+class _Folder:
+    """What lies in a folder: the names of its folders and pictures, and the kinds of the rest."""
+
+    place: Path
+    folders: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def words(self) -> str:
+        """Says what there is."""
+        counts = [(len(self.folders), "folder"), (len(self.pictures), "picture")]
+        counts += [(count, f"{kind} file") for kind, count in sorted(self.others.items())]
+        found = [f"{count:,} {noun}{'s' * (count > 1)}" for count, noun in counts if count]
+        return " and ".join(", ".join(found).rsplit(", ", 1)) or "nothing"
+
+
+def read_folders(place: Path) -> dict[str, Listing]:
+    """Lists the pictures of a folder of class folders, or of ``train``, ``val`` and ``test``.
+
+    Hidden files and folders are passed over. Symbolic links are followed, but no folder is gone
+    into twice for one class.
+
+    Args:
+        place: The folder.
+
+    Raises:
+        BadInput: It has another layout, or its classes do not fit each other.
+    """
+    top = _look(place)
+    parts = _parts(top)
+    folders = {name: _look(place / folder) for name, folder in parts.items()} or {"train": top}
+    found = {name: _classes(folder) for name, folder in folders.items()}
+    _check_training(folders["train"], found["train"])
+    note = ""
+    if "test" in found and not found["test"]:
+        note = f"{place / parts['test']} has no class folders, so it tells nothing: it is not used."
+        del found["test"]
+    for name in found:
+        if name != "train":
+            _check_known(place, parts, name, found)
+    classes = class_order(found["train"])
+    return {
+        name: _listing(place, {label: inside.get(label, []) for label in classes}, note)
+        for name, inside in found.items()
+    }
+
+
+def _look(place: Path) -> _Folder:
+    """Lists a folder, sorted, without what is hidden.
+
+    Raises:
+        BadInput: It may not be read.
+    """
+    found = _Folder(place)
+    try:
+        entries = sorted(os.scandir(place), key=lambda entry: (normal(entry.name), entry.name))
+    except OSError as error:
+        raise BadInput(
+            f"the folder {place} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from None
+    for entry in entries:
+        name = entry.name
+        if name.startswith(".") or name in _NOT_OURS:
+            continue
+        if _is_folder(entry):
+            found.folders.append(name)
+        elif (kind := os.path.splitext(name)[1].lower()) in SUFFIXES:
+            found.pictures.append(name)
+        else:
+            found.others[kind or "unnamed"] += 1
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _parts(top: _Folder) -> dict[str, str]:
+    """Returns the folders of the splits, if there are such and not classes of these names."""
+    parts: dict[str, str] = {}
+    for name in top.folders:
+        part = PARTS.get(name.lower())
+        if part in parts:
+            raise BadInput(
+                f"in {top.place} there are both {parts[part]} and {name}: leave one of them."
+            )
+        if part:
+            parts[part] = name
+    if "train" not in parts:
+        return {}
+    inside = _look(top.place / parts["train"])
+    own = len(parts) == len(top.folders) or (inside.folders and not inside.pictures)
+    return parts if own else {}
+
+
+def _classes(folder: _Folder) -> dict[str, list[Path]]:
+    """Returns the pictures of each class folder in a folder, by the class's name.
+
+    Raises:
+        BadInput: Two names differ in their Unicode form only.
+    """
+    found: dict[str, list[Path]] = {}
+    stored: dict[str, str] = {}
+    for name in folder.folders:
+        label = normal(name)
+        if label in found:
+            raise BadInput(
+                f"in {folder.place} two folders are called {label!r}: their names are stored in "
+                f"two forms of Unicode ({stored[label]!a} and {name!a}). Move the pictures of one "
+                "into the other."
+            )
+        stored[label] = name
+        found[label] = list(_inside(folder.place / name, set()))
+    return found
+
+
+def _inside(place: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yields the pictures in a folder and its folders; each folder once, whatever leads to it."""
+    status = place.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    found = _look(place)
+    for name in found.pictures:
+        yield place / name
+    for name in found.folders:
+        yield from _inside(place / name, seen)
+
+
+def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> None:
+    """Makes sure that there are two classes or more, and pictures of each.
+
+    Raises:
+        BadInput: There are not.
+    """
+    place = folder.place
+    if not any(found.values()):
+        raise BadInput(
+            f"in {place} there are {folder.words()}, and no pictures in folders; expected a folder "
+            f"for each class ({place / 'cat'}, {place / 'dog'}) with its pictures in it "
+            f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such."
+        )
+    for name in folder.folders:
+        if not found[normal(name)]:
+            raise BadInput(
+                f"the class folder {place / name} holds no pictures but "
+                f"{_look(place / name).words()}: put some in ({', '.join(SUFFIXES)}), or take it "
+                "away."
+            )
+    if len(found) == 1:
+        deeper = _look(place / folder.folders[0])
+        inside = f" If the classes are the folders in it, give {deeper.place}."
+        raise BadInput(
+            f"in {place} there is one class only, {folder.folders[0]!r}: expected a folder for "
+            f"each of two classes or more.{inside if len(deeper.folders) > 1 else ''}"
+        )
+
+
+def _check_known(
+    place: Path, parts: Mapping[str, str], name: str, found: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Makes sure that training has every class that another split has.
+
+    Raises:
+        BadInput: It lacks one, or the split has no classes.
+    """
+    here, train = place / parts[name], place / parts["train"]
+    if not found[name]:
+        raise BadInput(
+            f"in {here} there are {_look(here).words()}; expected a folder for each class, as in "
+            f"{train}. Sort its pictures into such folders, or take it away: then a share of the "
+            "training pictures is held out instead."
+        )
+    for label in found[name]:
+        if found[name][label] and not found["train"].get(label):
+            raise BadInput(
+                f"{here} has the class {label!r}, which {train} lacks, so it cannot be learnt."
+                f"{nearest(label, found['train'])} Put pictures of it there, or take the folder "
+                "away."
+            )
+
+
+def _listing(place: Path, found: Mapping[str, Sequence[Path]], note: str) -> Listing:
+    classes = class_order(found)
+    labels = np.repeat(np.arange(len(classes)), [len(found[label]) for label in classes])
+    files = tuple(file for label in classes for file in found[label])
+    return Listing(files, labels.astype(np.int32), classes, place, note)

@@ -1,0 +1,72 @@
+"""What tells the content of a data set from any other, for resuming."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from flaxmill.data.listing import Listing, normal
+from flaxmill.errors import BadInput
+
+_WHOLE = 256 * 2**20  # bytes in all, up to which every file is read
+_SOME = 1000  # files of a larger set whose beginnings are read
+_BEGINNING = 64 * 2**10
+
+
+def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
+    """Returns a digest of each split: of its classes, and each picture's name, label and content.
+
+    Reading a large set again at every start would take too long. So of more than 256 MiB, the
+    digest takes the size of every file and the first 64 KiB of a thousand of them, spread evenly: a
+    picture that was added, removed, renamed or moved to another class always changes it, and so
+    does one that was edited, unless its size stayed what it was. It does not depend on where the
+    data lies, nor on when its files were written.
+
+    Args:
+        splits: The listings.
+
+    Raises:
+        BadInput: A file is gone or cannot be read.
+    """
+    return {name: _digest(listing) for name, listing in splits.items()}
+
+
+def _digest(listing: Listing) -> str:
+    own = getattr(listing.files, "digest", None)  # of a sequence that does not lie in files
+    summed = hashlib.sha256(repr(listing.classes).encode())
+    summed.update(listing.labels.tobytes())
+    if own is not None:
+        summed.update(own.encode())
+        return summed.hexdigest()
+    root = len(str(listing.root)) + 1
+    paths = [str(file) for file in listing.files]
+    sizes = [_size(path) for path in paths]
+    for path, size in zip(paths, sizes, strict=True):
+        inside = path[root:] if path.startswith(f"{listing.root}{os.sep}") else path
+        summed.update(f"{normal(inside)}\0{size}\0".encode(errors="surrogateescape"))
+    whole = sum(sizes) <= _WHOLE
+    read = paths if whole else paths[:: max(1, len(paths) // _SOME)]
+    with ThreadPoolExecutor() as pool:
+        for content in pool.map(lambda path: _content(path, whole), read):
+            summed.update(content)
+    return summed.hexdigest()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _content(path: str, whole: bool) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read(-1 if whole else _BEGINNING)).digest()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | Path, error: OSError) -> BadInput:
+    return BadInput(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.")

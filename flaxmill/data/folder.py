@@ -1,0 +1,179 @@
+"""Pictures that lie in files, read when they are asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from flaxmill.data.decode import open_picture, plain
+from flaxmill.data.digests import digests
+from flaxmill.data.fit import covering, fit
+from flaxmill.data.listing import Listing, interleaved, scan, stratified
+from flaxmill.data.source import Example, Splits, cycled
+from flaxmill.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A source of pictures that are read, decoded and fitted when they are asked for.
+
+    Any number of threads may ask at once; decoding and resizing lets others run.
+
+    Args:
+        listing: Which pictures, and their labels.
+        size: Height and width to fit them to, in pixels.
+        fit: How, see `flaxmill.data.fit.fit`. Examples of "squash" also have their picture's
+            ``aspect``, float32: its width divided by its height, so that nothing is lost.
+        share: Share of the sides that a crop leaves.
+        channels: 3 for RGB, 1 for grey.
+        draft: Decode JPEGs no larger than needed, see `flaxmill.data.decode.open_picture`. Without
+            it the pixels are those of decoding whole pictures.
+    """
+
+    listing: Listing
+    size: tuple[int, int]
+    fit: str = "crop"
+    share: float = 1.0
+    channels: int = 3
+    draft: bool = True
+
+    @property
+    def files(self) -> Any:
+        """What each example is read from."""
+        return self.listing.files
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def __getitem__(self, index: int) -> Example:
+        return {name: values[0] for name, values in self.take(np.array([index])).items()}
+
+    def take(self, indices: Int[np.ndarray, " example"]) -> Example:
+        """Returns many examples: image uint8 [example, height, width, channel], label, aspect.
+
+        Raises:
+            BadInput: A picture is gone, damaged or none at all; the message names it.
+        """
+        images = np.empty((len(indices), *self.size, self.channels), np.uint8)
+        aspects = np.empty(len(indices), np.float32)
+        for place, index in enumerate(indices):
+            images[place], aspects[place] = self._read(int(index))
+        example = {"image": images, "label": self.listing.labels[indices]}
+        return example | {"aspect": aspects} if self.fit == "squash" else example
+
+    def _read(self, index: int) -> tuple[UInt8[np.ndarray, "height width channel"], float]:
+        """Returns a picture's pixels, and its width divided by its height."""
+        file = self.files[index]
+        least = max(covering(self.size, self.share)) if self.draft else None
+        try:
+            picture = plain(open_picture(file, least=least), self.channels)
+        except BadInput:
+            if isinstance(file, Path) and not file.exists():
+                raise BadInput(
+                    f"{file} is gone: it was there when the pictures were listed. Put it back and "
+                    "give the same command again, which goes on from the last state saved."
+                ) from None
+            raise
+        pixels = fit(picture, self.size, self.fit, share=self.share)
+        return pixels, picture.width / picture.height
+
+
+def pictures(
+    data: str,
+    *,
+    size: int | tuple[int, int],
+    train_size: int | tuple[int, int] | None = None,
+    validation: int | float = 0.15,
+    test: int | float = 0.15,
+    overfit: int = 0,
+    fit: str = "crop",
+    share: float = 1.0,
+    channels: int = 3,
+    draft: bool = True,
+) -> Splits:
+    """Returns a person's own pictures, divided into training, validation and test.
+
+    Folders that are given for validation and test are taken as they are. Where only one of them is
+    given, it is the test set, since what is reported must not have been chosen by, and validation
+    is a share of the training pictures; where none is, both are. Shares have every class in its
+    proportion, and do not depend on the run's seed.
+
+    Args:
+        data: What `flaxmill.data.listing.scan` finds pictures in.
+        size: Height and width to evaluate at, in pixels; one number for a square.
+        train_size: The same for training, where pictures are squashed, so that nothing of them is
+            lost, and have their ``aspect``; by default ``size``.
+        validation: How many training pictures to hold out, or which share of them; 0 for none.
+        test: The same for the test set, where no folder is given.
+        overfit: Train and evaluate on so many training pictures only; 0 for all.
+        fit: How to bring pictures to ``size`` for evaluation: crop, pad or squash.
+        share: Share of the sides that a crop leaves.
+        channels: 3 for RGB, 1 for grey.
+        draft: Decode JPEGs no larger than needed.
+
+    Raises:
+        BadInput: There are no pictures as expected, or a number does not fit theirs.
+    """
+    place = Path(data).expanduser().absolute()
+    splits, note = _divided(scan(place), validation, test)
+    title = place.name
+    splits = {name: interleaved(listing) for name, listing in splits.items()}
+    known = digests(splits)
+    total = len(splits["train"])
+    if overfit:
+        if not 0 < overfit <= total:
+            raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
+        few = splits["train"].rows(np.arange(overfit))
+        splits = dict.fromkeys(splits, few)
+        title += f", {overfit} training examples alone"
+
+    def fitted(name: str) -> Pictures:
+        return Pictures(splits[name], _pair(size), fit, share, channels, draft)
+
+    train = Pictures(splits["train"], _pair(train_size or size), "squash", 1.0, channels, draft)
+    return Splits(
+        title=title,
+        train=cycled(train, overfit, length=total) if overfit else train,
+        validation=fitted("validation"),
+        test=fitted("test"),
+        labels=splits["train"].classes,
+        digests=known,
+        seen=bool(overfit),
+        note=note,
+        multi_label=splits["train"].multi_label,
+    )
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _divided(
+    found: dict[str, Listing], validation: int | float, test: int | float
+) -> tuple[dict[str, Listing], str]:
+    """Returns the three splits, and what was done to have them."""
+    train, notes = found["train"], [found["train"].note]
+    given = [name for name in ("test", "validation") if name in found]
+    if len(given) == 2:
+        return found, " ".join(filter(None, notes))
+    if given:
+        tested = found[given[0]]
+    else:
+        train, tested = stratified(train, test)
+        if isinstance(validation, float) and isinstance(test, float):
+            validation = validation / (1 - test)  # a share of all there was
+    train, held_out = stratified(train, validation)
+    if given and given[0] == "validation":
+        notes.append(
+            "The pictures given for validation are kept for the test, and a share of those for "
+            "training is held out in their place."
+        )
+    elif not given:
+        notes.append(
+            f"Held out of each class, the same at every run: {len(held_out):,} pictures for "
+            f"validation, {len(tested):,} for the test."
+        )
+    splits = {"train": train, "validation": held_out, "test": tested}
+    return splits, " ".join(filter(None, notes))

@@ -1,0 +1,161 @@
+"""Listings: which pictures there are, in which classes, and how they are divided."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int, Int32
+
+from flaxmill.data.permutation import permute
+from flaxmill.errors import BadInput
+
+Labels = Int32[np.ndarray, " example"] | Float32[np.ndarray, "example class"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Pictures and their labels; none of them is read yet.
+
+    Attributes:
+        files: Their paths, or a sequence that gives what `flaxmill.data.decode.open_picture` takes.
+        labels: An index into ``classes`` for each, or, where any number of labels may hold, a row
+            of zeros and ones for each.
+        classes: Class names.
+        root: The folder, or file, that they were found in.
+        note: What to tell the person about how they were found; empty if nothing.
+    """
+
+    files: Sequence[Any]
+    labels: Labels
+    classes: tuple[str, ...]
+    root: Path
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether any number of labels may hold of a picture."""
+        return self.labels.ndim == 2
+
+    def rows(self, rows: Int[np.ndarray, " row"]) -> "Listing":
+        """Returns some of the pictures, in the order asked for."""
+        chosen = getattr(self.files, "rows", None)  # of a sequence that reads what it gives
+        files = chosen(rows) if chosen else tuple(self.files[row] for row in rows)
+        return replace(self, files=files, labels=self.labels[rows])
+
+    def groups(self) -> Int32[np.ndarray, " example"]:
+        """Returns what `stratified` keeps apart: the class, or the rarest of the labels."""
+        if not self.multi_label:
+            return self.labels
+        count = self.labels.sum(axis=0)
+        rarity = np.where(self.labels > 0, count, np.inf)
+        return np.where(self.labels.any(axis=1), rarity.argmin(axis=1), -1).astype(np.int32)
+
+
+def scan(place: Path) -> dict[str, Listing]:
+    """Finds the pictures of a data set and their labels, without reading the pictures.
+
+    Args:
+        place: A folder of class folders; a folder with ``train`` and maybe ``val`` (or ``valid``,
+            ``validation``) and ``test``, each a folder of class folders.
+
+    Returns:
+        "train", and where they are given "validation" and "test"; all with the same classes.
+
+    Raises:
+        BadInput: There is nothing of the kind; the message says what was found and expected.
+    """
+    from flaxmill.data.class_folders import read_folders
+
+    if not place.exists():
+        raise BadInput(f"there is no {place}: give a folder of pictures with --data.")
+    return read_folders(place)
+
+
+def normal(name: str) -> str:
+    """Returns a name in Unicode's composed form, for file systems differ in how they store it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Sorts class names: by their characters, or by value where all are whole numbers.
+
+    >>> class_order(["bee", "Ant", "ant"])
+    ('Ant', 'ant', 'bee')
+    >>> class_order(["10", "9", "1"])
+    ('1', '9', '10')
+    """
+    names = sorted(set(names))
+    numbers = all(name.isascii() and name.isdigit() for name in names)
+    return tuple(sorted(names, key=int) if numbers else names)
+
+
+def stratified(
+    listing: Listing, held_out: int | float, *, seed: int = 0
+) -> tuple[Listing, Listing]:
+    """Divides a listing so that both parts have each class in its proportion.
+
+    The draw depends on nothing but the listing's order and the seed. Of multi-label pictures, those
+    are divided alike whose rarest label is the same.
+
+    Args:
+        listing: What to divide.
+        held_out: How many pictures to hold out, or which share of them if it is a fraction below 1.
+            A share holds out at least one of each class; every class keeps at least one.
+        seed: Of the draw.
+
+    Returns:
+        What is kept, and what is held out.
+
+    Raises:
+        BadInput: The number is negative or leaves nothing.
+    """
+    share = isinstance(held_out, float)
+    if not 0 <= held_out < (1 if share else len(listing)):
+        raise BadInput(
+            f"{held_out} does not fit {len(listing):,} pictures: give a number from 0 to "
+            f"{len(listing) - 1:,}, or a share such as 0.1."
+        )
+    groups = listing.groups()
+    rows = _dealt(groups, seed)
+    each, place = np.unique(groups, return_counts=True), _places(groups[rows])
+    counts = _counts(each[1], held_out)
+    held = place < counts[np.searchsorted(each[0], groups[rows])]
+    return listing.rows(np.sort(rows[~held])), listing.rows(np.sort(rows[held]))
+
+
+def interleaved(listing: Listing, *, seed: int = 0) -> Listing:
+    """Orders a listing so that its beginning has something of every class."""
+    groups = listing.groups()
+    rows = _dealt(groups, seed)
+    return listing.rows(rows[np.argsort(_places(groups[rows]), kind="stable")])
+
+
+def _dealt(groups: Int32[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
+    """Returns all rows, group by group, in a drawn order within each."""
+    total = len(groups)
+    drawn = permute(np.arange(total), total, seed=seed, epoch=np.zeros(total, np.int64))
+    return drawn[np.argsort(groups[drawn], kind="stable")]
+
+
+def _places(groups: Int32[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
+    """Numbers the examples of each group, given group by group, from 0 on."""
+    starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
+    return np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
+
+
+def _counts(sizes: Int[np.ndarray, " group"], held_out: int | float) -> np.ndarray:
+    """Returns how many to hold out of each group."""
+    if isinstance(held_out, float):
+        counts = np.maximum(np.round(held_out * sizes), held_out > 0)
+    else:  # exactly so many: what rounding down leaves goes to the largest remainders
+        ideal = held_out * sizes / sizes.sum()
+        counts = np.floor(ideal)
+        left = held_out - int(counts.sum())
+        counts[np.argsort(counts - ideal, kind="stable")[:left]] += 1
+    return np.minimum(counts, sizes - 1).astype(np.int64)
