@@ -218,7 +218,7 @@ def test_a_format_that_differs_is_not_exported(
     assert status == 3
     assert not out
     assert "the format onnx differs from the trained model by" in error
-    assert "where 1e-12 is allowed (0 of the test examples get another class)" in error
+    assert "where 1e-12 is allowed (0 of the test examples get another answer)" in error
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in written.path.parent.glob(".export*")] == []
 

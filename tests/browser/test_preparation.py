@@ -15,11 +15,18 @@ from flaxmill.signature import Signature, Tensor
 DARK = {"background": "dark: pictures with a light border are inverted"}
 
 
-def signature(height: int, width: int, channels: int, preprocess: dict[str, str]) -> Signature:
+def signature(height: int, width: int, channels: int, preprocess: dict[str, Any]) -> Signature:
     shape = (-1, height, width, channels)
     return Signature(
         "any", "image-classification", (Tensor("image", "uint8", shape),), (), ("a",), preprocess
     )
+
+
+PHOTOGRAPHS: tuple[dict[str, Any], ...] = (
+    {"fit": "crop"},
+    {"fit": "crop", "share": 0.875},
+    {"fit": "squash"},
+)
 
 
 def described(asked: Signature) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def numbers(answer: str) -> np.ndarray:
 def test_the_same_pixels_become_the_same_bytes(served_page: Visit) -> None:
     random = np.random.default_rng(0)
     cases, expected = [], []
-    for i in range(120):
+    for i in range(240):
         height, width = random.integers(1, 90, 2)
         rgba = random.integers(0, 256, (height, width, 4)).astype(np.uint8)
         if i % 3 == 0:
@@ -66,7 +73,8 @@ def test_the_same_pixels_become_the_same_bytes(served_page: Visit) -> None:
         if i % 5 == 0:
             rgba[..., 1] = rgba[..., 2] = rgba[..., 0]
         size = (28, 28) if i % 2 else (32, 20)
-        asked = signature(*size, 3 if i % 7 < 3 else 1, DARK if i % 8 < 6 else {})
+        how = PHOTOGRAPHS[i % 3] if i % 4 > 1 else DARK if i % 8 < 6 else {}
+        asked = signature(*size, 3 if i % 7 < 3 else 1, how)
         cases.append([int(width), int(height), text(rgba.tobytes()), described(asked)])
         expected.append(prepare(Image.fromarray(rgba), asked).reshape(-1))
     answers = served_page.js(PREPARE, cases)

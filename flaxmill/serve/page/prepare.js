@@ -1,8 +1,9 @@
-// A person's own picture, made into what a model takes: the twin of flaxmill/data/pictures.py.
+// A person's own picture, made into what a model takes: the twin of flaxmill/data/pictures.py
+// and flaxmill/data/fit.py.
 //
 // It repeats Pillow's integer arithmetic (luma, compositing, the triangle filter's fixed-point
 // weights) instead of leaving it to a canvas, whose scaling differs between browsers. From the same
-// decoded pixels both give the same bytes; tests/browser/test_prepare.py compares them.
+// decoded pixels both give the same bytes; tests/browser/test_preparation.py compares them.
 
 const BORDER_IS_LIGHT = 128; // mean of the border's pixels, from 0 to 255
 const WEIGHT_BITS = 22; // Pillow's fixed point for pixels of 8 bits
@@ -23,6 +24,9 @@ export function prepare(picture, signature) {
     pixels = pixels.map((value) => 255 - value);
     border = border.map((plane) => plane.map((value) => 255 - value));
   }
+  const { fit, share = 1 } = signature.preprocess;
+  if (fit === "crop") return cropped(pixels, picture, channels, [height, width], share);
+  if (fit === "squash") return resized(pixels, picture, channels, { height, width });
   return squared(pixels, picture, border.map(median), [height, width]);
 }
 
@@ -116,6 +120,54 @@ function squared(pixels, { width, height }, colour, size) {
   const made = new Uint8Array(size[0] * size[1] * channels);
   resample(narrow, size[1] * channels, triangle(side, size[0]), made);
   return made;
+}
+
+/** Cuts the centre out of a resized picture; lengths are rounded as flaxmill/data/fit.py does. */
+function cropped(pixels, picture, channels, size, share) {
+  let [height, width] = size.map((side) => Math.trunc(side / share + 1e-6));
+  if (picture.width * height >= picture.height * width) {
+    width = Math.trunc((height * picture.width) / picture.height);
+  } else {
+    height = Math.trunc((width * picture.height) / picture.width);
+  }
+  const top = halfToEven(height - size[0]);
+  const left = halfToEven(width - size[1]);
+  const part = { top, left, bottom: top + size[0], right: left + size[1] };
+  return resized(pixels, picture, channels, { height, width }, part);
+}
+
+/** Half of a whole number; of a half, the even one of its neighbours, as Python rounds. */
+function halfToEven(number) {
+  const lower = Math.floor(number / 2);
+  return number % 2 !== 0 && lower % 2 !== 0 ? lower + 1 : lower;
+}
+
+/** Resizes a picture, and returns it or a part of it. */
+function resized(pixels, picture, channels, { height, width }, part) {
+  const { top, left, bottom, right } = part ?? { top: 0, left: 0, bottom: height, right: width };
+  const within = (positions, from, until) =>
+    positions.slice(from, until).map((position) => ({ ...position, to: position.to - from }));
+  const across = within(triangle(picture.width, width), left, right);
+  const down = within(triangle(picture.height, height), top, bottom);
+  const rows = (from, count, length) => {
+    const to = new Uint8Array(count * across.length * channels);
+    for (let i = 0; i < count; i++) {
+      const line = from.subarray(i * length, (i + 1) * length);
+      resample(line, channels, across, to.subarray(i * across.length * channels));
+    }
+    return to;
+  };
+  const columns = (from, length) => {
+    const to = new Uint8Array(down.length * length);
+    resample(from, length, down, to);
+    return to;
+  };
+  const whole = picture.width * channels;
+  // Pillow 13 begins with the side that shrinks more by far (its pull request 9549).
+  if (picture.height > height && picture.height - height > 2 * (picture.width - width)) {
+    return rows(columns(pixels, whole), down.length, whole);
+  }
+  return columns(rows(pixels, picture.height, whole), across.length * channels);
 }
 
 /** Fills positions of a target from a source; at each of either are `inner` numbers. */
