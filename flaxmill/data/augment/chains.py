@@ -1,0 +1,45 @@
+"""What an augmentation is, and how several become one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flaxmill.errors import BadInput
+
+Transform = Callable[[Any, jax.Array], Any]
+"""``transform(example, key) -> example``, for one example: ``{"image": [h, w, c], …}``."""
+
+
+def chain(*transforms: Transform) -> Transform:
+    """Returns what does one transform after another, each with a key of its own."""
+
+    def transform(example: Any, key: jax.Array) -> Any:
+        for one, part in zip(transforms, jax.random.split(key, len(transforms)), strict=True):
+            example = one(example, part)
+        return example
+
+    return transform
+
+
+def sometimes(transform: Transform, *, probability: float) -> Transform:
+    """Returns what does a transform to that share of the examples, and leaves the others.
+
+    Args:
+        transform: Must keep the picture's shape and type.
+        probability: From 0, never, to 1, always.
+
+    Raises:
+        BadInput: The probability is none.
+    """
+    if not 0 <= probability <= 1:
+        raise BadInput(f"--probability {probability} must be from 0 to 1.")
+
+    def maybe(example: Any, key: jax.Array) -> Any:
+        chosen, part = jax.random.split(key)
+        done = transform(example, part)
+        yes = jax.random.bernoulli(chosen, float(probability))
+        return {**done, "image": jnp.where(yes, done["image"], example["image"])}
+
+    return maybe

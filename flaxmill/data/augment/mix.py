@@ -1,0 +1,126 @@
+"""Batches whose examples are mixed with each other, and labelled by how much of each is in them.
+
+A recipe's ``loss`` calls these, for they are of a batch: whom an example meets depends on the step.
+Each example meets the one before it; the order of a batch is random already.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flaxmill.errors import BadInput
+from flaxmill.losses import one_hot
+from flaxmill.models.cnn import unit_interval
+
+
+def mixup(batch: Any, *, key: jax.Array, num_classes: int, alpha: float) -> Any:
+    """Averages each picture and its label with another of the batch.
+
+    Args:
+        batch: ``image`` [batch, height, width, channel] and ``label``, class indices or
+            distributions [batch, class].
+        key: Of this step.
+        num_classes: Number of classes.
+        alpha: The share of the first picture follows Beta(alpha, alpha): near 0 or 1 for small
+            ones, drawn for each pair anew. 0: nothing is mixed.
+
+    Returns:
+        The batch with pictures as floats from 0 to 1, and distributions as labels.
+
+    Raises:
+        BadInput: ``alpha`` is negative.
+
+    Source: Zhang et al. 2018, "mixup: beyond empirical risk minimization".
+    """
+    return mix(batch, key=key, num_classes=num_classes, mixup=alpha, cutmix=0.0)
+
+
+def cutmix(batch: Any, *, key: jax.Array, num_classes: int, alpha: float) -> Any:
+    """Pastes into each picture a rectangle of another of the batch; labels go by the area.
+
+    Args:
+        batch: ``image`` [batch, height, width, channel] and ``label``, class indices or
+            distributions [batch, class].
+        key: Of this step.
+        num_classes: Number of classes.
+        alpha: The share of the first picture follows Beta(alpha, alpha), as long as the rectangle,
+            whose centre may be anywhere, does not stick out. 0: nothing is mixed.
+
+    Returns:
+        The batch with distributions as labels; pictures keep their type.
+
+    Raises:
+        BadInput: ``alpha`` is negative.
+
+    Source: Yun et al. 2019, "CutMix: regularization strategy to train strong classifiers".
+    """
+    return mix(batch, key=key, num_classes=num_classes, mixup=0.0, cutmix=alpha)
+
+
+def mix(batch: Any, *, key: jax.Array, num_classes: int, mixup: float, cutmix: float) -> Any:
+    """Does mixup to one half of a batch's examples and CutMix to the other, drawn for each.
+
+    Args:
+        batch: As for `mixup`.
+        key: Of this step.
+        num_classes: Number of classes.
+        mixup: The alpha of mixup; 0: CutMix alone.
+        cutmix: The alpha of CutMix; 0: mixup alone.
+
+    Returns:
+        The batch with distributions as labels, and pictures as floats from 0 to 1 unless ``mixup``
+        is 0; as it is if both are 0.
+
+    Raises:
+        BadInput: An alpha is negative.
+    """
+    for name, alpha in (("mixup", mixup), ("cutmix", cutmix)):
+        if not 0 <= alpha < float("inf"):
+            raise BadInput(f"--{name} {alpha} must be 0, for none, or more.")
+    if not mixup and not cutmix:
+        return batch
+    image, label = batch["image"], one_hot(batch["label"], num_classes)
+    for_choice, for_mixup, for_cutmix = jax.random.split(key, 3)
+    if not cutmix:
+        mixed, share = _averaged(image, for_mixup, mixup)
+    elif not mixup:
+        mixed, share = _pasted(image, for_cutmix, cutmix)
+    else:
+        averaged, portion = _averaged(image, for_mixup, mixup)
+        pasted, area = _pasted(unit_interval(image), for_cutmix, cutmix)
+        first = jax.random.bernoulli(for_choice, shape=(len(image),))
+        mixed = jnp.where(first.reshape(-1, 1, 1, 1), averaged, pasted)
+        share = jnp.where(first, portion, area)
+    share = share[:, None]
+    return {**batch, "image": mixed, "label": share * label + (1 - share) * _partners(label)}
+
+
+def _partners(values: jax.Array) -> jax.Array:
+    """Returns what is mixed with each example: the values of the one before it."""
+    return jnp.roll(values, 1, axis=0)
+
+
+def _averaged(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+    """Returns pictures averaged with their partners, and their own shares."""
+    image = unit_interval(image)
+    share = jax.random.beta(key, alpha, alpha, (len(image),), jnp.float32)
+    weight = share.astype(image.dtype).reshape(-1, 1, 1, 1)
+    return weight * image + (1 - weight) * _partners(image), share
+
+
+def _pasted(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+    """Returns pictures with a rectangle of their partners', and their own shares of the area."""
+    size, height, width, _ = image.shape
+    for_area, for_place = jax.random.split(key)
+    side = jnp.sqrt(1 - jax.random.beta(for_area, alpha, alpha, (size,), jnp.float32))
+    centres = jax.random.uniform(for_place, (2, size))
+    inside = []
+    for length, centre in zip((height, width), centres, strict=True):
+        extent, middle = jnp.floor(side * length), jnp.floor(centre * length)
+        first = middle - jnp.floor(extent / 2)
+        places = jnp.arange(length, dtype=jnp.float32)[None, :]
+        inside.append((places >= first[:, None]) & (places < (first + extent)[:, None]))
+    kept = ~(inside[0][:, :, None] & inside[1][:, None, :])
+    mixed = jnp.where(kept[..., None], image, _partners(image))
+    return mixed, kept.astype(jnp.float32).mean((1, 2))
