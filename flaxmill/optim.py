@@ -14,13 +14,52 @@ from flaxmill.errors import BadInput
 Rate = float | optax.Schedule
 
 
-def one_cycle(
-    peak: float, steps: int, *, warmup: float = 0.2, final: float = 0.0
-) -> optax.Schedule:
+class Ramp(float):
+    """Learning rates that grow exponentially with the step, in the place of a config's single one.
+
+    `flaxmill.range_test` gives it to a recipe as ``config.learning_rate``. The schedules of this
+    module leave it as it is, and the optimizers take it as the schedule that it is; a multiple of
+    it is one too. As a number it is NaN: what else computes with it fails, and is not just wrong.
+
+    Args:
+        first: The rate of the first step.
+        last: The rate of the last step.
+        steps: Number of steps, 2 or more.
+
+    >>> ramp = 10 * Ramp(0.001, 0.1, 3)
+    >>> [round(float(ramp(step)), 4) for step in range(3)]
+    [0.01, 0.1, 1.0]
+    """
+
+    first: float
+    last: float
+    steps: int
+
+    def __new__(cls, first: float, last: float, steps: int) -> "Ramp":
+        """Makes the ramp: a float cannot be changed once it is made."""
+        made = super().__new__(cls, math.nan)
+        made.first, made.last, made.steps = first, last, steps
+        return made
+
+    def __call__(self, step: Any) -> jax.Array:
+        """Returns the learning rate of a step, counted from 0."""
+        share = jnp.asarray(step, jnp.float32) / (self.steps - 1)
+        return self.first * jnp.exp(share * math.log(self.last / self.first))
+
+    def __mul__(self, factor: float) -> "Ramp":
+        return Ramp(self.first * factor, self.last * factor, self.steps)
+
+    def __truediv__(self, factor: float) -> "Ramp":
+        return self * (1 / factor)
+
+    __rmul__ = __mul__
+
+
+def one_cycle(peak: Rate, steps: int, *, warmup: float = 0.2, final: float = 0.0) -> optax.Schedule:
     """Rises linearly to the peak, then falls linearly (Smith 2018, section 4, in its plain form).
 
     Args:
-        peak: Highest learning rate.
+        peak: Highest learning rate; a schedule, such as a `Ramp`, stays as it is.
         steps: Training steps in all.
         warmup: Share of the steps spent rising.
         final: Learning rate at the end, as a share of the peak.
@@ -28,6 +67,8 @@ def one_cycle(
     Raises:
         BadInput: The peak or the warmup is out of its range.
     """
+    if callable(peak):
+        return peak
     _check_rate(peak)
     if not 0 <= warmup <= 1:
         raise BadInput(f"--warmup {warmup} must be a share from 0 to 1.")

@@ -131,19 +131,33 @@ def _described(hint: Any) -> str:
 def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
     """Reads the options of ``flaxmill train RECIPE``.
 
+    Args:
+        recipe: The recipe that was named.
+        arguments: What follows it.
+        program: What was typed before them, for the help.
+    """
+    return of(recipe, *parse(recipe, arguments, program, training_arguments(recipe.module.Config)))
+
+
+def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tuple[str, Any]:
+    """Reads options that begin with those of a recipe's config.
+
     The preset is read first, for it gives the other options their defaults.
 
     Args:
         recipe: The recipe that was named.
         arguments: What follows it.
         program: What was typed before them, for the help.
+        kind: `flaxmill.options.training_arguments`, or more than those.
+
+    Returns:
+        The name of the preset, and what was given.
     """
     import tyro
 
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
-    kind = training_arguments(recipe.module.Config)
     given = tyro.cli(
         kind,
         args=rest,
@@ -152,10 +166,15 @@ def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
         description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
         f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
     )
+    return chosen.preset, given
+
+
+def of(recipe: Recipe, preset: str, given: Any) -> Order:
+    """Returns the order that was given on the command line."""
     return Order(
         recipe=recipe,
         config=given.config,
-        preset=chosen.preset,
+        preset=preset,
         seed=given.seed,
         seeds=given.seeds,
         run=given.run,

@@ -193,8 +193,8 @@ def _describe(path: Path, record: np.ndarray) -> np.ndarray:
     record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()
     record["bits"], record["frames"], record["orientation"] = _header(content)
     grey = upright.convert("L")
-    low, high = grey.getextrema()
-    record["contrast"] = float(high > low)
+    low, high = np.ravel(grey.getextrema())
+    record["contrast"] = float(high > low)  # made exact when the others of the group are read
     box = Image.Resampling.BOX
     return np.asarray(grey.resize((duplicates.SIDE, duplicates.SIDE), box, reducing_gap=2.0))
 
