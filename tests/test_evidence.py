@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill.models.cnn import unit_interval
+from flaxmill.models.scaling import unit_interval
 from flaxmill.report.evidence import _saliency
 from flaxmill.trained import TrainedRun
 

@@ -2,27 +2,15 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Shaped, UInt8
+from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput
-
-
-def unit_interval(
-    pictures: UInt8[Array, "*dims"] | Float[Array, "*dims"],
-) -> Float[Array, "*dims"]:
-    """Scales pictures as stored (bytes, 0 to 255) to 0 to 1; floating pictures are so already.
-
-    Models do this themselves, so that an exported one takes raw pictures; floats pass so that
-    gradients can be taken with respect to a picture.
-    """
-    if pictures.dtype == jnp.uint8:
-        return pictures.astype(jnp.float32) / 255
-    return pictures
+from flaxmill.models.scaling import unit_interval
 
 
 def check_dropout(dropout: float) -> None:
@@ -122,6 +110,9 @@ class FastCNN(nnx.Module):
         num_classes: Number of logits.
         channels: Output channels of each block, which halves height and width, rounding up.
         residual: Number of residual blocks after each block; none where no number is given.
+        activation: What follows a normalisation: "relu" or "gelu".
+        pooled: Whether the dense layer takes each channel's maximum, and not every place.
+        scale: What the logits are multiplied by; a small one keeps early answers unsure.
         dropout: Share of the last features that is dropped in training.
         dtype: Type that convolutions and dense layers compute in. Parameters, batch statistics and
             logits are float32 whatever it is.
@@ -139,6 +130,9 @@ class FastCNN(nnx.Module):
         *,
         channels: Sequence[int] = (16, 32, 64),
         residual: Sequence[int] = (),
+        activation: Literal["relu", "gelu"] = "relu",
+        pooled: bool = False,
+        scale: float = 1.0,
         dropout: float = 0.0,
         dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
@@ -154,6 +148,7 @@ class FastCNN(nnx.Module):
                 f"--channels {channels} makes {len(channels)}."
             )
         check_dropout(dropout)
+        self.activation, self.pooled, self.scale = activation, pooled, scale
         widths = [in_channels, *channels]
         self.blocks = nnx.List(
             _Normalised(before, after, dtype=dtype, rngs=rngs)
@@ -166,7 +161,8 @@ class FastCNN(nnx.Module):
         for _ in channels:
             size = (-(-size[0] // 2), -(-size[1] // 2))
         self.dropout = nnx.Dropout(dropout)
-        self.head = nnx.Linear(size[0] * size[1] * widths[-1], num_classes, rngs=rngs)
+        places = 1 if pooled else size[0] * size[1]
+        self.head = nnx.Linear(places * widths[-1], num_classes, rngs=rngs)
 
     def __call__(
         self, pictures: Shaped[Array, "batch height width channel"], *, rngs: nnx.Rngs | None = None
@@ -177,15 +173,17 @@ class FastCNN(nnx.Module):
             pictures: uint8 as stored, or floats from 0 to 1.
             rngs: The ``dropout`` stream, in training only.
         """
+        activate = nnx.relu if self.activation == "relu" else nnx.gelu
         x = unit_interval(pictures)
         for block, residual in zip(self.blocks, self.residual, strict=True):
             x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
             pooled = nnx.max_pool(block.convolution(x), window_shape=(2, 2), strides=(2, 2))
-            x = nnx.relu(block.normalised(pooled))
+            x = activate(block.normalised(pooled))
             for inner in residual:
-                x = nnx.relu(x + inner.normalised(inner.convolution(x)))
-        x = self.dropout(x.reshape(x.shape[0], -1), rngs=rngs)
-        return self.head(x.astype(jnp.float32))
+                x = activate(x + inner.normalised(inner.convolution(x)))
+        x = x.max((1, 2)) if self.pooled else x.reshape(x.shape[0], -1)
+        x = self.dropout(x, rngs=rngs)
+        return self.head(x.astype(jnp.float32)) * self.scale
 
 
 class _Normalised(nnx.Module):

@@ -1,6 +1,7 @@
 """Residual networks for pictures (He et al. 2016, "Deep Residual Learning for Image Recognition").
 
-``resnet18``, ``resnet34`` and ``resnet50`` are sizes of one class, and take its other arguments::
+``resnet18``, ``resnet34``, ``resnet50``, ``resnet101`` and ``resnet152`` are sizes of one class,
+and take its other arguments::
 
     network = resnet18(3, 10, stem="cifar", rngs=nnx.Rngs(0))
 """
@@ -16,7 +17,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput, nearest
-from flaxmill.models.cnn import check_dropout, unit_interval
+from flaxmill.models.cnn import check_dropout
+from flaxmill.models.drop_path import DropPath, drop_path_rates
+from flaxmill.models.scaling import check_moments, standardised
 
 STEMS = ("cifar", "imagenet")
 """How a network begins: as is usual for small pictures, or for those of some 224 pixels a side."""
@@ -65,6 +68,8 @@ class ResNet(nnx.Module):
             channel, or one for all.
         std: What they are divided by after that.
         dropout: Share of the pooled features that is dropped in training.
+        drop_path: Share of the examples for which the last block is dropped in training; earlier
+            blocks are for fewer.
         dtype: Type that convolutions compute in. Parameters, batch statistics and logits are
             float32 whatever it is.
         rngs: Where the initial parameters are drawn from.
@@ -85,6 +90,7 @@ class ResNet(nnx.Module):
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
         dropout: float = 0.0,
+        drop_path: float = 0.0,
         dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
@@ -92,19 +98,21 @@ class ResNet(nnx.Module):
             raise BadInput(f"--stages {stages} and --width {width}: every one must be at least 1.")
         if stem not in STEMS:
             raise BadInput(f"there is no stem {stem!r}.{nearest(stem, STEMS)}")
-        _check_channels(in_channels, mean, std)
+        check_moments(in_channels, mean, std)
         check_dropout(dropout)
         self.mean, self.std, self.pooled = tuple(mean), tuple(std), stem == "imagenet"
         first = Layer(width, 7, 2) if self.pooled else Layer(width, 3, 1)
         how = {"dtype": dtype, "rngs": rngs}
         self.stem = _ConvNorm(in_channels, first, **how)
         channels = width
+        rates = iter(drop_path_rates(drop_path, sum(stages)))
         self.stages = nnx.List()
         for stage, count in enumerate(stages):
             strides = [1 if stage == 0 else 2, *itertools.repeat(1, count - 1)]
             blocks = nnx.List()
             for stride in strides:
-                blocks.append(_Block(channels, block(width * 2**stage, stride), **how))
+                layers = block(width * 2**stage, stride)
+                blocks.append(_Block(channels, layers, drop_path=next(rates), **how))
                 channels = blocks[-1].branch[-1].channels
             self.stages.append(blocks)
         self.dropout = nnx.Dropout(dropout)
@@ -120,16 +128,12 @@ class ResNet(nnx.Module):
             pictures: uint8 as stored, or floats from 0 to 1.
             rngs: The ``dropout`` stream, in training only.
         """
-        x = unit_interval(pictures)
-        mean, std = (
-            jnp.asarray(values, x.dtype).reshape(1, 1, 1, -1) for values in (self.mean, self.std)
-        )
-        x = nnx.relu(self.stem((x - mean) / std))
+        x = nnx.relu(self.stem(standardised(pictures, self.mean, self.std)))
         if self.pooled:
             x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after a relu, 0 is never the maximum
             x = nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2))
         for block in itertools.chain.from_iterable(self.stages):
-            x = block(x)
+            x = block(x, rngs=rngs)
         x = x.astype(jnp.float32).mean((1, 2))
         return self.head(self.dropout(x, rngs=rngs))
 
@@ -177,7 +181,9 @@ class _ConvNorm(nnx.Module):
 class _Block(nnx.Module):
     """A branch of convolutions beside a shortcut, which is a 1×1 convolution if sizes differ."""
 
-    def __init__(self, in_channels: int, layers: Sequence[Layer], **how: Any) -> None:
+    def __init__(
+        self, in_channels: int, layers: Sequence[Layer], *, drop_path: float, **how: Any
+    ) -> None:
         widths = [in_channels, *(layer.channels for layer in layers)]
         self.branch = nnx.List(
             _ConvNorm(before, layer, scale=float(layer is not layers[-1]), **how)
@@ -187,27 +193,21 @@ class _Block(nnx.Module):
         same = stride == 1 and in_channels == widths[-1]
         fitting = Layer(widths[-1], 1, stride)
         self.shortcut = None if same else _ConvNorm(in_channels, fitting, **how)
+        self.drop_path = DropPath(drop_path, axes=4)
 
-    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    def __call__(
+        self, x: Float[Array, "..."], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "..."]:
         shortcut = x if self.shortcut is None else self.shortcut(x)
         first, *others = self.branch
         x = first(x)
         for layer in others:
             x = layer(nnx.relu(x))
-        return nnx.relu(x + shortcut)
-
-
-def _check_channels(count: int, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Refuses moments that do not fit so many channels."""
-    if {len(mean), len(std)} - {1, count}:
-        raise BadInput(
-            f"mean {tuple(mean)} and std {tuple(std)}: give each a number for every one of the "
-            f"{count} channels, or one for all."
-        )
-    if min(std) <= 0:
-        raise BadInput(f"std {tuple(std)}: every one must be above 0.")
+        return nnx.relu(self.drop_path(x, rngs=rngs) + shortcut)
 
 
 resnet18 = functools.partial(ResNet, block=basic, stages=(2, 2, 2, 2))
 resnet34 = functools.partial(ResNet, block=basic, stages=(3, 4, 6, 3))
 resnet50 = functools.partial(ResNet, block=bottleneck, stages=(3, 4, 6, 3))
+resnet101 = functools.partial(ResNet, block=bottleneck, stages=(3, 4, 23, 3))
+resnet152 = functools.partial(ResNet, block=bottleneck, stages=(3, 8, 36, 3))
