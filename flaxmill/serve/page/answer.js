@@ -1,11 +1,13 @@
 // The answer to one picture: its class, the bars, what the model saw, and what mattered in it.
 
-import { glossed, percent, words } from "./language.js";
+import { answered, glossed, percent, words } from "./language.js";
 import { show } from "./pixels.js";
+import { knowsDarkGround } from "./prepare.js";
 import { glow, saliency } from "./saliency.js";
 
 const BARS = 5;
 const UNSURE = 0.5; // below this probability the page says so
+const FINE = 96; // pixels along a side, from which on they are not shown one by one
 const MATTERS = 0.02; // a smaller drop in probability is called none
 
 const $ = (id) => document.getElementById(id);
@@ -21,6 +23,8 @@ export class Answer {
     Object.assign(this, { signature, model, failed });
     this.shape = signature.inputs[0].shape.slice(1);
     this.result = null;
+    this.several = severalHold(signature);
+    document.body.classList.toggle("photographs", Math.min(...this.shape.slice(0, 2)) >= FINE);
     this.bars = Array.from({ length: Math.min(BARS, signature.labels.length) }, bar);
     $("bars").replaceChildren(...this.bars.map(({ item }) => item));
     $("why").addEventListener("click", () => this.toggleWhy());
@@ -48,9 +52,11 @@ export class Answer {
     $("empty").hidden = Boolean(result);
     $("live").textContent = "";
     if (!result) return this.wait(null);
-    const { probabilities, order, label } = result;
-    $("top").querySelector(".name").textContent = glossed(label);
-    $("top").querySelector(".share").textContent = percent(probabilities[order[0]]);
+    const { probabilities, order } = result;
+    $("top").querySelector(".name").textContent = answered(result);
+    $("top").querySelector(".share").textContent = this.several
+      ? ""
+      : percent(probabilities[order[0]]);
     $("live").textContent = this.summary();
     this.bars.forEach((each, i) => {
       const share = probabilities[order[i]];
@@ -58,7 +64,8 @@ export class Answer {
       each.share.textContent = percent(share, 1);
       each.rail.style.setProperty("--share", share);
     });
-    $("unsure").hidden = probabilities[order[0]] >= UNSURE;
+    $("unsure").hidden = this.several || probabilities[order[0]] >= UNSURE;
+    $("unsure").textContent = words.unsure(knowsDarkGround(this.signature));
     const [height, width, channels] = this.shape;
     show($("seen"), result.seen, this.shape);
     $("seen-words").textContent = words.seen(width, height, channels === 1);
@@ -68,8 +75,9 @@ export class Answer {
 
   /** What a screen reader is told. */
   summary() {
-    const { probabilities, order, label } = this.result;
-    return words.said(glossed(label), percent(probabilities[order[0]]));
+    const { probabilities, order } = this.result;
+    if (this.several) return words.saidLabels(answered(this.result));
+    return words.said(answered(this.result), percent(probabilities[order[0]]));
   }
 
   async toggleWhy() {
@@ -109,12 +117,17 @@ export class Answer {
 
   whyWords({ share, drops, most, before, at }) {
     if (!drops) return words.whyWorking(share);
-    const label = glossed(this.result.label);
+    const label = glossed(this.signature.labels[this.result.order[0]]);
     if (most < MATTERS) return words.whyNothing(label);
     const [row, column] = at.map((place) => Math.min(2, Math.floor(place * 3)));
     const place = words.places[row][column];
     return words.whyWords(label, percent(before), percent(before - most), place);
   }
+}
+
+/** Whether any number of labels may hold, each with a probability of its own. */
+export function severalHold(signature) {
+  return signature.task === "image-multilabel-classification";
 }
 
 function bar() {

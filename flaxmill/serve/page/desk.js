@@ -1,6 +1,6 @@
 // From pictures to answers: asks the model, shows what it says, and remembers it.
 
-import { Answer } from "./answer.js";
+import { Answer, severalHold } from "./answer.js";
 import { History } from "./history.js";
 import { called, words } from "./language.js";
 import { calm, tell } from "./notice.js";
@@ -31,13 +31,18 @@ export class Desk {
    * @param {Blob} blob
    * @param {object} facts What else is known of it: its name, how it came.
    * @returns {Promise<object>} The facts, and `seen`, `probabilities`, `order` (classes, the
-   *     likeliest first) and `label`.
+   *     likeliest first) and `said`, the labels that are the answer: the likeliest one, or where any
+   *     number may hold, all whose probability is above one half.
    */
   async classified(blob, facts) {
     const { seen, probabilities } = await this.model.classify(blob);
     const order = this.labels.map((_, i) => i);
     order.sort((a, b) => probabilities[b] - probabilities[a]);
-    return { ...facts, seen, probabilities, order, label: this.labels[order[0]] };
+    const answer = severalHold(this.model.signature)
+      ? order.filter((i) => probabilities[i] > 0.5)
+      : order.slice(0, 1);
+    const said = answer.map((i) => this.labels[i]);
+    return { ...facts, seen, probabilities, order, said };
   }
 
   /** Classifies pictures one after the other; one that fails stops none of the others. */

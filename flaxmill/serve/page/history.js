@@ -1,6 +1,6 @@
 // The results so far, to come back to. Nothing is stored beyond this tab.
 
-import { called, glossed, percent, words } from "./language.js";
+import { answered, called, percent, words } from "./language.js";
 import { show } from "./pixels.js";
 
 const KEPT = 30;
@@ -43,11 +43,11 @@ export class History {
   item(result) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const share = percent(result.probabilities[result.order[0]]);
-    button.setAttribute("aria-label", words.historyItem(called(result), glossed(result.label), share));
+    button.setAttribute("aria-label", words.historyItem(called(result), answered(result), share));
     const picture = document.createElement("canvas");
     show(picture, result.seen, this.shape);
     const label = document.createElement("span");
-    label.textContent = result.label;
+    label.textContent = result.said.join(", ") || words.noLabel;
     const small = Object.assign(document.createElement("small"), { textContent: share });
     button.append(picture, label, small);
     button.addEventListener("click", () => this.chosen(result));

@@ -38,6 +38,11 @@ export function called({ name, kind }) {
   return kind ? words[kind] : name;
 }
 
+/** The labels that are the answer, in the language that is spoken. */
+export function answered({ said }) {
+  return said.length ? words.list(said.map(glossed)) : words.noLabel;
+}
+
 /** A class as the model names it and, in brackets, in the language that is spoken. */
 export function glossed(label) {
   return words.labels[label] ? `${label} (${words.labels[label]})` : label;

@@ -1,5 +1,6 @@
 // Joins the parts: what a person gives, the model, and what is shown of its answer.
 
+import { severalHold } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Desk } from "./desk.js";
 import { Drawing } from "./drawing.js";
@@ -54,8 +55,9 @@ function run(model) {
 }
 
 /** Says what the model is. */
-function describe({ name, version, labels, licence, run }) {
-  $("knows").textContent = words.knows(labels);
+function describe(signature) {
+  const { name, version, labels, licence, run } = signature;
+  $("knows").textContent = severalHold(signature) ? words.tells(labels) : words.knows(labels);
   $("privacy").textContent = mode === "server" ? words.privacyServer : words.privacyBrowser;
   const facts = [words.version(name, version)];
   if (run?.weights_sha256) facts.push(words.weights(run.weights_sha256.slice(0, 12)));

@@ -5,7 +5,7 @@ import { prepare } from "./prepare.js";
 import { Problem } from "./problem.js";
 import { read, readExamples } from "./request.js";
 
-const BATCH = 14; // pictures at once: few enough that the page stays responsive in between
+const PIXELS = 14 * 28 * 28; // at once: few enough that the page stays responsive in between
 
 /**
  * Loads runtime and model.
@@ -24,7 +24,9 @@ export async function open() {
       const seen = prepare(await decoded(blob), signature);
       return { seen, probabilities: [...(await infer([seen]))[0]] };
     };
-    return { signature, examples, batch: BATCH, classify, infer };
+    const [, height, width] = signature.inputs[0].shape;
+    const batch = Math.max(1, Math.trunc(PIXELS / (height * width)));
+    return { signature, examples, batch, classify, infer };
   } catch (error) {
     throw new Problem("unloaded", { said: error.message });
   }

@@ -34,7 +34,7 @@ export async function saliency(seen, shape, model, label, progress) {
   const [before, ...after] = answers;
   const falls = after.map((probability) => before - probability);
   const drops = spread(falls, places, height, width);
-  const peak = drops.indexOf(Math.max(...drops));
+  const peak = drops.indexOf(highest(drops));
   const [row, column] = [Math.trunc(peak / width), peak % width];
   const over = ({ top, bottom, left, right }) =>
     top <= row && row < bottom && left <= column && column < right;
@@ -82,11 +82,16 @@ function spread(falls, places, height, width) {
   return sums.map((sum, i) => sum / counts[i]);
 }
 
+/** The largest of many numbers: more than a call can have arguments. */
+function highest(numbers) {
+  return numbers.reduce((most, number) => Math.max(most, number), -Infinity);
+}
+
 /** Shows drops as an overlay: clear where nothing was lost, glowing where most was. */
 export function glow(canvas, drops, [height, width]) {
   canvas.width = width;
   canvas.height = height;
-  const most = Math.max(1e-9, ...drops);
+  const most = Math.max(1e-9, highest(drops));
   const picture = new ImageData(width, height);
   drops.forEach((drop, i) => {
     const heat = Math.max(0, drop / most);

@@ -16,6 +16,12 @@ export default {
     labels.length > 12
       ? `It tells ${labels.length} classes apart, and takes anything else for one of them.`
       : `It knows ${list(labels)}, and takes anything else for one of them.`,
+  tells: (labels) =>
+    labels.length > 12
+      ? `For each of ${labels.length} labels, it says whether it holds.`
+      : `For each of these labels, it says whether it holds: ${list(labels)}.`,
+  list,
+  noLabel: "none of the labels",
   loading: "Loading the model …",
   loadingHere: "Loading the model into your browser, once …",
 
@@ -65,9 +71,13 @@ export default {
   working: "Looking …",
   workingOn: (done, all) => `Looking at picture ${done} of ${all} …`,
   said: (label, percent) => `${label}, ${percent}.`,
+  saidLabels: (labels) => `Above one half: ${labels}.`,
   saidMany: (number) => `${count(number, "picture", "pictures")} classified.`,
   bars: "The likeliest classes",
-  unsure: "The model is not sure. One thing that fills the picture, on a plain ground, works best.",
+  unsure: (dark) =>
+    dark
+      ? "The model is not sure. One thing that fills the picture, on a plain ground, works best."
+      : "The model is not sure. A picture like those it learnt from, with the thing large and in the middle, works best.",
   seen: (width, height, grey) =>
     `What the model saw: ${width}\u00a0×\u00a0${height} pixels${grey ? ", in grey" : ""}`,
   why: "Show what mattered",

@@ -15,6 +15,12 @@ export default {
     labels.length > 12
       ? `${labels.length}가지를 구분합니다. 그 밖의 것도 이 가운데 하나로 답합니다.`
       : `구분할 수 있는 것은 ${labels.join(", ")}입니다. 그 밖의 것도 이 가운데 하나로 답합니다.`,
+  tells: (labels) =>
+    labels.length > 12
+      ? `이름표 ${labels.length}가지가 각각 맞는지 답합니다.`
+      : `다음 이름표가 각각 맞는지 답합니다: ${labels.join(", ")}.`,
+  list: (names) => names.join(", "),
+  noLabel: "맞는 이름표 없음",
   loading: "모델을 불러오는 중입니다…",
   loadingHere: "모델을 브라우저로 불러오는 중입니다. 처음 한 번만 기다려 주세요…",
 
@@ -64,9 +70,13 @@ export default {
   working: "보는 중입니다…",
   workingOn: (done, all) => `사진 ${all}장 가운데 ${done}번째를 보는 중입니다…`,
   said: (label, percent) => `${label}, ${percent}.`,
+  saidLabels: (labels) => `확률이 절반을 넘는 것: ${labels}.`,
   saidMany: (pictures) => `사진 ${number(pictures)}장을 분류했습니다.`,
   bars: "가능성이 높은 순서",
-  unsure: "모델이 확신하지 못합니다. 단순한 바탕에 물건 하나가 꽉 찬 사진이 가장 좋습니다.",
+  unsure: (dark) =>
+    dark
+      ? "모델이 확신하지 못합니다. 단순한 바탕에 물건 하나가 꽉 찬 사진이 가장 좋습니다."
+      : "모델이 확신하지 못합니다. 학습에 쓴 것과 비슷하고, 대상이 가운데에 크게 나온 사진이 가장 좋습니다.",
   seen: (width, height, grey) =>
     `모델이 본 모습: ${grey ? "흑백 " : ""}${width}\u00a0×\u00a0${height}\u00a0픽셀`,
   why: "무엇을 보고 답했나",
