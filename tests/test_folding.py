@@ -17,8 +17,9 @@ from flaxmill.export.folding import evaluate
 from flaxmill.export.function import application, exported_signature
 from flaxmill.export.graph import onnx_graph
 from flaxmill.jaxprs import inner_jaxprs
-from flaxmill.models.cnn import CNN, FastCNN, Views
+from flaxmill.models.cnn import CNN, FastCNN
 from flaxmill.models.resnet import ResNet, basic, bottleneck
+from flaxmill.models.views import STRAIGHT, View, Views
 from flaxmill.signature import Signature, Tensor
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
@@ -66,7 +67,15 @@ def bridged() -> nnx.Module:
 MODELS: dict[str, tuple[Callable[[], nnx.Module], tuple[int, int, int]]] = {
     "CNN": (lambda: CNN((28, 28), 1, 10, channels=(4, 8), hidden=16, rngs=nnx.Rngs(0)), GREY),
     "FastCNN": (lambda: FastCNN((28, 28), 1, 10, residual=(1, 0, 1), rngs=nnx.Rngs(0)), GREY),
-    "views": (lambda: Views(FastCNN((28, 28), 1, 10, rngs=nnx.Rngs(0)), shifts=True), GREY),
+    "views": (lambda: Views(FastCNN((28, 28), 1, 10, rngs=nnx.Rngs(0)), STRAIGHT), GREY),
+    "reflected and closer views": (
+        lambda: Views(
+            FastCNN((28, 28), 1, 10, rngs=nnx.Rngs(0)),
+            (View(down=2, right=-1), View(part=0.8)),
+            border="reflect",
+        ),
+        GREY,
+    ),
     "basic blocks": (
         lambda: ResNet(3, 10, block=basic, stages=(1, 2), stem="cifar", rngs=nnx.Rngs(0)),
         COLOUR,

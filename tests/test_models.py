@@ -7,8 +7,9 @@ import pytest
 from flax import nnx
 
 from flaxmill.errors import BadInput
-from flaxmill.models.cnn import CNN, FastCNN, Views
+from flaxmill.models.cnn import CNN, FastCNN
 from flaxmill.models.resnet import ResNet, bottleneck
+from flaxmill.models.views import STRAIGHT, Views
 
 
 @pytest.mark.parametrize(
@@ -75,34 +76,13 @@ def test_normalisation_remembers_in_training_what_it_uses_in_evaluation() -> Non
     np.testing.assert_allclose(one, network(pictures)[:1], atol=1e-5)
 
 
-@pytest.mark.parametrize("shifts", [False, True])
-def test_views_are_averaged_in_evaluation_alone(shifts: bool) -> None:
-    network = Views(CNN((4, 5), 1, 10, channels=(2,), hidden=4, rngs=nnx.Rngs(0)), shifts=shifts)
-    pictures = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 4, 5, 1)), jnp.uint8)
-    np.testing.assert_array_equal(network(pictures), network.network(pictures))
-    network.eval()
-    moves = {(0, 0): 2.0} | (
-        {(1, 0): 1.0, (-1, 0): 1.0, (0, 1): 1.0, (0, -1): 1.0} if shifts else {}
-    )
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    expected, weights = np.zeros((3, 10)), 0.0
-    for (down, right), weight in moves.items():
-        moved = padded[:, 1 - down : 5 - down, 1 - right : 6 - right]
-        for view in (moved, moved[:, :, ::-1]):
-            expected += weight * np.asarray(network.network(jnp.asarray(view)))
-            weights += weight
-    np.testing.assert_allclose(network(pictures), expected / weights, atol=1e-5)
-
-
 NETWORKS = {
     "tutorial": lambda dtype: made((8, 9), channels=(16, 17), hidden=8, dtype=dtype),
     "fast": lambda dtype: fast(channels=(16, 17), residual=(0, 1), dtype=dtype),
     "residual": lambda dtype: ResNet(
         1, 10, block=bottleneck, stages=(1, 2), width=16, dtype=dtype, rngs=nnx.Rngs(0)
     ),
-    "views": lambda dtype: Views(
-        fast(channels=(16, 17), residual=(0, 1), dtype=dtype), shifts=True
-    ),
+    "views": lambda dtype: Views(fast(channels=(16, 17), residual=(0, 1), dtype=dtype), STRAIGHT),
 }
 
 

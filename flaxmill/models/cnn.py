@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
@@ -201,40 +200,3 @@ class _Normalised(nnx.Module):
     def normalised(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Normalises in float32; the result has the type of what is given."""
         return self.norm(x).astype(x.dtype)
-
-
-class Views(nnx.Module):
-    """In evaluation, averages a network's logits over views of a picture.
-
-    The views are the picture and its mirror image, and both moved by one pixel each way, which
-    count half. In training the network is called as it is.
-
-    Args:
-        network: Takes raw pictures and returns logits.
-        shifts: Whether to move the picture too, or only to mirror it.
-    """
-
-    def __init__(self, network: nnx.Module, *, shifts: bool) -> None:
-        self.network = network
-        self.shifts = shifts
-        self.deterministic = False  # nnx's eval() sets it
-
-    def __call__(
-        self, pictures: Shaped[Array, "batch height width channel"], *, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "batch class"]:
-        """Returns the logits of raw pictures, as the network does."""
-        if not self.deterministic:
-            return self.network(pictures, rngs=rngs)
-        moves = [(0, 0, 1.0)]
-        if self.shifts:
-            moves += [(1, 0, 0.5), (-1, 0, 0.5), (0, 1, 0.5), (0, -1, 0.5)]
-        answers = []
-        for down, right, weight in moves:
-            moved = jax.lax.pad(
-                pictures,
-                jnp.zeros((), pictures.dtype),
-                ((0, 0, 0), (down, -down, 0), (right, -right, 0), (0, 0, 0)),
-            )
-            for view in (moved, moved[:, :, ::-1]):
-                answers.append(weight * self.network(view))
-        return sum(answers[1:], answers[0]) / (2 * sum(weight for *_, weight in moves))

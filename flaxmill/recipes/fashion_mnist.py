@@ -29,7 +29,8 @@ from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy
-from flaxmill.models.cnn import CNN, FastCNN, Views
+from flaxmill.models.cnn import CNN, FastCNN
+from flaxmill.models.views import AS_IT_IS, STRAIGHT, Views
 from flaxmill.run import Run
 from flaxmill.signature import Signature, picture_signature
 from flaxmill.state import State, create_state
@@ -144,7 +145,9 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
         network = CNN(*of, hidden=config.hidden, **how)
     else:
         network = FastCNN(*of, residual=config.residual, **how)
-    return network if config.views == "one" else Views(network, shifts=config.views == "all")
+    if config.views == "one":
+        return network
+    return Views(network, STRAIGHT if config.views == "all" else AS_IT_IS)
 
 
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from flaxmill.errors import BadInput
 from flaxmill.losses import one_hot
-from flaxmill.models.cnn import unit_interval
+from flaxmill.models.scaling import unit_interval
 
 
 def mixup(batch: Any, *, key: jax.Array, num_classes: int, alpha: float) -> Any:

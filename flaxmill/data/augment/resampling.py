@@ -32,15 +32,15 @@ def resized(
         Of the picture's type; bytes are computed in float32 and rounded.
     """
     top, left, height, width = box
-    down = _weights(size[0], image.shape[0], top, height)
-    right = _weights(size[1], image.shape[1], left, width)
+    down = tents(size[0], image.shape[0], top, height)
+    right = tents(size[1], image.shape[1], left, width)
     values = image.astype(jnp.float32)
     values = jnp.einsum("yh,hwc->ywc", down, values, precision=EXACT)
     values = jnp.einsum("xw,ywc->yxc", right, values, precision=EXACT)
     return as_bytes(values) if image.dtype == jnp.uint8 else values.astype(image.dtype)
 
 
-def _weights(count: int, length: int, start: Any, extent: Any) -> Float[Array, "count length"]:
+def tents(count: int, length: int, start: Any, extent: Any) -> Float[Array, "count length"]:
     """Returns how much each pixel of a side counts in each of the result's: tents, sum 1.
 
     A tent is as wide as the result's pixels are apart, so that all pixels count in a smaller
