@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill import exit_status
+from flaxmill.data.command import fetch
 from flaxmill.errors import BadInput, nearest
 from flaxmill.serve.command import serve
 
@@ -56,8 +57,8 @@ def _status(name: str, *arguments: str) -> int:
     def command() -> None:
         if name not in COMMANDS:
             raise BadInput(f"there is no command {name!r}.{nearest(name, COMMANDS)}")
-        if name == "train":
-            train(list(arguments))
+        if name in ("train", "lr-find"):
+            COMMANDS[name](list(arguments))
         else:
             _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), flag_pairs=False)
 
@@ -88,26 +89,41 @@ def list_recipes() -> None:
 
 def train(arguments: list[str]) -> None:
     """Train a recipe; the same command again goes on where it stopped."""
-    from flaxmill import recipes
-
-    if not arguments or arguments[0].startswith("-"):
-        if not arguments or arguments[0] not in ("-h", "--help"):
-            raise BadInput(
-                "train takes the recipe first: flaxmill train RECIPE [OPTIONS]."
-                + nearest("", recipes.names())
-            )
-        print("usage: flaxmill train RECIPE [--preset NAME] [OPTIONS]\n")
-        list_recipes()
-        print("\nflaxmill train RECIPE --help lists all options of a recipe.")
+    if (recipe := _recipe_of("train", arguments)) is None:
         return
     from flaxmill.clock import Clock
     from flaxmill.order import from_command
     from flaxmill.progress import Words
     from flaxmill.training import fulfil
 
-    recipe = recipes.load(arguments[0])
     order = from_command(recipe, arguments[1:], f"flaxmill train {arguments[0]}")
     fulfil(order, Words(), Clock())
+
+
+def lr_find(arguments: list[str]) -> None:
+    """Find a learning rate for a recipe: try a range of them in one short training."""
+    if (recipe := _recipe_of("lr-find", arguments)) is None:
+        return
+    from flaxmill import range_test
+
+    range_test.command(recipe, arguments[1:], f"flaxmill lr-find {arguments[0]}")
+
+
+def _recipe_of(command: str, arguments: list[str]) -> Any:
+    """Returns the recipe that a command names first; None where it asks for help alone."""
+    from flaxmill import recipes
+
+    if arguments and not arguments[0].startswith("-"):
+        return recipes.load(arguments[0])
+    if not arguments or arguments[0] not in ("-h", "--help"):
+        raise BadInput(
+            f"{command} takes the recipe first: flaxmill {command} RECIPE [OPTIONS]."
+            + nearest("", recipes.names())
+        )
+    print(f"usage: flaxmill {command} RECIPE [--preset NAME] [OPTIONS]\n")
+    list_recipes()
+    print(f"\nflaxmill {command} RECIPE --help lists all options of a recipe.")
+    return None
 
 
 def evaluate(
@@ -308,21 +324,6 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     print(f"wrote {made}; change it, then: flaxmill train {made}")
 
 
-def fetch(name: str, /, *, to: Path | None = None) -> None:
-    """Download a data set and check it.
-
-    Args:
-        name: A data set, such as fashion-mnist.
-        to: The folder to put its files in; by default one in the user's cache.
-    """
-    from flaxmill.data import fetch as data
-    from flaxmill.progress import Download
-
-    with Download() as progress:
-        folder = data.fetch(name, to, on_progress=progress)
-    print(f"{name} is in {folder}")
-
-
 def doctor() -> None:
     """Say what is installed and found here, what is wrong, and how to mend it."""
     from flaxmill import doctor as checks
@@ -333,6 +334,7 @@ def doctor() -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": list_recipes,
     "train": train,
+    "lr-find": lr_find,
     "evaluate": evaluate,
     "predict": predict,
     "look": look,

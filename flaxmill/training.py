@@ -127,7 +127,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
             recipe=order.recipe.text,
             initial=initial,
         )
-        _train(order, run)
+        carry_out(order, run)
 
     if order.options.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:
@@ -154,8 +154,18 @@ def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
     return trained
 
 
-def _train(order: Order, run: Run) -> None:
-    """Runs the recipe's own loop, and puts its result into the directory."""
+def carry_out(order: Order, run: Run) -> None:
+    """Runs the recipe's own loop, and puts its result into the directory.
+
+    Args:
+        order: What is to be trained.
+        run: Where and how; one that raises `DryRun` ends without a result.
+
+    Raises:
+        BadInput: The recipe's loop ended without a result.
+        CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
+        Stopped: A signal asked for it.
+    """
     seen = None
     try:
         with _answering_signals(run), run.clock("train"):
