@@ -116,3 +116,14 @@ def names(labels: np.ndarray, classes: tuple[str, ...] | list[str]) -> list[str]
     if labels.ndim == 1:
         return [classes[int(label)] for label in labels]
     return [", ".join(classes[i] for i in np.flatnonzero(row > 0)) or "none" for row in labels]
+
+
+def counts(labels: np.ndarray, num_classes: int) -> Int[np.ndarray, " class"]:
+    """Counts the examples of each class; one of several labels counts for each that holds.
+
+    >>> counts(np.array([2, 2, 0]), 3)
+    array([1, 0, 2])
+    """
+    if labels.ndim == 2:
+        return (labels > 0).sum(0).astype(np.int64)
+    return np.bincount(labels, minlength=num_classes).astype(np.int64)

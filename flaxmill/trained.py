@@ -205,9 +205,13 @@ class TrainedRun:
             labels.append(np.asarray(batch["label"])[mask])
         return np.concatenate(outputs), np.concatenate(labels)
 
+    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the model's output for inputs as in the data."""
+        return np.asarray(_applied(self.model, inputs))
+
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the probability of each class for inputs as in the data."""
-        logits = _applied(self.model, inputs)
+        logits = self.outputs(inputs)
         return np.asarray(answers.of(self.signature).probabilities(logits), np.float64)
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:

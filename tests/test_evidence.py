@@ -1,12 +1,15 @@
 """What the report gathers from a run is true of its model."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from flaxmill.data.source import Arrays, Items, labels_known, part
 from flaxmill.models.scaling import unit_interval
-from flaxmill.report.evidence import _saliency
+from flaxmill.report.evidence import Pictures, _saliency, _surest
 from flaxmill.trained import TrainedRun
 
 
@@ -33,7 +36,7 @@ def test_the_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
     logits = np.asarray(model(jnp.asarray(pictures)))
     labels = logits.argmax(-1).astype(np.int32)
     labels[:3] = (labels[:3] + 1) % 3  # three of them are mistakes
-    found = _saliency(Asked(model), logits, {"image": pictures, "label": labels})
+    found = _saliency(Asked(model), logits, labels, pictures)
     assert [label for label, _, _ in found] == [0, 1, 2]
     probabilities = np.array(jax.nn.softmax(logits))
     probabilities[:3] = 0
@@ -42,3 +45,35 @@ def test_the_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
         surest = np.where(labels == label, probabilities[:, label], 0).argmax()
         np.testing.assert_array_equal(picture, pictures[surest])
         np.testing.assert_array_equal(gradient, np.abs(kernel[:, label]).reshape(4, 3))
+
+
+def test_of_several_labels_each_shows_where_it_is_surest_and_right() -> None:
+    logits = np.array([[2.0, -1.0, 1.0], [3.0, 0.5, -2.0], [4.0, -0.1, -1.0]], np.float32)
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    assert _surest(logits, labels) == [(0, 1), (1, 1)]  # example 2 lacks label 0; 2 never holds
+
+
+def test_pictures_are_read_when_they_are_asked_for_and_know_their_files() -> None:
+    class Files(Items):
+        files = ("a/0.jpg", "b/1.jpg", "b/2.jpg")
+
+    read: list[int] = []
+
+    class Noting(list):
+        def __getitem__(self, index: Any) -> Any:
+            read.append(index)
+            return super().__getitem__(index)
+
+    pictures = [{"image": np.full((2, 2, 3), i, np.uint8), "label": i} for i in range(3)]
+    found = Pictures(part(Files(Noting(pictures)), 1, 3))
+    assert read == []
+    assert found[1].max() == 2
+    assert read == [2]
+    assert [found.name(0), found.name(1)] == ["b/1.jpg", "b/2.jpg"]
+    assert Pictures(Items(pictures)).name(0) == ""
+
+
+def test_labels_are_known_without_reading_where_the_source_has_them() -> None:
+    arrays = Arrays({"image": np.zeros((4, 1)), "label": np.arange(4)})
+    assert labels_known(part(arrays, 1, 3)).tolist() == [1, 2]  # pyrefly: ignore
+    assert labels_known(Items([(0, 0)])) is None

@@ -1,100 +1,15 @@
 """The report page, read as a browser and a screen reader would: by its elements."""
 
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from pages import LABELS, RESULT, Page, subject
 
 from flaxmill.errors import BadInput
 from flaxmill.report import statistics
-from flaxmill.report.page import Subject, render, write_page
-
-LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
-RESULT = {"accuracy": 0.9121, "loss": 0.24681, "examples": 10_000}
-VOID = {"meta", "link", "br", "img"}
-
-
-class Page(HTMLParser):
-    """Collects a page's elements and texts; fails on an end tag that does not fit."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"</{tag}> within {self.open}"
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-        if not {"style", "script", "svg"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """What a person reads, with its white space evened out."""
-        return " ".join("".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
-    """A run of a classifier of three classes that is right now and then."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 3, examples)
-    logits = rng.normal(0, 1.5, (examples, 3)) + 2 * np.eye(3)[labels]
-    right = float((logits.argmax(-1) == labels).mean())
-    rows = [
-        {"step": 10 * epoch, "epoch": epoch, "split": split, "loss": 1 / epoch, "accuracy": 0.5}
-        | {"examples_per_second": 1000.0 * epoch, "seconds": 2.0}
-        for epoch in (1, 2, 3)
-        for split in ("train", "validation", "test")
-    ]
-    made = Subject(
-        name=f"fashion_mnist-quick-{seed}",
-        recipe="fashion_mnist",
-        preset="quick",
-        seed=seed,
-        data_title="Fashion-MNIST",
-        drawn=False,
-        seen=False,
-        labels=LABELS,
-        result={
-            "step": 30,
-            "parameters": 12345,
-            "test": {"accuracy": right, "loss": 0.5, "examples": examples},
-            "weights_sha256": "0123456789abcdef" * 4,
-            "seconds": {"import": 1.0, "train": 60.0, "total": 75.0},
-        },
-        metrics=rows,
-        config={"epochs": 3, "optimizer": {"momentum": 0.9}},
-        manifest={"versions": {"jax": "0.10.2"}},
-        test_logits=logits,
-        test_labels=labels,
-        test_pictures=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        held_out=(logits * 3, labels),
-        saliency=[(1, np.zeros((28, 28, 1), np.uint8), np.ones((28, 28)))],
-    )
-    return replace(made, **changes)
+from flaxmill.report.page import render, write_page
 
 
 def test_page_of_a_run_has_every_section_and_leads_to_each() -> None:

@@ -5,11 +5,30 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxmill.data.source import Source
+from flaxmill import answers
+from flaxmill.data.source import behind, labels_known
 from flaxmill.log import mean_rows
 from flaxmill.report import statistics
 from flaxmill.report.page import Subject
 from flaxmill.trained import TrainedRun
+
+_MOST_SALIENT = 12  # classes of which a picture is looked into
+
+
+class Pictures:
+    """The pictures of a source, each read when it is asked for: all need not fit into memory."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._source[int(index)]["image"]
+
+    def name(self, index: int) -> str:
+        """Returns the file that an example was read from; empty where there is none."""
+        source, rows = behind(self._source, np.array([index]))
+        files = getattr(source, "files", None)
+        return "" if files is None else str(files[int(rows[0])])
 
 
 def subject(trained: TrainedRun, data: str | None = None) -> Subject:
@@ -20,11 +39,9 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         data: Another place to take its data from.
     """
     splits = trained.splits(data)
-    test = _all(splits.test)
-    logits = trained.logits(splits.test)
-    held_out = None
-    if len(splits.validation):
-        held_out = (trained.logits(splits.validation), _all(splits.validation)["label"])
+    pictures = Pictures(splits.test)
+    logits, labels = trained.scored(splits.test)
+    known = labels_known(splits.train)
     return Subject(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
@@ -39,42 +56,52 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         config=trained.identity["config"],
         manifest=trained.manifest,
         test_logits=logits,
-        test_labels=test["label"],
-        test_pictures=test["image"],
-        held_out=held_out,
-        saliency=_saliency(trained, logits, test),
+        test_labels=labels,
+        test_pictures=pictures,
+        test_name=pictures.name,
+        train_counts=None if known is None else answers.counts(known, len(splits.labels)),
+        held_out=trained.scored(splits.validation) if len(splits.validation) else None,
+        saliency=_saliency(trained, logits, labels, pictures),
     )
 
 
-def _all(source: Source) -> Any:
-    return source.take(np.arange(len(source)))
-
-
-def _saliency(trained: TrainedRun, logits: np.ndarray, test: Any) -> list[Any]:
-    """Returns, for each class, the example it is surest of, and what its score depends on.
+def _saliency(
+    trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, pictures: Any
+) -> list[Any]:
+    """Returns, for some classes, the example it is surest of, and what its score depends on.
 
     The gradient of the class's score by the pixels (Simonyan et al. 2014, "Deep inside
     convolutional networks", section 3).
     """
-    right = logits.argmax(-1) == test["label"]
-    found = []
-    for label in range(logits.shape[1]):
-        members = np.flatnonzero(right & (test["label"] == label))
-        if len(members):
-            confidence = statistics.log_probabilities(logits[members]).max(-1)
-            found.append((label, members[np.argmax(confidence)]))
+    found = _surest(logits, labels)[:_MOST_SALIENT]
     if not found:
         return []
-    labels, indices = (np.array(column) for column in zip(*found, strict=True))
-    pictures = test["image"][indices]
+    classes, indices = (np.array(column) for column in zip(*found, strict=True))
+    shown = np.stack([pictures[index] for index in indices])
 
     @jax.jit
     @jax.grad
     def gradient(pixels: jax.Array) -> jax.Array:
-        return jax.numpy.take_along_axis(trained.model(pixels), labels[:, None], 1).sum()
+        return jax.numpy.take_along_axis(trained.model(pixels), classes[:, None], 1).sum()
 
-    gradients = np.abs(np.asarray(gradient(np.float32(pictures) / 255))).max(-1)
+    gradients = np.abs(np.asarray(gradient(np.float32(shown) / 255))).max(-1)
     return [
         (int(label), picture, gradient)
-        for label, picture, gradient in zip(labels, pictures, gradients, strict=True)
+        for label, picture, gradient in zip(classes, shown, gradients, strict=True)
     ]
+
+
+def _surest(logits: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
+    """Returns each class of which something was found, and what the model is surest of in it."""
+    kind = answers.of_labels(labels)
+    said, found = kind.said(logits), []
+    for label in range(logits.shape[1]):
+        if kind.several:
+            members = np.flatnonzero(said[:, label] & (labels[:, label] > 0))
+            confidence = logits[members, label]
+        else:
+            members = np.flatnonzero((said == label) & (labels == label))
+            confidence = statistics.log_probabilities(logits[members]).max(-1)
+        if len(members):
+            found.append((label, int(members[np.argmax(confidence)])))
+    return found

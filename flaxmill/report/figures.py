@@ -8,25 +8,26 @@ import base64
 import io
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from PIL import Image
 
+from flaxmill import answers
 from flaxmill.errors import BadInput
 from flaxmill.files import write_atomic
+from flaxmill.report.letters import fonts, shortened
 from flaxmill.report.statistics import Calibration
 
 RIGHT, WRONG = "#1a7f37", "#c62828"  # dark enough to read on white (contrast above 5 : 1)
+PHOTOGRAPH = 96  # pixels along a side, from which on colour pictures are kept as JPEG
 NUM_SERIES = 6  # the page defines as many colours, --series-0 and on; further lines begin again
 
 # Colours that matplotlib writes and that then become the page's own; used for nothing else.
@@ -35,12 +36,9 @@ PAGE_COLOURS = {"#0000a1": "var(--ink)", "#0000a2": "var(--muted)", "#0000a3": "
 }
 INK, MUTED, RULE, TEAL = list(PAGE_COLOURS)[:4]
 
-# Tried in this order for letters that matplotlib's own font lacks, where they are installed.
-MORE_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Apple SD Gothic Neo", "Arial Unicode MS")
-
 
 def sheet(
-    pictures: UInt8[np.ndarray, "picture height width channel"],
+    pictures: Sequence[np.ndarray] | np.ndarray,
     captions: Sequence[str],
     colours: Sequence[str] | None = None,
     *,
@@ -50,7 +48,7 @@ def sheet(
     """Draws pictures in rows, each with its caption below.
 
     Args:
-        pictures: Grey (1 channel) or colour (3), shown as they are stored.
+        pictures: Grey (1 channel) or colour (3), uint8 [height, width, channel] each.
         captions: One for each picture; long lines are shortened.
         colours: Colour of each caption; all black by default.
         title: Above the sheet; says which data it is.
@@ -65,10 +63,8 @@ def sheet(
     if not len(pictures):
         raise BadInput("There is no picture to show: a sheet needs at least one.")
     rows = math.ceil(len(pictures) / columns)
-    installed = set(get_font_names())
-    fonts = ["DejaVu Sans", *(font for font in MORE_FONTS if font in installed)]
     width, height, head = 1.5 * columns, 1.88 * rows, 0.5 if title else 0.1  # inches
-    with matplotlib.rc_context({"font.family": fonts}):
+    with matplotlib.rc_context({"font.family": list(fonts())}):
         figure = Figure(figsize=(width, height + head), dpi=150, facecolor="white")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.subplots_adjust(
@@ -86,21 +82,19 @@ def sheet(
             panel.set_xticks([])
             panel.set_yticks([])
             panel.spines[:].set_visible(False)
-            lines = [textwrap.shorten(line, 20, placeholder="…") for line in caption.split("\n")]
+            lines = [shortened(line, 20) for line in caption.split("\n")]
             panel.set_xlabel("\n".join(lines), color=colour, fontsize=9, labelpad=4)
     return figure
 
 
 def prediction_captions(
-    labels: Integer[np.ndarray, " example"],
-    predictions: Integer[np.ndarray, " example"],
-    names: Sequence[str],
+    labels: np.ndarray, predictions: np.ndarray, names: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     r"""Words and colours for a sheet of predictions; what is wrong is told by both.
 
     Args:
-        labels: True classes.
-        predictions: Predicted classes.
+        labels: True classes: an index each, or a row of zeros and ones each.
+        predictions: Predicted classes, in the same form.
         names: Names of the classes.
 
     Returns:
@@ -111,9 +105,10 @@ def prediction_captions(
     (['Coat', 'said Shirt,\nis Coat'], ['#1a7f37', '#c62828'])
     """
     captions, colours = [], []
-    for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):
-        right = label == prediction
-        captions.append(names[label] if right else f"said {names[prediction]},\nis {names[label]}")
+    truths, guesses = answers.names(labels, list(names)), answers.names(predictions, list(names))
+    for truth, guess in zip(truths, guesses, strict=True):
+        right = truth == guess
+        captions.append(truth if right else f"said {guess},\nis {truth}")
         colours.append(RIGHT if right else WRONG)
     return captions, colours
 
@@ -220,9 +215,10 @@ def reliability(bins: Calibration, *, name: str) -> str:
 
 
 def picture_uri(picture: UInt8[np.ndarray, "height width channel"]) -> str:
-    """Encodes a picture, grey or colour, as a PNG data URI of its own size in pixels."""
+    """Encodes a picture as a data URI of its own size in pixels: PNG, or JPEG of a photograph."""
     grey = picture.shape[-1] == 1
-    return _uri(Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture)))
+    image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture))
+    return _uri(image, "png" if grey or min(image.size) < PHOTOGRAPH else "jpeg")
 
 
 def heat_uri(values: Float[np.ndarray, "height width"]) -> str:
@@ -236,10 +232,10 @@ def heat_uri(values: Float[np.ndarray, "height width"]) -> str:
     return _uri(Image.fromarray(np.ascontiguousarray(colours[..., :3])))
 
 
-def _uri(image: Image.Image) -> str:
+def _uri(image: Image.Image, kind: str = "png") -> str:
     buffer = io.BytesIO()
-    image.save(buffer, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image.save(buffer, format=kind, optimize=True, **({"quality": 85} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _quiet(axes: Axes) -> None:

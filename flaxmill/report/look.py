@@ -9,16 +9,19 @@ from typing import Any
 import jax
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
-from flaxmill import recipes
+from flaxmill import answers, recipes
 from flaxmill.data.permutation import permute
-from flaxmill.data.source import Source, Splits
+from flaxmill.data.source import Source, Splits, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
 from flaxmill.report import figures
+from flaxmill.report.letters import showable
 from flaxmill.trained import TrainedRun
 
 _COUNT = 25
+_READ_BYTES = 64 * 2**20  # of pictures that are read for a summary
 _COLUMNS = 5
 
 
@@ -97,6 +100,7 @@ def data(
         augmented: Show what augmentation makes of them.
     """
     chosen = splits.train.take(_some(splits.train))
+    names, legend = showable(splits.labels)
     if augmented:
         transform = recipe.module.augment(config)
         if transform is None:
@@ -104,14 +108,14 @@ def data(
             others = [name for name in presets if recipe.module.augment(presets[name]) is not None]
             hint = f" It has some with --preset {' or '.join(others)}." if others else ""
             raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
-        pictures, captions = _augmented(transform, chosen, splits.labels)
-        title = f"{splits.title}: as stored, and in four epochs"
+        pictures, captions = _augmented(transform, chosen, names)
+        kind = "as stored, and in four epochs"
     else:
-        pictures = chosen["image"]
-        captions = [splits.labels[label] for label in chosen["label"]]
-        title = f"{splits.title}: training examples"
-    figure = figures.sheet(pictures, captions, title=title, columns=_COLUMNS)
-    return _written(figure, path, _summary(splits))
+        pictures = _as_they_were(chosen)
+        captions = answers.names(np.asarray(chosen["label"]), names)
+        kind = "training examples"
+    figure = figures.sheet(pictures, captions, title=_title(splits, kind), columns=_COLUMNS)
+    return _written(figure, path, "\n".join([*_summary(splits), *legend]))
 
 
 def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
@@ -124,20 +128,25 @@ def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
     """
     indices = _some(splits.test)
     chosen = splits.test.take(indices)
-    guesses = trained.classify(chosen["image"]).argmax(-1)
-    captions, colours = figures.prediction_captions(
-        np.asarray(chosen["label"]), guesses, list(splits.labels)
-    )
-    right = int((guesses == chosen["label"]).sum())
-    title = f"{splits.title}: test examples, {right} of {len(indices)} right"
+    names, legend = showable(splits.labels)
+    kind = answers.of(trained.signature)
+    logits, labels = trained.outputs(chosen["image"]), np.asarray(chosen["label"])
+    captions, colours = figures.prediction_captions(labels, kind.said(logits), names)
+    right = int(kind.right(logits, labels).sum())
+    title = _title(splits, f"test examples, {right} of {len(indices)} right")
     figure = figures.sheet(chosen["image"], captions, colours, title=title, columns=_COLUMNS)
-    return _written(figure, path, f"{right} of {len(indices)} test examples are right.")
+    words = [f"{right} of {len(indices)} test examples are right.", *legend]
+    return _written(figure, path, "\n".join(words))
 
 
-def own_pictures(pictures: Sequence[np.ndarray], answers: Sequence[Any], path: Path) -> Path:
+def own_pictures(pictures: Sequence[np.ndarray], said: Sequence[Any], path: Path) -> Path:
     """Draws a person's pictures as the model saw them, with what it says; returns the path."""
-    likeliest = [answer["predictions"][0] for answer in answers]
-    captions = [f"{one['label']}\n{one['probability']:.0%}" for one in likeliest]
+    captions = []
+    for one in said:
+        top = one["predictions"][0]
+        several = ", ".join(one["labels"]) or "none" if "labels" in one else None
+        captions.append(several or f"{top['label']}\n{top['probability']:.0%}")
+    captions, _ = showable(captions)  # what a number stands for was printed
     figure = figures.sheet(
         np.stack(pictures), captions, title="as the model saw them", columns=_COLUMNS
     )
@@ -150,19 +159,45 @@ def _some(source: Source) -> np.ndarray:
     return permute(positions, len(source), seed=0, epoch=np.zeros_like(positions))
 
 
-def _augmented(transform: Any, chosen: Any, labels: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+def _title(splits: Splits, kind: str) -> str:
+    """Returns a sheet's title; a data set's name that cannot be shown is left out."""
+    _, hidden = showable([splits.title])
+    return kind if hidden else f"{splits.title}: {kind}"
+
+
+def _as_they_were(chosen: Any) -> list[np.ndarray]:
+    """Returns pictures in their own proportions, where these were squashed to a square."""
+    pictures = list(chosen["image"])
+    if "aspect" not in chosen:
+        return pictures
+    shown = []
+    for picture, aspect in zip(pictures, chosen["aspect"].tolist(), strict=True):
+        height, width = picture.shape[:2]
+        size = (
+            (width, max(1, round(width / aspect)))
+            if aspect > 1
+            else (round(height * aspect), height)
+        )
+        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+        resized = np.asarray(image.resize((max(1, size[0]), size[1])))
+        shown.append(resized.reshape(*resized.shape[:2], -1))
+    return shown
+
+
+def _augmented(transform: Any, chosen: Any, names: list[str]) -> tuple[list[np.ndarray], list[str]]:
     """Returns rows of one example each: as stored, then as four epochs would see it."""
     pictures, captions = [], []
     for row in range(min(_COLUMNS, len(chosen["image"]))):
         example = {name: jax.numpy.asarray(array[row]) for name, array in chosen.items()}
-        label = labels[int(chosen["label"][row])]
-        pictures.append(np.asarray(example["image"]))
-        captions.append(label)
+        pictures.append(
+            _as_they_were({name: array[row : row + 1] for name, array in chosen.items()})[0]
+        )
+        captions += answers.names(np.asarray(chosen["label"][row : row + 1]), names)
         for epoch in range(1, _COLUMNS):
             key = jax.random.fold_in(jax.random.key(epoch), row)
             pictures.append(_as_bytes(np.asarray(transform(example, key)["image"])))
             captions.append(f"epoch {epoch}")
-    return np.stack(pictures), captions
+    return pictures, captions
 
 
 def _as_bytes(picture: np.ndarray) -> np.ndarray:
@@ -172,7 +207,7 @@ def _as_bytes(picture: np.ndarray) -> np.ndarray:
     return np.clip(picture * 255, 0, 255).astype(np.uint8)
 
 
-def _summary(splits: Splits) -> str:
+def _summary(splits: Splits) -> list[str]:
     """Says in words what the data is."""
     lines = [splits.note or splits.title]
     shape = splits.train[0]["image"].shape
@@ -180,13 +215,16 @@ def _summary(splits: Splits) -> str:
     for name in ("train", "validation", "test"):
         source = splits[name]
         if len(source):
-            some = source.take(np.arange(min(len(source), 60_000)))
-            counts = np.bincount(some["label"], minlength=len(splits.labels))
+            count = min(len(source), max(1, _READ_BYTES // source[0]["image"].nbytes))
+            some = source.take(np.arange(count))
+            labels = labels_known(source)
+            counts = answers.counts(some["label"] if labels is None else labels, len(splits.labels))
+            of = "" if count == len(source) else f" in the first {count:,}"
             lines.append(
                 f"{name}: {len(source):,} examples, {counts.min():,} to {counts.max():,} a class, "
-                f"mean brightness {some['image'].mean():.1f} of 255"
+                f"mean brightness {some['image'].mean():.1f} of 255{of}"
             )
-    return "\n".join(lines)
+    return lines
 
 
 def _written(figure: Figure, path: Path, words: str) -> Sheet:

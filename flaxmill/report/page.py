@@ -14,6 +14,7 @@ from flaxmill.files import write_atomic
 from flaxmill.report.figures import NUM_SERIES
 from flaxmill.report.sections import Subject, curves, flat, named_seeds, sections
 
+MOST_ROWS, WEAKEST_ROWS = 60, 20  # classes in a table, and those that stand out of a longer one
 NOTHING = "–"  # where a figure does not exist
 
 
@@ -50,6 +51,8 @@ def render(subjects: Sequence[Subject]) -> str:
         series=NUM_SERIES,
         named_seeds=named_seeds,
         nothing=NOTHING,
+        most_rows=MOST_ROWS,
+        weakest_rows=WEAKEST_ROWS,
     )
 
 

@@ -5,20 +5,16 @@ missing; the template leaves such a section out and keeps the order of the other
 """
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
-from flaxmill.report import figures, statistics
+from flaxmill.report import advice, class_sections, figures, label_sections, statistics
 
-NUM_MISTAKES = 20
-NUM_PAIRS = 5
-LARGEST_MATRIX = 30  # classes; more make a table that nobody reads, and a heavy page
 PHASES = {
     "import": "starting up",
     "data": "reading the data",
@@ -30,7 +26,7 @@ PHASES = {
 SPLITS = {"train": "training", "validation": "validation (held out)", "test": "test"}
 
 Logits = Float[np.ndarray, "example class"]
-Labels = Integer[np.ndarray, " example"]
+Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +47,11 @@ class Subject:
         config: Every field of the recipe's config.
         manifest: As in manifest.json.
         test_logits: Of every test example.
-        test_labels: Their true classes.
-        test_pictures: The examples, grey (1 channel) or colour (3).
+        test_labels: Their true classes, or a row of zeros and ones each.
+        test_pictures: Gives an example by its index: uint8 [height, width, channel], grey (1
+            channel) or colour (3).
+        test_name: Gives the name of the file that an example was read from, or an empty text.
+        train_counts: Number of training examples of each class.
         held_out: Logits and labels of the validation part, on which the temperature is fitted.
         saliency: A class, an example of it, and the gradient of its score by the pixels.
     """
@@ -71,9 +70,16 @@ class Subject:
     manifest: Mapping[str, Any]
     test_logits: Logits | None = None
     test_labels: Labels | None = None
-    test_pictures: UInt8[np.ndarray, "example height width channel"] | None = None
+    test_pictures: Any = None
+    test_name: Callable[[int], str] | None = None
+    train_counts: Int[np.ndarray, " class"] | None = None
     held_out: tuple[np.ndarray, np.ndarray] | None = None
     saliency: Sequence[tuple[int, np.ndarray, np.ndarray]] | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether any number of labels may hold of an example."""
+        return self.test_labels is not None and self.test_labels.ndim == 2
 
 
 def sections(subject: Subject, number: int) -> dict[str, Any]:
@@ -86,15 +92,21 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
     Returns:
         The subject and, by name, each section's material or None.
     """
+    scored = subject.test_logits is not None and subject.test_labels is not None
+    ways = label_sections if subject.several else class_sections
+    found: dict[str, Any] = {
+        "headline": _headline(subject),
+        "confusion": class_sections.confusion(subject) if scored and not subject.several else None,
+        "classes": ways.classes(subject) if scored else None,
+        "mistakes": ways.mistakes(subject) if scored else None,
+    }
     return {
         "number": number,
         "subject": subject,
         "things": "examples" if subject.test_pictures is None else "pictures",
-        "headline": _headline(subject),
+        **found,
+        "advice": advice.words(subject, found) if scored else None,
         "seeds": _seeds(subject),
-        "confusion": _confusion(subject),
-        "classes": _classes(subject),
-        "mistakes": _mistakes(subject),
         "calibration": _calibration(subject, number),
         "saliency": _saliency(subject),
         "speed": _speed(subject),
@@ -110,10 +122,12 @@ def _headline(subject: Subject) -> dict[str, Any] | None:
     if not test:
         return None
     headline = {"loss": test.get("loss"), "examples": test.get("examples"), "accuracy": None}
-    if "accuracy" in test and test.get("examples"):
-        right = round(test["accuracy"] * test["examples"])
+    headline["f1"] = test.get("f1")
+    share = test.get("exact") if subject.several else test.get("accuracy")
+    if share is not None and test.get("examples"):
+        right = round(share * test["examples"])
         headline |= {
-            "accuracy": test["accuracy"],
+            "accuracy": share,
             "interval": statistics.wilson_interval(right, test["examples"]),
             "right": right,
         }
@@ -153,7 +167,8 @@ def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
         For each figure its title, its SVG text, its legend and where its lines end.
     """
     alone, drawn = len(subjects) == 1, []
-    for figure, title in (("loss", "Loss"), ("accuracy", "Accuracy")):
+    titles = (("loss", "Loss"), ("accuracy", "Accuracy"), ("f1", "F1 of all labels"))
+    for figure, title in titles:
         lines = []
         for number, subject in enumerate(subjects):
             rows = [row for row in subject.metrics if row.get(figure) is not None]
@@ -171,7 +186,7 @@ def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
                     )
                 )
         if lines:
-            svg = figures.curves(lines, name=figure, percent=figure == "accuracy")
+            svg = figures.curves(lines, name=figure, percent=figure != "loss")
             legend = [(line.series, line.dashed, line.name) for line in lines]
             if not alone:  # a colour is a run, and dashes are told once
                 legend = [(i, False, f"{i + 1} {run.name}") for i, run in enumerate(subjects)]
@@ -180,90 +195,27 @@ def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     return drawn
 
 
-def _matrix(subject: Subject) -> np.ndarray | None:
-    if subject.test_logits is None or subject.test_labels is None:
-        return None
-    predictions = subject.test_logits.argmax(axis=-1)
-    return statistics.confusion_matrix(subject.test_labels, predictions, len(subject.labels))
-
-
-def _confusion(subject: Subject) -> dict[str, Any] | None:
-    matrix = _matrix(subject)
-    if matrix is None:
-        return None
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
-    pairs = [
-        {
-            "truth": subject.labels[row],
-            "answer": subject.labels[column],
-            "count": wrong[row, column],
-        }
-        for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[row, column]
-    ]
-    rows = None
-    if len(matrix) <= LARGEST_MATRIX:
-        rows = [
-            (name, list(zip(counts.tolist(), row_shares.tolist(), strict=True)))
-            for name, counts, row_shares in zip(subject.labels, matrix, shares, strict=True)
-        ]
-    return {"rows": rows, "pairs": pairs}
-
-
-def _classes(subject: Subject) -> dict[str, Any] | None:
-    matrix = _matrix(subject)
-    if matrix is None:
-        return None
-    scores = statistics.class_scores(matrix)
-    columns = (scores.precision, scores.recall, scores.f1, scores.support)
-    rows = list(zip(subject.labels, *(column.tolist() for column in columns), strict=True))
-    ranked = sorted((row for row in rows if math.isfinite(row[3])), key=lambda row: row[3])
-    return {
-        "rows": rows,
-        "weakest": ranked[0],
-        "strongest": ranked[-1],
-        "means": [float(np.nanmean(column)) for column in columns[:3]],
-        "incomplete": len(ranked) < len(rows) or not np.isfinite(columns[:3]).all(),
-    }
-
-
-def _mistakes(subject: Subject) -> list[dict[str, Any]] | None:
-    logits, labels, pictures = subject.test_logits, subject.test_labels, subject.test_pictures
-    if logits is None or labels is None or pictures is None:
-        return None
-    worst = statistics.worst_mistakes(logits, labels, NUM_MISTAKES)
-    confidence = np.exp(statistics.log_probabilities(logits[worst]).max(axis=-1))
-    return [
-        {
-            "picture": figures.picture_uri(pictures[index]),
-            "truth": subject.labels[labels[index]],
-            "answer": subject.labels[logits[index].argmax()],
-            "confidence": float(sure),
-        }
-        for index, sure in zip(worst, confidence, strict=True)
-    ]
-
-
 def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
+    state = (label_sections if subject.several else class_sections).calibration_state
     temperature = (
         None if subject.held_out is None else statistics.fit_temperature(*subject.held_out)
     )
     states = []
-    for state, divisor in (("before", 1.0), ("after", temperature)):
+    for when, divisor in (("before", 1.0), ("after", temperature)):
         if divisor is not None:
-            given = (subject.test_logits, subject.test_labels)
-            bins = statistics.calibration(*given, temperature=divisor)
-            name = f"calibration-{number}-{state}"
+            found = state(subject, divisor)
+            bins = found["bins"]
+            name = f"calibration-{number}-{when}"
             states.append(
                 {
                     "error": bins.error,
-                    "loss": statistics.negative_log_likelihood(*given, divisor),
+                    "loss": found["loss"],
                     "svg": Markup(figures.reliability(bins, name=name)),
-                    "confidence": float(np.nansum(bins.confidence * bins.counts)) / len(given[1]),
+                    "confidence": float(
+                        np.nansum(bins.confidence * bins.counts) / bins.counts.sum()
+                    ),
                 }
             )
     fitted_on = 0 if subject.held_out is None else len(subject.held_out[1])

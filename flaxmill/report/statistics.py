@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 
 from flaxmill.errors import BadInput
 
@@ -111,9 +111,9 @@ def class_scores(matrix: Int[np.ndarray, "class class"]) -> ClassScores:
     """
     right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return ClassScores(
-        precision=_share(right, predicted),
-        recall=_share(right, true),
-        f1=_share(2 * right, true + predicted),  # = 2PR / (P + R), defined in more cases
+        precision=share(right, predicted),
+        recall=share(right, true),
+        f1=share(2 * right, true + predicted),  # = 2PR / (P + R), defined in more cases
         support=true,
     )
 
@@ -157,15 +157,27 @@ def calibration(
     """
     _check(logits.shape[-1], labels)
     confidence = np.exp(log_probabilities(logits, temperature).max(axis=-1))
-    right = logits.argmax(axis=-1) == labels
+    return binned(confidence, logits.argmax(axis=-1) == labels, num_bins)
+
+
+def binned(
+    confidence: Float[np.ndarray, " answer"], right: Bool[np.ndarray, " answer"], num_bins: int
+) -> Calibration:
+    """Sorts answers into bins by the confidence they were given with.
+
+    Args:
+        confidence: From 0 to 1.
+        right: Which of them came true.
+        num_bins: Number of bins of equal width.
+    """
     edges = np.arange(num_bins + 1) / num_bins
     # Bin m holds (edge m, edge m+1]; rounding may carry a confidence a hair beyond 1.
     bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins).astype(np.int64)
     sums = np.bincount(bins, weights=confidence, minlength=num_bins)
     hits = np.bincount(bins, weights=right.astype(np.float64), minlength=num_bins)
-    error = float(np.abs(hits - sums).sum() / len(labels))
-    return Calibration(edges, counts, _share(sums, counts), _share(hits, counts), error)
+    error = float(np.abs(hits - sums).sum() / len(right))
+    return Calibration(edges, counts, share(sums, counts), share(hits, counts), error)
 
 
 def label_probabilities(
@@ -252,9 +264,9 @@ def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[flo
     Returns:
         Lower and upper limit, within 0 and 1 even where all or none are right.
     """
-    share, weight = right / examples, z * z / examples
-    middle = (share + weight / 2) / (1 + weight)
-    half = math.sqrt(share * (1 - share) * weight + weight * weight / 4) / (1 + weight)
+    part, weight = right / examples, z * z / examples
+    middle = (part + weight / 2) / (1 + weight)
+    half = math.sqrt(part * (1 - part) * weight + weight * weight / 4) / (1 + weight)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
@@ -262,7 +274,8 @@ def _class_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return np.exp(log_probabilities(logits, temperature))
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
+def share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
+    """Returns the shares of wholes, not a number where a whole is nothing."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 

@@ -1,0 +1,153 @@
+"""What a run comes to in plain words: what to expect of the model, and what would make it better.
+
+Every sentence follows from figures that the page shows further down; the limits below are rules of
+thumb, and chosen so that a sentence which is not there would have said little.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FEW_TESTED = 200  # examples; fewer leave an interval of ten points or more
+FEW_TRAINED = 50  # examples of a class
+UNEVEN = 5  # times as many examples in the largest class as in the smallest
+SURE = 0.9  # probability of a wrong answer from which on its label is worth a look
+NUM_FILES = 5
+NUM_CLASSES = 3
+
+
+def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns sentences for the top of the page.
+
+    Args:
+        subject: The run, with logits and labels of its test.
+        found: The material of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``.
+
+    Returns:
+        ``expect`` (what a person may expect), ``confused``, ``cautions``, ``next`` (what to do),
+        and ``files`` whose label may be wrong; None where the test says nothing of new examples.
+    """
+    headline = found["headline"]
+    if subject.seen or headline is None or headline["accuracy"] is None:
+        return None
+    things = "examples" if subject.test_pictures is None else "pictures"
+    return {
+        "expect": _expect(subject, headline, things),
+        "confused": _confused(found),
+        "cautions": _cautions(subject, headline, things),
+        "next": _next(subject, found, things),
+        "files": _files(subject, found["mistakes"] or []),
+    }
+
+
+def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
+    """Says how many of 100 new examples will be right, and what that is worth."""
+    share, (low, high) = headline["accuracy"], headline["interval"]
+    all_of = "have every label right" if subject.several else "be right"
+    sentences = [
+        f"Of 100 new {things} of this kind, about {100 * share:.0f} will {all_of}: most likely "
+        f"between {math.floor(100 * low)} and {math.ceil(100 * high)}."
+    ]
+    if subject.several:
+        said, holds = subject.test_logits > 0, subject.test_labels > 0
+        hits = (said & holds).sum()
+        if said.any() and holds.any():
+            sentences.append(
+                f"Of 100 labels that it gives, {100 * hits / said.sum():.0f} hold; of 100 that "
+                f"hold, it finds {100 * hits / holds.sum():.0f}."
+            )
+        return sentences
+    counts = np.bincount(subject.test_labels, minlength=len(subject.labels))
+    guess = counts.max() / counts.sum()
+    always = f"Always saying “{subject.labels[counts.argmax()]}” would be right {100 * guess:.0f} "
+    if low <= guess:
+        sentences.append(f"{always}times: this model is not clearly better than that yet.")
+    elif guess >= 0.2:  # lower, nobody would take it for a feat
+        sentences.append(f"{always}times.")
+    return sentences
+
+
+def _confused(found: dict[str, Any]) -> list[str]:
+    pairs = (found["confusion"] or {"pairs": []})["pairs"][:NUM_CLASSES]
+    return [
+        f"{pair['truth']} is taken for {pair['answer']}: {pair['count']:,} of {pair['of']:,} times."
+        for pair in pairs
+    ]
+
+
+def _cautions(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
+    """Says what makes the figures less certain, or the data one-sided."""
+    cautions = []
+    if headline["examples"] < FEW_TESTED:
+        cautions.append(
+            f"Only {headline['examples']:,} {things} were tested: with more, this page would be "
+            f"surer of itself."
+        )
+    counts = subject.train_counts
+    if counts is None or len(counts) < 2:
+        return cautions
+    least, most = int(counts.min()), int(counts.max())
+    rarest, commonest = (subject.labels[i] for i in (counts.argmin(), counts.argmax()))
+    if least < FEW_TRAINED:
+        cautions.append(f"There are few {things} to learn from: {least:,} of “{rarest}”.")
+    if most >= UNEVEN * max(least, 1):
+        cautions.append(
+            f"The classes are uneven: {most:,} {things} of “{commonest}”, {least:,} of “{rarest}”. "
+            f"A model leans towards what it sees most, and the share of right answers hides how it "
+            f"does on the rest."
+        )
+    if not subject.several and most > 0.8 * counts.sum():
+        cautions.append(f"More than four in five training {things} are “{commonest}”.")
+    return cautions
+
+
+def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
+    """Says what is most likely to make the model better."""
+    advice = []
+    rows = [row for row in found["classes"]["rows"] if math.isfinite(row[2])]
+    weak = sorted(rows, key=lambda row: row[2])[:NUM_CLASSES]
+    weak = [f"“{row[0]}” ({100 * row[2]:.0f} % found)" for row in weak if row[2] < SURE]
+    if weak:
+        advice.append(f"Collect more {things} of {_listed(weak)}: the model misses most of these.")
+    last = _last(subject, "accuracy")
+    if "train" in last and "validation" in last:
+        learnt, held = last["train"], last["validation"]
+        if learnt - held > 0.1:
+            advice.append(
+                f"It knows {100 * learnt:.0f} % of its training {things} and {100 * held:.0f} % of "
+                f"those held out: more {things}, or weights that were trained on many "
+                f"(--init-from), will help more than longer training."
+            )
+        elif learnt < SURE:
+            advice.append(
+                f"It has not learnt its training {things} yet ({100 * learnt:.0f} %): train longer "
+                f"(--epochs), or begin with trained weights (--init-from)."
+            )
+    return advice
+
+
+def _last(subject: Any, figure: str) -> dict[str, float]:
+    """Returns the last value of a figure on each split."""
+    return {row["split"]: row[figure] for row in subject.metrics if row.get(figure) is not None}
+
+
+def _files(subject: Any, mistakes: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Returns test files that the model is sure are something else than their label says."""
+    if subject.test_name is None:
+        return []
+    named = [(mistake, subject.test_name(mistake["index"])) for mistake in mistakes]
+    return [
+        {
+            "file": str(Path(*Path(name).parts[-3:])),
+            "truth": mistake["truth"],
+            "answer": mistake["answer"],
+        }
+        for mistake, name in named
+        if name and mistake["confidence"] >= SURE
+    ][:NUM_FILES]
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,0 +1,113 @@
+"""What the report page says in plain words, and of answers of several labels and many classes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pages import Page, subject
+
+from flaxmill.report import label_statistics
+from flaxmill.report.page import Subject, render
+
+SPLITS = ("train", "validation")
+
+
+def several(**changes: Any) -> Subject:
+    """A run of a model of three labels, any number of which may hold."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((300, 3)) < 0.4).astype(np.float32)
+    logits = (rng.normal(0, 1, labels.shape) + 3 * (labels - 0.5)).astype(np.float32)
+    exact = float(((logits > 0) == (labels > 0)).all(-1).mean())
+    test = {"accuracy": 0.9, "exact": exact, "f1": 0.8125, "loss": 0.3, "examples": 300}
+    pictures = rng.integers(0, 256, (300, 100, 120, 3), dtype=np.uint8)
+    return subject(
+        result={"test": test},
+        test_logits=logits,
+        test_labels=labels,
+        test_pictures=pictures,
+        held_out=(2 * logits, labels),
+        **changes,
+    )
+
+
+def test_a_run_of_several_labels_has_its_own_tables() -> None:
+    page = Page(render([several()]))
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert "confusion" not in sections and {"classes", "mistakes", "calibration"} <= set(sections)
+    assert "test pictures right, with all of their labels" in page.text
+    assert "F1 of all labels81.2 %" in page.text
+    assert "Label by label" in page.texts["h2"] and "Average precision" in page.texts["th"]
+    run = several()
+    assert run.test_logits is not None and run.test_labels is not None
+    scores = label_statistics.label_scores(run.test_logits, run.test_labels)
+    cells = [text.strip() for text in page.texts["td"]]
+    assert cells[4:15:5] == [f"{100 * share:.1f}\xa0%" for share in scores.average_precision]
+    assert "Of the labels given with a probability of, say, 80 %, 80 % should hold" in page.text
+    images = [str(image["src"]) for image in page.all("img")]
+    assert any(source.startswith("data:image/jpeg") for source in images)  # of 100 × 120 pixels
+    assert "Of 100 labels that it gives," in page.text
+
+
+def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    logits = 8 * np.eye(3)[labels]
+    logits[60:75] = [4.0, 0.0, 0.0]  # half of the shirts are taken for coats
+    rows = [
+        {"step": 1, "epoch": 1, "split": split, "loss": 0.1, "accuracy": accuracy}
+        for split, accuracy in (("train", 0.99), ("validation", 0.8))
+    ]
+    run = subject(
+        result={"test": {"accuracy": 0.85, "loss": 0.5, "examples": 100}},
+        metrics=rows,
+        test_logits=logits,
+        test_labels=labels,
+        test_pictures=np.zeros((100, 8, 8, 1), np.uint8),
+        test_name=lambda index: f"/home/me/things/test/shirt/{index}.jpg",
+        train_counts=np.array([600, 300, 20]),
+        saliency=None,
+    )
+    text = Page(render([run])).text
+    assert (
+        "Of 100 new pictures of this kind, about 85 will be right: most likely between 76" in text
+    )
+    assert "Always saying “Coat” would be right 60 times." in text
+    assert "What it mixes up most: Shirt is taken for Coat: 15 of 30 times." in text
+    assert "Only 100 pictures were tested" in text
+    assert "few pictures to learn from: 20 of “Bag & <b>more</b>”" in text
+    assert "The classes are uneven: 600 pictures of “Coat”, 20 of" in text
+    assert "Collect more pictures of “Shirt” (50 % found)" in text
+    assert "It knows 99 % of its training pictures and 80 % of those held out" in text
+    assert "test/shirt/60.jpg: labelled Shirt, taken for Coat" in text
+    assert "/home/me" not in text
+    seen = Page(render([replace(run, seen=True)]))
+    assert "In plain words" not in seen.text
+
+
+def test_a_model_that_only_guesses_is_called_so() -> None:
+    labels = np.repeat([0, 1], [60, 40])
+    run = subject(
+        labels=["Coat", "Shirt"],
+        result={"test": {"accuracy": 0.6, "loss": 0.7, "examples": 100}},
+        metrics=[{"step": 1, "epoch": 1, "split": s, "loss": 1, "accuracy": 0.6} for s in SPLITS],
+        test_logits=np.tile([1.0, 0.0], (100, 1)),
+        test_labels=labels,
+        test_pictures=None,
+        train_counts=np.array([900, 100]),
+        held_out=None,
+        saliency=None,
+    )
+    text = Page(render([run])).text
+    assert "would be right 60 times: this model is not clearly better than that yet." in text
+    assert "More than four in five training examples are “Coat”." in text
+    assert "It has not learnt its training examples yet (60 %): train longer (--epochs)" in text
+
+
+def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
+    labels = np.arange(1000)
+    logits = np.eye(1000, dtype=np.float32)[np.where(labels < 5, labels + 1, labels)]
+    names = [f"class {index}" for index in labels]
+    run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
+    page = Page(render([replace(run, held_out=None, saliency=None)]))
+    assert "The 20 with the lowest F1, of 1000:" in page.text
+    tables = [text.count("class ") for text in page.texts["table"]]
+    assert 20 in tables and 1000 in tables
