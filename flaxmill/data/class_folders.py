@@ -9,19 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from flaxmill.data.decode import SUFFIXES
-from flaxmill.data.listing import Listing, class_order, normal
+from flaxmill.data.listing import PARTS, Listing, class_order, normal
 from flaxmill.errors import BadInput, nearest
 
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""What folders of the splits are called."""
 _NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
 
 
@@ -40,6 +30,14 @@ class _Folder:
         counts += [(count, f"{kind} file") for kind, count in sorted(self.others.items())]
         found = [f"{count:,} {noun}{'s' * (count > 1)}" for count, noun in counts if count]
         return " and ".join(", ".join(found).rsplit(", ", 1)) or "nothing"
+
+
+def present(place: Path) -> bool:
+    """Says whether a folder, or the ``train`` in it, has folders with pictures for two classes."""
+    top = _look(place)
+    folder = _look(place / parts["train"]) if (parts := _parts(top)) else top
+    filled = (name for name in folder.folders if any(_inside(folder.place / name, set())))
+    return next(filled, None) is not None and next(filled, None) is not None
 
 
 def read_folders(place: Path) -> dict[str, Listing]:

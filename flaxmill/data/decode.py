@@ -50,6 +50,7 @@ def open_picture(
             if least is not None:
                 picture.draft(None, (least, least))
             picture.load()
+            picture.filename = name  # for messages of `plain`
         return picture
     except FileNotFoundError:
         raise BadInput(f"there is no picture {name}: check the path.") from None

@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flaxmill.data.listing import Listing, normal
+from flaxmill.data.listing import Listing, Rows, normal
 from flaxmill.errors import BadInput
 
-_WHOLE = 256 * 2**20  # bytes in all, up to which every file is read
-_SOME = 1000  # files of a larger set whose beginnings are read
-_BEGINNING = 64 * 2**10
+WHOLE = 256 * 2**20
+"""Bytes of a set, up to which all of it is read."""
+SOME = 1000
+"""Pictures of a larger set that are read."""
+_MANY = 20_000  # files, from which on a set is large whatever its bytes
+_BEGINNING = 64 * 2**10  # bytes of a file that are read of a large set
 
 
 def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
     """Returns a digest of each split: of its classes, and each picture's name, label and content.
 
-    Reading a large set again at every start would take too long. So of more than 256 MiB, the
-    digest takes the size of every file and the first 64 KiB of a thousand of them, spread evenly: a
-    picture that was added, removed, renamed or moved to another class always changes it, and so
-    does one that was edited, unless its size stayed what it was. It does not depend on where the
-    data lies, nor on when its files were written.
+    Reading a large set again at every start would take too long. So of more than 256 MiB, or of
+    more than 20,000 files, the digest takes the size of every file and the first 64 KiB of a
+    thousand of them, spread evenly: a picture that was added, removed, renamed or moved to another
+    class always changes it, and so does one that was edited, unless its size stayed what it was. It
+    does not depend on where the data lies, nor on when its files were written.
 
     Args:
         splits: The listings.
@@ -33,20 +36,23 @@ def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
 
 
 def _digest(listing: Listing) -> str:
-    own = getattr(listing.files, "digest", None)  # of a sequence that does not lie in files
+    files = listing.files
+    own = getattr(files.whole if isinstance(files, Rows) else files, "digest", None)
     summed = hashlib.sha256(repr(listing.classes).encode())
     summed.update(listing.labels.tobytes())
     if own is not None:
+        if isinstance(files, Rows):
+            summed.update(files.indices.astype("<i8").tobytes())
         summed.update(own.encode())
         return summed.hexdigest()
     root = len(str(listing.root)) + 1
-    paths = [str(file) for file in listing.files]
+    paths = [str(file) for file in files]
     sizes = [_size(path) for path in paths]
     for path, size in zip(paths, sizes, strict=True):
         inside = path[root:] if path.startswith(f"{listing.root}{os.sep}") else path
         summed.update(f"{normal(inside)}\0{size}\0".encode(errors="surrogateescape"))
-    whole = sum(sizes) <= _WHOLE
-    read = paths if whole else paths[:: max(1, len(paths) // _SOME)]
+    whole = sum(sizes) <= WHOLE and len(paths) <= _MANY
+    read = paths if whole else paths[:: max(1, len(paths) // SOME)]
     with ThreadPoolExecutor() as pool:
         for content in pool.map(lambda path: _content(path, whole), read):
             summed.update(content)

@@ -1,17 +1,28 @@
 """Pictures that lie in files, read when they are asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
+from PIL import Image
 
 from flaxmill.data.decode import open_picture, plain
 from flaxmill.data.digests import digests
 from flaxmill.data.fit import covering, fit
-from flaxmill.data.listing import Listing, interleaved, scan, stratified
-from flaxmill.data.source import Example, Splits, cycled
+from flaxmill.data.listing import (
+    Labels,
+    Listing,
+    Rows,
+    interleaved,
+    name_of,
+    scan,
+    stratified,
+)
+from flaxmill.data.numpy_files import Frames
+from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
 
 
@@ -44,6 +55,11 @@ class Pictures:
         """What each example is read from."""
         return self.listing.files
 
+    @property
+    def labels(self) -> Labels:
+        """The label of each example."""
+        return self.listing.labels
+
     def __len__(self) -> int:
         return len(self.listing)
 
@@ -66,9 +82,8 @@ class Pictures:
     def _read(self, index: int) -> tuple[UInt8[np.ndarray, "height width channel"], float]:
         """Returns a picture's pixels, and its width divided by its height."""
         file = self.files[index]
-        least = max(covering(self.size, self.share)) if self.draft else None
         try:
-            picture = plain(open_picture(file, least=least), self.channels)
+            picture = plain(self._opened(file, index), self.channels)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
                 raise BadInput(
@@ -79,9 +94,17 @@ class Pictures:
         pixels = fit(picture, self.size, self.fit, share=self.share)
         return pixels, picture.width / picture.height
 
+    def _opened(self, file: Any, index: int) -> Image.Image:
+        if isinstance(file, np.ndarray):
+            return Image.fromarray(file[..., 0] if file.shape[-1] == 1 else file)
+        if isinstance(file, Image.Image):
+            return file
+        least = max(covering(self.size, self.share)) if self.draft else None
+        return open_picture(file, least=least, name=name_of(self.files, index))
+
 
 def pictures(
-    data: str,
+    data: str | Mapping[str, Listing],
     *,
     size: int | tuple[int, int],
     train_size: int | tuple[int, int] | None = None,
@@ -92,6 +115,7 @@ def pictures(
     share: float = 1.0,
     channels: int = 3,
     draft: bool = True,
+    sign: str = "",
 ) -> Splits:
     """Returns a person's own pictures, divided into training, validation and test.
 
@@ -101,7 +125,7 @@ def pictures(
     proportion, and do not depend on the run's seed.
 
     Args:
-        data: What `flaxmill.data.listing.scan` finds pictures in.
+        data: What `flaxmill.data.listing.scan` finds pictures in, or the listings themselves.
         size: Height and width to evaluate at, in pixels; one number for a square.
         train_size: The same for training, where pictures are squashed, so that nothing of them is
             lost, and have their ``aspect``; by default ``size``.
@@ -112,12 +136,17 @@ def pictures(
         share: Share of the sides that a crop leaves.
         channels: 3 for RGB, 1 for grey.
         draft: Decode JPEGs no larger than needed.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
 
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
-    place = Path(data).expanduser().absolute()
-    splits, note = _divided(scan(place), validation, test)
+    if isinstance(data, str):
+        place = Path(data).expanduser().absolute()
+        data = scan(place, sign=sign)
+    else:
+        place = data["train"].root
+    splits, note = _divided(dict(data), validation, test)
     title = place.name
     splits = {name: interleaved(listing) for name, listing in splits.items()}
     known = digests(splits)
@@ -129,21 +158,36 @@ def pictures(
         splits = dict.fromkeys(splits, few)
         title += f", {overfit} training examples alone"
 
-    def fitted(name: str) -> Pictures:
-        return Pictures(splits[name], _pair(size), fit, share, channels, draft)
-
-    train = Pictures(splits["train"], _pair(train_size or size), "squash", 1.0, channels, draft)
+    how = {"channels": channels, "draft": draft}
+    train = _source(Pictures(splits["train"], _pair(train_size or size), "squash", **how))
+    held_out, tested = (
+        _source(Pictures(splits[name], _pair(size), fit, share, **how))
+        for name in ("validation", "test")
+    )
     return Splits(
         title=title,
         train=cycled(train, overfit, length=total) if overfit else train,
-        validation=fitted("validation"),
-        test=fitted("test"),
+        validation=held_out,
+        test=tested,
         labels=splits["train"].classes,
         digests=known,
         seen=bool(overfit),
         note=note,
         multi_label=splits["train"].multi_label,
     )
+
+
+def _source(wanted: Pictures) -> Source:
+    """Returns pictures as they lie in an array, where that is what they are to become."""
+    files, share = wanted.files, wanted.share if wanted.fit == "crop" else 1
+    whole = files.whole if isinstance(files, Rows) else files
+    shape = (*wanted.size, wanted.channels)
+    if not isinstance(whole, Frames) or whole.array.shape[1:] != shape or share != 1:
+        return wanted
+    rows = files.indices if isinstance(files, Rows) else np.arange(len(whole))
+    labels = np.zeros((len(whole), *wanted.labels.shape[1:]), wanted.labels.dtype)
+    labels[rows] = wanted.labels
+    return View(Arrays({"image": whole.array, "label": labels}), len(rows), rows.__getitem__)
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -155,6 +199,8 @@ def _divided(
 ) -> tuple[dict[str, Listing], str]:
     """Returns the three splits, and what was done to have them."""
     train, notes = found["train"], [found["train"].note]
+    if not test:
+        raise BadInput("there must be pictures to test on: give a number of them, or a share.")
     given = [name for name in ("test", "validation") if name in found]
     if len(given) == 2:
         return found, " ".join(filter(None, notes))

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32
@@ -12,7 +12,56 @@ from jaxtyping import Float32, Int, Int32
 from flaxmill.data.permutation import permute
 from flaxmill.errors import BadInput
 
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What the splits are called in folders and tables."""
+
 Labels = Int32[np.ndarray, " example"] | Float32[np.ndarray, "example class"]
+
+
+@dataclass(frozen=True)
+class Rows(Sequence[Any]):
+    """Some of what another sequence reads and gives.
+
+    Attributes:
+        whole: The other sequence.
+        indices: Which of it.
+    """
+
+    whole: Sequence[Any]
+    indices: Int[np.ndarray, " row"]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.whole[int(self.indices[index])]
+
+    def name(self, index: int) -> str:
+        """Returns what messages call one of them."""
+        return name_of(self.whole, int(self.indices[index]))
+
+
+def chosen(files: Sequence[Any], rows: Int[np.ndarray, " row"]) -> Sequence[Any]:
+    """Returns some of a listing's files, none of which is read."""
+    if isinstance(files, tuple):
+        return tuple(files[row] for row in rows.tolist())
+    if isinstance(files, Rows):
+        return Rows(files.whole, files.indices[rows])
+    return Rows(files, rows)
+
+
+def name_of(files: Sequence[Any], index: int) -> str:
+    """Returns what messages call a picture: its path, or what the sequence that gives it says."""
+    name = getattr(files, "name", None)
+    return name(index) if name else str(files[index])
 
 
 @dataclass(frozen=True)
@@ -20,7 +69,8 @@ class Listing:
     """Pictures and their labels; none of them is read yet.
 
     Attributes:
-        files: Their paths, or a sequence that gives what `flaxmill.data.decode.open_picture` takes.
+        files: Their paths; or a sequence that reads and gives a picture file's content, a Pillow
+            picture, or an array. It may have ``name(index)``, for messages, and a ``digest``.
         labels: An index into ``classes`` for each, or, where any number of labels may hold, a row
             of zeros and ones for each.
         classes: Class names.
@@ -44,9 +94,7 @@ class Listing:
 
     def rows(self, rows: Int[np.ndarray, " row"]) -> "Listing":
         """Returns some of the pictures, in the order asked for."""
-        chosen = getattr(self.files, "rows", None)  # of a sequence that reads what it gives
-        files = chosen(rows) if chosen else tuple(self.files[row] for row in rows)
-        return replace(self, files=files, labels=self.labels[rows])
+        return replace(self, files=chosen(self.files, rows), labels=self.labels[rows])
 
     def groups(self) -> Int32[np.ndarray, " example"]:
         """Returns what `stratified` keeps apart: the class, or the rarest of the labels."""
@@ -57,12 +105,20 @@ class Listing:
         return np.where(self.labels.any(axis=1), rarity.argmin(axis=1), -1).astype(np.int32)
 
 
-def scan(place: Path) -> dict[str, Listing]:
-    """Finds the pictures of a data set and their labels, without reading the pictures.
+def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
+    """Finds the pictures of a data set and their labels, without decoding the pictures.
 
     Args:
-        place: A folder of class folders; a folder with ``train`` and maybe ``val`` (or ``valid``,
-            ``validation``) and ``test``, each a folder of class folders.
+        place: One of
+
+            - a folder with a folder for each class;
+            - a folder with ``train`` and maybe ``val`` (``valid``, ``validation``) and ``test``,
+              each with a folder for each class, as ImageNet's;
+            - a CSV or Parquet file with a column for the path, one for the label, and maybe one
+              called split; or a folder with such files, called train, val and test;
+            - Parquet files that hold the pictures, as Hugging Face's do, or a folder of them;
+            - an ``.npz`` file, or a folder of ``.npy`` files, with arrays of pictures and labels.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
 
     Returns:
         "train", and where they are given "validation" and "test"; all with the same classes.
@@ -70,16 +126,14 @@ def scan(place: Path) -> dict[str, Listing]:
     Raises:
         BadInput: There is nothing of the kind; the message says what was found and expected.
     """
-    from flaxmill.data.class_folders import read_folders
+    from flaxmill.data.layouts import read_layout  # which makes listings, and so imports this
 
-    if not place.exists():
-        raise BadInput(f"there is no {place}: give a folder of pictures with --data.")
-    return read_folders(place)
+    return read_layout(place, sign=sign)
 
 
-def normal(name: str) -> str:
-    """Returns a name in Unicode's composed form, for file systems differ in how they store it."""
-    return unicodedata.normalize("NFC", name)
+def normal(name: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
+    """Returns a name in a normal form of Unicode, for file systems differ in how they store it."""
+    return unicodedata.normalize(form, name)
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:

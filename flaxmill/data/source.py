@@ -100,29 +100,62 @@ class View:
 
 @dataclass(frozen=True)
 class Items:
-    """Anything with ``len`` and ``[i]``, such as a PyTorch map-style dataset, as a source.
+    """Anything with ``len`` and ``[i]`` as a source: a PyTorch map-style dataset, Grain's sources.
+
+    Where it also has ``__getitems__``, as both have that read many items at once, that is used.
 
     Args:
         items: Gives tuples (named by ``names``) or dictionaries of things NumPy understands.
         names: What the parts of a tuple are called.
+        read: Makes such a tuple or dictionary of what ``items`` gives, where that is something
+            else, such as the bytes of a record.
     """
 
     items: Any
     names: tuple[str, ...] = ("image", "label")
+    read: Callable[[Any], Any] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Example:
-        item = self.items[int(index)]
+        return self._example(self.items[int(index)])
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples."""
+        at_once = getattr(self.items, "__getitems__", None)
+        listed = [int(index) for index in indices]
+        items = at_once(listed) if at_once else [self.items[index] for index in listed]
+        examples = [self._example(item) for item in items]
+        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+    def _example(self, item: Any) -> Example:
+        if self.read is not None:
+            item = self.read(item)
         if not isinstance(item, Mapping):
             item = dict(zip(self.names, item, strict=True))
         return {name: np.asarray(value) for name, value in item.items()}
 
-    def take(self, indices: np.ndarray) -> Example:
-        """Returns many examples, read one by one."""
-        examples = [self[int(index)] for index in indices]
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+def behind(source: Any, indices: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Returns the source behind all views of it, and where the examples lie in that.
+
+    >>> source, indices = behind(cycled(Items("abcd"), 3), np.array([0, 4]))
+    >>> source.items, indices
+    ('abcd', array([0, 1]))
+    """
+    while isinstance(source, View):
+        source, indices = source.source, source.rows(indices)
+    return source, indices
+
+
+def labels_known(source: Any) -> np.ndarray | None:
+    """Returns the labels of all examples where they are known without reading these, else None."""
+    source, indices = behind(source, np.arange(len(source)))
+    if isinstance(source, Arrays):
+        return source.arrays["label"][indices] if "label" in source.arrays else None
+    labels = getattr(source, "labels", None)
+    return None if labels is None else np.asarray(labels)[indices]
 
 
 def part(source: Source, start: int, stop: int) -> View:

@@ -1,0 +1,99 @@
+"""Data sets of Hugging Face's ``datasets``, as listings of pictures."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flaxmill.data.digests import SOME
+from flaxmill.data.listing import PARTS, Listing
+from flaxmill.data.tables import Table, listings, named
+from flaxmill.errors import BadInput, nearest
+
+
+class Records(Sequence[Any]):
+    """The picture files of a data set, as they are stored: they are decoded by flaxmill.
+
+    Args:
+        data_set: Its column holds pictures (``datasets.Image``).
+        column: Which.
+        split: What messages call it.
+    """
+
+    def __init__(self, data_set: Any, column: str, split: str) -> None:
+        kind = type(data_set.features[column])
+        data_set = data_set.select_columns([column]).with_format(None)
+        self._rows, self._column = data_set.cast_column(column, kind(decode=False)), column
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Returns the content of a picture's file, or its path."""
+        stored = self._rows[int(index)][self._column]
+        if not stored:
+            raise BadInput(f"{self.name(index)} has no picture: filter such rows out.")
+        return stored["bytes"] or Path(stored["path"])
+
+    def name(self, index: int) -> str:
+        """Returns what messages call a picture."""
+        return f"row {index} of the split {self._split}"
+
+    @property
+    def digest(self) -> str:
+        """What tells these pictures from any others: their number, and a thousand of them."""
+        summed = hashlib.sha256(str(len(self)).encode())
+        for row in range(0, len(self), max(1, len(self) // SOME)):
+            content = self[row]
+            summed.update(content if isinstance(content, bytes) else content.name.encode())
+        return summed.hexdigest()
+
+
+def hugging_face(
+    splits: Mapping[str, Any], *, image: str = "image", label: str = "label"
+) -> dict[str, Listing]:
+    """Returns the listings of data sets as ``datasets.load_dataset`` returns them.
+
+    Args:
+        splits: Their names, such as "train" and "test", and data sets; others are left out.
+        image: The column of pictures.
+        label: The column of classes: a ``ClassLabel``, numbers or names, or a list of such where a
+            picture has several.
+
+    Returns:
+        What `flaxmill.data.folder.pictures` takes in the place of a folder.
+
+    Raises:
+        BadInput: There are no such columns or splits, or a row has no label.
+
+    Example::
+
+        found = hugging_face(datasets.load_dataset("beans"), label="labels")
+        splits = pictures(found, size=224)
+    """
+    tables = {}
+    for name, data_set in splits.items():
+        if name not in PARTS:
+            continue
+        for column in (image, label):
+            if column not in data_set.features:
+                raise BadInput(
+                    f"the split {name} has no column {column!r}."
+                    f"{nearest(column, data_set.features)}"
+                )
+        kind = data_set.features[label]
+        names = getattr(getattr(kind, "feature", kind), "names", None)  # of a list, of what it has
+        values = list(data_set.select_columns([label]).with_format(None)[label])
+        place = Path(f"the split {name}")
+        tables[PARTS[name]] = Table(
+            place,
+            Records(data_set, image, name),
+            named(values, names, place),
+            None,
+            range(len(values)),
+            tuple(names or ()),
+        )
+    if not tables:
+        raise BadInput(f"no split is called train.{nearest('train', splits)}")
+    return listings(tables)

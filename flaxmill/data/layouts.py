@@ -1,0 +1,61 @@
+"""Finds out how a person's pictures lie there: in folders, tables or arrays."""
+
+import re
+from pathlib import Path
+
+from flaxmill.data import class_folders, numpy_files, parquet, tables
+from flaxmill.data.listing import PARTS, Listing
+from flaxmill.errors import BadInput
+
+_TABLES = (".csv", ".tsv", ".parquet")
+_KINDS = "a folder, a CSV or Parquet file, or an .npz file"
+
+
+def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
+    """Does what `flaxmill.data.listing.scan` says."""
+    if not place.exists():
+        raise BadInput(f"there is no {place}: give {_KINDS} with --data.")
+    if place.is_dir():
+        if arrays := numpy_files.in_folder(place):
+            return numpy_files.read_npy(place, arrays)
+        if not class_folders.present(place) and (found := _tables_in(place)):
+            return _read_tables(found, sign)
+        return class_folders.read_folders(place)
+    if place.suffix.lower() == ".npz":
+        return numpy_files.read_npz(place)
+    if place.suffix.lower() in _TABLES:
+        return _read_tables({"train": [place]}, sign)
+    raise BadInput(f"{place} is a file of a kind that is not known: give {_KINDS}.")
+
+
+def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
+    read: dict[str, tables.Table] = {}
+    for name, places in found.items():
+        packed = [place for place in places if place.suffix.lower() == ".parquet"]
+        if packed and len(packed) == len(places):
+            read[name] = parquet.read_parquet(packed)
+        elif len(places) == 1:
+            read[name] = tables.read_csv(places[0], sign=sign)
+        else:
+            shown = ", ".join(place.name for place in places)
+            raise BadInput(
+                f"in {places[0].parent} there are several tables, {shown}: give the one that lists "
+                "the pictures, or call them train, val and test."
+            )
+    return tables.listings(read)
+
+
+def _tables_in(place: Path) -> dict[str, list[Path]]:
+    """Returns the tables in a folder by split: by their own names, or those of their folders."""
+    found: dict[str, list[Path]] = {}
+    inside = [path for name in ("*", "*/*") for path in sorted(place.glob(name))]
+    for path in inside:
+        folder = path.parent.name.lower() if path.parent != place else ""
+        if path.suffix.lower() not in _TABLES or path.name.startswith("."):
+            continue
+        if folder in ("", "data"):  # Hugging Face keeps train-00000-of-00001.parquet in data/
+            word = re.split(r"[^a-z]", path.stem.lower())[0]
+            found.setdefault(PARTS.get(word, "train"), []).append(path)
+        elif folder in PARTS:
+            found.setdefault(PARTS[folder], []).append(path)
+    return found

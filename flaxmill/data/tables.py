@@ -1,0 +1,271 @@
+"""Tables that list pictures: a path and a label in each row, as CSV or Parquet."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill.data.listing import PARTS, Listing, chosen, class_order, normal
+from flaxmill.errors import BadInput, nearest
+
+PATHS = ("path", "file", "filename", "file_name", "image")
+LABELS = ("label", "labels", "class")
+SPLIT = "split"
+SIGNS = ("|", ";", ",")
+"""What may stand between the labels of a picture, if the column is called labels."""
+_TYPES = (np.int32, np.float32)  # of single labels, and of rows of zeros and ones
+_SHOWN = 3  # missing files that a message names
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the rows of a table say.
+
+    Attributes:
+        place: The file, for messages.
+        files: A path, or something that gives a picture file's content, for each row.
+        labels: A class name for each row, or several of them.
+        splits: "train", "validation" or "test" for each row; None if there is no such column.
+        lines: The number of each row, as a person counts them.
+        classes: All class names in an order that was given; empty if it was not.
+    """
+
+    place: Path
+    files: Sequence[Any]
+    labels: Sequence[str] | Sequence[Sequence[str]]
+    splits: Sequence[str] | None
+    lines: Sequence[int]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether rows have several labels."""
+        return bool(len(self.labels)) and not isinstance(self.labels[0], str)
+
+
+def read_csv(place: Path, *, sign: str = "") -> Table:
+    """Reads a CSV file with a header, between whose cells are commas, semicolons or tabs.
+
+    Args:
+        place: The file. Paths in it are relative to its folder.
+        sign: What stands between several labels of a picture. Where the column is called "labels",
+            the first of ``| ; ,`` that occurs in it, if one does.
+
+    Raises:
+        BadInput: It is no such table; a picture is missing; a row has no label. Rows are named.
+    """
+    lines, header, rows = cells(place)
+    at = columns(place, header)
+    column = [row[at["label"]].strip() for row in rows]
+    labels: list[Any] = column
+    if not sign and header[at["label"]].strip().lower() == "labels":
+        sign = next((sign for sign in SIGNS if any(sign in cell for cell in column)), "")
+    if sign:
+        parts = ([part.strip() for part in cell.split(sign)] for cell in column)
+        labels = [[part for part in row if part] for row in parts]
+    elif "" in column:
+        raise BadInput(f"{place}, line {lines[column.index('')]}: the label is empty.")
+    splits = None
+    if "split" in at:
+        splits = named_splits(place, lines, [row[at["split"]] for row in rows])
+    files = existing(place, lines, [row[at["path"]] for row in rows])
+    return Table(place, files, labels, splits, lines)
+
+
+def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
+    """Returns the line numbers, the header and the rows of a CSV file."""
+    line, read, delimiter = 0, [], ","
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = max(",;\t", key=file.readline().count)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for row in reader:
+                line = reader.line_num
+                if any(map(str.strip, row)):
+                    read.append((line, row))
+    except OSError as error:
+        raise BadInput(
+            f"{place} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from None
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"{place} is not written in UTF-8: save it anew so (Excel: CSV UTF-8)."
+        ) from None
+    except csv.Error as error:
+        raise BadInput(f"{place}, line {line + 1}: it is no CSV ({error}).") from None
+    if len(read) < 2:
+        raise BadInput(f"{place} has no rows below its header: expected one for each picture.")
+    (_, header), *rows = read
+    for line, row in rows:
+        if len(row) != len(header):
+            raise BadInput(
+                f"{place}, line {line}: there are {len(row)} cells, but the header has "
+                f"{len(header)}. Put a cell with {delimiter!r} in it into quotation marks."
+            )
+    return [line for line, _ in rows], header, [row for _, row in rows]
+
+
+def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
+    """Returns which columns hold "path" and "label", and maybe "split".
+
+    Raises:
+        BadInput: One of the first two is missing.
+    """
+    names = [name.strip().lower() for name in header]
+    known = {"path": PATHS, "label": LABELS, "split": (SPLIT,)}
+    found = {
+        what: names.index(name)
+        for what, wanted in known.items()
+        if (name := next((name for name in wanted if name in names), None))
+    }
+    for what in ("path", "label"):
+        if what not in found:
+            raise BadInput(
+                f"{place} has no column of {what}s: its first row is "
+                f"{', '.join(map(repr, header))}; expected {' or '.join(known[what])} in it."
+            )
+    return found
+
+
+def named(
+    values: Sequence[Any], names: Sequence[str] | None, place: Path, *, start: int = 0
+) -> list[Any]:
+    """Returns each row's class name, or names, of a column that may hold numbers of them.
+
+    Args:
+        values: The column.
+        names: What the numbers mean; without it, they are names themselves.
+        place: The file, for messages.
+        start: The number of the first row.
+
+    Raises:
+        BadInput: A row is empty, or holds a number without a name.
+    """
+
+    def word(value: Any, row: int) -> str:
+        if names is None or isinstance(value, str):
+            return str(value)
+        if not 0 <= value < len(names):
+            raise BadInput(f"{place}, line {row}: {value} is none of {len(names)} classes.")
+        return names[value]
+
+    labels: list[Any] = []
+    for row, value in enumerate(values, start=start):
+        if value is None or value == "":
+            raise BadInput(f"{place}, line {row}: the label is empty.")
+        many = isinstance(value, list)
+        labels.append([word(each, row) for each in value] if many else word(value, row))
+    return labels
+
+
+def named_splits(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]:
+    """Returns the splits that a column names, as flaxmill calls them."""
+    known = {cell: PARTS.get(cell.strip().lower(), "") for cell in set(column)}
+    for line, cell in zip(lines, column, strict=True):
+        if not known[cell]:
+            raise BadInput(
+                f"{place}, line {line}: no split is called {cell!r}.{nearest(cell, PARTS)}"
+            )
+    return [known[cell] for cell in column]
+
+
+def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[Path, ...]:
+    """Returns the paths of pictures that a table names, relative to its folder.
+
+    Raises:
+        BadInput: Some do not exist; the message counts them and names a few.
+    """
+    paths = [path_of(place.parent, name.strip()) for name in names]
+    missing = [row for row, path in enumerate(paths) if path is None]
+    if missing:
+        shown = ", ".join(f"{names[row]!r} (line {lines[row]})" for row in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+        raise BadInput(
+            f"of {len(paths):,} pictures in {place}, {len(missing):,} are missing: {shown}{more}. "
+            f"Their paths are taken from {place.parent}.{_ending(place.parent, names[missing[0]])}"
+        )
+    return tuple(path for path in paths if path is not None)
+
+
+def path_of(folder: Path, name: str) -> Path | None:
+    """Returns where a picture lies; Windows and macOS write its path in ways of their own."""
+    if not name:
+        return None
+    for form in ("", "NFC", "NFD"):
+        for written in (name, name.replace("\\", "/")):
+            path = folder / (normal(written, form) if form else written)
+            if os.path.lexists(path):
+                return path
+    return None
+
+
+def _ending(folder: Path, name: str) -> str:
+    """Says so if there is a picture of the name but for its ending."""
+    there = folder / name.strip()
+    if there.name and not there.suffix and there.parent.is_dir():
+        for path in sorted(there.parent.glob("*")):
+            if path.stem == there.name:
+                return f" There is a {path.name}: write the names with their endings."
+    return ""
+
+
+def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
+    """Makes listings with the same classes of the tables of the splits.
+
+    Args:
+        tables: "train" and maybe "validation" and "test"; or one for all, under "train", that has a
+            column for the split.
+
+    Raises:
+        BadInput: There is nothing to train on, or only one class; another split has a class that
+            training lacks.
+    """
+    parts: dict[str, tuple[Table, np.ndarray]] = {}
+    for name, table in tables.items():
+        splits = np.asarray(table.splits or [name] * len(table.labels))
+        for split in sorted(set(splits.tolist())):
+            parts[split] = table, np.flatnonzero(splits == split)
+    place = next(iter(tables.values())).place
+    if "train" not in parts:
+        raise BadInput(f"{place} has no rows for training: no split is called train.")
+    many = any(table.multi_label for table, _ in parts.values())
+    table, rows = parts["train"]
+    classes = table.classes or class_order(name for row in rows for name in _row(table, row))
+    if len(classes) < (1 if many else 2):
+        raise BadInput(
+            f"{table.place} has one class only for training, {', '.join(map(repr, classes))}: "
+            "expected two or more."
+        )
+    return {
+        name: _listing(table, rows, classes, name, many) for name, (table, rows) in parts.items()
+    }
+
+
+def _row(table: Table, row: int) -> Sequence[str]:
+    labels = table.labels[row]
+    return [normal(labels)] if isinstance(labels, str) else [normal(name) for name in labels]
+
+
+def _listing(
+    table: Table, rows: np.ndarray, classes: tuple[str, ...], split: str, many: bool
+) -> Listing:
+    known = {name: number for number, name in enumerate(classes)}
+    labels = np.zeros((len(rows), len(classes)) if many else len(rows), _TYPES[many])
+    for place, row in enumerate(rows.tolist()):
+        for name in _row(table, row):
+            if (number := known.get(name)) is None:
+                raise BadInput(
+                    f"{table.place}, line {table.lines[row]}: the class {name!r} is in the rows "
+                    f"for {split} and not in those for training, so it cannot be learnt."
+                    f"{nearest(name, classes)}"
+                )
+            if many:
+                labels[place, number] = 1
+            else:
+                labels[place] = number
+    return Listing(chosen(table.files, rows), labels, classes, table.place.parent)
