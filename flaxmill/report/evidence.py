@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from flaxmill import answers
+from flaxmill.data.listing import name_of
 from flaxmill.data.source import behind, labels_known
 from flaxmill.log import mean_rows
 from flaxmill.report import statistics
@@ -28,7 +29,7 @@ class Pictures:
         """Returns the file that an example was read from; empty where there is none."""
         source, rows = behind(self._source, np.array([index]))
         files = getattr(source, "files", None)
-        return "" if files is None else str(files[int(rows[0])])
+        return "" if files is None else name_of(files, int(rows[0]))
 
 
 def subject(trained: TrainedRun, data: str | None = None) -> Subject:
