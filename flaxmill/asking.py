@@ -120,6 +120,11 @@ def _prepared(
 
 
 def _row(answer: dict[str, Any], name: int, label: int) -> str:
-    """Returns what is printed of a picture: its name, and the likeliest classes beside it."""
+    """Returns what is printed of a picture: its name, and the likeliest classes beside it.
+
+    Where any number of labels may hold, those that are above one half come first.
+    """
     cells = [f"{one['label']:{label}} {one['probability']:6.1%}" for one in answer["predictions"]]
+    if "labels" in answer:
+        cells = [", ".join(answer["labels"]) or "none", *cells]
     return f"{answer['picture']:{name}}  " + "   ".join(cells)

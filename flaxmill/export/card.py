@@ -5,6 +5,7 @@ from typing import Any
 
 import jinja2
 
+from flaxmill import answers
 from flaxmill.data.source import Splits
 from flaxmill.export.parity import size
 from flaxmill.signature import Signature
@@ -31,6 +32,8 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         signature=signature,
         summary=f"A model for {kind}, trained on {splits.title}.",
         taken=signature.inputs[0],
+        several=answers.of(signature).several,
+        meaning=answers.of(signature).meaning,
         title=splits.title,
         drawn=splits.drawn,
         formats=parity["formats"],
