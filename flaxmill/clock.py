@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 
 PHASES = ("import", "data", "compile", "train", "evaluate", "save")
+WAITING = "waiting"
+"""Seconds of the phase "train" in which the device had no work, for want of data."""
 
 
 def process_age() -> float:
@@ -37,7 +39,7 @@ class Clock:
     """
 
     def __init__(self, earlier: Mapping[str, float] | None = None, origin: float = 0.0) -> None:
-        self._seconds = dict.fromkeys(PHASES, 0.0)
+        self._seconds = dict.fromkeys((*PHASES, WAITING), 0.0)
         self.origin = origin
         self._stack: list[str] = []
         self._since = time.perf_counter()
@@ -66,7 +68,10 @@ class Clock:
         self._since = now
 
     def seconds(self) -> dict[str, float]:
-        """Returns the seconds by phase and in total, earlier attempts included."""
+        """Returns the seconds by phase and in total, earlier attempts included.
+
+        Those of ``waiting`` are a part of ``train``.
+        """
         self._charge()
         spent = self._seconds | {"total": process_age() - self.origin}
         return {name: round(spent[name] + self.earlier.get(name, 0.0), 3) for name in spent}

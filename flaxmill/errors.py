@@ -11,6 +11,10 @@ class BadInput(ValueError):
     """
 
 
+class Unreadable(BadInput):
+    """An example cannot be read; the message names its file, or else its index."""
+
+
 class CannotGoOn(RuntimeError):
     """The run cannot continue (not a number, full disk); its last good state is kept.
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,28 +10,61 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool
 
-from flaxmill.data.source import Source
+from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.source import Example, Source
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Measures, Sums
 
 BATCH_SIZE = 500
+"""Examples a batch, at most."""
+_BATCH_BYTES = 16 * 2**20
+"""A batch of large examples is about so large, for what a network makes of them is far larger."""
+
+
+def _fitting(example: Example, most: int, devices: int) -> int:
+    """Returns how many examples are evaluated at a time: that depends on their shape alone."""
+    size = max(1, sum(np.asarray(array).nbytes for array in example.values()))
+    return -(-max(1, min(most, _BATCH_BYTES // size)) // devices) * devices
 
 
 def padded_batches(
-    source: Source, size: int = BATCH_SIZE
+    source: Source, size: int = BATCH_SIZE, *, devices: int = 1, reading: Reading | None = None
 ) -> Iterator[tuple[dict[str, Any], Bool[np.ndarray, " batch"]]]:
-    """Yields all examples in batches of one size.
+    """Yields all examples in batches of one size; the next one is read meanwhile.
 
     Args:
         source: What to go through.
-        size: Examples a batch; the last one is filled up with its last example.
+        size: Most examples a batch; there are fewer where they are large.
+        devices: What their number is to be divisible by, for which it is rounded up.
+        reading: How examples are read.
 
     Yields:
-        A batch, and a mask that is False for what fills it up.
+        A batch, and a mask that is False for what fills it up: copies of the last example in the
+        last batch, and zeros in the place of an example that cannot be read, if ``reading`` skips
+        those.
+
+    Raises:
+        Unreadable: An example cannot be read; the message names it.
     """
-    for start in range(0, len(source), size):
-        indices = np.arange(start, start + size)
-        yield dict(source.take(np.minimum(indices, len(source) - 1))), indices < len(source)
+    if not len(source):
+        return
+    reading = reading or Reading()
+    size = _fitting(reading.first(source), size, devices)
+
+    def requests() -> Iterator[tuple[np.ndarray, int]]:
+        for start in range(0, len(source), size):
+            indices = np.arange(start, start + size)
+            count = min(size, len(source) - start)
+            yield np.where(indices < len(source), indices, -1), count
+
+    def padded(count: int, filled: Filled) -> tuple[dict[str, Any], np.ndarray]:
+        for array in filled.arrays.values():
+            array[count:] = array[count - 1]
+        mask = np.arange(size) < count
+        mask[list(filled.unreadable)] = False
+        return filled.arrays, mask
+
+    yield from read_ahead(source, requests(), reading, ahead=1, finish=padded)
 
 
 def measured(
@@ -46,7 +80,12 @@ def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: A
 
 
 def total(
-    sums: Callable[[Mapping[str, Any], Any], Sums], source: Source, size: int = BATCH_SIZE
+    sums: Callable[[Mapping[str, Any], Any], Sums],
+    source: Source,
+    size: int = BATCH_SIZE,
+    *,
+    devices: int = 1,
+    reading: Reading | None = None,
 ) -> Sums:
     """Adds up the sums of all batches, in float64 on the host.
 
@@ -54,20 +93,23 @@ def total(
         sums: From a padded batch and its mask to the sums over it; it may return before the device
             is done, for the next batch is read meanwhile.
         source: What to evaluate on.
-        size: Examples a batch.
+        size: Most examples a batch.
+        devices: What their number is to be divisible by.
+        reading: How examples are read; those that it skips do not count.
 
     Raises:
-        BadInput: There is nothing to evaluate on.
+        BadInput: There is nothing to evaluate on, or an example cannot be read.
     """
     if not len(source):
         raise BadInput("there is nothing to evaluate on: the split is empty (--validation 0?).")
-    added, pending = None, None
-    for batch, mask in padded_batches(source, size):
+    added, pending, examples = None, None, 0
+    for batch, mask in padded_batches(source, size, devices=devices, reading=reading):
         previous, pending = pending, sums(batch, mask)
         added = _added(added, previous)
+        examples += int(mask.sum())
     added = _added(added, pending)
     assert added is not None, "there was at least one batch"
-    return added
+    return replace(added, examples=examples)
 
 
 def _added(added: Sums | None, sums: Sums | None) -> Sums | None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from flaxmill.errors import BadInput
 from flaxmill.metrics import spread
 
 Row = dict[str, Any]
-CLOCK_FIELDS = ("seconds", "examples_per_second")
+CLOCK_FIELDS = ("seconds", "examples_per_second", "idle")
 """The fields of a row that depend on the machine's speed; all others are the same in every run."""
+
+UNREADABLE = "unreadable"
+"""In the place of a split, in rows that only say ``why`` an example was skipped."""
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -88,6 +91,22 @@ class Log:
             file.write(_line(row))
         self._show()
 
+    def skip(self, found: Iterable[str], place: Row) -> list[str]:
+        """Writes rows of the examples that were skipped, if no row says so yet.
+
+        Args:
+            found: Why each could not be read.
+            place: Step and epoch.
+
+        Returns:
+            Those that are new.
+        """
+        said = {row["why"] for row in self.rows if row["split"] == UNREADABLE}
+        new = [why for why in found if why not in said]
+        for why in new:
+            self.append({**place, "split": UNREADABLE, "why": why})
+        return new
+
     def flush(self) -> None:
         """Puts everything on the disk."""
         if self._path.exists():
@@ -108,7 +127,7 @@ class Log:
         for row in self.rows[self._shown :]:
             board = self._board(row)
             for name, value in row.items():
-                if name not in ("step", "epoch", "split", "seed"):
+                if name not in ("step", "epoch", "split", "seed", "why"):
                     summary = scalar(f"{name}/{row['split']}", value)
                     board.write_event(
                         event(wall_time=time.time(), step=row["step"], summary=summary)

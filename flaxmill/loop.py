@@ -18,6 +18,7 @@ from jaxtyping import Array
 from flaxmill import members, parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
 from flaxmill.data.batches import Chunk
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 from flaxmill.evaluation import BATCH_SIZE, total
@@ -36,6 +37,7 @@ class Runtime(Protocol):
     """The part of a run that compiled functions need."""
 
     mesh: jax.sharding.Mesh | None
+    reading: Reading
 
     @property
     def clock(self) -> Callable[[str], AbstractContextManager[None]]:
@@ -144,7 +146,9 @@ class TrainChunk:
         if self._augment is not None:
             fold = jax.random.fold_in
             keys = jax.vmap(lambda i, e: fold(fold(augment_key, e), i))(ids, epochs)
-            batch = jax.vmap(self._augment)(batch, keys)
+            known = {"id": ids, "epoch": epochs}  # of what is to happen in turn, and not by chance
+            batch = jax.vmap(self._augment)(batch | known, keys)
+            batch = {name: leaf for name, leaf in batch.items() if name not in known}
         step_key = jax.random.fold_in(loss_key, state.step)
         if part is not None:
             step_key = jax.random.fold_in(step_key, part)
@@ -294,7 +298,8 @@ def compile_training(
         loss: ``loss(model, batch, *, key) -> {name: (value per example, weight per example)}``; the
             weighted mean of ``"loss"`` is minimised, the rest is only summed.
         tx: The optimizer.
-        augment: ``augment(example, key) -> example`` for one example, or None.
+        augment: ``augment(example, key) -> example`` for one example, or None. The example also
+            has its ``id`` and ``epoch``, which are taken away after that.
         run: Knows the devices, and is told how long the compilation took.
         ema: Decay of the moving average of the weights; 0 for none.
         accumulate: Parts that a batch is computed in, one after another, which takes less memory.
@@ -316,14 +321,13 @@ def compile_evaluation(
 
     Args:
         measure: ``measure(model, batch) -> {name: (value per example, weight per example)}``.
-        run: Knows the devices.
-        batch_size: Examples a call, rounded up to divide over the devices.
+        run: Knows the devices, and how examples are read.
+        batch_size: Most examples a call, rounded up to divide over the devices.
 
     Returns:
         From a state and a source to its sums; those of several members have an axis for them.
     """
     devices = run.mesh.size if run.mesh else 1
-    size = -(-batch_size // devices) * devices
 
     @jax.jit(static_argnums=0, compiler_options=parallel.compiler_options())
     def sums_of(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
@@ -343,6 +347,6 @@ def compile_evaluation(
             return Sums.stacked(found) if len(found) > 1 else found[0]
 
         with run.clock("evaluate"):
-            return total(over, source, size)
+            return total(over, source, batch_size, devices=devices, reading=run.reading)
 
     return evaluate

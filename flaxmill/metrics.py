@@ -1,13 +1,15 @@
 """Metrics as sums that can be merged, so that an evaluation is exact whatever its batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from flaxmill.errors import NotFinite
 
 Measures = Mapping[str, tuple[Array, Array]]
 """What ``loss`` and ``measure`` return: name -> (value per example, weight per example)."""
@@ -76,10 +78,12 @@ class Sums:
     Attributes:
         totals: Sum of value × weight for each metric; for several models, an array of theirs.
         weights: Sum of weights for each metric.
+        examples: Number of examples, where the host has counted them: of an evaluation; else 0.
     """
 
     totals: dict[str, Any]
     weights: dict[str, Any]
+    examples: int = field(default=0, metadata={"static": True})
 
     @classmethod
     def of(cls, measures: Measures, mask: Bool[Array, " batch"] | None = None) -> "Sums":
@@ -102,11 +106,14 @@ class Sums:
     @classmethod
     def empty(cls, like: "Sums") -> "Sums":
         """Returns the sums over no example, with the metrics of ``like``."""
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+        return replace(zeros, examples=0)
 
     def merge(self, other: "Sums") -> "Sums":
         """Returns the sums over the examples of both."""
-        return jax.tree.map(jnp.add, self, other)
+        ours, theirs = (self.totals, self.weights), (other.totals, other.weights)
+        totals, weights = jax.tree.map(jnp.add, ours, theirs)
+        return Sums(totals, weights, self.examples + other.examples)
 
     @classmethod
     def stacked(cls, members: Sequence["Sums"]) -> "Sums":
@@ -123,3 +130,14 @@ class Sums:
         """Returns the weighted mean of each metric; this waits for the device."""
         totals, weights = jax.device_get((self.totals, self.weights))
         return {name: float(totals[name]) / max(float(weights[name]), 1e-30) for name in totals}
+
+    def finite_means(self, step: int) -> list[dict[str, float]]:
+        """Returns the weighted means of each model.
+
+        Raises:
+            NotFinite: One is NaN or infinite, in the steps up to ``step``.
+        """
+        each = [one.means() for one in self.apart()]
+        if not all(np.isfinite(value) for means in each for value in means.values()):
+            raise NotFinite(step)
+        return each

@@ -14,9 +14,12 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from flaxmill import members, parallel, weights
+from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, batches
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.loop import TrainChunk
+from flaxmill.meter import Meter
 from flaxmill.run import Run
 from flaxmill.state import State
 
@@ -28,7 +31,9 @@ class Replay:
     seeds: tuple[int, ...]
     step: int
     gear: Gear
+    reading: Reading
     mesh: Any
+    meter: Meter
 
     @contextlib.contextmanager
     def clock(self, phase: str) -> Iterator[None]:
@@ -60,7 +65,8 @@ def locate(run: Run, source: Source, seen: int) -> tuple[int, int, str] | None:
     if train_chunk is None or good is None:
         return None
     schedule, state = run.schedule, parallel.replicate(good, run.mesh)
-    replay = Replay(run.seeds, int(state.step), replace(run.gear, prefetch=0), run.mesh)
+    gear = replace(run.gear, prefetch=0)
+    replay = Replay(run.seeds, int(state.step), gear, run.reading, run.mesh, Meter(Clock()))
     for chunk in batches(source, schedule, replay):
         before = jax.tree.map(jnp.copy, state)
         state, _ = train_chunk(state, chunk)

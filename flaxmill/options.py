@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from flaxmill import parallel
 from flaxmill.data.batches import Gear
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
@@ -21,6 +22,8 @@ class Options:
         gear: resident, streaming or auto.
         chunk: Most training steps in one call of the compiled function.
         prefetch: Chunks made ready ahead of time.
+        readers: Threads that read streamed and evaluated examples; 0 for as many as cores.
+        skip_unreadable: Train and evaluate without the examples that cannot be read.
         mesh: Devices to spread batches over, such as data=8.
         save_every: Seconds between saves.
         keep: Checkpoints that stay, beside the best.
@@ -32,12 +35,18 @@ class Options:
     gear: str = "auto"
     chunk: int = 64
     prefetch: int = 2
+    readers: int = 0
+    skip_unreadable: bool = False
     mesh: str | None = None
     save_every: float = 30.0
     keep: int = 3
     init_from: Path | None = None
     dry_run: bool = False
     report: bool = True
+
+    def reading(self) -> Reading:
+        """Returns how examples are read."""
+        return Reading(self.readers, self.skip_unreadable)
 
     def check(self, batch_size: int, source: Source) -> None:
         """Refuses what cannot be done here, before anything is made.
@@ -47,6 +56,7 @@ class Options:
         """
         parallel.check_batch_size(batch_size, parallel.make_mesh(self.mesh))
         Gear(self.gear, self.chunk, self.prefetch).choose(source)
+        self.reading()
         if self.keep < 1 or not self.save_every >= 0:
             raise BadInput("--keep must be at least 1, and --save-every at least 0 seconds.")
 

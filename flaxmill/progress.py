@@ -19,6 +19,8 @@ from rich.progress import (
 _SHARES = ("accuracy", "exact", "f1")  # shown in hundredths
 _PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
+_IDLE = 0.05
+"""Share of the time that a device may wait for data before a person hears of it."""
 
 
 def duration(seconds: float) -> str:
@@ -111,7 +113,13 @@ class Words:
         return not self._quiet and time.monotonic() - self._spoken >= pause
 
     def show(
-        self, step: int, total: int, means: Mapping[str, float], seconds: float, batch_size: int
+        self,
+        step: int,
+        total: int,
+        means: Mapping[str, float],
+        seconds: float,
+        batch_size: int,
+        idle: float = 0.0,
     ) -> None:
         """Shows figures on the way.
 
@@ -121,10 +129,13 @@ class Words:
             means: Metrics since the last row.
             seconds: A step takes so long.
             batch_size: Examples a step.
+            idle: Share of the time for which the device waits for data.
         """
         self._spoken = time.monotonic()
         speed = f"{batch_size / seconds:,.0f} examples/s" if seconds else "…"
         words = f"{figures(means)}, {speed}, {duration(seconds * (total - step))} left"
+        if idle > _IDLE:
+            words += f", {idle:.0%} of the time waiting for data"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, words=words)
         else:

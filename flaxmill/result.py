@@ -6,6 +6,7 @@ from typing import Any
 from flax import nnx
 
 from flaxmill import answers, checkpoint, weights
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.directory import Identity
 from flaxmill.evaluation import measured, total
@@ -16,6 +17,8 @@ from flaxmill.signature import FORMAT, Signature
 from flaxmill.state import State
 
 Figures = dict[str, float]
+_NAMED = 10
+"""Unreadable examples that a result names."""
 
 
 def gather(
@@ -53,6 +56,14 @@ def gather(
     }
 
 
+def left_out(reading: Reading) -> dict[str, Any]:
+    """Returns what a result says of unreadable examples; nothing if none were to be skipped."""
+    if not reading.skip_unreadable:
+        return {}
+    met = list(reading.unreadable)
+    return {"unreadable": {"count": len(met), "first": met[:_NAMED]}}
+
+
 def _of_each_seed(
     identity: Identity, state: State, tests: Sequence[Figures], examples: int
 ) -> dict[str, Any]:
@@ -75,9 +86,14 @@ def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
 
 
 def ensemble_figures(
-    state: State, signature: Signature, measure: Callable[..., Measures], source: Source
+    state: State,
+    signature: Signature,
+    measure: Callable[..., Measures],
+    source: Source,
+    reading: Reading,
 ) -> Figures:
     """Returns the exact figures of a state's models together."""
     alone = [state.member(index) for index in range(state.members)]
     models = [nnx.merge(one.graphdef, *one.weights, copy=True) for one in alone]
-    return total(measured(measure, ensemble(models, signature)), source).means()
+    sums = total(measured(measure, ensemble(models, signature)), source, reading=reading)
+    return sums.means()

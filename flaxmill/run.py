@@ -15,12 +15,13 @@ from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
-from flaxmill.data.source import SPLITS, Splits
+from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, DryRun, NotFinite, Stopped
 from flaxmill.facts import facts
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
+from flaxmill.meter import Meter
 from flaxmill.metrics import Measures, Sums, spread
 from flaxmill.options import Options
 from flaxmill.progress import Words, duration, figures
@@ -66,6 +67,7 @@ class Run:
         self.seed, self.seeds = self.identity.seed, self.identity.every_seed
         self.mesh = parallel.make_mesh(self.options.mesh)
         self.gear = Gear(self.options.gear, self.options.chunk, self.options.prefetch)
+        self.reading = self.options.reading()
         self.checkpoints = Checkpoints(self.directory.checkpoints)
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
@@ -76,9 +78,7 @@ class Run:
         self.train_chunk: TrainChunk | None = None
         self._line: list[str] = []
         self._saved_at = time.monotonic()
-        self._step_seconds: float | None = None
-        self._row_began = (0, 0.0)
-        self._evaluated = 0.0
+        self.meter = Meter(self.clock)
         self._can_save = False
 
     # Before the loop.
@@ -107,13 +107,14 @@ class Run:
             self.step = int(state.step)
             self.clock.earlier = facts["seconds"]
             self.clock.compilations = facts["compilations"]
+            self.reading.unreadable.update(dict.fromkeys(facts.get("unreadable", ())))
         elif self.initial is not None:
             state, notes = begin_with(state, self.initial, own)
             for note in notes:
                 self.words.say(note)
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
-        self._row_began = (self.step, 0.0)
+        self.meter = Meter(self.clock, self.step)
         self._can_save = self.step < schedule.steps
         self._introduce(state, schedule)
         if not self._can_save:  # nothing is left to train: no compilation follows
@@ -167,7 +168,7 @@ class Run:
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled, and says how long training will take."""
-        self.train_chunk, self._step_seconds = train_chunk, step_seconds
+        self.train_chunk = train_chunk
         self.clock.compilations += 1
         if slow:
             self.words.say(
@@ -183,12 +184,12 @@ class Run:
             raise DryRun
         self._begin()
         self.words.begin(self.step, self.schedule.steps)
-        seconds = self.clock.seconds()
-        self._row_began, self._evaluated = (self.step, seconds["train"]), seconds["evaluate"]
+        self.meter.begin(step_seconds)
 
     def steps_per_call(self) -> int:
         """Returns how many steps one call should have at most, so that the host is asked often."""
-        return max(1, int(_CALL_SECONDS / self._step_seconds)) if self._step_seconds else 1
+        seconds = self.meter.step_seconds
+        return max(1, int(_CALL_SECONDS / seconds)) if seconds else 1
 
     # In the loop.
 
@@ -203,37 +204,33 @@ class Run:
         Raises:
             NotFinite: A figure is NaN or infinite.
         """
-        if split == "train" and not self.schedule.logs(step):
-            if self.words.wanted():
-                means, _ = spread(_finite(sums, step))
-                size = self.schedule.batch_size * len(self.seeds)
-                self.words.show(step, self.schedule.steps, means, self._rate(step), size)
-            return
-        self._begin()
-        each = _finite(sums, step)
-        seconds = self.clock.seconds()
+        size = self.schedule.batch_size * len(self.seeds)
         if split == "train":
-            began, since = self._row_began
-            examples, spent = (step - began) * self.schedule.batch_size, seconds["train"] - since
-            self._row_began = (step, seconds["train"])
+            self.meter.given(sums)
+            if not self.schedule.logs(step):
+                if self.words.wanted():
+                    means, _ = spread(sums.finite_means(step))
+                    seconds, idle = self.meter.pace(step)
+                    self.words.show(step, self.schedule.steps, means, seconds, size, idle)
+                return
+        self._begin()
+        each = sums.finite_means(step)
+        if split == "train":
+            clock = self.meter.trained(step, size)
         else:
-            counted = split in SPLITS
-            examples = len(self.splits[split]) if counted else np.mean(sums.weights["loss"])
-            spent = seconds["evaluate"] - self._evaluated
-            self._evaluated = seconds["evaluate"]
-        rate = round(float(examples) * len(self.seeds) / max(spent, 1e-9), 1)
+            examples = sums.examples or float(np.mean(sums.weights["loss"]))
+            clock = self.meter.evaluated(examples * len(self.seeds))
         place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
-        clock = {"examples_per_second": rate, "seconds": seconds["total"]}
+        self._log_unreadable(place)
         for seed, means in zip(self.seeds, each, strict=True):
             named = {"seed": seed} if len(self.seeds) > 1 else {}
             self._log.append({**place, **named, **means, **clock})
         self._line.append(f"{split} {figures(*spread(each))}")
 
-    def _rate(self, step: int) -> float:
-        """Returns the seconds a step takes, evaluation left out."""
-        began, train_seconds = self._row_began
-        spent = self.clock.seconds()["train"] - train_seconds
-        return spent / (step - began) if step > began else self._step_seconds or 0.0
+    def _log_unreadable(self, place: dict[str, Any]) -> None:
+        """Writes and says which examples were found unreadable since the last row."""
+        for why in self._log.skip(self.reading.unreadable, place):
+            self.words.say(f"Skipped: {why}")
 
     def save_if_due(self, step: int, state: State) -> None:
         """Saves when the time has come, a best result was found, the end is reached, or asked to.
@@ -277,7 +274,11 @@ class Run:
         self._log.flush()
         arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
-        facts = {"seconds": self.clock.seconds(), "compilations": self.clock.compilations}
+        facts = {
+            "seconds": self.clock.seconds(),
+            "compilations": self.clock.compilations,
+            "unreadable": list(self.reading.unreadable),
+        }
         keep = set() if best is None else {best}
         self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
         if self.checkpoints.steps():
@@ -294,14 +295,16 @@ class Run:
         self.asked_to_stop = signal_number
 
     def _stopped(self, signal_number: int) -> Stopped:
-        kept = self.checkpoints.steps()
-        words = (
-            f"stopped; step {kept[-1]:,} is saved in {self.directory.path}, and the same command "
-            f"(without --fresh) goes on from there."
-            if kept
-            else "stopped before anything was saved; the same command begins again."
+        return Stopped(signal_number, f"stopped; {self.kept()}")
+
+    def kept(self) -> str:
+        """Says where the same command goes on."""
+        if not (kept := self.checkpoints.steps()):
+            return "nothing was saved yet, so the same command begins again."
+        return (
+            f"step {kept[-1]:,} is saved in {self.directory.path}, and the same command (without "
+            f"--fresh) goes on from there."
         )
-        return Stopped(signal_number, words)
 
     # After the loop.
 
@@ -317,17 +320,19 @@ class Run:
         if step not in self.checkpoints.steps():  # a loop that ended before its schedule
             self._save(step, state)
         self._close_saving()
-        self._log.close()
-        each = _finite(test, step)
+        each = test.finite_means(step)
         together = each[0]
         if state.members > 1:
             assert self.measure is not None, "whoever trains several seeds gives it"
-            how = (self.signature, self.measure, self.splits.test)
+            how = (self.signature, self.measure, self.splits.test, self.reading)
             with self.clock("evaluate"):
                 together = results.ensemble_figures(state, *how)
-        found = (each, together, len(self.splits.test))
+        found = (each, together, test.examples or len(self.splits.test))
+        self._log_unreadable({"step": step, "epoch": self.schedule.epoch(step)})
+        self._log.close()
         self.result = {
             **results.gather(self.identity, state, self._log.rows, *found),
+            **results.left_out(self.reading),
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "attempts": self.attempts,
@@ -339,11 +344,3 @@ class Run:
         self.checkpoints.close()
         with contextlib.suppress(OSError):  # a full disk was told already, and why
             self._log.close()
-
-
-def _finite(sums: Sums, step: int) -> list[dict[str, float]]:
-    """Returns the figures of each model."""
-    each = [one.means() for one in sums.apart()]
-    if not all(np.isfinite(value) for means in each for value in means.values()):
-        raise NotFinite(step)
-    return each

@@ -202,4 +202,4 @@ def with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -
             rest[name] = array
     kept = {part: getattr(state, part) for part in _KEPT}
     found = weights.renamed(kept, rest, where=where)
-    return replace(state, **found, sums=Sums(**sums))
+    return replace(state, **found, sums=Sums(sums["totals"], sums["weights"]))

@@ -7,21 +7,24 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from flaxmill import directory as directories
 from flaxmill import files, recipes, weights
-from flaxmill.clock import Clock, process_age
+from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.data.batches import Schedule
 from flaxmill.directory import RunDirectory
-from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped
+from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
 from flaxmill.options import Options
 from flaxmill.order import Order, configure
 from flaxmill.progress import Words, duration, figures
 from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
+
+_WAITED = 0.1
+"""Share of the training that a device may wait for data before a person is told what to do."""
 
 
 def train(
@@ -176,6 +179,10 @@ def carry_out(order: Order, run: Run) -> None:
         seen = trouble.step  # looked into below, when what the loop held is let go
     except CannotGoOn:
         raise
+    except Unreadable as trouble:
+        raise Unreadable(
+            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too."
+        ) from trouble
     except (MemoryError, OSError, RuntimeError) as error:
         if (known := _known(error, run.directory)) is None:
             raise
@@ -245,11 +252,28 @@ def _known(error: Exception, directory: RunDirectory) -> CannotGoOn | None:
     return None
 
 
+def waiting_words(seconds: Mapping[str, float]) -> str:
+    """Says what to do where the device has waited for data; nothing where it hardly has.
+
+    Args:
+        seconds: Of the run, by phase.
+    """
+    waited = seconds.get(WAITING, 0.0)
+    if waited < _WAITED * seconds["train"]:
+        return ""
+    return (
+        f"For {duration(waited)} of the training ({waited / seconds['train']:.0%}) the device "
+        f"waited for data. Pictures can be made ready once (flaxmill prepare DATA --to DIR), or "
+        f"smaller; where cores are idle, more --readers help."
+    )
+
+
 def closing_words(words: Words, trained: TrainedRun) -> None:
     """Says the result, where things are, and what to try next."""
     result, where = trained.result, trained.path
     seconds = result["seconds"]
-    spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in seconds if name != "total")
+    phases = (name for name in seconds if name not in (WAITING, "total"))
+    spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in phases)
     words.say("")
     test = f"{figures(result['test'])} on {result['test']['examples']:,} examples."
     if seeds := result.get("seeds"):
@@ -259,6 +283,12 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     else:
         words.say(f"Test: {test}")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
+    if hint := waiting_words(seconds):
+        words.say(hint)
+    if left_out := result.get("unreadable", {}).get("count"):
+        words.say(
+            f"Left out: {left_out:,} example(s) that could not be read, as metrics.jsonl says."
+        )
     words.say(
         f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")
     )

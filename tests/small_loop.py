@@ -11,9 +11,12 @@ import numpy as np
 import optax
 from flax import nnx
 
+from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Arrays
 from flaxmill.loop import TrainChunk, compile_training
+from flaxmill.meter import Meter
 from flaxmill.metrics import Measures
 from flaxmill.state import State, create_state
 
@@ -57,6 +60,8 @@ class Runtime:
     seeds: tuple[int, ...] = (3,)
     step: int = 0
     mesh: Any = None
+    reading: Reading = field(default_factory=Reading)
+    meter: Meter = field(default_factory=lambda: Meter(Clock()))
     most: int = 1000
     slow: list[str] = field(default_factory=list)
     times_compiled: int = 0

@@ -12,7 +12,7 @@ from small_loop import Config, Runtime
 from flaxmill.data.batches import Chunk, Gear, Schedule, batches
 from flaxmill.data.permutation import order, permute
 from flaxmill.data.source import Arrays, Items, Source
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, Unreadable
 
 LENGTHS = [1, 2, 3, 4, 5, 7, 15, 16, 17, 63, 64, 65, 1000, 4097]
 
@@ -232,14 +232,14 @@ def test_an_unreadable_example_stops_the_run() -> None:
         chunks = batches(
             Broken(source().arrays), schedule(), Runtime(Gear("streaming", 4, prefetch))
         )
-        with pytest.raises(OSError, match="the disk is gone"):
+        with pytest.raises(Unreadable, match=r"example \d+ cannot be read: the disk is gone"):
             list(chunks)
 
 
 def reading() -> list[str]:
     """Returns the names of the threads that make chunks ready."""
     names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("batches")]
+    return [name for name in names if name.startswith(("batches", "reader"))]
 
 
 def test_reading_ahead_ends_with_the_loop() -> None:
@@ -263,11 +263,19 @@ def test_auto_takes_the_resident_gear_where_the_data_fits() -> None:
 def test_streamed_chunks_are_of_a_bounded_size() -> None:
     items = [(np.zeros((1024, 1024, 1), np.uint8), np.int32(0))] * 20  # 1 MiB and a label each
     large: Source = Items(items)
-    assert Gear("streaming", chunk=64).choose(large, batch_size=10).chunk == 6
-    assert Gear("streaming", chunk=4).choose(large, batch_size=10).chunk == 4
-    assert Gear("streaming", chunk=64).choose(large, batch_size=1000).chunk == 1
-    assert Gear("streaming", chunk=64).choose(source(), batch_size=10).chunk == 64
-    assert Gear("resident", chunk=64).choose(source(), batch_size=10**9).chunk == 64
+    step = 10 * (2**20 + 4)
+    assert Gear("streaming", chunk=64).bounded(step).chunk == 6
+    assert Gear("streaming", chunk=4).bounded(step).chunk == 4
+    assert Gear("streaming", chunk=64).bounded(100 * step).chunk == 1
+    assert Gear("streaming", chunk=64).bounded(1000).chunk == 64
+    for prefetch, size, most in (
+        (9, step, 4),
+        (2, step, 2),
+        (9, 1000, 9),
+        (9, 10**9, 1),
+        (0, 1, 0),
+    ):
+        assert Gear("streaming", prefetch=prefetch).bounded(size).prefetch == most
     chunk = next(batches(large, schedule(examples=20), Runtime(Gear("streaming", 64, 0))))
     assert chunk.inputs["examples"]["image"].shape[:2] == (6, 10)
 

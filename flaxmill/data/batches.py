@@ -9,8 +9,11 @@ a first axis that counts the seeds.
 """
 
 import collections
+import concurrent.futures
+import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -20,10 +23,14 @@ import numpy as np
 
 from flaxmill import parallel
 from flaxmill.data.permutation import order
+from flaxmill.data.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
+from flaxmill.meter import Meter
 
 _CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
+_WAITING_BYTES = 256 * 2**20  # of examples that are made ready ahead of time
+_LOOK_SECONDS = 0.002  # between looks whether the device still has work
 
 
 @runtime_checkable
@@ -136,22 +143,26 @@ class Gear:
         if self.chunk < 1 or self.prefetch < 0:
             raise BadInput("--chunk must be at least 1 and --prefetch at least 0.")
 
-    def choose(self, source: Source, *, batch_size: int | None = None) -> "Gear":
-        """Settles "auto": resident where the source can be and its data fits the device.
-
-        Given the batch size, it also bounds the bytes of a streamed chunk.
-        """
+    def choose(self, source: Source) -> "Gear":
+        """Settles "auto": resident where the source can be and its data fits the device."""
         can = hasattr(source, "resident")
         if self.name == "resident" and not can:
             raise BadInput("--gear resident: this data is not in memory; leave --gear out.")
-        name, chunk = self.name, self.chunk
-        if name == "auto":
-            fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
-            name = "resident" if fits else "streaming"
-        if name == "streaming" and batch_size is not None:
-            # A chunk has room for all its steps, even where the schedule fills few of them.
-            chunk = max(1, min(chunk, _CHUNK_BYTES // (batch_size * _bytes(source[0]))))
-        return Gear(name, chunk, self.prefetch)
+        if self.name != "auto":
+            return self
+        fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
+        return Gear("resident" if fits else "streaming", self.chunk, self.prefetch)
+
+    def bounded(self, step_bytes: int) -> "Gear":
+        """Returns a streaming gear whose chunks, and those that wait, are of a bounded size.
+
+        Args:
+            step_bytes: Size of a step's examples.
+        """
+        # A chunk has room for all its steps, even where the schedule fills few of them.
+        chunk = max(1, min(self.chunk, _CHUNK_BYTES // step_bytes))
+        prefetch = min(self.prefetch, max(1, _WAITING_BYTES // (chunk * step_bytes)))
+        return Gear(self.name, chunk, prefetch)
 
 
 def _bytes(arrays: Mapping[str, np.ndarray]) -> int:
@@ -180,7 +191,9 @@ class Runtime(Protocol):
     seeds: tuple[int, ...]
     step: int
     gear: Gear
+    reading: Reading
     mesh: jax.sharding.Mesh | None
+    meter: Meter
 
     def steps_per_call(self) -> int:
         """Returns how many steps one call should have at most, so that the host is asked often."""
@@ -196,25 +209,14 @@ def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]
     Args:
         source: The training data.
         schedule: When the run stops to log and to evaluate.
-        run: Where it begins (``run.step``), its seeds, gear and mesh.
+        run: Where it begins (``run.step``), its seeds, gear, readers and mesh.
+
+    Raises:
+        Unreadable: An example cannot be read; the message names it.
     """
-    gear = run.gear.choose(source, batch_size=schedule.batch_size * len(run.seeds))
-    make = (_resident if gear.name == "resident" else _streaming)(source, schedule, run, gear)
-    spans = _spans(schedule, run, gear.chunk)
-    if not gear.prefetch:
-        yield from (make(*span) for span in spans)
-        return
-    pool = ThreadPoolExecutor(max_workers=min(gear.prefetch, 4), thread_name_prefix="batches")
-    waiting: collections.deque[Future[Chunk]] = collections.deque()
-    try:
-        for span in spans:
-            waiting.append(pool.submit(make, *span))
-            if len(waiting) > gear.prefetch:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    gear = run.gear.choose(source)
+    make = _resident if gear.name == "resident" else _streaming
+    return make(source, schedule, run, gear)
 
 
 def _spans(schedule: Schedule, run: Runtime, most: int) -> Iterator[tuple[int, int]]:
@@ -226,9 +228,19 @@ def _spans(schedule: Schedule, run: Runtime, most: int) -> Iterator[tuple[int, i
         start = stop
 
 
-def _resident(
-    source: Any, schedule: Schedule, run: Runtime, gear: Gear
-) -> Callable[[int, int], Chunk]:
+def _arrived(result: Future[Any], *, meter: Meter) -> Any:
+    """Waits for a chunk, and measures for how long of that the device has no work."""
+    idle_since = None
+    while not result.done():
+        if idle_since is None and not meter.busy():
+            idle_since = time.perf_counter()
+        concurrent.futures.wait([result], timeout=_LOOK_SECONDS)
+    if idle_since is not None:
+        meter.waited(time.perf_counter() - idle_since)
+    return result.result()
+
+
+def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Puts the data on the device once; a chunk is the rows in it."""
     arrays, rows = source.resident()
     on_device = parallel.replicate({name: np.asarray(a) for name, a in arrays.items()}, run.mesh)
@@ -239,24 +251,52 @@ def _resident(
         inputs = parallel.split_batches(inputs, run.mesh)
         return Chunk(start, stop, inputs | {"resident": on_device})
 
-    return make
+    waiting: collections.deque[Future[Chunk]] = collections.deque()
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+    try:
+        for span in _spans(schedule, run, gear.chunk):
+            waiting.append(pool.submit(make, *span))
+            if len(waiting) > gear.prefetch:
+                yield _arrived(waiting.popleft(), meter=run.meter)
+        while waiting:
+            yield _arrived(waiting.popleft(), meter=run.meter)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _streaming(
-    source: Source, schedule: Schedule, run: Runtime, gear: Gear
-) -> Callable[[int, int], Chunk]:
-    """Reads the examples of a chunk and sends them."""
+def _streaming(source: Source, schedule: Schedule, run: Runtime, gear: Gear) -> Iterator[Chunk]:
+    """Reads the examples of a chunk and sends them, while the device computes an earlier one."""
+    step_size = schedule.batch_size * len(run.seeds)
+    gear = gear.bounded(step_size * _bytes(run.reading.first(source)))
+    # On CPU, an array on the device is the host's own; elsewhere it is a copy.
+    copied = jax.default_backend() != "cpu"
 
-    def make(start: int, stop: int) -> Chunk:
-        ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
-        examples = source.take(ids.reshape(-1))
-        inputs["examples"] = {
-            name: _padded(array.reshape(*ids.shape, *array.shape[1:]), gear.chunk, ids.ndim - 2)
-            for name, array in examples.items()
+    def requests() -> Iterator[tuple[np.ndarray, Any]]:
+        for start, stop in _spans(schedule, run, gear.chunk):
+            ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
+            wanted = _padded(ids, gear.chunk, ids.ndim - 2, fill=-1)
+            yield wanted.reshape(-1), (start, stop, wanted.shape, inputs)
+
+    def send(about: Any, filled: Filled) -> Chunk:
+        start, stop, shape, inputs = about
+        examples = {
+            n: array.reshape(*shape, *array.shape[1:]) for n, array in filled.arrays.items()
         }
-        return Chunk(start, stop, parallel.split_batches(inputs, run.mesh))
+        sent = parallel.split_batches(inputs | {"examples": examples}, run.mesh)
+        if copied:  # so that the host's arrays can be filled again
+            jax.block_until_ready(sent)
+        return Chunk(start, stop, sent)
 
-    return make
+    return read_ahead(
+        source,
+        requests(),
+        run.reading,
+        ahead=gear.prefetch,
+        finish=send,
+        replace=True,
+        reuse=copied,
+        wait=functools.partial(_arrived, meter=run.meter),
+    )
 
 
 def _inputs(
@@ -280,11 +320,11 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.stack(parts)
 
 
-def _padded(array: np.ndarray, length: int, axis: int) -> np.ndarray:
+def _padded(array: np.ndarray, length: int, axis: int, *, fill: int = 0) -> np.ndarray:
     """Makes room for ``length`` steps on an axis; what the chunk does not fill is never read."""
     steps = array.shape[axis]
     if steps == length:
         return array
-    full = np.zeros((*array.shape[:axis], length, *array.shape[axis + 1 :]), array.dtype)
+    full = np.full((*array.shape[:axis], length, *array.shape[axis + 1 :]), fill, array.dtype)
     full[(slice(None),) * axis + (slice(steps),)] = array
     return full
