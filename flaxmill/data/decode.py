@@ -25,9 +25,10 @@ _TURNS = {
 }
 """What undoes each orientation that a camera may write (Exif 2.3, section 4.6.4, tag 274)."""
 
-# Pillow warns of a picture from half the size on that it refuses. What it opens is wanted here; and
-# to silence it each time anew would not be safe among threads.
+# Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
+# What it opens is wanted here; and to silence it each time anew would not be safe among threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
 
 
 def open_picture(
@@ -66,16 +67,23 @@ def open_picture(
             f"{name} is too large a picture to be opened safely: it has more than {most:,} pixels "
             f"(such as {int(most**0.5):,} × {int(most**0.5):,}). Save it smaller, or leave it out."
         ) from None
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
-        raise BadInput(
-            f"{name} is a damaged picture ({str(error) or 'it ends early'}): save it anew."
-        ) from None
+    except OSError as error:
+        if error.errno is not None:  # of the disk, not of the decoder
+            words = (error.strerror or str(error)).lower()
+            raise BadInput(f"{name} cannot be read: {words}.") from None
+        raise _damaged(name, error) from None
+    except (SyntaxError, ValueError, struct.error, EOFError) as error:
+        raise _damaged(name, error) from None
 
 
 def _readable(given: str | Path | bytes) -> str | Path | io.BytesIO:
     if isinstance(given, bytes):
         return io.BytesIO(given)
     return io.BytesIO(sys.stdin.buffer.read()) if given == "-" else given
+
+
+def _damaged(name: str, error: Exception) -> BadInput:
+    return BadInput(f"{name} is a damaged picture ({str(error) or 'it ends early'}): save it anew.")
 
 
 def _instead(given: str | Path | bytes) -> str:
