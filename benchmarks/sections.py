@@ -47,6 +47,23 @@ def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
     return lines
 
 
+def parity(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on models that got the weights of torchvision's and timm's, if compared."""
+    if row is None:
+        return []
+    lines = [
+        *("", "## The same weights in torchvision or timm, and here", ""),
+        "Every parameter and buffer random; evaluation of random pictures of 224×224 pixels; float32 "
+        f"on CPU. Largest difference of any logit. {row['rows'][0]['peer']}.",
+        *("", row_of("weights of", "largest logit", "difference", "as a share of that logit")),
+        "|---|---|---|---|",
+    ]
+    for one in row["rows"]:
+        figures = (f"{one[key]:.1e}" for key in ("difference", "relative_difference"))
+        lines.append(row_of(one["model"], f"{one['logits']:.1f}", *figures))
+    return lines
+
+
 def choices(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on what each choice of a preset is worth, if that was measured."""
     if row is None:

@@ -88,6 +88,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.speed(found.get("speed")),
         *sections.peers(found.get("peers")),
         *sections.sizes(found.get("sizes")),
+        *sections.parity(found.get("parity")),
         *sections.choices(found.get("choices quick")),
         *sections.choices(found.get("choices good")),
         *sections.gears(found.get("streaming")),

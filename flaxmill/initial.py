@@ -1,10 +1,16 @@
 """Weights that a run begins with, made to fit its model: those of ``--init-from``."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from flaxmill import weights
 from flaxmill.errors import BadInput, nearest
+from flaxmill.models import torch_names
+from flaxmill.models.vit import resized_positions
 
 WHERE = "--init-from"
 
@@ -27,10 +33,46 @@ def fitted(
         BadInput: The model has no such part, or weights do not fit; all of these are listed.
     """
     expected, notes = weights.named(tree), []
+    arrays, title = torch_names.translated(arrays)
+    if title:
+        notes.append(f"The weights are named as those of a {title}.")
+        arrays = _wrapped(expected, arrays)
+    arrays, said = _with_positions(expected, arrays)
+    notes += said
     for part in own:
         arrays, said = _with_own(expected, arrays, part)
         notes += said
-    return weights.renamed(tree, arrays, where=WHERE), tuple(notes)
+    where = f"{WHERE}, a {title}," if title else WHERE
+    return weights.renamed(tree, arrays, where=where), tuple(notes)
+
+
+def _wrapped(expected: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Renames weights of a network to those of a model that holds the network and nothing else."""
+    paths = zip(*(name.split(".")[1:] for name in expected), strict=False)
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, paths)
+    holder = "".join(f"{parts[0]}." for parts in shared)  # the attributes that all lie under
+    found = {}
+    for name, array in arrays.items():
+        kind, dot, path = name.partition(".")
+        ours = kind in ("params", "model_state")
+        found[f"{kind}{dot}{holder}{path}" if ours else name] = array
+    return found
+
+
+def _with_positions(
+    expected: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Fits positions that were learned for pictures of another size."""
+    for name, ours in expected.items():
+        theirs = arrays.get(name)
+        if name.endswith(".positions") and theirs is not None and theirs.shape != ours.shape:
+            if not (theirs.ndim == ours.ndim == 3 and theirs.shape[-1] == ours.shape[-1]):
+                continue
+            resized = resized_positions(jnp.asarray(theirs), ours.shape[:2])
+            there, here = ("×".join(map(str, array.shape[:2])) for array in (theirs, ours))
+            note = f"Positions were learned for {there} patches: they are resized to {here}."
+            return {**arrays, name: np.asarray(resized)}, [note]
+    return arrays, []
 
 
 def _with_own(

@@ -1,7 +1,8 @@
 """Weights by name: what they are called, their digest, and where a run may start from."""
 
+import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import jax
 import numpy as np
 
 from flaxmill import files
-from flaxmill.errors import BadInput, nearest
+from flaxmill.errors import BadInput
+
+_LISTED = 12
+"""So many weights of a kind are named when they do not fit."""
 
 
 def named(tree: Any) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
         where: What the arrays came from, for the message.
 
     Raises:
-        BadInput: Names are missing or unexpected, or a shape or type differs; all are listed.
+        BadInput: Names are missing or unexpected, or a shape or type differs; they are listed.
     """
     expected = named(tree)
     missing = [name for name in expected if name not in arrays]
@@ -45,12 +49,22 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
     ]
     if missing or unexpected or misshapen:
         lines = [f"{where} does not fit this model."]
-        lines += [f"  missing: {name}{nearest(name, unexpected)}" for name in missing]
-        lines += [f"  unexpected: {name}" for name in unexpected]
-        lines += [f"  misshapen: {line}" for line in misshapen]
+        lines += _listed("missing", missing, unexpected)
+        lines += _listed("unexpected", unexpected)
+        lines += _listed("misshapen", misshapen)
         raise BadInput("\n".join(lines))
     structure = jax.tree.structure(tree)
     return jax.tree.unflatten(structure, [arrays[name] for name in expected])
+
+
+def _listed(what: str, names: Sequence[str], meant: Sequence[str] = ()) -> list[str]:
+    """Returns a line for each name, but not for the hundreds that another model's weights have."""
+    lines = []
+    for name in names[:_LISTED]:
+        near = difflib.get_close_matches(name, meant, n=1)
+        lines.append(f"  {what}: {name}" + (f" Did you mean {near[0]!r}?" if near else ""))
+    more = len(names) - len(lines)
+    return [*lines, f"  {what}: and {more} more"] if more else lines
 
 
 def form(array: Any) -> str:

@@ -116,7 +116,8 @@ class ViT(nnx.Module):
         x = self.embedding(standardised(pictures, self.mean, self.std))  # [batch, down, right, …]
         x = x + resized_positions(self.positions[...], grid)[None].astype(x.dtype)
         x = x.reshape(x.shape[0], grid[0] * grid[1], x.shape[-1])  # [batch, patch, feature]
-        first = jnp.broadcast_to(self.class_token[...].astype(x.dtype), (len(x), 1, x.shape[-1]))
+        shape = (x.shape[0], 1, x.shape[-1])
+        first = jnp.broadcast_to(self.class_token[...].astype(x.dtype)[None, None], shape)
         x = self.dropout(jnp.concatenate([first, x], axis=1), rngs=rngs)  # [batch, token, feature]
         for block in self.blocks:
             x = block(x, rngs=rngs)
