@@ -156,6 +156,7 @@ class Identity:
         data: Title and digests of the data; None where they are not known yet.
         initial: Digest of the weights that ``--init-from`` gave; None begins with the model's own.
         seeds: Number of models, of as many seeds from ``seed`` on.
+        chosen: Why the config has the values that the recipe chose itself, by field; for people.
     """
 
     recipe: str
@@ -167,6 +168,7 @@ class Identity:
     data: Mapping[str, Any] | None = None
     initial: str | None = None
     seeds: int = 1
+    chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def every_seed(self) -> tuple[int, ...]:
@@ -176,6 +178,7 @@ class Identity:
     def json(self) -> dict[str, Any]:
         """Returns what ``config.json`` holds: the number of seeds only where there are several."""
         fields = dataclasses.asdict(self)
+        del fields["chosen"]
         if self.seeds == 1:
             del fields["seeds"]
         return {"format": FORMAT, **fields}

@@ -53,6 +53,7 @@ def begin_attempt(
         "preset": identity.preset,
         "seed": identity.seed,
         **({"seeds": identity.seeds} if identity.seeds > 1 else {}),
+        **({"chosen": dict(identity.chosen)} if identity.chosen else {}),
         "git_commit": _git_commit(),
         "data": identity.data,
         "command": attempt["command"],

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ class Order:
         run: The run directory; None finds or makes one in ``runs``.
         fresh: Begin anew; a run that is there is renamed.
         options: How the run is carried out.
+        chosen: Why the recipe chose the values of its config that it did, by field.
     """
 
     recipe: Recipe
@@ -39,6 +41,23 @@ class Order:
     fresh: bool = False
     options: Options = dataclasses.field(default_factory=Options)
     seeds: int = 1
+    chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def settled(self, initial: Any = None) -> "Order":
+        """Returns the order with all that its recipe chooses itself, from the data, chosen.
+
+        A recipe that does so has a function ``settle(config, initial)``, which returns the config
+        without a field left open, and why, by field. It depends on nothing but the config, the data
+        and the weights to begin with, so that it comes to the same whenever it is asked.
+
+        Args:
+            initial: The weights to begin with, if any.
+        """
+        settle = getattr(self.recipe.module, "settle", None)
+        if settle is None:
+            return self
+        config, chosen = settle(self.config, initial)
+        return dataclasses.replace(self, config=config, chosen=chosen)
 
     def check_seeds(self) -> None:
         """Refuses seeds that cannot be trained.
@@ -83,6 +102,7 @@ class Order:
             config=dataclasses.asdict(self.config),
             data=data,
             initial=None if initial is None else weights.digest(initial),
+            chosen=self.chosen,
         )
 
 

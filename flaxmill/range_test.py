@@ -188,6 +188,8 @@ def command(recipe: Recipe, given: list[str], program: str) -> None:
 
     preset, asked = parse(recipe, given, program, arguments(recipe.module.Config))
     order = of(recipe, preset, asked)
+    path = order.options.init_from
+    order = order.settled(None if path is None else weights.read_initial(path))
     check(order, asked.steps, asked.first, asked.last)
     found = find(order, Words(quiet=asked.json), asked.steps, asked.first, asked.last)
     out = asked.out or Path(f"{recipe.name}-lr-find.png")

@@ -103,6 +103,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     clock.add("import", process_age() - clock.origin)
     path = order.options.init_from
     initial = None if path is None else weights.read_initial(path)
+    order = order.settled(initial)
     named = None if order.run is None else RunDirectory(order.run)
     if named is not None and named.finished and not order.fresh and not order.options.dry_run:
         directories.check_same(order.identity(None, initial), named)
@@ -113,6 +114,9 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     identity = order.identity(splits, initial)
     directory = directories.choose(identity, order.run, fresh=order.fresh)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
+    if order.chosen:
+        words.say("Chosen for these pictures (an option of the name changes it):")
+        words.facts(order.chosen)
     # What is impossible is refused here, before a file is made.
     batch_size = Schedule(order.config, len(splits.train)).batch_size
     order.options.check(batch_size, splits.train)
