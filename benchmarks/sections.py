@@ -53,8 +53,8 @@ def parity(row: dict[str, Any] | None) -> list[str]:
         return []
     lines = [
         *("", "## The same weights in torchvision or timm, and here", ""),
-        "Every parameter and buffer random; evaluation of random pictures of 224×224 pixels; float32 "
-        f"on CPU. Largest difference of any logit. {row['rows'][0]['peer']}.",
+        "Every parameter and buffer random; evaluation of random pictures of 224×224 pixels; "
+        f"float32 on CPU. Largest difference of any logit. {row['rows'][0]['peer']}.",
         *("", row_of("weights of", "largest logit", "difference", "as a share of that logit")),
         "|---|---|---|---|",
     ]
