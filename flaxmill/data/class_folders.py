@@ -10,6 +10,7 @@ import numpy as np
 
 from flaxmill.data.decode import SUFFIXES
 from flaxmill.data.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
 _NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
@@ -25,7 +26,7 @@ class _Folder:
     others: Counter[str] = field(default_factory=Counter)
 
     def words(self) -> str:
-        """Says what there is."""
+        """Names what there is."""
         counts = [(len(self.folders), "folder"), (len(self.pictures), "picture")]
         counts += [(count, f"{kind} file") for kind, count in sorted(self.others.items())]
         found = [f"{count:,} {noun}{'s' * (count > 1)}" for count, noun in counts if count]
@@ -119,7 +120,7 @@ def _parts(top: _Folder) -> dict[str, str]:
         return {}
     inside = _look(top.place / parts["train"])
     own = len(parts) == len(top.folders) or (inside.folders and not inside.pictures)
-    return parts if own else {}
+    return {part: parts[part] for part in SPLITS if part in parts} if own else {}
 
 
 def _classes(folder: _Folder) -> dict[str, list[Path]]:
@@ -165,16 +166,15 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> Non
     place = folder.place
     if not any(found.values()):
         raise BadInput(
-            f"in {place} there are {folder.words()}, and no pictures in folders; expected a folder "
+            f"found in {place}: {folder.words()}, and no pictures in folders. Expected a folder "
             f"for each class ({place / 'cat'}, {place / 'dog'}) with its pictures in it "
             f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such."
         )
     for name in folder.folders:
         if not found[normal(name)]:
             raise BadInput(
-                f"the class folder {place / name} holds no pictures but "
-                f"{_look(place / name).words()}: put some in ({', '.join(SUFFIXES)}), or take it "
-                "away."
+                f"the class folder {place / name} has no pictures ({', '.join(SUFFIXES)}). Found in "
+                f"it: {_look(place / name).words()}. Put some in, or take it away."
             )
     if len(found) == 1:
         deeper = _look(place / folder.folders[0])
@@ -196,7 +196,7 @@ def _check_known(
     here, train = place / parts[name], place / parts["train"]
     if not found[name]:
         raise BadInput(
-            f"in {here} there are {_look(here).words()}; expected a folder for each class, as in "
+            f"found in {here}: {_look(here).words()}. Expected a folder for each class, as in "
             f"{train}. Sort its pictures into such folders, or take it away: then a share of the "
             "training pictures is held out instead."
         )

@@ -28,7 +28,7 @@ _TURNS = {
 # Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def open_picture(

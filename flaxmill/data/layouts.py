@@ -13,12 +13,17 @@ _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
 def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
     """Does what `flaxmill.data.listing.scan` says."""
-    if not place.exists():
-        raise BadInput(f"there is no {place}: give {_KINDS} with --data.")
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadInput(f"there is no {place}: give {_KINDS} with --data.") from None
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise BadInput(f"{place} cannot be read: {words}.") from None
     if place.is_dir():
         if arrays := numpy_files.in_folder(place):
             return numpy_files.read_npy(place, arrays)
-        if not class_folders.present(place) and (found := _tables_in(place)):
+        if not class_folders.present(place) and (found := tables_in(place)):
             return _read_tables(found, sign)
         return class_folders.read_folders(place)
     if place.suffix.lower() == ".npz":
@@ -45,7 +50,7 @@ def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
     return tables.listings(read)
 
 
-def _tables_in(place: Path) -> dict[str, list[Path]]:
+def tables_in(place: Path) -> dict[str, list[Path]]:
     """Returns the tables in a folder by split: by their own names, or those of their folders."""
     found: dict[str, list[Path]] = {}
     inside = [path for name in ("*", "*/*") for path in sorted(place.glob(name))]

@@ -1,0 +1,304 @@
+"""Folders of pictures: the layouts that are understood or refused, and how they are divided."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forbidding import forbidden
+from picture_files import classes, save
+
+from flaxmill.data.digests import digests
+from flaxmill.data.listing import Listing, interleaved, scan, stratified
+from flaxmill.errors import BadInput
+
+
+def names(listing: Listing) -> list[str]:
+    """Returns each picture's path below the root, in the composed form of Unicode."""
+    return [
+        unicodedata.normalize("NFC", file.relative_to(listing.root).as_posix())
+        for file in listing.files
+    ]
+
+
+def many(*counts: int, root: Path = Path("/data")) -> Listing:
+    """A listing of files that do not exist, with so many of each class."""
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    files = tuple(root / f"{label}/{number}.png" for number, label in enumerate(labels))
+    return Listing(files, labels, tuple(map(str, range(len(counts)))), root)
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    classes(tmp_path, {"bee": 2, "ant": 1})
+    save(tmp_path / "bee/summer/2024/b.JPG".lower())
+    os.rename(tmp_path / "bee/summer/2024/b.jpg", tmp_path / "bee/summer/2024/b.JPEG")
+    found = scan(tmp_path)
+    assert list(found) == ["train"]
+    assert found["train"].classes == ("ant", "bee")
+    assert names(found["train"]) == [
+        "ant/0.png",
+        "bee/0.png",
+        "bee/1.png",
+        "bee/summer/2024/b.JPEG",
+    ]
+    assert found["train"].labels.tolist() == [0, 1, 1, 1]
+    assert not found["train"].multi_label
+
+
+def test_what_is_hidden_or_no_picture_is_passed_over(tmp_path: Path) -> None:
+    classes(tmp_path, {"ant": 1, "bee": 1})
+    for junk in (".git/a.png", "__MACOSX/ant/._0.png", ".DS_Store", "ant/Thumbs.db", "ant/._0.png",
+                 "ant/.thumbnails/0.png", "README.md", "bee/notes.txt"):  # fmt: skip
+        (tmp_path / junk).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / junk).write_bytes(b"junk")
+    assert names(scan(tmp_path)["train"]) == ["ant/0.png", "bee/0.png"]
+
+
+def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
+    classes(tmp_path, {"10": 1, "9": 2, "1": 1})
+    found = scan(tmp_path)["train"]
+    assert found.classes == ("1", "9", "10")
+    assert found.labels.tolist() == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("held_out", ["val", "valid", "validation", "Val"])
+def test_train_and_val_as_imagenet_has_them(held_out: str, tmp_path: Path) -> None:
+    for wnid in ("n01440764", "n01443537"):
+        save(tmp_path / f"train/{wnid}/{wnid}_18.png")
+        save(tmp_path / f"{held_out}/{wnid}/ILSVRC2012_val_00000293.png")
+        os.rename(
+            tmp_path / f"train/{wnid}/{wnid}_18.png", tmp_path / f"train/{wnid}/{wnid}_18.JPEG"
+        )
+    save(tmp_path / "test/ILSVRC2012_test_00000001.png")  # no labels are published for these
+    found = scan(tmp_path)
+    assert list(found) == ["train", "validation"]
+    assert names(found["train"]) == ["train/n01440764/n01440764_18.JPEG",
+                                     "train/n01443537/n01443537_18.JPEG"]  # fmt: skip
+    assert found["validation"].classes == found["train"].classes
+    assert found["train"].note == (
+        f"{tmp_path / 'test'} has no class folders, so it tells nothing: it is not used."
+    )
+
+
+def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
+    classes(tmp_path, {"train": 2, "bus": 1, "test": 1})
+    assert scan(tmp_path)["train"].classes == ("bus", "test", "train")
+
+
+def test_a_class_may_be_missing_in_validation_but_not_only_there(tmp_path: Path) -> None:
+    classes(tmp_path / "train", {"ant": 2, "bee": 2, "cat": 2})
+    classes(tmp_path / "val", {"bee": 1, "cat": 1})
+    (tmp_path / "val/ant").mkdir()
+    found = scan(tmp_path)
+    assert found["validation"].classes == ("ant", "bee", "cat")
+    assert found["validation"].labels.tolist() == [1, 2]
+    classes(tmp_path / "val", {"bees": 1})
+    with pytest.raises(
+        BadInput,
+        match=r"val has the class 'bees', which \S*train lacks, so it cannot be learnt\. Did you "
+        r"mean 'bee'\? Put pictures of it there, or take the folder away\.",
+    ):
+        scan(tmp_path)
+
+
+def test_korean_names_with_spaces_in_either_form_of_unicode(tmp_path: Path) -> None:
+    """Systems have stored names composed or decomposed, and people copy between them."""
+    ant, bee = "개미 사진", "꿀벌 사진"
+    for split, form in (("train", "NFC"), ("val", "NFD")):
+        for label in (ant, bee):
+            save(tmp_path / split / unicodedata.normalize(form, label) / "여름 1.png")
+    found = scan(tmp_path)
+    assert found["train"].classes == found["validation"].classes == (ant, bee)
+    assert names(found["validation"]) == [f"val/{ant}/여름 1.png", f"val/{bee}/여름 1.png"]
+    assert all(file.exists() for file in found["validation"].files)
+    moved = tmp_path / "moved"
+    for label in (ant, bee):
+        save(
+            moved / unicodedata.normalize("NFD", label) / unicodedata.normalize("NFD", "여름 1.png")
+        )
+    composed = tmp_path / "train"
+    assert digests(scan(moved)) == digests(scan(composed))
+
+
+def test_two_folders_of_one_name_are_refused(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        save(tmp_path / unicodedata.normalize(form, "꿀벌") / "0.png")
+    with pytest.raises(
+        BadInput,
+        match=r"two folders are called '꿀벌': their names are stored in two forms of Unicode "
+        r"\('\\u1101.*' and '\\uafc0\\ubc8c'\)\. Move the pictures of one into the other",
+    ):
+        scan(tmp_path)
+
+
+def test_symbolic_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
+    classes(tmp_path / "store", {"ant": 2, "bee": 1})
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "ant").symlink_to("../store/ant")
+    save(data / "bee/0.png")
+    (data / "bee/again").symlink_to(data)  # a loop
+    (data / "bee/self").symlink_to("self")
+    (data / "bee/one more.png").symlink_to(tmp_path / "store/bee/0.png")
+    found = scan(data)["train"]
+    assert found.classes == ("ant", "bee")
+    assert names(found)[:2] == ["ant/0.png", "ant/1.png"]
+    assert {"bee/0.png", "bee/one more.png"} <= set(names(found))
+    assert len(names(found)) < 10
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            {},
+            r"found in \S+: nothing, and no pictures in folders\. Expected a folder for each class",
+        ),
+        (
+            {"ant": 2, "bee": 0},
+            r"the class folder \S*bee has no pictures \(.*\)\. Found in it: nothing\. Put some in",
+        ),
+        ({"ant": 2}, r"there is one class only, 'ant': expected a folder for each of two classes"),
+    ],
+)
+def test_too_few_classes_are_refused(counts: dict[str, int], words: str, tmp_path: Path) -> None:
+    classes(tmp_path, counts)
+    with pytest.raises(BadInput, match=words):
+        scan(tmp_path)
+
+
+def test_a_layout_that_is_another_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    for number in range(3):
+        save(tmp_path / f"{number}.png")
+    with pytest.raises(
+        BadInput,
+        match=r"found in \S+: 3 pictures and 1 \.txt file, and no pictures in folders\. Expected "
+        r"a folder for each class \(\S+cat, \S+dog\) with its pictures in it \(\.png, .*\), or "
+        r"train/ and val/ folders of such",
+    ):
+        scan(tmp_path)
+    inner = classes(tmp_path / "unpacked/photos", {"ant": 1, "bee": 1})
+    with pytest.raises(
+        BadInput, match=r"one class only, 'photos'.* If the classes are the folders"
+    ):
+        scan(tmp_path / "unpacked")
+    assert len(scan(inner)["train"]) == 2
+    heic = tmp_path / "phone"
+    classes(heic, {"ant": 1})
+    (heic / "bee").mkdir()
+    (heic / "bee/IMG_1.HEIC").touch()
+    with pytest.raises(BadInput, match=r"bee has no pictures .* Found in it: 1 \.heic file\. Put"):
+        scan(heic)
+
+
+def test_validation_without_class_folders_is_refused(tmp_path: Path) -> None:
+    classes(tmp_path / "train", {"ant": 1, "bee": 1})
+    save(tmp_path / "val/0.png")
+    with pytest.raises(
+        BadInput,
+        match=r"found in \S+val: 1 picture\. Expected a folder for each class, as in \S+train\.",
+    ):
+        scan(tmp_path)
+    (tmp_path / "valid").mkdir()
+    with pytest.raises(BadInput, match="there are both val and valid: leave one of them"):
+        scan(tmp_path)
+
+
+def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"there is no \S+none: give a folder, a CSV or Parquet file"
+    ):
+        scan(tmp_path / "none")
+    (tmp_path / "photos.zip").touch()
+    with pytest.raises(BadInput, match=r"photos\.zip is a file of a kind that is not known"):
+        scan(tmp_path / "photos.zip")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    classes(tmp_path, {"ant": 1, "bee": 1})
+    with (
+        forbidden(tmp_path / "bee"),
+        pytest.raises(BadInput, match=r"cannot be read: permission denied"),
+    ):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(("held_out", "each"), [(0.2, [2, 4, 1, 0]), (0.0, [0, 0, 0, 0])])
+def test_a_share_has_each_class_in_its_proportion(held_out: float, each: list[int]) -> None:
+    kept, held = stratified(many(10, 20, 2, 1), held_out)
+    assert np.bincount(held.labels, minlength=4).tolist() == each
+    assert sorted([*kept.files, *held.files]) == sorted(many(10, 20, 2, 1).files)
+    again = stratified(many(10, 20, 2, 1), held_out)[1]
+    assert again.files == held.files
+    other = stratified(many(10, 20, 2, 1), held_out, seed=1)[1]
+    assert (other.files != held.files) == (held_out > 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 13, 27])
+def test_a_number_is_held_out_exactly(count: int) -> None:
+    kept, held = stratified(many(10, 13, 7), count)
+    assert (len(kept), len(held)) == (30 - count, count)
+    expected = count * np.array([10, 13, 7]) / 30
+    assert np.abs(np.bincount(held.labels, minlength=3) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("wrong", [-1, 30, 1.0, -0.1, float("nan")])
+def test_what_cannot_be_held_out_is_refused(wrong: float) -> None:
+    with pytest.raises(BadInput, match=rf"{wrong} does not fit 30 pictures: give a number from 0"):
+        stratified(many(10, 13, 7), wrong)
+
+
+def test_several_labels_are_divided_by_the_rarest() -> None:
+    labels = np.zeros((40, 3), np.float32)
+    labels[:, 0] = 1
+    labels[:10, 1] = 1
+    labels[:4, 2] = 1
+    listing = Listing(many(40).files, labels, ("a", "b", "c"), Path("/data"))
+    held = stratified(listing, 0.5)[1]
+    assert held.labels.sum(axis=0).tolist() == [20, 5, 2]
+
+
+def test_the_beginning_has_something_of_every_class() -> None:
+    mixed = interleaved(many(5, 3, 4))
+    assert [sorted(mixed.labels[at : at + 3].tolist()) for at in (0, 3, 6)] == [[0, 1, 2]] * 3
+    assert sorted(mixed.files) == sorted(many(5, 3, 4).files)
+
+
+def test_a_digest_tells_content_and_not_place(tmp_path: Path) -> None:
+    first, second = (classes(tmp_path / name, {"ant": 2, "bee": 2}) for name in ("one", "two"))
+    known = digests(scan(first))
+    assert digests(scan(second)) == known
+    os.utime(second / "ant/0.png", (0, 0))
+    assert digests(scan(second)) == known
+    (second / "ant/0.png").write_bytes((second / "ant/1.png").read_bytes())
+    assert digests(scan(second)) != known
+    (second / "ant/0.png").write_bytes((first / "ant/0.png").read_bytes())
+    assert digests(scan(second)) == known
+    (second / "ant/0.png").rename(second / "bee/2.png")
+    assert digests(scan(second)) != known
+
+
+def test_the_digest_of_a_large_set_takes_sizes_and_some_beginnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes(tmp_path, {"ant": 3, "bee": 3})
+    monkeypatch.setattr("flaxmill.data.digests.WHOLE", 100)
+    monkeypatch.setattr("flaxmill.data.digests.SOME", 2)  # the first and the fourth
+    known = digests(scan(tmp_path))
+    content = (tmp_path / "ant/1.png").read_bytes()
+    (tmp_path / "ant/1.png").write_bytes(content[:-1] + b"!")
+    assert digests(scan(tmp_path)) == known  # as its docstring says
+    (tmp_path / "ant/1.png").write_bytes(content + b"!")
+    assert digests(scan(tmp_path)) != known
+    (tmp_path / "ant/1.png").write_bytes(content)
+    (tmp_path / "ant/0.png").write_bytes(b"!" * (tmp_path / "ant/0.png").stat().st_size)
+    assert digests(scan(tmp_path)) != known
+
+
+def test_a_digest_needs_every_file(tmp_path: Path) -> None:
+    found = scan(classes(tmp_path, {"ant": 1, "bee": 1}))
+    (tmp_path / "bee/0.png").unlink()
+    with pytest.raises(BadInput, match=r"bee/0\.png cannot be read: no such file or directory"):
+        digests(found)
