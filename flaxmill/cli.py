@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill import exit_status
-from flaxmill.data.command import fetch
+from flaxmill.data.command import check, fetch
 from flaxmill.errors import BadInput, nearest
 from flaxmill.serve.command import serve
 
@@ -343,5 +343,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "fork": fork,
     "fetch": fetch,
+    "check": check,
     "doctor": doctor,
 }

@@ -176,3 +176,40 @@ class Download:
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total)
         self._bar.update(self._tasks[name], completed=done, total=total)
+
+
+class Reading:
+    """Shows how many files are read, and the time left: a bar in a terminal, lines elsewhere.
+
+    Called with the number of files that are read, and of all.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %  read {task.completed:,} of {task.total:,}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._began = self._spoken = time.monotonic()
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how far it is."""
+        if self._console.is_terminal:
+            if self._task is None:
+                self._bar.start()
+                self._task = self._bar.add_task("read", total=total)
+            self._bar.update(self._task, completed=done)
+        elif time.monotonic() - self._spoken >= _PLAIN_SECONDS:
+            self._spoken = time.monotonic()
+            left = duration((self._spoken - self._began) / done * (total - done))
+            self._console.print(f"  read {done:,} of {total:,}, {left} left", soft_wrap=True)

@@ -1,6 +1,9 @@
 """The commands about data: their options, and nothing heavy before they are understood."""
 
+from json import dumps
 from pathlib import Path
+
+from flaxmill.errors import BadInput
 
 
 def fetch(name: str, /, *, to: Path | None = None) -> None:
@@ -16,3 +19,47 @@ def fetch(name: str, /, *, to: Path | None = None) -> None:
     with Download() as progress:
         folder = data.fetch(name, to, on_progress=progress)
     print(f"{name} is in {folder}")
+
+
+def check(
+    place: Path,
+    /,
+    *,
+    sheet: Path | None = None,
+    size: int = 0,
+    workers: int = 0,
+    json: bool = False,
+) -> None:
+    """Check pictures: read each once, and say what is wrong and what to do.
+
+    The exit status is 2 where something would stop a training or make its result worth little.
+
+    Args:
+        place: A folder of class folders, with splits or without, or a CSV file that lists pictures.
+        sheet: Also write a PNG of the oddest pictures, each with the reason.
+        size: Side of the pictures that the model will take; smaller ones are named.
+        workers: Threads that read; 0 takes one for each processor.
+        json: Print JSON.
+    """
+    from flaxmill.data import check as checks
+    from flaxmill.progress import Reading
+
+    if size < 0 or workers < 0:
+        raise BadInput(f"--size {size} --workers {workers}: give 0 or more.")
+    with Reading() as progress:
+        checked = checks.check(place, size=size, workers=workers, progress=progress)
+    if json:
+        print(dumps(checked.json(), ensure_ascii=False))
+    else:
+        print("\n".join(checked.lines()))
+    if sheet is not None:
+        from flaxmill.report import oddest
+
+        count = oddest.draw(checked, sheet)
+        if not json:
+            print(f"wrote {sheet}, with {count} pictures")
+    if checked.serious:
+        raise BadInput(
+            f"{checked.serious} of {len(checked.findings)} findings in {place} would stop a "
+            f"training or make its result worth little."
+        )

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -23,7 +24,7 @@ from jaxtyping import Shaped
 from PIL import ExifTags, Image
 
 from flaxmill import files
-from flaxmill.data import duplicates
+from flaxmill.data.check import duplicates
 from flaxmill.data.decode import open_picture, plain
 from flaxmill.data.fetch import cache_folder
 from flaxmill.errors import BadInput
@@ -43,7 +44,7 @@ RECORD = np.dtype(
         ("orientation", "i1"),  # of the EXIF data; 1 is upright
         ("brightness", "f4"),  # mean grey level, from 0 to 255
         ("contrast", "f4"),  # standard deviation of the grey levels; 0 if all pixels are equal
-        ("hash", "u8"),  # see flaxmill.data.duplicates
+        ("hash", "u8"),  # see flaxmill.data.check.duplicates
         ("mirrored", "u8"),
         ("small", "u1", (256,)),
     ]
@@ -52,6 +53,7 @@ RECORD = np.dtype(
 
 _VERSION = f"1, Pillow {PIL.__version__}"  # another one may decode otherwise
 _TOGETHER = 32  # files that a thread reads at a time
+_MOST = 2 * 2**30  # bytes of a file
 _STRIP = 1 << 20  # pixels that are hashed at a time
 
 
@@ -166,6 +168,8 @@ def _read(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
     for at, path in enumerate(paths):
         try:
             before = os.stat(path)
+            if not stat.S_ISREG(before.st_mode) or before.st_size > _MOST:
+                raise BadInput(f"{path} is no file, or one of more than {_MOST / 2**30:.0f} GiB.")
             thumbnails[at] = _describe(path, records[at])
             records[at]["bytes"], records[at]["modified"] = before.st_size, before.st_mtime_ns
         except BadInput as trouble:
@@ -220,41 +224,3 @@ def _header(content: bytes) -> tuple[int, int, int]:
         with contextlib.suppress(SyntaxError, ValueError, LookupError, OSError, struct.error):
             frames = int(getattr(picture, "n_frames", 1))
         return 16 if deep else 8, frames, orientation if 1 <= orientation <= 8 else 1
-
-
-def pictures_below(root: Path, suffixes: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """Walks through a folder.
-
-    Args:
-        root: The folder; symbolic links in it are followed, but never round and round.
-        suffixes: What the names of pictures end with, in small letters.
-
-    Returns:
-        Names below the folder: of pictures, of other files, and of folders that lie in themselves
-        or cannot be read. Hidden files and folders are left out.
-    """
-    pictures, others, troubled = [], [], []
-    open_folders: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
-    while open_folders:
-        folder, above = open_folders.pop()
-        try:
-            here = os.stat(root / folder)
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-        except OSError:
-            troubled.append(folder or ".")
-            continue
-        identity = (here.st_dev, here.st_ino)
-        if identity in above:
-            troubled.append(folder)
-            continue
-        for entry in entries:
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                open_folders.append((name, (*above, identity)))
-            elif name.lower().endswith(suffixes):
-                pictures.append(name)
-            else:
-                others.append(name)
-    return sorted(pictures), sorted(others), sorted(troubled)

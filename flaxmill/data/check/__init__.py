@@ -1,0 +1,167 @@
+"""`flaxmill check`: reads every picture once, and says what is there, what is wrong, what to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill.data.check.classes import classes, names
+from flaxmill.data.check.copies import alike, same
+from flaxmill.data.check.finding import Facts, Finding, number
+from flaxmill.data.check.index import index
+from flaxmill.data.check.looks import looks
+from flaxmill.data.check.survey import survey
+from flaxmill.data.check.troubles import troubles
+
+_CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
+_POINTS = (0, 5, 50, 95, 100)  # percentiles
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What was found in a place.
+
+    Attributes:
+        place: What was checked.
+        facts: Of every picture.
+        findings: What is wrong or odd, most important first.
+    """
+
+    place: Path
+    facts: Facts
+    findings: list[Finding]
+
+    @property
+    def serious(self) -> int:
+        """Number of findings that would stop a training, or make its result worth little."""
+        return sum(finding.serious for finding in self.findings)
+
+    def json(self) -> dict[str, Any]:
+        """Returns everything, for programs."""
+        index = self.facts.index
+        return {
+            "format": 1,
+            "place": str(self.place),
+            "pictures": len(index.names),
+            "read": index.read,
+            "bytes": int(self.facts.records["bytes"].sum()),
+            "splits": self.facts.counts(),
+            "sizes": self.sizes(),
+            "kinds": self.kinds(),
+            "unreadable": {index.names[at]: words for at, words in index.troubles.items()},
+            "serious": self.serious,
+            "findings": [
+                {
+                    "kind": finding.kind,
+                    "serious": finding.serious,
+                    "words": finding.words,
+                    "advice": finding.advice,
+                    "names": list(finding.names),
+                }
+                for finding in self.findings
+            ],
+        }
+
+    def sizes(self) -> dict[str, list[float]]:
+        """Returns the smallest, 5 %, median, 95 % and largest of what pictures measure."""
+        some = self.facts.records[self.facts.good]
+        if not len(some):
+            return {}
+        width, height = some["width"].astype(np.float64), some["height"]
+        measures = {"width": width, "height": height, "aspect": width / height}
+        return {
+            name: np.percentile(values, _POINTS, method="nearest").round(3).tolist()
+            for name, values in measures.items()
+        }
+
+    def kinds(self) -> dict[str, int]:
+        """Returns how many pictures are of each format and mode, or special in other ways."""
+        some = self.facts.records[self.facts.good]
+        kinds = [
+            f"{form.decode()} {mode.decode()}"
+            for form, mode in zip(some["format"], some["mode"], strict=True)
+        ]
+        found = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+        special = {
+            "of 16 bits": some["bits"] > 8,
+            "animated": some["frames"] > 1,
+            "turned by their EXIF data": some["orientation"] > 1,
+        }
+        return found | {what: int(which.sum()) for what, which in special.items() if which.any()}
+
+    def lines(self) -> list[str]:
+        """Says what there is, and then what to do, most important first."""
+        index = self.facts.index
+        megabytes = self.facts.records["bytes"].sum() / 1e6
+        said = [
+            f"{self.place}: {number(len(index.names))}, {megabytes:,.1f} MB; {index.read:,} read "
+            f"now, {len(index.names) - index.read:,} known from before."
+        ]
+        said += [f"  {split:10}  {_shares(part)}" for split, part in self.facts.counts().items()]
+        for name, (least, low, median, high, most) in self.sizes().items():
+            spread = (
+                f"{least:g} to {most:g}, nine in ten from {low:g} to {high:g}, median {median:g}"
+            )
+            said.append(f"  {name:10}  {f'{least:g}' if least == most else spread}")
+        if kinds := self.kinds():
+            said.append(
+                f"  {'kinds':10}  {', '.join(f'{n:,} {what}' for what, n in kinds.items())}"
+            )
+        if index.note:
+            said.append(index.note)
+        if not self.findings:
+            return [*said, "Nothing is wrong."]
+        said += ["", "What to do, most important first:"]
+        for place, finding in enumerate(self.findings, start=1):
+            mark = "!" if finding.serious else " "
+            said.append(f"{mark}{place:3}. {finding.words[0].upper()}{finding.words[1:]}")
+            said.append(f"      {finding.advice}")
+        return said
+
+
+def _shares(part: dict[str, int]) -> str:
+    """Says how many pictures each class has, the largest first."""
+    total = f"{number(sum(part.values()))} in {number(len(part), 'class')}"
+    least, most = min(part.values(), default=0), max(part.values(), default=0)
+    if least == most and len(part) > _CLASSES:
+        return f"{total}, {most:,} of each"
+    rows = [f"{label} {count:,}" for label, count in part.items()]
+    if len(rows) > _CLASSES:
+        rows = [*rows[: _CLASSES - 2], "…", *rows[-2:]]
+    return f"{total}: {', '.join(rows)}"
+
+
+def check(
+    place: Path,
+    *,
+    size: int = 0,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Checked:
+    """Reads every picture of a folder or table once, and says what is wrong or odd.
+
+    What was found is remembered: the next time, only new and changed files are read.
+
+    Args:
+        place: A folder of class folders, with splits or without, or a CSV file that lists pictures.
+        size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
+        workers: Threads that read; 0 takes one for each processor.
+        progress: Told how many files are read, of how many.
+
+    Raises:
+        BadInput: There is no such place, or it is of another kind.
+    """
+    found = survey(place)
+    listed = list(dict.fromkeys(row.name for row in found.rows))
+    facts = Facts(found, index(found.root, listed, workers=workers, progress=progress))
+    every = [
+        *troubles(facts),
+        *same(facts),
+        *alike(facts),
+        *classes(facts),
+        *names(facts),
+        *looks(facts, size),
+    ]
+    return Checked(place, facts, sorted(every, key=lambda finding: not finding.serious))

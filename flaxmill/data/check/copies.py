@@ -1,0 +1,127 @@
+"""Pictures of which there are several: equal in every pixel, or alike."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from flaxmill.data.check import duplicates
+from flaxmill.data.check.finding import Facts, Finding, are, few, number
+
+
+def same(facts: Facts) -> Iterator[Finding]:
+    """Finds pictures that are there several times, equal in every pixel.
+
+    Args:
+        facts: Of all pictures.
+    """
+    pixels = facts.records["pixels"]
+    groups = duplicates.equal([pixels[at] for at in facts.good])
+    groups = [[facts.good[at] for at in group] for group in groups]
+    across = [group for group in groups if len(_splits(facts, group)) > 1]
+    within = [group for group in groups if len(_splits(facts, group)) == 1]
+    torn = [group for group in groups if len(_labels(facts, group)) > 1]
+    if across:
+        yield Finding(
+            "leak",
+            True,
+            f"{number(len(across))} {are(len(across))} in more than one split, equal in every "
+            f"pixel: {_pairs(facts, across)}. What is trained on must not be tested on.",
+            "Leave each in one split only; take them out of training.",
+            _flat(facts, across),
+            "in two splits",
+        )
+    if torn:
+        yield Finding(
+            "contradiction",
+            True,
+            f"{number(len(torn))} {are(len(torn))} there with different labels, equal in every "
+            f"pixel: {_pairs(facts, torn)}.",
+            "Decide on one label, and delete the others.",
+            _flat(facts, torn),
+            "two labels",
+        )
+    if within:
+        surplus = sum(len(group) - 1 for group in within)
+        yield Finding(
+            "duplicate",
+            False,
+            f"{number(surplus)} {are(surplus)} there again in the same split, equal in every "
+            f"pixel: {_pairs(facts, within)}.",
+            "Delete all but one of each: a copy counts twice.",
+            _flat(facts, within),
+            "there twice",
+        )
+    twice = sorted({facts.names[at] for at in facts.repeated})
+    if twice:
+        yield Finding(
+            "repeated",
+            any(len(facts.splits[at]) > 1 for at in facts.repeated),
+            f"{number(len(twice))} {are(len(twice))} listed more than once: {few(twice)}.",
+            "Leave one row of each.",
+            tuple(twice),
+            "listed twice",
+        )
+
+
+def alike(facts: Facts) -> Iterator[Finding]:
+    """Finds pictures that look the same though their pixels differ.
+
+    Args:
+        facts: Of all pictures.
+    """
+    some = facts.records[facts.good]
+    _, first = np.unique(some["pixels"], return_index=True)
+    places = [facts.good[at] for at in np.sort(first).tolist()]
+    known = facts.records[places]
+    groups = duplicates.alike(known["hash"], known["mirrored"], known["small"])
+    groups = [[places[at] for at in group] for group in groups]
+    across = [group for group in groups if len(_splits(facts, group)) > 1]
+    torn = [group for group in groups if len(_labels(facts, group)) > 1 and group not in across]
+    within = [group for group in groups if group not in across and group not in torn]
+    how = "scaled, mirrored, or saved in another way"
+    if across:
+        yield Finding(
+            "near-leak",
+            False,
+            f"{number(len(across), 'group')} of pictures in more than one split look the same "
+            f"({how}): {_pairs(facts, across)}.",
+            "Look at them; what is the same thing should be in one split only.",
+            _flat(facts, across),
+            "alike, two splits",
+        )
+    if torn:
+        yield Finding(
+            "near-contradiction",
+            False,
+            f"{number(len(torn), 'group')} of pictures look the same ({how}) and have different "
+            f"labels: {_pairs(facts, torn)}.",
+            "Look at them; one of the labels may be wrong.",
+            _flat(facts, torn),
+            "alike, two labels",
+        )
+    if within:
+        yield Finding(
+            "near-duplicate",
+            False,
+            f"{number(len(within), 'group')} of pictures in one split look the same ({how}): "
+            f"{_pairs(facts, within)}.",
+            "Look at them, and delete what is there for no reason.",
+            _flat(facts, within),
+            "alike",
+        )
+
+
+def _splits(facts: Facts, group: Sequence[int]) -> set[str]:
+    return set().union(*(facts.splits[at] for at in group))
+
+
+def _labels(facts: Facts, group: Sequence[int]) -> set[tuple[str, ...]]:
+    return set().union(*(facts.labels[at] for at in group))
+
+
+def _pairs(facts: Facts, groups: Sequence[Sequence[int]]) -> str:
+    return few(f"{facts.names[group[0]]} = {facts.names[group[1]]}" for group in groups)
+
+
+def _flat(facts: Facts, groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    return tuple(facts.names[at] for group in groups for at in group)

@@ -1,0 +1,194 @@
+"""What a folder or table of pictures says it holds, taken as it is: nothing is refused here.
+
+Training refuses what it cannot use, with one message (`flaxmill.data.listing.scan`). To check data
+means to see all that is wrong with it at once.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flaxmill.data import class_folders, layouts, tables
+from flaxmill.data.decode import SUFFIXES
+from flaxmill.data.listing import PARTS, normal, scan
+from flaxmill.errors import BadInput
+
+_TABLES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture's place in a data set.
+
+    Attributes:
+        name: Of its file, below the survey's root.
+        split: train, validation or test; empty for a picture that no split has.
+        labels: Its class, or several; none for a picture that has none.
+    """
+
+    name: str
+    split: str
+    labels: tuple[str, ...]
+
+
+@dataclass
+class Survey:
+    """What there is and what it is said to be.
+
+    Attributes:
+        place: What was surveyed.
+        root: The folder that names are below.
+        rows: Every picture that there is, in the order of names; twice if a table has it twice.
+        absent: Names in a table of which there is no file.
+        others: Files beside the pictures that are none by their names.
+        empty: Class folders without pictures.
+        closed: Folders that could not be read, or lie in themselves.
+        refusal: What training would say; empty if it would begin.
+    """
+
+    place: Path
+    root: Path
+    rows: list[Row] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    refusal: str = ""
+
+
+def survey(place: Path) -> Survey:
+    """Looks at a folder of class folders, with splits or without, or at a CSV file of pictures.
+
+    Args:
+        place: The folder or file. In a folder of another layout, all pictures are without a class.
+
+    Raises:
+        BadInput: There is no such place, or it is a file of another kind.
+    """
+    if not place.exists():
+        raise BadInput(f"there is no {place}: give a folder of pictures or a CSV file of them.")
+    listed = {"train": [place]}
+    if place.is_dir():
+        listed = {} if class_folders.present(place) else layouts.tables_in(place)
+    elif place.suffix.lower() not in _TABLES:
+        raise BadInput(f"{place}: give a folder of pictures, or a CSV file that lists them.")
+    if any(table.suffix.lower() not in _TABLES for part in listed.values() for table in part):
+        raise BadInput(
+            f"{place} holds Parquet files: only files and folders of pictures, and CSV "
+            "files that list them, can be checked."
+        )
+    found = _of_tables(place, listed) if listed else _of_folder(place)
+    try:
+        scan(place)
+    except BadInput as refusal:
+        found.refusal = str(refusal)
+    return found
+
+
+def _of_folder(place: Path) -> Survey:
+    found, tree = Survey(place, place), _Tree(place)
+    found.closed = sorted(tree.closed)
+    found.others = sorted(name for name in tree.others if "/" in name)
+    parts = {name.split("/")[0] for name in tree.pictures if name.count("/") > 1}
+    known = {part: PARTS[part.lower()] for part in parts if part.lower() in PARTS}
+    divided = "train" in known.values()
+    depth = 1 if divided else 0  # of the folder that names the class
+    for name in sorted(tree.pictures):
+        above = name.split("/")[:-1]
+        split = "train" if not divided else known.get(above[0], "") if above else ""
+        if len(above) <= depth:
+            split = ""  # it lies in no class folder
+        labels = (normal(above[depth]),) if split else ()
+        found.rows.append(Row(name, split, labels))
+    filled = {name.rpartition("/")[0] for name in tree.pictures}
+    for folder in sorted(tree.folders):
+        path = folder.split("/")
+        inside = any(other == folder or other.startswith(folder + "/") for other in filled)
+        if len(path) == depth + 1 and not inside and (not divided or path[0] in known):
+            found.empty.append(folder)
+    return found
+
+
+def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
+    root = place if place.is_dir() else place.parent
+    found, tree = Survey(place, root), _Tree(root)
+    for split, parts in listed.items():
+        for table in parts:
+            _add_table(found, table, split)
+    known = {row.name for row in found.rows}
+    found.rows += [Row(name, "", ()) for name in sorted(tree.pictures) if name not in known]
+    found.rows.sort(key=lambda row: row.name)
+    found.closed = sorted(tree.closed)
+    return found
+
+
+def _add_table(found: Survey, table: Path, split: str) -> None:
+    """Adds what a CSV file lists; its rows are of a split, unless they have a column for it."""
+    _, header, rows = tables.cells(table)
+    at = tables.columns(table, header)
+    column = [row[at["label"]] for row in rows]
+    several = header[at["label"]].strip().lower() == "labels"
+    sign = next((s for s in tables.SIGNS if several and any(s in cell for cell in column)), "")
+    for row, cell in zip(rows, column, strict=True):
+        given = row[at["path"]].strip()
+        path = tables.path_of(table.parent, given)
+        if path is None:
+            found.absent.append(given)
+            continue
+        part = PARTS.get(row[at["split"]].strip().lower(), "") if "split" in at else split
+        labels = (label.strip() for label in (cell.split(sign) if sign else [cell]))
+        name = os.path.relpath(path, found.root)
+        found.rows.append(Row(name, part, tuple(normal(label) for label in labels if label)))
+
+
+class _Tree:
+    """All that lies below a folder but what is hidden; links are followed, never round and round.
+
+    Names are below the folder, with slashes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.pictures: list[str] = []
+        self.others: list[str] = []
+        self.folders: list[str] = []
+        self.closed: list[str] = []
+        above: dict[str, tuple[tuple[int, int], ...]] = {"": ()}
+        while above:
+            self._look(root, *above.popitem(), above)
+
+    def _look(
+        self,
+        root: Path,
+        folder: str,
+        above: tuple[tuple[int, int], ...],
+        waiting: dict[str, tuple[tuple[int, int], ...]],
+    ) -> None:
+        try:
+            status = os.stat(root / folder)
+            entries = list(os.scandir(root / folder))
+        except OSError:
+            self.closed.append(folder or ".")
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            self.closed.append(folder)
+            return
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in ("__MACOSX", "@eaDir"):
+                continue
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if _is(entry.is_dir):
+                self.folders.append(name)
+                waiting[name] = (*above, here)
+            elif name.lower().endswith(SUFFIXES) and (_is(entry.is_file) or entry.is_symlink()):
+                self.pictures.append(name)
+            else:
+                self.others.append(name)
+
+
+def _is(what: Callable[[], bool]) -> bool:
+    try:
+        return what()
+    except OSError:  # a link that leads to itself
+        return False

@@ -1,0 +1,94 @@
+"""Pictures that cannot be read, are not there, or are not used."""
+
+from collections.abc import Iterator
+
+from flaxmill.data.check.finding import Facts, Finding, are, few, number
+from flaxmill.data.check.survey import Survey
+
+_SHOWN = 3  # pictures whose trouble is told in full
+
+
+def troubles(facts: Facts) -> Iterator[Finding]:
+    """Finds what training cannot use, or passes over.
+
+    Args:
+        facts: Of all pictures.
+    """
+    yield from _refused(facts.survey)
+    yield from _unreadable(facts)
+    yield from _missing(facts.survey)
+
+
+def _refused(survey: Survey) -> Iterator[Finding]:
+    if survey.refusal:
+        yield Finding(
+            "refused",
+            True,
+            f"training would refuse this: {survey.refusal}",
+            "Mend this first; what follows may say more about it.",
+        )
+
+
+def _unreadable(facts: Facts) -> Iterator[Finding]:
+    troubles = facts.index.troubles
+    if troubles:
+        shown = list(troubles.values())[:_SHOWN]
+        more = f" And {len(troubles) - _SHOWN:,} more." if len(troubles) > _SHOWN else ""
+        yield Finding(
+            "unreadable",
+            True,
+            f"{number(len(troubles))} cannot be read: {' '.join(shown)}{more}",
+            "Save them anew or delete them (train --skip-unreadable leaves them out).",
+            tuple(facts.names[at] for at in troubles),
+        )
+    if closed := facts.survey.closed:
+        yield Finding(
+            "closed",
+            True,
+            f"{number(len(closed), 'folder')} cannot be gone into, since you lack the permission "
+            f"or it lies in itself (a link to a folder above): {few(closed)}.",
+            "Give yourself the permission, or remove the link.",
+            tuple(closed),
+        )
+
+
+def _missing(survey: Survey) -> Iterator[Finding]:
+    if survey.absent:
+        yield Finding(
+            "absent",
+            True,
+            f"{number(len(survey.absent))} in the list {are(len(survey.absent))} not there: "
+            f"{few(survey.absent)}.",
+            "Put them there, or take their rows out.",
+            tuple(survey.absent),
+        )
+    unlisted = [row.name for row in survey.rows if not row.split]
+    if unlisted:
+        yield Finding(
+            "unlisted",
+            False,
+            f"{number(len(unlisted))} {are(len(unlisted))} there and in no split and class: "
+            f"{few(unlisted)}.",
+            "Put them into class folders or into the list, if they are meant to be used.",
+            tuple(unlisted),
+            "not used",
+        )
+    if survey.others:
+        what = "file among the pictures" if len(survey.others) == 1 else "files among the pictures"
+        yield Finding(
+            "others",
+            False,
+            f"{len(survey.others):,} {what} {are(len(survey.others))} not used, for the name is "
+            f"not a picture's: {few(survey.others)}.",
+            "Nothing needs doing, unless they are pictures under another name.",
+            tuple(survey.others),
+        )
+    if survey.empty:
+        yield Finding(
+            "empty",
+            True,
+            f"{number(len(survey.empty), 'class folder')} {are(len(survey.empty))} empty: "
+            f"{few(survey.empty)}.",
+            "Put pictures in, or remove the folders.",
+            tuple(survey.empty),
+        )

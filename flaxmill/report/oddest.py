@@ -1,0 +1,78 @@
+"""The sheet of the oddest pictures of a data set, each with the reason."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flaxmill.data.check import Checked
+from flaxmill.data.decode import open_picture, plain
+from flaxmill.errors import BadInput
+from flaxmill.report import figures
+
+_MOST = 40  # pictures in all
+_EACH = 6  # of one reason
+_LETTERS = 17  # of a caption's line
+_SIDE = 220  # pixels of the longer side, as shown
+
+
+def draw(checked: Checked, path: Path) -> int:
+    """Writes the sheet as a PNG; returns the number of pictures in it.
+
+    Args:
+        checked: What was found.
+        path: The PNG to write.
+
+    Raises:
+        BadInput: No picture can be shown.
+    """
+    root = checked.facts.index.root
+    shown: dict[str, str] = {}
+    for name, reason in _odd(checked):
+        if len(shown) < _MOST:
+            shown.setdefault(name, reason)
+    pictures, captions, colours = [], [], []
+    serious = {f.caption for f in checked.findings if f.serious}
+    for name, reason in shown.items():
+        try:
+            picture = plain(open_picture(root / name, least=_SIDE), 3)
+        except BadInput:  # changed since it was read
+            continue
+        picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        pictures.append(np.asarray(picture))
+        captions.append(f"{reason}\n{_ending(name)}")
+        colours.append(figures.WRONG if reason in serious else "black")
+    if not pictures:
+        raise BadInput(f"{checked.place} has no picture that can be shown.")
+    title = f"{checked.place.name}: the oddest of {len(checked.facts.good):,} pictures"
+    figures.save_png(figures.sheet(pictures, captions, colours, title=title), path)
+    return len(pictures)
+
+
+def _odd(checked: Checked) -> Iterator[tuple[str, str]]:
+    """Yields names and reasons: of the findings, then what is extreme though nothing is wrong."""
+    facts = checked.facts
+    readable = {facts.names[at] for at in facts.good}
+    for finding in checked.findings:
+        if finding.caption:
+            for name in [name for name in finding.names if name in readable][:_EACH]:
+                yield name, finding.caption
+    some = facts.records[facts.good]
+    pixels = some["width"].astype(np.int64) * some["height"]
+    shape = some["width"] / np.maximum(some["height"], 1)
+    for values, least, most in (
+        (some["brightness"], "darkest", "brightest"),
+        (pixels, "smallest", "largest"),
+        (shape, "tallest", "widest"),
+        (some["contrast"], "least contrast", "most contrast"),
+    ):
+        order = np.argsort(values, kind="stable")
+        for places, reason in ((order[:2], least), (order[::-1][:2], most)):
+            if len(order) and values[order[0]] != values[order[-1]]:
+                yield from ((facts.names[facts.good[at]], reason) for at in places.tolist())
+
+
+def _ending(name: str) -> str:
+    """Returns the end of a name, which tells pictures apart, as long as a caption is."""
+    return name if len(name) <= _LETTERS else "…" + name[1 - _LETTERS :]
