@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Bool
 
 from flaxmill.data.readers import Filled, Reading, read_ahead
-from flaxmill.data.source import Example, Source
+from flaxmill.data.source import Example, Source, View
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Measures, Sums
 
@@ -65,6 +65,18 @@ def padded_batches(
         return filled.arrays, mask
 
     yield from read_ahead(source, requests(), reading, ahead=1, finish=padded)
+
+
+def readable(source: Source) -> View:
+    """Returns the examples of a source that can be read; this reads each of them once.
+
+    Raises:
+        Unreadable: There is none.
+    """
+    reading = Reading(skip_unreadable=True)
+    masks = [mask for _, mask in padded_batches(source, reading=reading)]
+    kept = np.flatnonzero(np.concatenate(masks))
+    return View(source, len(kept), lambda indices: kept[indices])
 
 
 def measured(

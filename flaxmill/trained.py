@@ -16,7 +16,7 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.evaluation import measured, padded_batches, total
+from flaxmill.evaluation import measured, padded_batches, readable, total
 from flaxmill.log import read_rows
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -79,10 +79,17 @@ class TrainedRun:
     def splits(self, data: str | None = None) -> Splits:
         """Returns the run's data, or the same kind of data from another place.
 
+        Where the run had to skip examples, those that cannot be read are left out of the parts that
+        it did not train on.
+
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
-        return self._origin.splits(data)
+        splits = self._origin.splits(data)
+        if not self.result.get("unreadable", {}).get("count"):
+            return splits
+        parts = {name: splits[name] for name in ("validation", "test") if len(splits[name])}
+        return dataclasses.replace(splits, **{name: readable(parts[name]) for name in parts})
 
     @property
     def step(self) -> int:

@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.reader_process import ReaderProcess, pickled
-from flaxmill.data.source import Example, Source, View
+from flaxmill.data.source import Example, Source, behind
 from flaxmill.data.unreadable import none_of, read_first
 from flaxmill.errors import BadInput
 
+Take = Callable[[np.ndarray], Example]
 _PIECE_SECONDS = 0.02
 """A piece takes about so long: worth handing out, and soon done when the readers are to end."""
 _PIECE_BYTES = 2**20
 """A piece is at most so large, once decoded, for it exists twice before it lies in its place."""
 _ALIGNMENT = 64
-"""Of arrays that a CPU device can use where they lie, in bytes."""
+"""In bytes, of arrays that a CPU device can use where they lie."""
 _FIRST = 8
 """Examples of the first piece, when nobody knows yet how long one takes."""
 
@@ -66,7 +67,7 @@ class Reading:
         found: list[Example] = []
 
         def read(index: int) -> None:
-            found.append(source[index])
+            found.append({name: np.asarray(value) for name, value in source[index].items()})
 
         done, met = read_first(read, range(len(source)), {}, skip=self.skip_unreadable)
         if not done:
@@ -171,12 +172,12 @@ class _Readers:
         self._source, self._skip, self._finish = source, reading.skip_unreadable, finish
         self._replace, self._reuse = replace, reuse
         self._length = len(source)
-        form = {name: np.asarray(value) for name, value in reading.first(source).items()}
-        self._form = {name: (value.shape, value.dtype) for name, value in form.items()}
-        self._bytes = max(1, sum(value.nbytes for value in form.values()))
+        first = reading.first(source)
+        self._form = {name: (value.shape, value.dtype) for name, value in first.items()}
+        self._bytes = max(1, sum(value.nbytes for value in first.values()))
         self._seconds: float | None = None  # that an example takes, the last time one was read
         self._unreadable: dict[int, str] = {}  # so that none is tried over and over
-        self._pickled = pickled(source) if _holds_gil(source) else None
+        self._pickled = _pickled(source)
         self._open: deque[_Request] = deque()
         self._rooms: list[dict[str, np.ndarray]] = []
         self._closed = False
@@ -214,13 +215,19 @@ class _Readers:
                 try:
                     if self._pickled is not None and process is None:
                         process = ReaderProcess(self._pickled)
-                    self._fill(process or self._source, request, places)
+                    self._fill(self._taking(process), request, places)
                     self._count(request, len(places))
                 except BaseException as trouble:
                     self._fail(request, trouble)
         finally:
             if process is not None:
                 process.close()
+
+    def _taking(self, process: ReaderProcess | None) -> Take:
+        """Returns what reads examples: here, or in a process that has what is behind all views."""
+        if process is None:
+            return self._source.take
+        return lambda indices: process.take(behind(self._source, indices)[1])
 
     def _next(self) -> tuple[_Request, np.ndarray] | None:
         """Waits for a piece to read; None is the end."""
@@ -238,22 +245,22 @@ class _Readers:
                 self._open.popleft()
             return request, places
 
-    def _fill(self, source: Any, request: _Request, places: np.ndarray) -> None:
+    def _fill(self, take: Take, request: _Request, places: np.ndarray) -> None:
         """Reads examples into their places; one by one where they cannot be read together."""
         ids, start = request.ids[places], time.perf_counter()
         try:
-            self._put(request, places, source.take(ids))
+            self._put(request, places, take(ids))
         except Exception:
             for place, index in zip(places.tolist(), ids.tolist(), strict=True):
-                self._fill_one(source, request, place, index)
+                self._fill_one(take, request, place, index)
         self._seconds = max(1e-9, (time.perf_counter() - start) / max(1, len(ids)))
 
-    def _fill_one(self, source: Any, request: _Request, place: int, index: int) -> None:
+    def _fill_one(self, take: Take, request: _Request, place: int, index: int) -> None:
         """Reads an example into its place, or the next one that can be read, or leaves zeros."""
         where = np.array([place])
 
         def read(at: int) -> None:
-            self._put(request, where, source.take(np.array([at])))
+            self._put(request, where, take(np.array([at])))
 
         tries = self._length if self._replace else 1
         candidates = ((index + more) % self._length for more in range(tries))
@@ -304,10 +311,12 @@ class _Readers:
         return {n: _aligned((length, *shape), dtype) for n, (shape, dtype) in self._form.items()}
 
 
-def _holds_gil(source: Any) -> bool:
-    while isinstance(source, View):
-        source = source.source
-    return bool(getattr(source, "holds_gil", False))
+def _pickled(source: Any) -> bytes | None:
+    """Returns what is behind all views of a source, for processes; None where threads will do."""
+    source, _ = behind(source, np.arange(0))
+    wrapped = getattr(source, "items", None)  # of a source that is made of something else
+    held = getattr(source, "holds_gil", False) or getattr(wrapped, "holds_gil", False)
+    return pickled(source) if held else None
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
