@@ -209,12 +209,12 @@ def said(found: Found, now: float) -> list[str]:
         found: What was found.
         now: The learning rate of the recipe as it is.
     """
-    first, last = found.rates[0], found.rates[-1]
-    end = f"diverged at {last:.2g}" if found.diverged else f"did not diverge up to {last:.2g}"
+    first, last, curve = found.rates[0], found.rates[-1], found.smoothed
+    end = "it diverged" if found.diverged else f"it was {curve[-1]:.3f}"
     lines = [
-        f"The loss began at {found.smoothed[0]:.3f}, fell to {found.smoothed.min():.3f}, {end}."
+        f"The loss began at {curve[0]:.3f} and fell to {curve.min():.3f}; at {last:.2g} {end}."
     ]
-    if found.steepest is None or found.tenth is None:
+    if found.suggestion is None:
         return [
             *lines,
             f"No rate from {first:.2g} to {last:.2g} made the loss fall: nothing is suggested. Try "
@@ -227,7 +227,7 @@ def said(found: Found, now: float) -> list[str]:
         f"{found.steepest:.2g}, and a tenth of the rate where it was lowest is {found.tenth:.2g}.",
         f"suggested --learning-rate {found.suggestion:g}   (now {now:g})",
     ]
-    if not found.diverged:
+    if found.suggestion > 0.9 * last:
         lines.insert(1, "The highest rate did no harm: a higher --to may tell more.")
     return lines
 

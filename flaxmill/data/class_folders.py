@@ -41,6 +41,15 @@ def present(place: Path) -> bool:
     return next(filled, None) is not None and next(filled, None) is not None
 
 
+def splits(place: Path) -> dict[str, str]:
+    """Returns the folders of the splits in a folder, by split; none where it holds classes.
+
+    Raises:
+        BadInput: It cannot be read, or has two folders for one split.
+    """
+    return _parts(_look(place))
+
+
 def read_folders(place: Path) -> dict[str, Listing]:
     """Lists the pictures of a folder of class folders, or of ``train``, ``val`` and ``test``.
 

@@ -55,9 +55,9 @@ def check(
     if sheet is not None:
         from flaxmill.report import oddest
 
-        count = oddest.draw(checked, sheet)
+        written = oddest.draw(checked, sheet)
         if not json:
-            print(f"wrote {sheet}, with {count} pictures")
+            print("\n".join(written))
     if checked.serious:
         raise BadInput(
             f"{checked.serious} of {len(checked.findings)} findings in {place} would stop a "

@@ -10,6 +10,7 @@ from flaxmill.data.check import Checked
 from flaxmill.data.decode import open_picture, plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
+from flaxmill.report.letters import showable
 
 _MOST = 40  # pictures in all
 _EACH = 6  # of one reason
@@ -17,8 +18,8 @@ _LETTERS = 17  # of a caption's line
 _SIDE = 220  # pixels of the longer side, as shown
 
 
-def draw(checked: Checked, path: Path) -> int:
-    """Writes the sheet as a PNG; returns the number of pictures in it.
+def draw(checked: Checked, path: Path) -> list[str]:
+    """Writes the sheet as a PNG; returns what to say of it, a line each.
 
     Args:
         checked: What was found.
@@ -32,7 +33,7 @@ def draw(checked: Checked, path: Path) -> int:
     for name, reason in _odd(checked):
         if len(shown) < _MOST:
             shown.setdefault(name, reason)
-    pictures, captions, colours = [], [], []
+    pictures, reasons, endings, colours = [], [], [], []
     serious = {f.caption for f in checked.findings if f.serious}
     for name, reason in shown.items():
         try:
@@ -41,13 +42,16 @@ def draw(checked: Checked, path: Path) -> int:
             continue
         picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
         pictures.append(np.asarray(picture))
-        captions.append(f"{reason}\n{_ending(name)}")
+        reasons.append(reason)
+        endings.append(_ending(name))
         colours.append(figures.WRONG if reason in serious else "black")
     if not pictures:
         raise BadInput(f"{checked.place} has no picture that can be shown.")
     title = f"{checked.place.name}: the oddest of {len(checked.facts.good):,} pictures"
-    figures.save_png(figures.sheet(pictures, captions, colours, title=title), path)
-    return len(pictures)
+    names, legend = showable([*endings, title])
+    captions = [f"{reason}\n{name}" for reason, name in zip(reasons, names, strict=False)]
+    figures.save_png(figures.sheet(pictures, captions, colours, title=names[-1]), path)
+    return [*legend, f"wrote {path}, with {len(pictures)} pictures"]
 
 
 def _odd(checked: Checked) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from flaxmill.data.check.survey import survey
 from flaxmill.data.check.troubles import troubles
 
 _CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
+_DETAILS = 20  # lines of one finding
 _POINTS = (0, 5, 50, 95, 100)  # percentiles
 
 
@@ -59,6 +60,7 @@ class Checked:
                     "words": finding.words,
                     "advice": finding.advice,
                     "names": list(finding.names),
+                    "details": list(finding.details),
                 }
                 for finding in self.findings
             ],
@@ -117,6 +119,9 @@ class Checked:
         for place, finding in enumerate(self.findings, start=1):
             mark = "!" if finding.serious else " "
             said.append(f"{mark}{place:3}. {finding.words[0].upper()}{finding.words[1:]}")
+            said += [f"      - {line}" for line in finding.details[:_DETAILS]]
+            if (left := len(finding.details) - _DETAILS) > 0:
+                said.append(f"      - and {left:,} more, which --json lists")
             said.append(f"      {finding.advice}")
         return said
 

@@ -62,7 +62,7 @@ def classes(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "few",
                 False,
-                f"{number(len(rare), 'class')} have fewer than {_FEW} pictures to learn from: "
+                f"{number(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} fewer than {_FEW} pictures to learn from: "
                 f"{few(rare)}.",
                 "Collect more of them; what is said of such a class means little.",
                 tuple(rare),
@@ -92,14 +92,15 @@ def names(facts: Facts) -> Iterator[Finding]:
     """
     forms = defaultdict(list)
     for name in facts.names:
-        forms[normal(name).casefold()].append(name)
+        folder, _, file = name.rpartition("/")
+        forms[folder, normal(file).casefold()].append(name)
     if close := [names for names in forms.values() if len(names) > 1]:
         shown = few(" / ".join(map(ascii, names)) for names in close)
         yield Finding(
             "names",
             False,
-            f"{number(len(close), 'name')} differ in case or in their form of Unicode only: "
-            f"{shown}.",
+            f"in {number(len(close), 'place')} names differ in case or in their form of Unicode "
+            f"only: {shown}.",
             "Rename them: on macOS and Windows one would take the place of the other.",
             tuple(name for names in close for name in names),
         )

@@ -18,8 +18,8 @@ def same(facts: Facts) -> Iterator[Finding]:
     groups = duplicates.equal([pixels[at] for at in facts.good])
     groups = [[facts.good[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
-    within = [group for group in groups if len(_splits(facts, group)) == 1]
     torn = [group for group in groups if len(_labels(facts, group)) > 1]
+    within = [group for group in groups if group not in across and group not in torn]
     if across:
         yield Finding(
             "leak",
@@ -83,7 +83,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-leak",
             False,
-            f"{number(len(across), 'group')} of pictures in more than one split look the same "
+            f"{number(len(across), 'group')} of pictures in more than one split that look the same "
             f"({how}): {_pairs(facts, across)}.",
             "Look at them; what is the same thing should be in one split only.",
             _flat(facts, across),
@@ -93,7 +93,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-contradiction",
             False,
-            f"{number(len(torn), 'group')} of pictures look the same ({how}) and have different "
+            f"{number(len(torn), 'group')} of pictures that look the same ({how}) and have different "
             f"labels: {_pairs(facts, torn)}.",
             "Look at them; one of the labels may be wrong.",
             _flat(facts, torn),
@@ -103,7 +103,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-duplicate",
             False,
-            f"{number(len(within), 'group')} of pictures in one split look the same ({how}): "
+            f"{number(len(within), 'group')} of pictures in one split that look the same ({how}): "
             f"{_pairs(facts, within)}.",
             "Look at them, and delete what is there for no reason.",
             _flat(facts, within),

@@ -20,6 +20,7 @@ class Finding:
         advice: What to do.
         names: The files that are meant, the most telling first.
         caption: What a sheet says below such a picture.
+        details: What is told of each file, a line each.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Finding:
     advice: str
     names: tuple[str, ...] = ()
     caption: str = ""
+    details: tuple[str, ...] = ()
 
 
 class Facts:

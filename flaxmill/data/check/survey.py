@@ -43,6 +43,7 @@ class Survey:
         absent: Names in a table of which there is no file.
         others: Files beside the pictures that are none by their names.
         empty: Class folders without pictures.
+        mistaken: Folders that are called as splits are, and count as classes.
         closed: Folders that could not be read, or lie in themselves.
         refusal: What training would say; empty if it would begin.
     """
@@ -53,6 +54,7 @@ class Survey:
     absent: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    mistaken: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     refusal: str = ""
 
@@ -90,13 +92,16 @@ def _of_folder(place: Path) -> Survey:
     found, tree = Survey(place, place), _Tree(place)
     found.closed = sorted(tree.closed)
     found.others = sorted(name for name in tree.others if "/" in name)
-    parts = {name.split("/")[0] for name in tree.pictures if name.count("/") > 1}
-    known = {part: PARTS[part.lower()] for part in parts if part.lower() in PARTS}
-    divided = "train" in known.values()
-    depth = 1 if divided else 0  # of the folder that names the class
+    try:
+        parts = {folder: split for split, folder in class_folders.splits(place).items()}
+    except BadInput:  # which is told as what training refuses
+        parts = {}
+    tops = {folder for folder in tree.folders if "/" not in folder}
+    found.mistaken = [] if parts else sorted(top for top in tops if top.lower() in PARTS)
+    depth = 1 if parts else 0  # of the folder that names the class
     for name in sorted(tree.pictures):
         above = name.split("/")[:-1]
-        split = "train" if not divided else known.get(above[0], "") if above else ""
+        split = parts.get(above[0] if above else "", "") if parts else "train"
         if len(above) <= depth:
             split = ""  # it lies in no class folder
         labels = (normal(above[depth]),) if split else ()
@@ -105,7 +110,7 @@ def _of_folder(place: Path) -> Survey:
     for folder in sorted(tree.folders):
         path = folder.split("/")
         inside = any(other == folder or other.startswith(folder + "/") for other in filled)
-        if len(path) == depth + 1 and not inside and (not divided or path[0] in known):
+        if len(path) == depth + 1 and not inside and (not parts or path[0] in parts):
             found.empty.append(folder)
     return found
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from flaxmill.data.check.finding import Facts, Finding, are, few, number
 from flaxmill.data.check.survey import Survey
 
-_SHOWN = 3  # pictures whose trouble is told in full
-
 
 def troubles(facts: Facts) -> Iterator[Finding]:
     """Finds what training cannot use, or passes over.
@@ -15,6 +13,7 @@ def troubles(facts: Facts) -> Iterator[Finding]:
         facts: Of all pictures.
     """
     yield from _refused(facts.survey)
+    yield from _mistaken(facts.survey)
     yield from _unreadable(facts)
     yield from _missing(facts.survey)
 
@@ -29,25 +28,36 @@ def _refused(survey: Survey) -> Iterator[Finding]:
         )
 
 
+def _mistaken(survey: Survey) -> Iterator[Finding]:
+    if survey.mistaken:
+        yield Finding(
+            "layout",
+            True,
+            f"{few(survey.mistaken)} would be taken for {number(len(survey.mistaken), 'class')}, "
+            f"since other folders or pictures lie beside.",
+            "Leave nothing beside train, val and test, and nothing in them but class folders.",
+            tuple(survey.mistaken),
+        )
+
+
 def _unreadable(facts: Facts) -> Iterator[Finding]:
     troubles = facts.index.troubles
     if troubles:
-        shown = list(troubles.values())[:_SHOWN]
-        more = f" And {len(troubles) - _SHOWN:,} more." if len(troubles) > _SHOWN else ""
         yield Finding(
             "unreadable",
             True,
-            f"{number(len(troubles))} cannot be read: {' '.join(shown)}{more}",
+            f"{number(len(troubles))} cannot be read:",
             "Save them anew or delete them (train --skip-unreadable leaves them out).",
             tuple(facts.names[at] for at in troubles),
+            details=tuple(troubles.values()),
         )
     if closed := facts.survey.closed:
         yield Finding(
             "closed",
-            True,
+            False,
             f"{number(len(closed), 'folder')} cannot be gone into, since you lack the permission "
             f"or it lies in itself (a link to a folder above): {few(closed)}.",
-            "Give yourself the permission, or remove the link.",
+            "Give yourself the permission, or remove the link, if pictures in it are wanted.",
             tuple(closed),
         )
 
