@@ -69,7 +69,7 @@ def mistakes(subject: Any) -> list[dict[str, Any]] | None:
     return [
         {
             "index": int(index),
-            "picture": figures.picture_uri(pictures[index]),
+            "picture": figures.picture_uri(pictures[int(index)]),
             "truth": subject.labels[labels[index]],
             "answer": subject.labels[logits[index].argmax()],
             "confidence": float(sure),

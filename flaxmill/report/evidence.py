@@ -78,7 +78,7 @@ def _saliency(
     if not found:
         return []
     classes, indices = (np.array(column) for column in zip(*found, strict=True))
-    shown = np.stack([pictures[index] for index in indices])
+    shown = np.stack([pictures[int(index)] for index in indices])
 
     @jax.jit
     @jax.grad
