@@ -62,8 +62,8 @@ def classes(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "few",
                 False,
-                f"{number(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} fewer than {_FEW} pictures to learn from: "
-                f"{few(rare)}.",
+                f"of {number(len(rare), 'class')} there are fewer than {_FEW} pictures to learn "
+                f"from: {few(rare)}.",
                 "Collect more of them; what is said of such a class means little.",
                 tuple(rare),
             )

@@ -78,13 +78,11 @@ def alike(facts: Facts) -> Iterator[Finding]:
     across = [group for group in groups if len(_splits(facts, group)) > 1]
     torn = [group for group in groups if len(_labels(facts, group)) > 1 and group not in across]
     within = [group for group in groups if group not in across and group not in torn]
-    how = "scaled, mirrored, or saved in another way"
     if across:
         yield Finding(
             "near-leak",
             False,
-            f"{number(len(across), 'group')} of pictures in more than one split that look the same "
-            f"({how}): {_pairs(facts, across)}.",
+            f"in more than one split there {_groups(facts, across)}.",
             "Look at them; what is the same thing should be in one split only.",
             _flat(facts, across),
             "alike, two splits",
@@ -93,8 +91,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-contradiction",
             False,
-            f"{number(len(torn), 'group')} of pictures that look the same ({how}) and have different "
-            f"labels: {_pairs(facts, torn)}.",
+            f"with different labels there {_groups(facts, torn)}.",
             "Look at them; one of the labels may be wrong.",
             _flat(facts, torn),
             "alike, two labels",
@@ -103,12 +100,18 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-duplicate",
             False,
-            f"{number(len(within), 'group')} of pictures in one split that look the same ({how}): "
-            f"{_pairs(facts, within)}.",
+            f"in one split there {_groups(facts, within)}.",
             "Look at them, and delete what is there for no reason.",
             _flat(facts, within),
             "alike",
         )
+
+
+def _groups(facts: Facts, groups: Sequence[Sequence[int]]) -> str:
+    return (
+        f"{are(len(groups))} {number(len(groups), 'group')} of pictures that look the same "
+        f"(scaled, mirrored, or saved in another way): {_pairs(facts, groups)}"
+    )
 
 
 def _splits(facts: Facts, group: Sequence[int]) -> set[str]:
