@@ -182,8 +182,8 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> Non
     for name in folder.folders:
         if not found[normal(name)]:
             raise BadInput(
-                f"the class folder {place / name} has no pictures ({', '.join(SUFFIXES)}). Found in "
-                f"it: {_look(place / name).words()}. Put some in, or take it away."
+                f"the class folder {place / name} has no pictures ({', '.join(SUFFIXES)}). Found "
+                f"in it: {_look(place / name).words()}. Put some in, or take it away."
             )
     if len(found) == 1:
         deeper = _look(place / folder.folders[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import files
-from flaxmill.data.tables import PATHS, Table, columns, existing, named, named_splits
+from flaxmill.data.tables import LABELS, PATHS, Table, columns, existing, named, named_splits
 from flaxmill.errors import BadInput
 
 _MOST = 4 * 2**30  # bytes that are held in memory
@@ -33,17 +33,17 @@ class Embedded(Sequence[Any]):
         Raises:
             BadInput: The row has none.
         """
-        content = self._column[int(index)].as_py()
-        if isinstance(content, dict):
-            content = content["bytes"]
-        if content is None:
+        stored = self._column[int(index)]
+        content = stored["bytes"] if stored.is_valid and _fields(stored.type) else stored
+        if not content.is_valid:
             raise BadInput(f"{self.name(index)} has no picture: take the row out.")
-        return content
+        return content.as_py()
 
     def name(self, index: int) -> str:
         """Returns what messages call a picture."""
-        content = self._column[int(index)].as_py()
-        path = content.get("path") if isinstance(content, dict) else None
+        stored = self._column[index]
+        named = stored.is_valid and "path" in _fields(stored.type)
+        path = stored["path"].as_py() if named else None
         return f"{self._place}, row {index + 1}" + (f" ({path})" if path else "")
 
 
@@ -60,36 +60,30 @@ def read_parquet(places: Sequence[Path]) -> Table:
             has no label; the pictures are too many to be held in memory.
     """
     first = places[0]
-    table = _table(places)
-    header = table.schema.names
-    at = _picture_columns(table) or columns(first, header)
+    schema = _read(first, "read_schema")
+    header = schema.names
+    at = _picture_columns(schema) or columns(first, header)
+    table = _table(places, [header[column] for column in at.values()])
     lines = range(1, table.num_rows + 1)
-    label = header[at["label"]]
-    classes = _class_names(table).get(label)
+    label, path = header[at["label"]], header[at["path"]]
+    classes = _class_names(schema).get(label)
     labels = named(table.column(label).to_pylist(), classes, first, start=1)
     splits = None
     if "split" in at:
-        splits = named_splits(first, lines, [str(v) for v in table.column(at["split"]).to_pylist()])
-    pictures = table.column(at["path"])
+        words = table.column(header[at["split"]]).to_pylist()
+        splits = named_splits(first, lines, list(map(str, words)))
+    pictures = table.column(path)
     if _holds_pictures(pictures.type):
-        digest = "".join(files.sha256(place) for place in places)
-        return Table(
-            first, Embedded(pictures, first, digest), labels, splits, lines, tuple(classes or ())
-        )
-    paths = existing(first, lines, [str(value) for value in pictures.to_pylist()])
-    return Table(first, paths, labels, splits, lines, tuple(classes or ()))
+        given: Any = Embedded(pictures, first, "".join(files.sha256(place) for place in places))
+    else:
+        given = existing(first, lines, list(map(str, pictures.to_pylist())))
+    return Table(first, given, labels, splits, lines, tuple(classes or ()))
 
 
-def _table(places: Sequence[Path]) -> Any:
-    """Returns the files as one table of pyarrow."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise BadInput(
-            f"{places[0]} is read with pyarrow, which is not installed: pip install "
-            "'flaxmill[data]'."
-        ) from None
+def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
+    """Returns some columns of all the files as one table of pyarrow."""
+    import pyarrow
+
     size = sum(place.stat().st_size for place in places)
     if size > _MOST:
         raise BadInput(
@@ -97,51 +91,66 @@ def _table(places: Sequence[Path]) -> Any:
             f"memory up to {_MOST / 2**30:.0f} GiB. Load them with datasets.load_dataset, which "
             "keeps them on the disk, in the data() of a recipe of your own (see docs/data.md)."
         )
-    read = []
     for place in places:
-        try:
-            read.append(parquet.read_table(place))
-        except (pyarrow.ArrowException, OSError) as error:
-            words = str(error).partition("\n")[0].rstrip(".")
-            raise BadInput(f"{place} cannot be read as Parquet ({words}).") from None
-        if read[-1].schema.names != read[0].schema.names:
+        names = _read(place, "read_schema").names
+        if missing := [name for name in wanted if name not in names]:
             raise BadInput(
-                f"{place} has the columns {', '.join(read[-1].schema.names)}, but {places[0]} has "
-                f"{', '.join(read[0].schema.names)}: files of one split need the same."
+                f"{place} has no column {missing[0]!r}, which {places[0]} has: files of one split "
+                "need the same."
             )
-    table = pyarrow.concat_tables(read)
+    table = pyarrow.concat_tables(_read(place, "read_table", columns=wanted) for place in places)
     if not table.num_rows:
         raise BadInput(f"{places[0]} has no rows: expected one for each picture.")
     return table
+
+
+def _read(place: Path, what: str, **options: Any) -> Any:
+    """Has a function of pyarrow read a file."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise BadInput(
+            f"{place} is read with pyarrow, which is not installed: pip install 'flaxmill[data]'."
+        ) from None
+    try:
+        return getattr(parquet, what)(place, **options)
+    except (pyarrow.ArrowException, OSError) as error:
+        words = str(error).partition("\n")[0].rstrip(".")
+        raise BadInput(f"{place} cannot be read as Parquet ({words}).") from None
+
+
+def _fields(kind: Any) -> list[str]:
+    """Returns the fields of a struct, and none of other types."""
+    from pyarrow import types
+
+    return [field.name for field in kind] if types.is_struct(kind) else []
 
 
 def _holds_pictures(kind: Any) -> bool:
     """Says whether a column's type is that of pictures: bytes, or a struct that has them."""
     from pyarrow import types
 
-    if types.is_struct(kind):
-        return any(field.name == "bytes" for field in kind)
-    return types.is_binary(kind) or types.is_large_binary(kind)
+    return types.is_binary(kind) or types.is_large_binary(kind) or "bytes" in _fields(kind)
 
 
-def _picture_columns(table: Any) -> dict[str, int]:
+def _picture_columns(schema: Any) -> dict[str, int]:
     """Returns the columns of pictures and labels where the file holds pictures; else nothing."""
-    names = table.schema.names
-    pictures = [at for at, kind in enumerate(table.schema.types) if _holds_pictures(kind)]
+    names = [name.lower() for name in schema.names]
+    pictures = [at for at, kind in enumerate(schema.types) if _holds_pictures(kind)]
     if not pictures:
         return {}
-    named = [name.lower() for name in names]
-    named[pictures[0]] = PATHS[0]  # whatever it is called
-    labelled = [name for name in _class_names(table) if name in names]
-    if labelled and "label" not in named:
-        named[names.index(labelled[0])] = "label"
-    return columns(Path("the table"), named) if "label" in named else {}
+    names[pictures[0]] = PATHS[0]  # whatever it is called
+    labelled = [name for name in schema.names if name in _class_names(schema)]
+    if labelled and not set(LABELS) & set(names):
+        names[schema.names.index(labelled[0])] = LABELS[0]
+    return columns(Path("the table"), names) if set(LABELS) & set(names) else {}
 
 
-def _class_names(table: Any) -> dict[str, list[str]]:
+def _class_names(schema: Any) -> dict[str, list[str]]:
     """Returns the names of classes for each column of which ``datasets`` noted them."""
     try:
-        noted = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
+        noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             name: (kind.get("feature") or kind)["names"]
             for name, kind in noted.items()

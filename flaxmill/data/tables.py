@@ -126,8 +126,9 @@ def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
     for what in ("path", "label"):
         if what not in found:
             raise BadInput(
-                f"{place} has no column of {what}s: its first row is "
-                f"{', '.join(map(repr, header))}; expected {' or '.join(known[what])} in it."
+                f"{place} has no column of {what}s: its columns are "
+                f"{', '.join(map(repr, header))}; expected one called {' or '.join(known[what])} "
+                "(in the first row of a CSV file)."
             )
     return found
 
@@ -235,7 +236,7 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
         raise BadInput(f"{place} has no rows for training: no split is called train.")
     many = any(table.multi_label for table, _ in parts.values())
     table, rows = parts["train"]
-    classes = table.classes or class_order(name for row in rows for name in _row(table, row))
+    classes = table.classes or class_order(n for row in rows.tolist() for n in _row(table, row))
     if len(classes) < (1 if many else 2):
         raise BadInput(
             f"{table.place} has one class only for training, {', '.join(map(repr, classes))}: "

@@ -1,0 +1,258 @@
+"""Tables that list pictures: CSV as people and programs write it, and Parquet."""
+
+import json
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from picture_files import encoded, save, textured
+from pyarrow import parquet
+
+from flaxmill.data.digests import digests
+from flaxmill.data.folder import Pictures, pictures
+from flaxmill.data.listing import Listing, scan
+from flaxmill.errors import BadInput
+
+
+def written(place: Path, text: str, *, name: str = "labels.csv", encoding: str = "utf-8") -> Path:
+    """Writes a table, and the pictures of four animals beside it."""
+    for animal in ("ant 1", "ant2", "bee1", "꿀벌"):
+        save(place / f"pictures/{animal}.png")
+    (place / name).write_bytes(text.encode(encoding))
+    return place / name
+
+
+PLAIN = "path,label\npictures/ant 1.png,ant\npictures/ant2.png,ant\npictures/bee1.png,bee\n"
+
+
+def rows(listing: Listing) -> list[tuple[str, str]]:
+    """Returns each file's name and its class's."""
+    return [
+        (file.name, listing.classes[label])
+        for file, label in zip(listing.files, listing.labels, strict=True)
+    ]
+
+
+EXPECTED = [("ant 1.png", "ant"), ("ant2.png", "ant"), ("bee1.png", "bee")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace("\n", "\r\n"),
+        "\ufeff" + PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        "Class,id,File\nant,7,pictures/ant 1.png\nant,8,pictures/ant2.png\nbee,9,pictures/bee1.png",
+        '"filename","class"\n"pictures/ant 1.png","ant"\n\npictures\\ant2.png,ant\n'
+        "pictures/bee1.png , bee\n\n",
+    ],
+    ids=["plain", "windows", "byte-order mark", "semicolons", "tabs", "columns", "quoted"],
+)
+def test_csv_as_people_write_it(text: str, tmp_path: Path) -> None:
+    found = scan(written(tmp_path, text))["train"]
+    assert rows(found) == EXPECTED
+    assert found.files[0] == tmp_path / "pictures/ant 1.png"
+
+
+def test_a_folder_with_a_table_is_read_by_it(tmp_path: Path) -> None:
+    written(tmp_path, PLAIN)
+    assert rows(scan(tmp_path)["train"]) == EXPECTED
+    written(tmp_path, PLAIN, name="more.csv")
+    with pytest.raises(BadInput, match=r"there are several tables, labels\.csv, more\.csv: give"):
+        scan(tmp_path)
+
+
+def test_splits_are_tables_or_a_column(tmp_path: Path) -> None:
+    held = "file_name,label\npictures/꿀벌.png,bee\n"
+    for name, text in (("train", PLAIN), ("val", held), ("test_final", held)):
+        written(tmp_path / "tables", text, name=f"{name}.csv")
+    found = scan(tmp_path / "tables")
+    assert {name: len(listing) for name, listing in found.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
+    column = "path,label,split\npictures/ant 1.png,ant,train\npictures/bee1.png,bee,Train\n"
+    place = written(tmp_path / "column", column + "pictures/꿀벌.png,bee,valid\n")
+    found = scan(place)
+    assert rows(found["train"]) == [EXPECTED[0], EXPECTED[2]]
+    assert rows(found["validation"]) == [("꿀벌.png", "bee")]
+    place.write_text(column + "pictures/꿀벌.png,bee,tset\n")
+    with pytest.raises(BadInput, match=r"line 4: no split is called 'tset'. Did you mean 'test'\?"):
+        scan(place)
+
+
+def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
+    gone = "".join(f"pictures/gone{number}.png,ant\n" for number in range(5))
+    with pytest.raises(
+        BadInput,
+        match=r"of 8 pictures in \S+labels\.csv, 5 are missing: 'pictures/gone0\.png' \(line 5\), "
+        r"'pictures/gone1\.png' \(line 6\), 'pictures/gone2\.png' \(line 7\) and 2 more\. Their "
+        r"paths are taken from \S+\.$",
+    ):
+        scan(written(tmp_path, PLAIN + gone))
+    with pytest.raises(BadInput, match=r"There is a bee1\.png: write the names with their endings"):
+        scan(written(tmp_path, PLAIN.replace("bee1.png", "bee1")))
+
+
+def test_names_are_found_in_either_form_of_unicode(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, PLAIN + "pictures/꿀벌.png,bee\n")
+        assert len(scan(written(tmp_path / form, text))["train"]) == 4
+    (tmp_path / "NFC/pictures/꿀벌.png").rename(
+        tmp_path / "NFC/pictures" / unicodedata.normalize("NFD", "꿀벌.png")
+    )
+    assert len(scan(tmp_path / "NFC/labels.csv")["train"]) == 4
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    text = "path,labels\npictures/ant 1.png,small|black\npictures/ant2.png,\n"
+    text += "pictures/bee1.png, striped | small\n"
+    found = scan(written(tmp_path, text))["train"]
+    assert found.multi_label
+    assert found.classes == ("black", "small", "striped")
+    assert found.labels.dtype == np.float32
+    assert found.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 1]]
+    one = PLAIN.replace("ant\n", "ant/small\n", 1)
+    assert scan(written(tmp_path, one))["train"].classes == ("ant", "ant/small", "bee")
+    found = scan(tmp_path / "labels.csv", sign="/")["train"]
+    assert found.classes == ("ant", "bee", "small")
+    assert found.labels.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
+    single = scan(written(tmp_path, PLAIN.replace("label", "labels")))["train"]
+    assert not single.multi_label  # no sign occurs in it
+
+
+def test_labels_may_be_numbers(tmp_path: Path) -> None:
+    text = "path,label\npictures/ant 1.png,10\npictures/ant2.png,9\npictures/bee1.png,10\n"
+    found = scan(written(tmp_path, text))["train"]
+    assert found.classes == ("9", "10")
+    assert found.labels.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,kind\na.png,ant\n", "no column of paths: its columns are 'name', 'kind'; expected one called "
+         "path or file or filename or file_name or image "),
+        ("path,kind\na.png,ant\n", "no column of labels: .*; expected one called label or labels or class"),
+        ("path,label\n", "has no rows below its header: expected one for each picture"),
+        ("", "has no rows below its header"),
+        ("path,label\npictures/bee1.png,bee,yellow\n", r"line 2: there are 3 cells, but the header "
+         r"has 2\. Put a cell with ',' in it into quotation marks"),
+        ('path,label\npictures/bee1.png,"bee\n', "line [23]: it is no CSV"),
+        ("path,label\npictures/bee1.png,\n", "line 2: the label is empty"),
+        (PLAIN.replace("bee\n", "ant\n"), "has one class only for training, 'ant': expected two"),
+    ],
+)  # fmt: skip
+def test_a_table_of_another_kind_is_explained(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=words):
+        scan(written(tmp_path, text))
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
+    place = written(tmp_path, PLAIN.replace("ant", "개미"), encoding="cp949")
+    with pytest.raises(BadInput, match=r"labels\.csv is not written in UTF-8: save it anew so"):
+        scan(place)
+
+
+def test_a_class_in_validation_alone_is_named_with_its_line(tmp_path: Path) -> None:
+    written(tmp_path, PLAIN, name="train.csv")
+    written(tmp_path, "path,label\npictures/bee1.png,bees\n", name="val.csv")
+    with pytest.raises(
+        BadInput,
+        match=r"val\.csv, line 2: the class 'bees' is in the rows for validation and not in those "
+        r"for training, so it cannot be learnt\. Did you mean 'bee'\?",
+    ):
+        scan(tmp_path)
+
+
+def table(columns: dict[str, Any], place: Path, *, features: dict[str, Any] | None = None) -> Path:
+    """Writes a Parquet file, with the note that Hugging Face's datasets leave in it."""
+    made = pyarrow.table(columns)
+    if features:
+        note = {"huggingface": json.dumps({"info": {"features": features}})}
+        made = made.replace_schema_metadata(note)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(made, place)
+    return place
+
+
+def test_parquet_lists_pictures(tmp_path: Path) -> None:
+    written(tmp_path, PLAIN)
+    names = [f"pictures/{name}" for name, _ in EXPECTED]
+    place = table({"image": names, "label": [3, 3, 12]}, tmp_path / "labels.parquet")
+    found = scan(place)["train"]
+    assert found.classes == ("3", "12")
+    assert found.files[2] == tmp_path / "pictures/bee1.png"
+    place = table({"image": names, "labels": [["a"], [], ["b", "a"]]}, tmp_path / "many.parquet")
+    assert scan(place)["train"].labels.tolist() == [[1, 0], [0, 0], [1, 1]]
+    place = table(
+        {"image": [*names[:2], "gone.png"], "label": [1, 2, 3]}, tmp_path / "gone.parquet"
+    )
+    with pytest.raises(BadInput, match=r"1 are missing: 'gone\.png' \(line 3\)"):
+        scan(place)
+
+
+def test_parquet_holds_pictures_as_hugging_face_stores_them(tmp_path: Path) -> None:
+    features = {"label": {"names": ["zebra", "ant"], "_type": "ClassLabel"}}
+    made = [textured((20 + number, 16), seed=number) for number in range(5)]
+    stored = [{"bytes": encoded(each, "png"), "path": f"{at}.png"} for at, each in enumerate(made)]
+    for name, part in (("train-00000-of-00002", slice(0, 2)), ("train-00001-of-00002", slice(2, 4)),
+                       ("test-00000-of-00001", slice(4, 5))):  # fmt: skip
+        columns = {"image": stored[part], "label": [0, 1, 0, 1, 1][part]}
+        table(columns, tmp_path / f"data/{name}.parquet", features=features)
+    found = scan(tmp_path)
+    assert {name: len(listing) for name, listing in found.items()} == {"train": 4, "test": 1}
+    assert found["train"].classes == ("zebra", "ant")  # in the order of their numbers
+    assert found["train"].labels.tolist() == [0, 1, 0, 1]
+    source = Pictures(found["train"], (16, 22), "squash")
+    for index in (3, 0):
+        expected = np.asarray(made[index].resize((22, 16), 2))
+        np.testing.assert_array_equal(source[index]["image"], expected)
+    assert source[3]["aspect"] == np.float32(23 / 16)
+    splits = pictures(str(tmp_path), size=16, validation=1)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 1, 1)
+    known = digests(found)
+    assert digests(scan(tmp_path)) == known
+
+
+def test_a_bad_picture_in_a_parquet_file_is_named_by_its_row(tmp_path: Path) -> None:
+    stored = [
+        {"bytes": encoded(textured((9, 9)))[:90], "path": "a.jpg"},
+        {"bytes": None, "path": "b"},
+    ]
+    place = table({"image": stored, "label": ["a", "b"]}, tmp_path / "x.parquet")
+    source = Pictures(scan(place)["train"], (8, 8))
+    with pytest.raises(BadInput, match=r"x\.parquet, row 1 \(a\.jpg\) is (no|a damaged) picture"):
+        source[0]
+    with pytest.raises(BadInput, match=r"x\.parquet, row 2 \(b\) has no picture: take the row out"):
+        source[1]
+
+
+def test_a_parquet_file_of_another_kind_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(BadInput, match=r"bad\.parquet cannot be read as Parquet \(.+\)\."):
+        scan(tmp_path / "bad.parquet")
+    place = table({"text": ["a"], "label": [1]}, tmp_path / "text.parquet")
+    with pytest.raises(BadInput, match=r"no column of paths: its columns are 'text', 'label'"):
+        scan(place)
+    stored = {"bytes": encoded(textured((9, 9))), "path": "a"}
+    place = table({"image": [stored, stored], "label": ["a", None]}, tmp_path / "empty.parquet")
+    with pytest.raises(BadInput, match=r"empty\.parquet, line 2: the label is empty"):
+        scan(place)
+    monkeypatch.setattr("flaxmill.data.parquet._MOST", 100)
+    with pytest.raises(BadInput, match=r"are held in memory up to 0 GiB\. Load them with datasets"):
+        scan(place)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        BadInput, match=r"pyarrow, which is not installed: pip install 'flaxmill\[d"
+    ):
+        scan(place)
