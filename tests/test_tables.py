@@ -138,9 +138,9 @@ def test_labels_may_be_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("name,kind\na.png,ant\n", "no column of paths: its columns are 'name', 'kind'; expected one called "
-         "path or file or filename or file_name or image "),
-        ("path,kind\na.png,ant\n", "no column of labels: .*; expected one called label or labels or class"),
+        ("name,kind\na.png,ant\n", "no column of paths: its columns are 'name', 'kind'; expected "
+         "one called path or file or filename or file_name or image "),
+        ("path,kind\na.png,ant\n", "no column of labels: .*; expected one called label or labels"),
         ("path,label\n", "has no rows below its header: expected one for each picture"),
         ("", "has no rows below its header"),
         ("path,label\npictures/bee1.png,bee,yellow\n", r"line 2: there are 3 cells, but the header "

@@ -64,8 +64,10 @@ def read_npz(place: Path) -> dict[str, Listing]:
         BadInput: It is damaged, or its arrays are not those of pictures and labels.
     """
     try:
-        with np.load(place, allow_pickle=False) as kept:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
+    except TypeError:  # what was loaded is one array
+        raise BadInput(f"{place} is an .npy file: give the folder of such files.") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{place} cannot be read as an .npz file: {_words(error)}.") from None
     return _listings(place, arrays)
@@ -99,7 +101,7 @@ def read_npy(place: Path, found: Mapping[str, Path]) -> dict[str, Listing]:
 
 def _words(error: Exception) -> str:
     text = "it is cut short" if isinstance(error, EOFError) else str(error)
-    if "allow_pickle" in text:
+    if "allow_pickle" in text or "Python objects" in text:
         text = "it holds Python objects; save arrays of numbers or of text"
     return text.rstrip(".")
 

@@ -1,0 +1,136 @@
+"""Arrays of pictures in NumPy's files, in memory and mapped from the disk."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flaxmill.data.folder import Pictures, pictures
+from flaxmill.data.listing import scan
+from flaxmill.errors import BadInput
+
+NPZ: list[dict[str, Any]] = [
+    {"images": (8, 6, 6, 3), "labels": [0, 1] * 4},
+    {"x_train": (8, 6, 6), "y_train": [0, 1] * 4, "x_test": (2, 6, 6), "y_test": [1, 0]},
+    {"train_images": (8, 6, 6, 3), "train_labels": [[0], [1]] * 4, "val_images": (2, 6, 6, 3),
+     "val_labels": [[1], [1]], "test_images": (2, 6, 6, 3), "test_labels": [[0], [1]]},
+]  # fmt: skip
+
+
+def arrays(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Draws pictures of the shapes asked for; labels are as they are given."""
+    dice = np.random.default_rng(0)
+    return {
+        name: dice.integers(0, 256, value, np.uint8)
+        if isinstance(value, tuple)
+        else np.array(value)
+        for name, value in kinds.items()
+    }
+
+
+@pytest.mark.parametrize("kinds", NPZ, ids=["one part", "as keras", "as MedMNIST"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_arrays_lie_ready_or_are_fitted(
+    kinds: dict[str, Any], mapped: bool, tmp_path: Path
+) -> None:
+    made = arrays(kinds)
+    if mapped:
+        place = tmp_path
+        for name, array in made.items():
+            np.save(tmp_path / f"{name}.npy", array)
+    else:
+        place = tmp_path / "set.npz"
+        np.savez(place, **made)
+    channels = 3 if next(iter(made.values())).ndim == 4 else 1
+    splits = pictures(str(place), size=6, validation=2, test=2, channels=channels)
+    assert splits.labels == ("0", "1")
+    assert hasattr(splits.train, "resident")  # as they lie there
+    whole = next(iter(made.values())).reshape(8, 6, 6, channels)
+    for part in (splits.train, splits.validation if len(made) == 2 else splits.train):
+        batch = part.take(np.arange(len(part)))
+        for picture, label in zip(batch["image"], batch["label"], strict=True):
+            rows = np.flatnonzero((whole == picture).all((1, 2, 3)))
+            assert rows.size == 1
+            assert rows[0] % 2 == label
+    larger = pictures(str(place), size=12, validation=2, test=2, channels=channels)
+    assert not hasattr(larger.train, "resident")
+    assert larger.train[0]["image"].shape == (12, 12, channels)
+    assert pictures(str(place), size=12, validation=2, test=2).digests == larger.digests
+
+
+def test_labels_of_arrays_may_be_names_or_rows(tmp_path: Path) -> None:
+    images = np.zeros((3, 4, 4), np.uint8)
+
+    def labelled(labels: Any, **more: Any) -> Any:
+        np.savez(tmp_path / "set.npz", images=images, labels=np.array(labels), **more)
+        return scan(tmp_path / "set.npz")["train"]
+
+    assert labelled(["bee", "ant", "bee"]).classes == ("ant", "bee")
+    assert labelled([2, 0, 0], classes=["x", "y", "z"]).classes == ("x", "y", "z")
+    assert labelled([10, 9, 9]).labels.tolist() == [1, 0, 0]
+    assert labelled([1.0, 0.0, 0.0]).classes == ("0", "1")
+    one_hot = labelled([[1, 0], [0, 1], [1, 0]])
+    assert one_hot.labels.tolist() == [0, 1, 0]
+    several = labelled([[1, 1], [0, 1], [0, 0]], classes=["x", "y"])
+    assert several.multi_label
+    assert several.labels.tolist() == [[1, 1], [0, 1], [0, 0]]
+    with pytest.raises(
+        BadInput, match=r"a label for train is 3, but there are 3 classes, numbered"
+    ):
+        labelled([3, 0, 0], classes=["x", "y", "z"])
+
+
+U8 = np.zeros((2, 4, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ({"a": U8}, r"holds a \(2, 4, 4\); expected images and labels, or train_images, train_lab"),
+        ({"images": U8 / 255, "labels": [0, 1]}, r"images in \S+ is of the type float64: expected "
+         r"uint8, from 0 to 255\. .* \(255 \* images\)"),
+        ({"images": np.zeros((2, 3, 8, 8), np.uint8), "labels": [0, 1]}, "channels first"),
+        ({"images": U8[0], "labels": [0, 1]}, r"has the shape \(4, 4\): expected \[example"),
+        ({"images": U8, "labels": [0, 1, 1]}, "holds 2 pictures, but there are 3 labels"),
+        ({"images": U8, "labels": [0, 0]}, "has one class only, '0': expected two or more"),
+        ({"images": U8, "labels": [[0, 5], [1, 1]]}, r"expected rows of zeros and ones, 2 in each"),
+        ({"images": U8, "x": U8, "labels": [0, 1]}, "images and x are both images for train"),
+        ({"x_train": U8, "y_train": [0, 1], "x_test": U8, "y_test": [1, 7]},
+         r"the class '7' is among the labels for test and not among those for training"),
+    ],
+)  # fmt: skip
+def test_arrays_of_another_kind_are_explained(
+    kept: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "set.npz", **kept)
+    with pytest.raises(BadInput, match=words):
+        scan(tmp_path / "set.npz")
+
+
+def test_damaged_arrays_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=U8, labels=[0, 1])
+    content = (tmp_path / "set.npz").read_bytes()
+    for wrong in (content[:-40], b"", b"text"):
+        (tmp_path / "set.npz").write_bytes(wrong)
+        with pytest.raises(BadInput, match=r"set\.npz cannot be read as an \.npz file: .+\.$"):
+            scan(tmp_path / "set.npz")
+    np.save(tmp_path / "images.npy", U8)
+    (tmp_path / "images.npy").rename(tmp_path / "set.npz")
+    with pytest.raises(BadInput, match=r"set\.npz is an \.npy file: give the folder of such"):
+        scan(tmp_path / "set.npz")
+    np.save(tmp_path / "images.npy", U8)
+    np.save(tmp_path / "labels.npy", np.array([{}, {}]))
+    with pytest.raises(BadInput, match=r"labels\.npy cannot be read .*: it holds Python objects"):
+        scan(tmp_path)
+    (tmp_path / "labels.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(BadInput, match=r"labels\.npy cannot be read as an \.npy file: .+\.$"):
+        scan(tmp_path)
+
+
+def test_arrays_of_other_sizes_are_pictures_too(tmp_path: Path) -> None:
+    images = arrays({"images": (4, 6, 6, 4)})["images"]
+    images[..., 3] = 0  # transparent, so white
+    np.savez(tmp_path / "set.npz", images=images, labels=[0, 1, 0, 1])
+    source = Pictures(scan(tmp_path / "set.npz")["train"], (3, 3))
+    assert (source.take(np.arange(4))["image"] == 255).all()
