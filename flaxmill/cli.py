@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flaxmill import exit_status
-from flaxmill.data.command import check, fetch
+from flaxmill.data.command import check, fetch, prepare
 from flaxmill.errors import BadInput, nearest
 from flaxmill.serve.command import serve
 
@@ -344,5 +344,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fork": fork,
     "fetch": fetch,
     "check": check,
+    "prepare": prepare,
     "doctor": doctor,
 }

@@ -1,7 +1,9 @@
 """The commands about data: their options, and nothing heavy before they are understood."""
 
+import shlex
 from json import dumps
 from pathlib import Path
+from typing import Literal
 
 from flaxmill.errors import BadInput
 
@@ -19,6 +21,61 @@ def fetch(name: str, /, *, to: Path | None = None) -> None:
     with Download() as progress:
         folder = data.fetch(name, to, on_progress=progress)
     print(f"{name} is in {folder}")
+
+
+def prepare(
+    data: str,
+    /,
+    *,
+    to: Path,
+    size: int = 224,
+    train_size: int = 0,
+    fit: Literal["crop", "pad", "squash"] = "crop",
+    share: float = 1.0,
+    channels: Literal[1, 3] = 3,
+    draft: bool = True,
+    validation: int | float = 0.15,
+    test: int | float = 0.15,
+    sign: str = "",
+    readers: int = 0,
+) -> None:
+    """Make pictures ready once, so that no training has to decode them again.
+
+    Stopped, it goes on where it was when the same command is given.
+
+    Args:
+        data: Pictures in any form that training takes.
+        to: The folder to make; train with --data on it.
+        size: Side of the pictures that are evaluated, in pixels.
+        train_size: Side of those that are trained on; 0 for the same.
+        fit: How a picture is brought to that size.
+        share: Share of the sides that a crop leaves.
+        channels: 3 for RGB, 1 for grey.
+        draft: Decode JPEGs no larger than needed, which is faster.
+        validation: Pictures to hold out for validation if none are given: how many, or a share.
+        test: The same for the test.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
+        readers: Threads that decode; 0 takes one for each core.
+    """
+    from flaxmill import exit_status
+    from flaxmill.data import prepare as preparing
+    from flaxmill.progress import Reading
+
+    manner = preparing.Manner(
+        size=size,
+        train_size=train_size,
+        fit=fit,
+        share=share,
+        channels=channels,
+        draft=draft,
+        validation=validation,
+        test=test,
+        sign=sign,
+    )
+    stopped = "stopped; the same command goes on with what is packed."
+    with exit_status.stopping(stopped), Reading() as progress:
+        made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
+    print(f"wrote {made}; train with --data {shlex.quote(str(made))}")
 
 
 def check(

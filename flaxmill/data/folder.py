@@ -22,6 +22,7 @@ from flaxmill.data.listing import (
     stratified,
 )
 from flaxmill.data.numpy_files import Frames
+from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
 
@@ -148,7 +149,7 @@ def pictures(
         place = data["train"].root
     splits, note = _divided(dict(data), validation, test)
     title = place.name
-    splits = {name: interleaved(listing) for name, listing in splits.items()}
+    splits = {name: _ordered(listing) for name, listing in splits.items()}
     known = digests(splits)
     total = len(splits["train"])
     if overfit:
@@ -182,12 +183,25 @@ def _source(wanted: Pictures) -> Source:
     files, share = wanted.files, wanted.share if wanted.fit == "crop" else 1
     whole = files.whole if isinstance(files, Rows) else files
     shape = (*wanted.size, wanted.channels)
-    if not isinstance(whole, Frames) or whole.array.shape[1:] != shape or share != 1:
+    if not isinstance(whole, Frames):
+        return wanted
+    beside: Mapping[str, np.ndarray] = {}
+    if isinstance(whole, Prepared):
+        how = {name: getattr(wanted, name) for name in whole.how}
+        whole.check(how)
+        beside = whole.beside
+    elif whole.array.shape[1:] != shape or share != 1:
         return wanted
     rows = files.indices if isinstance(files, Rows) else np.arange(len(whole))
     labels = np.zeros((len(whole), *wanted.labels.shape[1:]), wanted.labels.dtype)
     labels[rows] = wanted.labels
-    return View(Arrays({"image": whole.array, "label": labels}), len(rows), rows.__getitem__)
+    arrays = Arrays({"image": whole.array, "label": labels, **beside})
+    return View(arrays, len(rows), rows.__getitem__)
+
+
+def _ordered(listing: Listing) -> Listing:
+    """Mixes the classes of a listing, unless that was done when it was prepared."""
+    return listing if isinstance(listing.files, Prepared) else interleaved(listing)
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from flaxmill.data import class_folders, numpy_files, parquet, tables
+from flaxmill.data import class_folders, numpy_files, parquet, prepared, tables
 from flaxmill.data.listing import PARTS, Listing
 from flaxmill.errors import BadInput
 
@@ -21,6 +21,8 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
         words = (error.strerror or str(error)).lower()
         raise BadInput(f"{place} cannot be read: {words}.") from None
     if place.is_dir():
+        if prepared.is_prepared(place):
+            return prepared.read_prepared(place)
         if arrays := numpy_files.in_folder(place):
             return numpy_files.read_npy(place, arrays)
         if not class_folders.present(place) and (found := tables_in(place)):

@@ -1,0 +1,264 @@
+"""Makes pictures ready once: decoded, brought to their size, and packed into arrays on the disk.
+
+Training then reads no picture files any more: the arrays are mapped into memory, and lie on the
+device as a whole if they fit there. What a run computes stays the same to the bit.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from flaxmill import files
+from flaxmill.data.folder import pictures
+from flaxmill.data.prepared import FACTS, FORMAT, file_of, is_prepared
+from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.source import SPLITS, Example, Source, Splits
+from flaxmill.errors import BadInput, CannotGoOn
+
+_TOGETHER = 64  # pictures that are written at a time
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What pictures are made into; see `flaxmill.data.folder.pictures`, which has the same names.
+
+    Attributes:
+        size: Side to evaluate at, in pixels.
+        train_size: Side to train at; 0 for the same.
+        fit: How to bring pictures to ``size``.
+        share: Share of the sides that a crop leaves.
+        channels: 3 for RGB, 1 for grey.
+        draft: Decode JPEGs no larger than needed.
+        validation: How many training pictures to hold out, or which share of them.
+        test: The same for the test set.
+        sign: What stands between several labels.
+    """
+
+    size: int = 224
+    train_size: int = 0
+    fit: str = "crop"
+    share: float = 1.0
+    channels: int = 3
+    draft: bool = True
+    validation: int | float = 0.15
+    test: int | float = 0.15
+    sign: str = ""
+
+    def splits(self, data: str) -> Splits:
+        """Returns the pictures as a training would read them."""
+        return pictures(data, **asdict(self) | {"train_size": self.train_size or None})
+
+    def how(self, split: str) -> dict[str, Any]:
+        """Returns what is done to the pictures of a split."""
+        trained = (self.train_size or self.size, "squash", 1.0)
+        side, fit, share = trained if split == "train" else (self.size, self.fit, self.share)
+        how = {"channels": self.channels, "draft": self.draft}
+        return {"size": [side, side], "fit": fit, "share": share, **how}
+
+    def bytes(self, split: str) -> int:
+        """Returns the size of a picture of a split."""
+        height, width = self.how(split)["size"]
+        return height * width * self.channels
+
+
+def prepare(
+    data: str,
+    to: Path,
+    manner: Manner,
+    *,
+    readers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Packs pictures into arrays, or goes on with that.
+
+    Until all is written, it lies in a folder beside the target whose name ends with ``.partial``.
+
+    Args:
+        data: What `flaxmill.data.listing.scan` finds pictures in.
+        to: The folder to make.
+        manner: What the pictures are made into.
+        readers: Threads that decode; 0 for as many as there are cores.
+        progress: Told how many pictures are packed, of how many.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BadInput: There are no pictures as expected, one cannot be read, there is something at the
+            target, or the disk has too little room.
+        CannotGoOn: The disk is full; what is packed is kept.
+    """
+    target, reading = to.expanduser().absolute(), Reading(readers)
+    if is_prepared(Path(data).expanduser()):
+        raise BadInput(f"{data} is prepared already: train with --data {data}.")
+    if os.path.lexists(target):
+        raise BadInput(f"{target} is there already: give another place with --to.")
+    splits = manner.splits(data)
+    plan = {"manner": asdict(manner), "source": dict(splits.digests), "pillow": PIL.__version__}
+    partial = target.with_name(f"{target.name}.partial")
+    _check_room(partial, sum(manner.bytes(split) * len(splits[split]) for split in SPLITS))
+    try:
+        with _held(partial, plan):
+            about = _pack(partial, splits, reading, progress)
+            digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+            for split in SPLITS:
+                about[split] |= {"how": manner.how(split), "digest": f"{digest} {split}"}
+            facts = {"format": FORMAT, "classes": list(splits.labels), "splits": about, **plan}
+            files.write_json(partial / FACTS, facts)
+            (partial / _PLAN).unlink()
+            os.rename(partial, target)
+        files.sync_folder(target.parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CannotGoOn(
+            f"the disk with {target.parent} is full. Make room and give the same command again: it "
+            f"goes on with what is packed in {partial}."
+        ) from error
+    return target
+
+
+def _check_room(partial: Path, needed: int) -> None:
+    """Refuses to begin, or to go on, with what the disk has no room for.
+
+    Raises:
+        BadInput: The message says how much it would take.
+    """
+    missing = needed - sum(path.stat().st_size for path in partial.glob("*.npy"))
+    there = next(folder for folder in partial.parents if folder.is_dir())
+    if missing > (free := shutil.disk_usage(there).free):
+        raise BadInput(
+            f"the disk with {there} has room for {free / 1e9:,.1f} GB, and this takes "
+            f"{missing / 1e9:,.1f} GB: make room, choose a smaller --size, or another place."
+        )
+
+
+@contextlib.contextmanager
+def _held(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """Holds a folder that is begun; one that was begun with something else is begun anew.
+
+    Raises:
+        BadInput: Another process holds it, or it cannot be made.
+    """
+    place = partial / _PLAN
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        file = place.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{partial} cannot be written: {(error.strerror or '').lower()}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"{partial} is being written by another process: wait for it.") from None
+        file.seek(0)
+        words = json.dumps(plan, sort_keys=True)
+        if file.read() != words:
+            for path in partial.glob("*.npy"):
+                path.unlink()
+            file.truncate(0)
+            file.write(words)
+            file.flush()
+        yield
+
+
+def _pack(
+    partial: Path, splits: Splits, reading: Reading, progress: Callable[[int, int], None]
+) -> dict[str, dict[str, Any]]:
+    """Writes the arrays of all splits; returns what is to be said of each."""
+    total, before, about = sum(len(splits[split]) for split in SPLITS), 0, {}
+    for split in SPLITS:
+        source = splits[split]
+        # A split may be empty; test never is, and its examples are alike.
+        example = reading.first(source if len(source) else splits.test)
+        about[split] = {"count": len(source), "names": list(example)}
+        places = {name: file_of(partial, split, name) for name in example}
+        for done in _written(source, example, places, reading):
+            progress(before + done, total)
+        before += len(source)
+    return about
+
+
+def _written(
+    source: Source, example: Example, places: dict[str, Path], reading: Reading
+) -> Iterator[int]:
+    """Writes what is missing in the files of a split; yields how many examples they hold."""
+    length = len(source)
+    with contextlib.ExitStack() as stack:
+        arrays = {
+            name: stack.enter_context(_Array(path, example[name], length))
+            for name, path in places.items()
+        }
+        done = min(array.count() for array in arrays.values())
+        for array in arrays.values():
+            array.cut(done)
+
+        def requests() -> Iterator[tuple[np.ndarray, int]]:
+            for start in range(done, length, _TOGETHER):
+                ids = np.arange(start, start + _TOGETHER)
+                yield np.where(ids < length, ids, -1), min(_TOGETHER, length - start)
+
+        def examples(count: int, filled: Filled) -> dict[str, np.ndarray]:
+            return {name: array[:count] for name, array in filled.arrays.items()}
+
+        for found in read_ahead(source, requests(), reading, ahead=2, finish=examples):
+            for name, array in arrays.items():
+                array.append(found[name])
+            done += len(next(iter(found.values())))
+            yield done
+
+
+class _Array:
+    """A file of NumPy's that grows by rows, and is whole when it has all of them.
+
+    It is written, not mapped: a full disk is then an error, and does not kill the process.
+
+    Args:
+        path: The file.
+        row: One of the rows.
+        length: How many there will be.
+    """
+
+    def __init__(self, path: Path, row: np.ndarray, length: int) -> None:
+        header = io.BytesIO()
+        form = {"descr": row.dtype.str, "fortran_order": False, "shape": (length, *row.shape)}
+        np.lib.format.write_array_header_1_0(header, form)
+        self._header, self.row = header.getvalue(), row.nbytes
+        self._file = path.open("r+b" if path.exists() else "w+b")
+
+    def __enter__(self) -> "_Array":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def count(self) -> int:
+        """Returns how many rows the file holds."""
+        size = self._file.seek(0, os.SEEK_END)
+        return max(0, size - len(self._header)) // self.row
+
+    def cut(self, count: int) -> None:
+        """Leaves so many rows."""
+        self._file.seek(0)
+        self._file.write(self._header)
+        self._file.truncate(len(self._header) + count * self.row)
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Writes more rows."""
+        self._file.write(rows.tobytes())
