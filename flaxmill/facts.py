@@ -1,6 +1,7 @@
 """The facts of a run that a person reads before its first step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -35,3 +36,22 @@ def facts(
         f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
         "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
     }
+
+
+def costs(program: Any, step_seconds: float) -> dict[str, str]:
+    """Returns what a step takes, in words.
+
+    Args:
+        program: The compiled training function, which knows how much memory it needs.
+        step_seconds: Measured.
+    """
+    found = {"a step": f"{1000 * step_seconds:.3g} ms"}
+    needs = None if program is None else program.memory_analysis()
+    if needs is not None:
+        held = needs.argument_size_in_bytes + needs.generated_code_size_in_bytes
+        new = needs.output_size_in_bytes + needs.temp_size_in_bytes - needs.alias_size_in_bytes
+        found["memory"] = (
+            f"{(held + new) / 1e6:,.0f} MB on the device: {held / 1e6:,.0f} for state and data, "
+            f"{new / 1e6:,.0f} for computing"
+        )
+    return found

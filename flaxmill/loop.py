@@ -90,6 +90,7 @@ class TrainChunk:
         self._loss, self._tx, self._augment, self._run = loss, tx, augment, run
         self._ema, self._parts = ema, accumulate
         self._call: Callable[..., tuple[State, Sums]] | None = None
+        self.program: jax.stages.Compiled | None = None
         self._previous: Sums | None = None
 
     def __call__(self, state: State, chunk: Chunk) -> tuple[State, Sums]:
@@ -250,10 +251,11 @@ class TrainChunk:
         compiler_options = parallel.training_options() | product_options(traced.jaxpr.jaxpr)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:
-            return traced.lower().compile(compiler_options=compiler_options), []
+            self.program = traced.lower().compile(compiler_options=compiler_options)
+            return self.program, []
         first = members.apart(state, inputs)[0]
         one = jax.jit(self._one, **options).lower(*first, jnp.int32(0))
-        one = one.compile(compiler_options=compiler_options)
+        self.program = one = one.compile(compiler_options=compiler_options)
 
         def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
             ends = []

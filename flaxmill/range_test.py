@@ -125,8 +125,8 @@ class Trial(Run):
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled."""
-        self._step_seconds = step_seconds
         self.words.begin(0, self.schedule.steps)
+        self.meter.begin(step_seconds)
 
     def log(self, split: str, step: int, sums: Sums) -> None:
         """Notes the loss of a step.
@@ -136,11 +136,12 @@ class Trial(Run):
         """
         if split != "train":
             return
+        self.meter.given(sums)
         self.losses.append(sums.means()["loss"])
         if self.words.wanted():
-            size = self.schedule.batch_size
-            means = {"loss": self.losses[-1]}
-            self.words.show(step, self.schedule.steps, means, self._step_seconds or 0.0, size)
+            (seconds, idle), size = self.meter.pace(step), self.schedule.batch_size
+            loss = {"loss": self.losses[-1]}
+            self.words.show(step, self.schedule.steps, loss, seconds, size, idle)
         if step == self.schedule.steps or self.diverged():
             raise DryRun
 

@@ -18,7 +18,7 @@ from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
 from flaxmill.errors import BadInput, DryRun, NotFinite, Stopped
-from flaxmill.facts import facts
+from flaxmill.facts import costs, facts
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
 from flaxmill.meter import Meter
@@ -181,6 +181,7 @@ class Run:
         )
         self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
         if self.options.dry_run:
+            self.words.facts(costs(train_chunk.program, step_seconds))
             raise DryRun
         self._begin()
         self.words.begin(self.step, self.schedule.steps)
