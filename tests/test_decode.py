@@ -10,7 +10,8 @@ from forbidding import forbidden
 from picture_files import bomb, encoded, save, textured
 from PIL import Image
 
-from flaxmill.data.decode import open_picture, plain
+from flaxmill.data.decode import extent, open_picture, plain
+from flaxmill.data.fit import fit
 from flaxmill.errors import BadInput
 
 
@@ -43,6 +44,24 @@ def test_a_draft_looks_like_the_whole_picture() -> None:
     difference = np.abs(whole.astype(int) - draft.astype(int))
     assert 0 < difference.max() < 40  # of 255, at the edges; another filter made it
     assert difference.mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_a_draft_adds_at_its_edges_is_left_out(orientation: int) -> None:
+    """An eighth of 57 × 41 pixels is 7.125 × 5.125, of 8 × 6, wherever turning puts them."""
+    across, down = np.meshgrid(np.linspace(0, 250, 57), np.linspace(0, 250, 41))
+    ramps = np.stack([across, down, 250 - across], axis=-1).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(ramps), quality=100, exif=exif)
+    draft, whole = (plain(open_picture(content, least=least), 3) for least in (5, None))
+    assert sorted(draft.size) == [6, 8]
+    left, top, right, bottom = extent(draft)
+    assert (right - left) / (bottom - top) == whole.width / whole.height
+    expected = fit(whole, (5, 5), "squash").astype(int)
+    assert np.abs(fit(draft, (5, 5), "squash") - expected).max() <= 6
+    del draft.info["extent"]
+    assert np.abs(fit(draft, (5, 5), "squash") - expected).max() > 12  # as if there were more
 
 
 def test_only_jpegs_have_a_draft() -> None:

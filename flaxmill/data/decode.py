@@ -39,7 +39,8 @@ def open_picture(
     Args:
         given: Its path, or its file's content; the path ``-`` is standard input.
         least: Where a JPEG is larger than needed, it may be decoded to a half, a quarter or an
-            eighth of its size, which is faster, as long as neither side gets shorter than this.
+            eighth of its size, which is faster, as long as neither side gets shorter than this. Its
+            last row and column then lie partly outside of it; see `extent`.
         name: What messages call it, if not by its path.
 
     Raises:
@@ -48,9 +49,10 @@ def open_picture(
     name = name or str(given)
     try:
         with Image.open(_readable(given)) as picture:
-            if least is not None:
-                picture.draft(None, (least, least))
+            drafted = picture.draft(None, (least, least)) if least is not None else None
             picture.load()
+            if drafted:
+                picture.info["extent"] = drafted[1]
             picture.filename = name  # for messages of `plain`
         return picture
     except FileNotFoundError:
@@ -108,9 +110,11 @@ def plain(picture: Image.Image, channels: int) -> Image.Image:
         BadInput: It has a mode that has no meaning as colours, such as floating-point numbers.
     """
     mode = "L" if channels == 1 else "RGB"
-    turn = _TURNS.get(_orientation(picture))
-    if turn is not None:
-        picture = picture.transpose(turn)
+    turn = _orientation(picture)
+    if turn in _TURNS:
+        box = _turned(extent(picture), picture.size, turn)
+        picture = picture.transpose(_TURNS[turn])
+        picture.info["extent"] = box
     if picture.mode.startswith("I"):
         picture = _shallow(picture)
     if picture.mode == "F":
@@ -129,6 +133,25 @@ def plain(picture: Image.Image, channels: int) -> Image.Image:
             f"{_called(picture)} has the colours {picture.mode}, which cannot be made {mode}: save "
             "it as RGB."
         ) from None
+
+
+def extent(picture: Image.Image) -> tuple[float, float, float, float]:
+    """Returns where a picture lies in its pixels: left, top, right and bottom.
+
+    That is all of them, but for a JPEG that was decoded to a part of its size: an eighth of 2,001
+    pixels is 250.125 pixels of 251.
+    """
+    return picture.info.get("extent", (0, 0, *picture.size))
+
+
+def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[float, ...]:
+    """Returns where a picture lies after it was turned; before, it lay at the left and the top."""
+    (width, height), (right, bottom) = box[2:], (size[0] - box[2], size[1] - box[3])
+    if turn >= 5:  # rows become columns
+        width, height, right, bottom = height, width, bottom, right
+    left = right if turn in (2, 3, 6, 7) else 0
+    top = bottom if turn in (3, 4, 7, 8) else 0
+    return left, top, left + width, top + height
 
 
 def _called(picture: Image.Image) -> str:

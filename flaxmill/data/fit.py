@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from flaxmill.data.decode import extent
 from flaxmill.errors import BadInput, nearest
 
 Fit = Literal["crop", "pad", "squash"]
@@ -56,16 +57,17 @@ def covering(size: tuple[int, int], share: float) -> tuple[int, int]:
 
 
 def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return picture.resize(size, Image.Resampling.BILINEAR)
+    return picture.resize(size, Image.Resampling.BILINEAR, box=extent(picture))
 
 
 def _cropped(picture: Image.Image, size: tuple[int, int], share: float) -> Image.Image:
     """Cuts the centre out of a resized picture; lengths are rounded as torchvision rounds them."""
     height, width = covering(size, share)
-    if picture.width * height >= picture.height * width:  # wider than the size, or as wide
-        width = int(height * picture.width / picture.height)
+    left, top, right, bottom = extent(picture)
+    if (right - left) * height >= (bottom - top) * width:  # wider than the size, or as wide
+        width = int(height * (right - left) / (bottom - top))
     else:
-        height = int(width * picture.height / picture.width)
+        height = int(width * (bottom - top) / (right - left))
     left, top = round((width - size[1]) / 2), round((height - size[0]) / 2)
     resized = _resized(picture, (width, height))
     return resized.crop((left, top, left + size[1], top + size[0]))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from flaxmill.data.decode import open_picture, plain
+from flaxmill.data.decode import extent, open_picture, plain
 from flaxmill.data.digests import digests
 from flaxmill.data.fit import covering, fit
 from flaxmill.data.listing import (
@@ -92,8 +92,9 @@ class Pictures:
                     "give the same command again, which goes on from the last state saved."
                 ) from None
             raise
+        left, top, right, bottom = extent(picture)
         pixels = fit(picture, self.size, self.fit, share=self.share)
-        return pixels, picture.width / picture.height
+        return pixels, (right - left) / (bottom - top)
 
     def _opened(self, file: Any, index: int) -> Image.Image:
         if isinstance(file, np.ndarray):
