@@ -5,19 +5,48 @@ nor the gear that brought the example. Mixing is of a batch: a recipe's loss cal
 """
 
 from flaxmill.data.augment.chains import Transform, chain, sometimes
-from flaxmill.data.augment.erase import cutout
-from flaxmill.data.augment.geometry import flip, random_resized_crop, shift
+from flaxmill.data.augment.colour import (
+    autocontrast,
+    blur,
+    brightness,
+    colour,
+    contrast,
+    equalise,
+    invert,
+    posterise,
+    sharpness,
+    solarise,
+)
+from flaxmill.data.augment.erase import cutout, erase
+from flaxmill.data.augment.geometry import affine, flip, random_resized_crop, rotate, shear, shift
 from flaxmill.data.augment.mix import cutmix, mix, mixup
+from flaxmill.data.augment.policies import rand_augment, trivial_augment
 
 __all__ = [
     "Transform",
+    "affine",
+    "autocontrast",
+    "blur",
+    "brightness",
     "chain",
+    "colour",
+    "contrast",
     "cutmix",
     "cutout",
+    "equalise",
+    "erase",
     "flip",
+    "invert",
     "mix",
     "mixup",
+    "posterise",
+    "rand_augment",
     "random_resized_crop",
+    "rotate",
+    "sharpness",
+    "shear",
     "shift",
+    "solarise",
     "sometimes",
+    "trivial_augment",
 ]

@@ -1,21 +1,37 @@
-"""Where a picture's pixels lie: mirrored, moved, cut out and enlarged."""
+"""Where a picture's pixels lie: mirrored, moved, cut out and enlarged, turned."""
 
-import math
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from flaxmill.data.augment.resampling import resized
+from flaxmill.data.augment import rectangles
+from flaxmill.data.augment.resampling import resized, warped
 from flaxmill.errors import BadInput
-
-_TRIES = 10  # crops that are drawn before the middle is taken
 
 
 def flip(example: Any, key: jax.Array) -> Any:
     """Mirrors a picture left to right, with probability one half."""
     image = example["image"]
     mirrored = jax.random.bernoulli(key)
+    return {**example, "image": jnp.where(mirrored, image[:, ::-1], image)}
+
+
+def alternating_flip(example: Any, key: jax.Array) -> Any:
+    """Mirrors a picture left to right in every other epoch.
+
+    Whether it begins so is drawn for each example. In any two epochs that follow each other each
+    picture is so seen both ways, and not, as by chance, one way twice for half of them.
+
+    Args:
+        example: Its ``image`` is mirrored, by its ``id`` and ``epoch``, which the loop gives.
+        key: Not used.
+
+    Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.6.
+    """
+    image = example["image"]
+    begins = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), example["id"]))
+    mirrored = begins ^ (example["epoch"] % 2 == 1)
     return {**example, "image": jnp.where(mirrored, image[:, ::-1], image)}
 
 
@@ -85,41 +101,78 @@ def random_resized_crop(
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:
         raise BadInput(f"--crop-size {height}×{width} must be at least 1 pixel a side.")
-    if not 0 < scale[0] <= scale[1] <= 1:
-        raise BadInput(
-            f"--crop-scale {scale[0]} {scale[1]} must be two shares of the area, above 0 and up "
-            f"to 1, the smaller one first."
-        )
-    if not 0 < ratio[0] <= ratio[1]:
-        raise BadInput(
-            f"--crop-ratio {ratio[0]} {ratio[1]} must be two widths divided by heights, above 0, "
-            f"the smaller one first."
-        )
+    rectangles.check("crop", scale, ratio)
     kept = dict(example)
     aspect = jnp.asarray(kept.pop("aspect", 1.0), jnp.float32)
-    top, left, down, right = _rectangle(key, aspect, scale, ratio)
-    image = kept["image"]
-    rows, columns, _ = image.shape
-    box = (top * rows, left * columns, down * rows, right * columns)
-    return {**kept, "image": resized(image, (height, width), box)}
-
-
-def _rectangle(
-    key: jax.Array, aspect: jax.Array, scale: tuple[float, float], ratio: tuple[float, float]
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Draws a rectangle: its top, left, height and width as shares of the picture's sides."""
-    for_area, for_shape, for_place = jax.random.split(key, 3)
-    area = jax.random.uniform(for_area, (_TRIES,), minval=scale[0], maxval=scale[1])
-    low, high = (math.log(bound) for bound in ratio)
-    shape = jnp.exp(jax.random.uniform(for_shape, (_TRIES,), minval=low, maxval=high)) / aspect
-    # Of a picture whose sides both count as 1, a rectangle has the shape that is asked for divided
-    # by the picture's own.
-    widths, heights = jnp.sqrt(area * shape), jnp.sqrt(area / shape)
-    fits = (widths <= 1) & (heights <= 1)
-    first = fits.argmax()
+    sides, place, found = rectangles.drawn(key, scale, ratio, aspect=aspect)
     squeezed = jnp.clip(aspect, ratio[0], ratio[1]) / aspect
-    middle = jnp.minimum(squeezed, 1), jnp.minimum(1 / squeezed, 1)
-    right = jnp.where(fits.any(), widths[first], middle[0])
-    down = jnp.where(fits.any(), heights[first], middle[1])
-    places = jnp.where(fits.any(), jax.random.uniform(for_place, (2,)), 0.5)
-    return places[0] * (1 - down), places[1] * (1 - right), down, right
+    largest = jnp.minimum(jnp.stack([1 / squeezed, squeezed]), 1)
+    sides, place = jnp.where(found, sides, largest), jnp.where(found, place, 0.5)
+    image = kept["image"]
+    lengths = jnp.asarray(image.shape[:2], jnp.float32)
+    (top, left), (down, right) = place * (1 - sides) * lengths, sides * lengths
+    return {**kept, "image": resized(image, (height, width), (top, left, down, right))}
+
+
+def rotate(example: Any, key: jax.Array, *, most: float, fill: int = 0, linear: bool = True) -> Any:
+    """Turns a picture about its middle by up to ``most`` degrees, either way; see `affine`.
+
+    Raises:
+        BadInput: ``most`` is not from 0 to 180.
+    """
+    return affine(example, key, rotate=most, fill=fill, linear=linear)
+
+
+def shear(example: Any, key: jax.Array, *, most: float, fill: int = 0, linear: bool = True) -> Any:
+    """Moves each row sideways, by up to ``most`` pixels from a row to the next; see `affine`.
+
+    Raises:
+        BadInput: ``most`` is not from 0 to 1.
+    """
+    return affine(example, key, shear=most, fill=fill, linear=linear)
+
+
+def affine(
+    example: Any,
+    key: jax.Array,
+    *,
+    rotate: float = 0.0,
+    shear: float = 0.0,
+    zoom: float = 0.0,
+    move: float = 0.0,
+    fill: int = 0,
+    linear: bool = True,
+) -> Any:
+    """Turns, shears, zooms and moves a picture in one go; all are drawn evenly, either way.
+
+    Args:
+        example: Its ``image`` is changed.
+        key: What is drawn comes from it.
+        rotate: Most degrees.
+        shear: Most pixels that a row is moved further than the one above it.
+        zoom: How much larger or smaller it may get: 0.25 is from 1/1.25 to 1.25 times.
+        move: Most of its height, and of its width, that it is moved by.
+        fill: What comes in from outside, 0 to 255.
+        linear: Whether to go evenly from a pixel to the next one; else the nearest is taken.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+    limits = {"rotate": (rotate, 180), "shear": (shear, 1), "zoom": (zoom, 10), "move": (move, 1)}
+    for name, (most, limit) in limits.items():
+        if not 0 <= most <= limit:
+            raise BadInput(f"--{name} {most} must be from 0, for none, to {limit}.")
+    if not 0 <= fill <= 255:
+        raise BadInput(f"--fill {fill} must be a brightness from 0 to 255.")
+    image = example["image"]
+    height, width, _ = image.shape
+    turned, sheared, zoomed, down, right = jax.random.uniform(key, (5,), jnp.float32, -1, 1)
+    angle, slope = jnp.deg2rad(rotate * turned), shear * sheared
+    size = jnp.power(1 + zoom, zoomed)
+    cos, sin = jnp.cos(angle) / size, jnp.sin(angle) / size
+    a, b, d, e = cos, slope * cos - sin, sin, slope * sin + cos
+    # The middle stays where it is, but for the move.
+    x, y = width * (0.5 + move * right), height * (0.5 + move * down)
+    c, f = width / 2 - a * x - b * y, height / 2 - d * x - e * y
+    moved = warped(image, (a, b, c, d, e, f), fill=fill, linear=linear)
+    return {**example, "image": moved}

@@ -1,5 +1,6 @@
-"""A picture at other places than its pixels' own: rectangles of it, resized."""
+"""A picture at other places than its pixels' own: rectangles of it resized, and affine maps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,15 +22,13 @@ def resized(
 ) -> Shaped[Array, "rows columns channel"]:
     """Resizes a rectangle of a picture linearly, with antialiasing, as Pillow's ``resize`` does.
 
-    Two matrix products, one for each side: a place between pixels costs no look-up.
+    Two matrix products, one for each side.
 
     Args:
-        image: Bytes, or floats.
+        image: Bytes, which are computed in float32 and rounded, or floats.
         size: Height and width of the result.
-        box: Top, left, height and width of the rectangle, in pixels and parts of them.
-
-    Returns:
-        Of the picture's type; bytes are computed in float32 and rounded.
+        box: Top, left, height and width of the rectangle, in pixels and parts of them; may be
+            drawn.
     """
     top, left, height, width = box
     down = tents(size[0], image.shape[0], top, height)
@@ -41,7 +40,7 @@ def resized(
 
 
 def tents(count: int, length: int, start: Any, extent: Any) -> Float[Array, "count length"]:
-    """Returns how much each pixel of a side counts in each of the result's: tents, sum 1.
+    """Returns how much each pixel of a side counts in each of the result's: tents, of sum 1.
 
     A tent is as wide as the result's pixels are apart, so that all pixels count in a smaller
     picture; in a larger one, as wide as the picture's own.
@@ -50,5 +49,51 @@ def tents(count: int, length: int, start: Any, extent: Any) -> Float[Array, "cou
     centres = start + (jnp.arange(count, dtype=jnp.float32) + 0.5) * step
     places = jnp.arange(length, dtype=jnp.float32) + 0.5
     far = jnp.abs(places[None, :] - centres[:, None]) / jnp.maximum(step, 1)
-    tents = jnp.maximum(1 - far, 0)
-    return tents / tents.sum(1, keepdims=True)
+    weights = jnp.maximum(1 - far, 0)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def warped(
+    image: Shaped[Array, "height width channel"],
+    matrix: Sequence[Any],
+    *,
+    fill: int = 0,
+    linear: bool = False,
+) -> Shaped[Array, "height width channel"]:
+    """Moves a picture's pixels by an affine map, as Pillow's ``transform`` does.
+
+    Args:
+        image: Bytes, which are computed in float32 and rounded, or floats.
+        matrix: Six numbers, which may be drawn: what is at ``x`` and ``y`` of the result is at
+            ``a·x + b·y + c`` and ``d·x + e·y + f`` of the picture, where 0.5 is a pixel's middle.
+        fill: What lies outside the picture.
+        linear: Whether to go evenly from a pixel to the next one; else the nearest is taken.
+    """
+    height, width, channels = image.shape
+    a, b, c, d, e, f = (jnp.asarray(number, jnp.float32) for number in matrix)
+    down = jnp.arange(height, dtype=jnp.float32)[:, None] + 0.5
+    right = jnp.arange(width, dtype=jnp.float32)[None, :] + 0.5
+    columns, rows = a * right + (b * down + c), d * right + (e * down + f)
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    pixels = image.reshape(height * width, channels)
+
+    def at(row: Array, column: Array) -> Array:
+        """Looks pixels up; those beyond the border are the outermost ones."""
+        row, column = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
+        places = (row * width + column).astype(jnp.int32)
+        return pixels.at[places].get(mode="promise_in_bounds")
+
+    if linear:
+        rows, columns = rows - 0.5, columns - 0.5
+        top, left = jnp.floor(rows), jnp.floor(columns)
+        below, beside = (rows - top)[..., None], (columns - left)[..., None]
+        values = [
+            at(top + y, left + x).astype(jnp.float32) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))
+        ]
+        upper = values[0] + beside * (values[1] - values[0])
+        lower = values[2] + beside * (values[3] - values[2])
+        found = upper + below * (lower - upper)
+        found = as_bytes(found) if image.dtype == jnp.uint8 else found.astype(image.dtype)
+    else:
+        found = at(jnp.floor(rows), jnp.floor(columns))
+    return jnp.where(inside[..., None], found, jnp.asarray(fill, image.dtype))
