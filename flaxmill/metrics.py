@@ -27,6 +27,14 @@ def accuracy(
     return (logits.argmax(-1) == expected).astype(jnp.float32)
 
 
+def top_accuracy(
+    logits: Shaped[Array, "batch class"], labels: Int[Array, " batch"], count: int
+) -> Float[Array, " batch"]:
+    """Returns 1 for each example whose label is among the ``count`` highest logits, else 0."""
+    own = jnp.take_along_axis(logits, labels[:, None], 1)
+    return ((logits > own).sum(-1) < count).astype(jnp.float32)
+
+
 def label_measures(
     logits: Shaped[Array, "batch class"], labels: Float[Array, "batch class"]
 ) -> Measures:

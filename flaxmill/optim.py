@@ -1,7 +1,7 @@
 """Learning-rate schedules and optimizers, with every part in the order that is right."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -69,10 +69,7 @@ def one_cycle(peak: Rate, steps: int, *, warmup: float = 0.2, final: float = 0.0
     """
     if callable(peak):
         return peak
-    _check_rate(peak)
-    if not 0 <= warmup <= 1:
-        raise BadInput(f"--warmup {warmup} must be a share from 0 to 1.")
-    rising = max(1, round(warmup * steps))
+    rising = max(1, _rising(peak, steps, warmup))
     return optax.join_schedules(
         [
             optax.linear_schedule(peak / rising, peak, rising),
@@ -80,6 +77,65 @@ def one_cycle(peak: Rate, steps: int, *, warmup: float = 0.2, final: float = 0.0
         ],
         [rising],
     )
+
+
+def cosine(peak: Rate, steps: int, *, warmup: float = 0.1) -> optax.Schedule:
+    """Rises linearly to the peak, then falls to 0 along half a wave of the cosine.
+
+    Args:
+        peak: Highest learning rate; a schedule, such as a `Ramp`, stays as it is.
+        steps: Training steps in all.
+        warmup: Share of the steps spent rising.
+
+    Raises:
+        BadInput: The peak or the warmup is out of its range.
+
+    Source: Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts",
+    equation 5, without restarts.
+    """
+    if callable(peak):
+        return peak
+    rising = _rising(peak, steps, warmup)
+    falls = optax.cosine_decay_schedule(peak, max(1, steps - rising))
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, max(1, rising)), falls], [rising])
+
+
+def _rising(peak: float, steps: int, warmup: float) -> int:
+    """Returns the steps spent rising to a peak."""
+    _check_rate(peak)
+    if not 0 <= warmup <= 1:
+        raise BadInput(f"--warmup {warmup} must be a share from 0 to 1.")
+    return round(warmup * steps)
+
+
+def falling(
+    peak: Rate,
+    steps: int,
+    *,
+    after: Sequence[float] = (0.3, 0.6, 0.8),
+    factor: float = 0.2,
+    warmup: float = 0.0,
+) -> optax.Schedule:
+    """Stays at the peak, and falls by a factor a few times (Zagoruyko and Komodakis 2016, 3).
+
+    Args:
+        peak: Learning rate at first; a schedule, such as a `Ramp`, stays as it is.
+        steps: Training steps in all.
+        after: Shares of the steps after which it falls, rising.
+        factor: What it is multiplied by each time.
+        warmup: Share of the steps spent rising to the peak before that (Goyal et al. 2017, 2.2).
+
+    Raises:
+        BadInput: The peak is out of its range.
+    """
+    if callable(peak):
+        return peak
+    rising = _rising(peak, steps, warmup)
+    rates = [optax.constant_schedule(peak * factor**times) for times in range(len(after) + 1)]
+    ends = [round(share * steps) for share in after]
+    if rising:
+        rates, ends = [optax.linear_schedule(0.0, peak, rising), *rates], [rising, *ends]
+    return optax.join_schedules(rates, ends)
 
 
 def sgd(
@@ -105,12 +161,53 @@ def sgd(
         BadInput: A number is out of its range.
     """
     _checked_momentum(momentum)
-    if not 0 <= weight_decay < math.inf:
-        raise BadInput(f"--weight-decay {weight_decay} must be 0 or greater.")
+    _check_decay(weight_decay)
     parts = [optax.trace(momentum, nesterov=nesterov)]
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
     return optax.chain(*parts, _scale(learning_rate))
+
+
+def adamw(
+    learning_rate: Rate, *, weight_decay: float = 0.1, clip: float = 1.0
+) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay of the kernels, and gradients of bounded norm.
+
+    Args:
+        learning_rate: A rate, or a schedule from step to rate.
+        weight_decay: Share of each kernel taken away per unit of learning rate (Loshchilov and
+            Hutter 2019, "Decoupled weight decay regularization"); biases and scales are spared.
+        clip: Norm that the gradients of a step have at most; 0 for no limit.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+    _check_decay(weight_decay)
+    if not 0 <= clip < math.inf:
+        raise BadInput(f"--clip {clip} must be 0, for no limit, or greater.")
+    parts = [optax.clip_by_global_norm(clip)] if clip else []
+    parts += [optax.scale_by_adam(), optax.add_decayed_weights(weight_decay, mask=_kernels)]
+    return optax.chain(*parts, _scale(learning_rate))
+
+
+def apart(
+    parts: dict[str, optax.GradientTransformation], rest: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Gives parts of a model optimizers of their own.
+
+    Args:
+        parts: The name of a part, such as ``head``, and its optimizer.
+        rest: Of all else.
+    """
+
+    def labels(params: optax.Params) -> optax.Params:
+        def label(path: tuple[Any, ...], _: Any) -> str:
+            names = {str(getattr(key, "key", getattr(key, "name", ""))) for key in path}
+            return next((name for name in parts if name in names), "")
+
+        return jax.tree_util.tree_map_with_path(label, params)
+
+    return optax.partition({**parts, "": rest}, labels)
 
 
 def muon(
@@ -196,6 +293,11 @@ def _checked_momentum(momentum: float) -> float:
     if not 0 <= momentum < 1:
         raise BadInput(f"--momentum {momentum} must be from 0 up to, but not, 1.")
     return momentum
+
+
+def _check_decay(weight_decay: float) -> None:
+    if not 0 <= weight_decay < math.inf:
+        raise BadInput(f"--weight-decay {weight_decay} must be 0 or greater.")
 
 
 def _check_rate(rate: float) -> None:

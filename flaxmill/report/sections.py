@@ -111,6 +111,10 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "saliency": _saliency(subject),
         "speed": _speed(subject),
         "details": [
+            (
+                "What was chosen for these pictures, and why",
+                list(flat(subject.manifest.get("chosen", {}))),
+            ),
             ("Configuration", list(flat(subject.config))),
             ("Manifest: versions, devices, digests", list(flat(subject.manifest))),
         ],

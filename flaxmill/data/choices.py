@@ -1,0 +1,114 @@
+"""What suits pictures: how large they are, how many there are, and how long to train on them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from flaxmill.data.listing import Listing, scan
+
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""Pixels a side that a network may be given."""
+_LOOKED_AT = 400  # pictures whose size is looked up
+_HEADER_TROUBLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of a person's pictures without reading them.
+
+    Attributes:
+        train: How many there are to train on, about.
+        side: Median of their shorter sides, in pixels; 0 where no file says.
+        smallest: The shortest side, in pixels.
+        largest: The longest side.
+    """
+
+    train: int
+    side: int
+    smallest: int
+    largest: int
+
+
+def look(
+    data: str, *, validation: int | float, test: int | float, sign: str = "", overfit: int = 0
+) -> Found:
+    """Counts pictures and looks up the sizes of some.
+
+    Args:
+        data: What `flaxmill.data.listing.scan` finds pictures in.
+        validation: How many pictures are held out, or which share of them.
+        test: The same for the test, where no pictures are given for it.
+        sign: What stands between several labels of a picture, in a CSV file.
+        overfit: How many are trained on, if not all.
+
+    Raises:
+        BadInput: There are none as expected.
+    """
+    listings = scan(Path(data).expanduser().absolute(), sign=sign)
+    train = len(listings["train"])
+    if len(listings) == 1:
+        train -= _held_out(test, len(listings["train"]))
+    if len(listings) < 3:
+        train -= _held_out(validation, len(listings["train"]))
+    sides = _sides(listings["train"])
+    shorter = [min(size) for size in sides]
+    return Found(
+        train=overfit or max(1, train),
+        side=round(float(np.median(shorter))) if shorter else 0,
+        smallest=min(shorter, default=0),
+        largest=max((max(size) for size in sides), default=0),
+    )
+
+
+def _held_out(wanted: int | float, total: int) -> int:
+    return round(wanted * total) if isinstance(wanted, float) else wanted
+
+
+def _sides(listing: Listing) -> list[tuple[int, int]]:
+    """Returns the sizes of some pictures, spread over all; those that do not say are left out."""
+    count = min(_LOOKED_AT, len(listing))
+    sizes = []
+    for index in np.linspace(0, len(listing) - 1, count).astype(int):
+        if (size := _size(listing.files[int(index)])) is not None:
+            sizes.append(size)
+    return sizes
+
+
+def _size(file: Any) -> tuple[int, int] | None:
+    if isinstance(file, np.ndarray):
+        return file.shape[1], file.shape[0]
+    if isinstance(file, Image.Image):
+        return file.size
+    try:
+        with Image.open(file) as picture:  # reads the header alone
+            return picture.size
+    except _HEADER_TROUBLE:  # whoever reads it whole says what is wrong
+        return None
+
+
+def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZES) -> int:
+    """Returns the largest size that pictures fill without being enlarged much.
+
+    >>> fitting_size(33), fitting_size(100), fitting_size(600), fitting_size(600, most=128)
+    (32, 96, 224, 128)
+    """
+    allowed = [size for size in sizes if size <= most]
+    return max((size for size in allowed if size <= 1.1 * side), default=allowed[0])
+
+
+def fitting_epochs(seconds: float, each: float, examples: int, *, least: int, most: int) -> int:
+    """Returns how often pictures can be seen in a time.
+
+    Args:
+        seconds: The time.
+        each: Seconds that a picture takes in a training step.
+        examples: Number of training pictures.
+        least: Epochs, however long they take.
+        most: Epochs, however short they are.
+    """
+    return max(least, min(most, math.floor(seconds / (each * examples))))

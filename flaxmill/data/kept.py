@@ -1,0 +1,77 @@
+"""Pictures that are read once and then kept in memory, where all of them have room there."""
+
+import threading
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from flaxmill.data.source import Example
+
+MOST_BYTES = 2**30
+"""All examples together may take so much; more are read anew each time."""
+
+
+class Kept:
+    """A source whose examples are read when they are asked for first, and kept from then on.
+
+    Any number of threads may ask at once. What cannot be read is not kept, so it is tried again.
+
+    Args:
+        source: Gives the same example each time.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._arrays: dict[str, np.ndarray] | None = None
+        self._here = np.zeros(len(source), bool)
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what the source has besides, such as its ``files`` and ``labels``."""
+        if name in ("files", "labels"):
+            return getattr(self.source, name)
+        raise AttributeError(name)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        return {name: values[0] for name, values in self.take(np.array([int(index)])).items()}
+
+    def take(self, indices: Int[np.ndarray, " example"]) -> Example:
+        """Returns many examples."""
+        missing = np.unique(indices[~self._here[indices]])
+        if len(missing):
+            self._keep(missing, self.source.take(missing))
+        assert self._arrays is not None or not len(indices), "what is here has arrays"
+        if self._arrays is None:
+            return self.source.take(indices)
+        return {name: array[indices] for name, array in self._arrays.items()}
+
+    def _keep(self, indices: np.ndarray, examples: Example) -> None:
+        with self._lock:
+            if self._arrays is None:
+                self._arrays = {
+                    name: np.empty((len(self), *values.shape[1:]), values.dtype)
+                    for name, values in examples.items()
+                }
+        for name, values in examples.items():
+            self._arrays[name][indices] = values
+        self._here[indices] = True  # last: whoever sees it finds the example whole
+
+
+def kept(source: Any, *, most: int = MOST_BYTES) -> Any:
+    """Returns a source that is kept in memory, or the source itself where it is too large.
+
+    Args:
+        source: Its examples are files to be read. One that lies in memory stays as it is.
+        most: Bytes that all examples together may take.
+
+    Raises:
+        BadInput: The first example, by which their size is known, cannot be read.
+    """
+    if hasattr(source, "resident") or not len(source):
+        return source
+    size = sum(np.asarray(value).nbytes for value in source[0].values())
+    return Kept(source) if size * len(source) <= most else source

@@ -1,0 +1,306 @@
+"""Your own pictures: a folder of them, sorted into classes, becomes a classifier.
+
+    flaxmill train images --data my_pictures                           # all else is chosen
+    flaxmill train images --data my_pictures --init-from resnet18.safetensors
+    flaxmill train images --data my_pictures/labels.csv                # several labels a picture
+    flaxmill train images --data my_pictures --size 128 --epochs 40    # some of it chosen by you
+
+Hardware: two CPU cores; what is chosen takes minutes there, for hundreds of pictures or thousands.
+
+Data: a folder with a folder for each class, or a CSV or Parquet file of names and labels.
+Expected: what the report says, measured on pictures of yours that were not trained on.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from flaxmill import initial, optim
+from flaxmill.data import choices
+from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
+from flaxmill.data.augment.colour import brightness, colour, contrast
+from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.folder import pictures
+from flaxmill.data.kept import kept
+from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput
+from flaxmill.loop import compile_evaluation, compile_training
+from flaxmill.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from flaxmill.metrics import Measures, accuracy, label_measures
+from flaxmill.models.convnext import convnext_tiny
+from flaxmill.models.resnet import ResNet, basic, resnet18, resnet50
+from flaxmill.models.scaling import IMAGENET
+from flaxmill.models.vit import vit_small
+from flaxmill.run import Run
+from flaxmill.signature import Signature, picture_signature
+from flaxmill.state import State, create_state
+
+SECONDS = 300.0  # of training on two cores, about, that is aimed at where nothing is said
+FASTEST = 1e11  # floating-point operations a second that two cores do, about
+LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that the numbers of a run depend on, beside the seed; 0 and auto are chosen."""
+
+    data: str = "my_pictures"  # a folder of class folders, or a CSV or Parquet file
+    separator: str = ""  # what stands between several labels of a picture in a CSV file
+    validation: int | float = 0.15  # pictures held out to choose by: how many, or a share
+    test: int | float = 0.15  # pictures held out for the end, where no folder has them
+    overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all
+    size: int = 0  # pixels a side that the network sees
+    network: Literal["auto", "small", "resnet18", "resnet50", "convnext_tiny", "vit_small"] = "auto"
+    epochs: float = 0  # how often every training picture is seen
+    batch_size: int = 0  # pictures a step
+    accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
+    log_every: float = 0  # epochs between rows of training figures
+    evaluate_every: float = 0  # epochs between evaluations
+    evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
+    dropout: float = 0.0  # share of the units before the last layer that is dropped
+    precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
+    learning_rate: float = 0  # highest rate
+    body_rate: float = 0.1  # rate of all but the head, per unit of the head's, with --init-from
+    frozen: float = 0.2  # share of the steps in which only the head is trained, with --init-from
+    warmup: float = 0.2  # share of the steps spent rising to the highest rate
+    momentum: float = 0.9  # decay of the running sum of gradients
+    weight_decay: float = 5e-3  # of the kernels, per unit of learning rate
+    label_smoothing: float = 0.1  # share of the label mass spread over all classes
+    crop: float = 0.35  # least share of a picture's area that training sees; 1: all of it
+    flip: bool = True  # mirror half of the training pictures
+    colour: float = 0.3  # most that brightness, contrast and saturation are changed by
+    ema: float = 0.99  # decay of the weights' moving average; 0: none
+
+
+PRESETS = {"quick": Config()}
+
+# What a network is, and the billions of operations that it takes to see 224×224 pixels once.
+NETWORKS = {
+    "small": (functools.partial(ResNet, block=basic, stages=(1, 1, 1, 1), width=32), 0.5),
+    "resnet18": (resnet18, 3.6),
+    "resnet50": (resnet50, 8.2),
+    "convnext_tiny": (convnext_tiny, 9.0),
+    "vit_small": (vit_small, 9.2),
+}
+
+
+def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, dict[str, str]]:
+    """Chooses what is left open: a function of config, pictures and weights alone.
+
+    Args:
+        config: Fields that are 0 or auto are chosen.
+        weights: Those to begin with, from ``--init-from``, if any.
+
+    Returns:
+        The config without any of these, and why each was chosen.
+    """
+    found = choices.look(
+        config.data,
+        validation=config.validation,
+        test=config.test,
+        sign=config.separator,
+        overfit=config.overfit,
+    )
+    chosen: dict[str, tuple[Any, str]] = {}
+    if config.network == "auto":
+        chosen["network"] = _network(found, weights)
+    network = config.network if config.network != "auto" else chosen["network"][0]
+    if not config.size:
+        most = 224 if weights else 160 if network == "small" else 224
+        size = choices.fitting_size(found.side, most=most)
+        sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
+        chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"
+    size = config.size or chosen["size"][0]
+    if not config.epochs:
+        chosen["epochs"] = _epochs(network, size, found.train, weights)
+    if not config.batch_size:
+        batch_size = max(
+            1, min(16 if found.train < 1000 else 32 if found.train < 10_000 else 64, found.train)
+        )
+        chosen["batch_size"] = batch_size, f"for {found.train:,} training pictures"
+    epochs = config.epochs or chosen["epochs"][0]
+    for name, rows in (("log_every", 50), ("evaluate_every", 10)):
+        if not getattr(config, name):
+            chosen[name] = max(0.01, round(epochs / rows, 2)), f"{rows} times in all"
+    if not config.learning_rate:
+        batch_size = config.batch_size or chosen["batch_size"][0]
+        rate = round((0.02 if weights else 0.05) * (batch_size / 16) ** 0.5, 4)
+        chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
+    settled = replace(config, **{name: value for name, (value, _) in chosen.items()})
+    return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
+
+
+def _network(found: choices.Found, weights: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Chooses a network: the one that the weights are of, or one for so many pictures."""
+    if weights is None:
+        few = found.train < 20_000
+        return "small" if few else "resnet18", f"for {found.train:,} training pictures"
+    for name in NETWORKS:
+        if _suits(name, weights):
+            return name, "the weights to begin with are of one"
+    raise BadInput(
+        f"the weights given with --init-from fit none of {', '.join(NETWORKS)}: --network NAME "
+        f"says what they lack."
+    )
+
+
+def _suits(name: str, weights: Mapping[str, Any]) -> bool:
+    network = nnx.eval_shape(lambda: _built(Config(network=name), 224, 2, nnx.Rngs(0)))
+    _, params, model_state = nnx.split(network, nnx.Param, ...)
+    try:
+        initial.fitted({"params": params, "model_state": model_state}, weights, own=("head",))
+    except BadInput:
+        return False
+    return True
+
+
+def _epochs(
+    network: str, size: int, train: int, weights: Mapping[str, Any] | None
+) -> tuple[int, str]:
+    """Chooses how long to train: for some minutes, within what so many pictures need."""
+    operations = NETWORKS[network][1] * 1e9 * (size / 224) ** 2
+    operations *= 16 if _stem(size) == "cifar" and network != "vit_small" else 1
+    each = 3 * operations / FASTEST  # forwards, and twice as much backwards
+    least, most = (10, 30) if weights else (10, 150)
+    epochs = choices.fitting_epochs(SECONDS, each, train, least=least, most=most)
+    return epochs, f"about {max(1, round(epochs * each * train / 60))} min on two cores"
+
+
+def _stem(size: int) -> str:
+    return "cifar" if size <= LOW else "imagenet"
+
+
+def data(config: Config) -> Splits:
+    """Returns the pictures and their labels; what has room is read once and kept in memory."""
+    config, _ = settle(config, None)
+    share = 1.0 if config.size <= LOW else 0.875  # 224 of 256, and the like
+    splits = pictures(
+        config.data,
+        size=config.size,
+        train_size=round(config.size / share),
+        validation=config.validation,
+        test=config.test,
+        overfit=config.overfit,
+        share=share,
+        sign=config.separator,
+    )
+    return replace(
+        splits,
+        train=kept(splits.train),
+        validation=kept(splits.validation),
+        test=kept(splits.test),
+    )
+
+
+def signature(config: Config, splits: Splits) -> Signature:
+    """Says what goes into the model and what comes out."""
+    share = 1.0 if splits.test[0]["image"].shape[0] <= LOW else 0.875
+    return picture_signature("images", splits, fit="crop", share=share)
+
+
+def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
+    """Returns the network with its initial parameters."""
+    return _built(config, signature.inputs[0].shape[1], len(signature.labels), rngs)
+
+
+def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
+    build, _ = NETWORKS[config.network]
+    how: dict[str, Any] = {}
+    if "resnet" in config.network or config.network == "small":
+        how = {"stem": _stem(size)}
+    elif config.network == "vit_small":
+        how = {"size": (size, size)}
+    dtype = jnp.dtype(config.precision)
+    return build(3, classes, **IMAGENET, dropout=config.dropout, dtype=dtype, rngs=rngs, **how)
+
+
+def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.GradientTransformation:
+    """Returns stochastic gradient descent with momentum.
+
+    Begun with given weights, the head alone is trained at first, and the rest at a lower rate
+    after that: a head that knows nothing yet would spoil what the rest has learnt.
+    """
+    how = {"momentum": config.momentum, "nesterov": True, "weight_decay": config.weight_decay}
+    rate = optim.one_cycle(config.learning_rate, steps, warmup=config.warmup)
+    if not given:
+        return optim.sgd(rate, **how)
+    wait = round(config.frozen * steps)
+    slower = optim.one_cycle(
+        config.learning_rate * config.body_rate, steps - wait, warmup=config.warmup
+    )
+    body = optax.join_schedules([optax.constant_schedule(0.0), slower], [wait])
+    return optim.apart({"head": optim.sgd(rate, **how)}, optim.sgd(body, **how))
+
+
+def augment(config: Config) -> Transform | None:
+    """Returns what is done to one training example, given a key of its own."""
+    config, _ = settle(config, None)
+    cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
+    steps = [cut, flip] if config.flip else [cut]
+    if config.colour:
+        steps += [
+            functools.partial(change, most=config.colour)
+            for change in (brightness, contrast, colour)
+        ]
+    return chain(*steps)
+
+
+def loss(
+    model: nnx.Module,
+    batch: dict,
+    *,
+    key: jax.Array,
+    label_smoothing: float = 0.0,
+    given: bool = False,
+) -> Measures:
+    """Returns what training minimises, and what it shows beside, for each example."""
+    if given:  # a few pictures at a time would spoil the statistics of the many it was trained on
+        model.set_attributes(nnx.BatchNorm, use_running_average=True, raise_if_not_found=False)
+    logits = model(batch["image"], rngs=nnx.Rngs(dropout=key))
+    return _measures(logits, batch["label"], label_smoothing)
+
+
+def measure(model: nnx.Module, batch: dict) -> Measures:
+    """Returns the plain loss and how much is right, for each example."""
+    return _measures(model(batch["image"]), batch["label"], 0.0)
+
+
+def _measures(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> Measures:
+    if labels.ndim == 2:  # any number of labels may hold
+        values = sigmoid_cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        shown = label_measures(logits, labels)
+    else:
+        values = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        shown = {"accuracy": (accuracy(logits, labels), jnp.ones_like(values))}
+    return {"loss": (values, jnp.ones_like(values)), **shown}
+
+
+def train(config: Config, run: Run) -> State:
+    """Trains a model; this is the loop to change."""
+    given = run.initial is not None
+    config, _ = settle(config, run.initial)
+    splits = data(config)
+    schedule = Schedule(config, len(splits.train))
+    tx = optimizer(config, schedule.steps, given=given)
+    build = functools.partial(model, config, run.signature)
+    state = create_state(build, run.seeds, tx, ema=config.ema)
+    state = run.restore(state, schedule, own=("head",))  # its own checkpoint, else --init-from
+    how = functools.partial(loss, label_smoothing=config.label_smoothing, given=given)
+    train_chunk = compile_training(
+        how, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate
+    )
+    evaluate = compile_evaluation(measure, run)
+    for chunk in batches(splits.train, schedule, run):
+        state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
+        run.log("train", chunk.stop, sums)  # fetched only when a row is due
+        for name in schedule.evaluates(chunk.stop):
+            run.log(name, chunk.stop, evaluate(state, splits[name]))
+        run.save_if_due(chunk.stop, state)  # also when asked to stop (SIGTERM, Ctrl-C)
+    run.finish(state, evaluate(state, splits.test))
+    return state
