@@ -20,14 +20,20 @@ from flaxmill.training import fulfil
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""
 
-# What makes each recipe small: 160 training examples, 10 steps an epoch, 25 steps, a row every 5.
+# Of every small run: 160 training examples, 10 steps an epoch, 25 steps, a row every 5.
+SHORT: dict[str, Any] = {
+    "validation": 40,
+    "epochs": 2.5,
+    "batch_size": 16,
+    "log_every": 0.5,
+    "evaluate_every": 1.0,
+}
+# What makes each recipe small, and where its data comes from: of the drawn pictures, called
+# sketches, the fixture `small_data` leaves few.
 SMALL: dict[str, dict[str, Any]] = {
     "fashion_mnist": {
+        **SHORT,
         "data": "sketches",
-        "validation": 40,
-        "epochs": 2.5,
-        "batch_size": 16,
-        "log_every": 0.5,
         "network": "tutorial",
         "channels": (4, 8),
         "hidden": 16,
@@ -36,9 +42,30 @@ SMALL: dict[str, dict[str, Any]] = {
         "weight_decay": 5e-4,
         "flip": True,
     },
+    "mnist": {
+        **SHORT,
+        "data": "sketches",
+        "channels": (4, 4),
+        "residual": (0, 1),
+        "learning_rate": 0.01,
+    },
+    "cifar10": {
+        **SHORT,
+        "data": "sketches",
+        "channels": (4, 4),
+        "residual": (0, 1),
+        "scale": 1.0,
+        "stages": (1, 1),
+        "width": 4,
+        "depth": 10,
+        "widening": 1,
+        "optimizer": "sgd",
+        "learning_rate": 0.05,
+        "views": "mirrored",
+    },
 }
 # What adds everything that has a state or draws random numbers.
-THOROUGH: dict[str, dict[str, Any]] = {"fashion_mnist": {"ema": 0.9, "dropout": 0.2}}
+THOROUGH: dict[str, dict[str, Any]] = {name: {"ema": 0.9, "dropout": 0.2} for name in SMALL}
 # What takes the other way wherever a recipe has two: another network, another optimizer.
 ALTERNATIVE: dict[str, dict[str, Any]] = {
     "fashion_mnist": {
@@ -51,6 +78,15 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
         "cutout": 3,
         "views": "mirrored",
     },
+    "mnist": {"cutout": 3},
+    "cifar10": {
+        "network": "wide",
+        "optimizer": "muon",
+        "schedule": "steps",
+        "cutout": 3,
+        "mixup": 0.2,
+        "cutmix": 1.0,
+    },
 }
 # What takes away everything that keeps a model from learning a few examples by heart.
 PLAIN: dict[str, dict[str, Any]] = {
@@ -61,6 +97,8 @@ PLAIN: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0,
         "flip": False,
     },
+    "mnist": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0},
+    "cifar10": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0, "flip": False},
 }
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from flaxmill.errors import BadInput
-from flaxmill.optim import muon, one_cycle, sgd
+from flaxmill.optim import falling, muon, one_cycle, sgd
 
 Params = dict[str, Any]
 
@@ -72,6 +72,12 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
     np.testing.assert_allclose(np.diff(rates[20:], 2), 0, **straight)
 
 
+def test_falling_is_a_staircase() -> None:
+    schedule = falling(0.4, 20, after=(0.3, 0.5), factor=0.5)
+    rates = [float(schedule(step)) for step in range(20)]
+    np.testing.assert_allclose(rates, [0.4] * 6 + [0.2] * 4 + [0.1] * 10, rtol=1e-6)
+
+
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_one_cycle_of_any_length_is_finite_and_never_above_the_peak(
@@ -89,7 +95,7 @@ NAN, INFINITE = float("nan"), float("inf")
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, NAN, INFINITE])
 def test_impossible_learning_rates_are_refused(rate: float) -> None:
-    for make in (sgd, lambda rate: one_cycle(rate, 10)):
+    for make in (sgd, lambda rate: one_cycle(rate, 10), lambda rate: falling(rate, 10)):
         with pytest.raises(BadInput, match=f"--learning-rate {rate} must be a number greater than"):
             make(rate)
 

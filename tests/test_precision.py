@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import small_runs
 from flax import nnx
-from test_recipes import Interrupting
+from test_recipes import ONE, Interrupting
 
 from flaxmill import recipes, weights
 from flaxmill.data import known
@@ -51,6 +51,7 @@ def test_an_evaluation_computes_in_the_type_that_was_trained(unbroken: TrainedRu
 
 
 @pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_the_gear_leaves_the_bits_alone(unbroken: TrainedRun, name: str, folder: Path) -> None:
     how = Options(gear="streaming", chunk=7, report=False)
     streamed = small_runs.train(name, folder / f"{name}-streaming", how, **HALF[name])
@@ -58,6 +59,7 @@ def test_the_gear_leaves_the_bits_alone(unbroken: TrainedRun, name: str, folder:
 
 
 @pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_resuming_is_bitwise(unbroken: TrainedRun, name: str, folder: Path) -> None:
     run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
     with pytest.raises(Stopped) as stopped:

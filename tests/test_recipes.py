@@ -8,8 +8,9 @@ import shlex
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -18,21 +19,24 @@ import small_runs
 from flax import nnx
 from small_runs import PLAIN, THOROUGH
 
-from flaxmill import cli, recipes, training, weights
+from flaxmill import cli, loop, recipes, training, weights
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.directory import RunDirectory
-from flaxmill.errors import DryRun, Stopped
+from flaxmill.errors import Stopped
 from flaxmill.export import export
 from flaxmill.exported import Exported
 from flaxmill.options import Options
 from flaxmill.order import Order
 from flaxmill.progress import Words
 from flaxmill.run import Run
+from flaxmill.state import State
 from flaxmill.trained import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
 STEPS = 25
+ONE = ["fashion_mnist"]
+"""What depends on the loop, and not on a recipe, is tried on one of them."""
 
 
 class Listening(Words):
@@ -66,7 +70,7 @@ class Interrupting(Words):
 
 
 @pytest.fixture(scope="module")
-def words() -> Listening:
+def words(name: str) -> Listening:
     return Listening()
 
 
@@ -119,14 +123,19 @@ def test_one_compilation(unbroken: TrainedRun, words: Listening) -> None:
     assert len(set(after_first_evaluation)) == 1
 
 
-@pytest.mark.parametrize(("gear", "chunk", "prefetch"), [("streaming", 7, 0), ("streaming", 1, 4)])
-def test_gear_chunks_and_prefetching_leave_the_bits_alone(
-    unbroken: TrainedRun, name: str, folder: Path, gear: str, chunk: int, prefetch: int
+def test_gear_and_chunks_leave_the_bits_alone(
+    unbroken: TrainedRun, name: str, folder: Path
 ) -> None:
-    how = Options(gear=gear, chunk=chunk, prefetch=prefetch, report=False)
-    run = folder / f"{name}-{gear}-{chunk}-{prefetch}"
-    assert_same = small_runs.assert_same_run
-    assert_same(small_runs.train(name, run, how, **THOROUGH[name]), unbroken)
+    how = Options(gear="streaming", chunk=7, prefetch=0, report=False)
+    streamed = small_runs.train(name, folder / f"{name}-streaming", how, **THOROUGH[name])
+    small_runs.assert_same_run(streamed, unbroken)
+
+
+@pytest.mark.parametrize("name", ONE, indirect=True)
+def test_prefetching_leaves_the_bits_alone(unbroken: TrainedRun, name: str, folder: Path) -> None:
+    how = Options(gear="streaming", chunk=1, prefetch=4, report=False)
+    ahead = small_runs.train(name, folder / f"{name}-ahead", how, **THOROUGH[name])
+    small_runs.assert_same_run(ahead, unbroken)
 
 
 def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
@@ -144,37 +153,47 @@ def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
     small_runs.assert_same_run(resumed, unbroken)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(
-    name: str, tmp_path: Path, seeds: int
-) -> None:
+def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
+    """Trains twice in processes of their own, kills one in mid-epoch, resumes and compares."""
     # 105 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
     durations = {"epochs": 10.5, "log_every": 0.7}
     fields = small_runs.flags(small_runs.SMALL[name] | THOROUGH[name] | durations)
     options = [*fields, "--chunk", "3", "--save-every", "0", "--no-report"]
     options += ["--seeds", str(seeds)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
+    how: dict[str, Any] = {
+        "cwd": folder,
+        "env": {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""},
+        "stdout": subprocess.PIPE,
+        "text": True,
+    }
     killed, whole = (
         small_runs.command("train", name, *options, "--run", run) for run in ("killed", "whole")
     )
-    out = subprocess.PIPE
-    with subprocess.Popen(killed, cwd=tmp_path, env=environment, stdout=out, text=True) as process:
+    with subprocess.Popen(killed, **how) as process, subprocess.Popen(whole, **how) as beside:
         assert process.stdout is not None
         guard = threading.Timer(120, process.terminate)
         guard.start()
         reached = any(line.startswith("Epoch 2.1:") for line in process.stdout)
         process.kill()
         guard.cancel()
+        assert "Resuming" not in beside.communicate()[0]
     assert reached
     assert process.returncode == -signal.SIGKILL
-    newest = Checkpoints(tmp_path / "killed" / "checkpoints").steps()[-1]
+    assert beside.returncode == 0
+    newest = Checkpoints(folder / "killed" / "checkpoints").steps()[-1]
     assert 10 <= newest < 105
-    for command in (killed, whole):
-        ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-        )
-        assert (f"Resuming at step {newest} of 105." in ended.stdout) == (command is killed)
-    small_runs.assert_same_run(TrainedRun(tmp_path / "killed"), TrainedRun(tmp_path / "whole"))
+    ended = subprocess.run(killed, check=True, **how)
+    assert f"Resuming at step {newest} of 105." in ended.stdout
+    small_runs.assert_same_run(TrainedRun(folder / "killed"), TrainedRun(folder / "whole"))
+
+
+def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(name: str, tmp_path: Path) -> None:
+    kill_one_of_two(name, tmp_path, seeds=1)
+
+
+@pytest.mark.parametrize("name", ONE, indirect=True)
+def test_resuming_several_seeds_is_bitwise_after_a_kill(name: str, tmp_path: Path) -> None:
+    kill_one_of_two(name, tmp_path, seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +288,21 @@ def recording(config: Any, reads: set[str]) -> Any:
     return made
 
 
-def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
+class Traced(Exception):
+    """Is raised in the place of a compilation."""
+
+
+def trace(self: loop.TrainChunk, state: State, inputs: Mapping[str, Any]) -> NoReturn:
+    """Does what comes before a compilation, and ends there."""
+    jax.jit(self._many).trace(state, inputs)
+    raise Traced
+
+
+def test_every_field_of_the_config_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All fields are read before a training step is compiled: when it is traced at the latest.
+    monkeypatch.setattr(loop.TrainChunk, "_compile", trace)
     recipe, reads = recipes.load(name), set()
     ways = ({}, small_runs.ALTERNATIVE[name])
     for preset, fields in itertools.product(recipe.module.PRESETS, ways):
@@ -280,12 +313,12 @@ def test_every_field_of_the_config_is_read(name: str, tmp_path: Path) -> None:
             directory=RunDirectory(tmp_path),
             identity=order.identity(splits),
             signature=recipe.module.signature(config, splits),
-            options=Options(dry_run=True),
+            options=Options(),
             clock=Clock(),
             words=Words(quiet=True),
             splits=splits,
         )
-        with pytest.raises(DryRun):
+        with pytest.raises(Traced):
             recipe.module.train(config, run)
         run.close()
         reads |= seen
