@@ -218,10 +218,35 @@ def test_one_given_part_is_the_test(tmp_path: Path) -> None:
     assert splits.note == ""
 
 
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"validation": 16}, "--validation 16 does not fit 13 pictures: give one from 0 to 12, or"),
+        ({"test": -1}, "--test -1 does not fit 16 pictures: give one from 0 to 15"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(
+    numbers: dict[str, Any], words: str, animals: Path
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        pictures(str(animals), size=8, **numbers)
+
+
+def test_classes_that_the_test_lacks_are_named(tmp_path: Path) -> None:
+    classes(tmp_path, {"ant": 4, "bee": 4, "cat": 1, "dog": 1, "elk": 1, "fox": 1})
+    note = pictures(str(tmp_path), size=8).note
+    assert note.endswith(
+        "The test has no pictures of 'cat', 'dog', 'elk' and 1 more classes, so nothing is known "
+        "of how these do."
+    )
+
+
 def test_nothing_is_held_out_for_validation_if_told_so(animals: Path) -> None:
     splits = pictures(str(animals), size=8, validation=0, test=4)
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [12, 0, 4]
-    with pytest.raises(BadInput, match="there must be pictures to test on: give a number of them"):
+    with pytest.raises(
+        BadInput, match=r"--test 0: there must be pictures to test on; give a number"
+    ):
         pictures(str(animals), size=8, test=0)
 
 

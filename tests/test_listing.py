@@ -55,6 +55,16 @@ def test_what_is_hidden_or_no_picture_is_passed_over(tmp_path: Path) -> None:
     assert names(scan(tmp_path)["train"]) == ["ant/0.png", "bee/0.png"]
 
 
+def test_what_might_have_been_meant_is_told(tmp_path: Path) -> None:
+    classes(tmp_path, {"ant": 1, "bee": 1})
+    for name in ("ant/1.HEIC", "bee/more/2.heic", "bee/clip.mp4", "bee/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    save(tmp_path / "stray.png")
+    found = scan(tmp_path)["train"]
+    assert found.note == "Left out: 2 .heic files, 1 .mp4 file and 1 stray picture."
+
+
 def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
     classes(tmp_path, {"10": 1, "9": 2, "1": 1})
     found = scan(tmp_path)["train"]
@@ -77,7 +87,8 @@ def test_train_and_val_as_imagenet_has_them(held_out: str, tmp_path: Path) -> No
                                      "train/n01443537/n01443537_18.JPEG"]  # fmt: skip
     assert found["validation"].classes == found["train"].classes
     assert found["train"].note == (
-        f"{tmp_path / 'test'} has no class folders, so it tells nothing: it is not used."
+        f"{tmp_path / 'test'} has no pictures in class folders, so it tells nothing: it is not "
+        "used."
     )
 
 
@@ -198,7 +209,7 @@ def test_validation_without_class_folders_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "val/0.png")
     with pytest.raises(
         BadInput,
-        match=r"found in \S+val: 1 picture\. Expected a folder for each class, as in \S+train\.",
+        match=r"found in \S+val: 1 picture, and no pictures in folders\. Expected a",
     ):
         scan(tmp_path)
     (tmp_path / "valid").mkdir()
@@ -246,8 +257,10 @@ def test_a_number_is_held_out_exactly(count: int) -> None:
 
 @pytest.mark.parametrize("wrong", [-1, 30, 1.0, -0.1, float("nan")])
 def test_what_cannot_be_held_out_is_refused(wrong: float) -> None:
-    with pytest.raises(BadInput, match=rf"{wrong} does not fit 30 pictures: give a number from 0"):
-        stratified(many(10, 13, 7), wrong)
+    with pytest.raises(
+        BadInput, match=rf"--test {wrong} does not fit 30 pictures: give one from 0"
+    ):
+        stratified(many(10, 13, 7), wrong, option="--test")
 
 
 def test_several_labels_are_divided_by_the_rarest() -> None:

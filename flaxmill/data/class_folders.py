@@ -14,6 +14,7 @@ from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
 _NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
+_QUIET = (".txt file", ".md file", ".db file", ".ini file")  # nobody takes these for pictures
 
 
 @dataclass
@@ -27,17 +28,23 @@ class _Folder:
 
     def words(self) -> str:
         """Names what there is."""
-        counts = [(len(self.folders), "folder"), (len(self.pictures), "picture")]
-        counts += [(count, f"{kind} file") for kind, count in sorted(self.others.items())]
-        found = [f"{count:,} {noun}{'s' * (count > 1)}" for count, noun in counts if count]
-        return " and ".join(", ".join(found).rsplit(", ", 1)) or "nothing"
+        counts = Counter(folder=len(self.folders), picture=len(self.pictures))
+        return _words(counts | self.others) or "nothing"
+
+
+def _words(counts: Counter[str]) -> str:
+    """Puts numbers of things into words."""
+    found = [f"{n:,} {noun}{'s' * (n > 1)}" for noun, n in counts.items() if n]
+    return " and ".join(", ".join(found).rsplit(", ", 1))
 
 
 def present(place: Path) -> bool:
     """Says whether a folder, or the ``train`` in it, has folders with pictures for two classes."""
     top = _look(place)
     folder = _look(place / parts["train"]) if (parts := _parts(top)) else top
-    filled = (name for name in folder.folders if any(_inside(folder.place / name, set())))
+    filled = (
+        name for name in folder.folders if any(_inside(folder.place / name, set(), Counter()))
+    )
     return next(filled, None) is not None and next(filled, None) is not None
 
 
@@ -65,11 +72,15 @@ def read_folders(place: Path) -> dict[str, Listing]:
     top = _look(place)
     parts = _parts(top)
     folders = {name: _look(place / folder) for name, folder in parts.items()} or {"train": top}
-    found = {name: _classes(folder) for name, folder in folders.items()}
+    left: Counter[str] = Counter()
+    found = {name: _classes(folder, left) for name, folder in folders.items()}
     _check_training(folders["train"], found["train"])
-    note = ""
-    if "test" in found and not found["test"]:
-        note = f"{place / parts['test']} has no class folders, so it tells nothing: it is not used."
+    note = f"Left out: {_words(left)}." if left else ""
+    if "test" in found and not any(found["test"].values()):
+        note += " " * bool(note) + (
+            f"{place / parts['test']} has no pictures in class folders, so it tells nothing: it is "
+            "not used."
+        )
         del found["test"]
     for name in found:
         if name != "train":
@@ -103,7 +114,7 @@ def _look(place: Path) -> _Folder:
         elif (kind := os.path.splitext(name)[1].lower()) in SUFFIXES:
             found.pictures.append(name)
         else:
-            found.others[kind or "unnamed"] += 1
+            found.others[f"{kind} file".lstrip()] += 1
     return found
 
 
@@ -132,8 +143,12 @@ def _parts(top: _Folder) -> dict[str, str]:
     return {part: parts[part] for part in SPLITS if part in parts} if own else {}
 
 
-def _classes(folder: _Folder) -> dict[str, list[Path]]:
+def _classes(folder: _Folder, left: Counter[str]) -> dict[str, list[Path]]:
     """Returns the pictures of each class folder in a folder, by the class's name.
+
+    Args:
+        folder: What lies in it.
+        left: Is told what is left out.
 
     Raises:
         BadInput: Two names differ in their Unicode form only.
@@ -149,21 +164,24 @@ def _classes(folder: _Folder) -> dict[str, list[Path]]:
                 "into the other."
             )
         stored[label] = name
-        found[label] = list(_inside(folder.place / name, set()))
+        found[label] = list(_inside(folder.place / name, set(), left))
+    if found and folder.pictures:
+        left["stray picture"] += len(folder.pictures)
     return found
 
 
-def _inside(place: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _inside(place: Path, seen: set[tuple[int, int]], left: Counter[str]) -> Iterator[Path]:
     """Yields the pictures in a folder and its folders; each folder once, whatever leads to it."""
     status = place.stat()
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
     found = _look(place)
+    left.update({kind: count for kind, count in found.others.items() if kind not in _QUIET})
     for name in found.pictures:
         yield place / name
     for name in found.folders:
-        yield from _inside(place / name, seen)
+        yield from _inside(place / name, seen, left)
 
 
 def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> None:
@@ -203,11 +221,11 @@ def _check_known(
         BadInput: It lacks one, or the split has no classes.
     """
     here, train = place / parts[name], place / parts["train"]
-    if not found[name]:
+    if not any(found[name].values()):
         raise BadInput(
-            f"found in {here}: {_look(here).words()}. Expected a folder for each class, as in "
-            f"{train}. Sort its pictures into such folders, or take it away: then a share of the "
-            "training pictures is held out instead."
+            f"found in {here}: {_look(here).words()}, and no pictures in folders. Expected a "
+            f"folder for each class, as in {train}. Sort its pictures into such folders, or take "
+            "it away: then a share of the training pictures is held out instead."
         )
     for label in found[name]:
         if found[name][label] and not found["train"].get(label):

@@ -11,7 +11,19 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from flaxmill.errors import BadInput
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
 """What the names of picture files end with, in small letters."""
 
 _TURNS = {

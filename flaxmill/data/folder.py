@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from flaxmill.data.numpy_files import Frames
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
+
+_SHOWN = 3  # classes that a note names
 
 
 @dataclass(frozen=True)
@@ -143,23 +146,17 @@ def pictures(
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
+    title = "pictures"
     if isinstance(data, str):
         place = Path(data).expanduser().absolute()
-        data = scan(place, sign=sign)
-    else:
-        place = data["train"].root
+        data, title = scan(place, sign=sign), place.name
     splits, note = _divided(dict(data), validation, test)
-    title = place.name
     splits = {name: _ordered(listing) for name, listing in splits.items()}
     known = digests(splits)
     total = len(splits["train"])
     if overfit:
-        if not 0 < overfit <= total:
-            raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
-        few = splits["train"].rows(np.arange(overfit))
-        splits = dict.fromkeys(splits, few)
+        splits = _few(splits, overfit)
         title += f", {overfit} training examples alone"
-
     how = {"channels": channels, "draft": draft}
     train = _source(Pictures(splits["train"], _pair(train_size or size), "squash", **how))
     held_out, tested = (
@@ -177,6 +174,14 @@ def pictures(
         note=note,
         multi_label=splits["train"].multi_label,
     )
+
+
+def _few(splits: Mapping[str, Listing], overfit: int) -> dict[str, Listing]:
+    """Leaves some training pictures, in every split."""
+    total = len(splits["train"])
+    if not 0 < overfit <= total:
+        raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
+    return dict.fromkeys(splits, splits["train"].rows(np.arange(overfit)))
 
 
 def _source(wanted: Pictures) -> Source:
@@ -210,31 +215,44 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _divided(
-    found: dict[str, Listing], validation: int | float, test: int | float
+    found: Mapping[str, Listing], validation: int | float, test: int | float
 ) -> tuple[dict[str, Listing], str]:
-    """Returns the three splits, and what was done to have them."""
-    train, notes = found["train"], [found["train"].note]
-    if not test:
-        raise BadInput("there must be pictures to test on: give a number of them, or a share.")
+    """Returns the three splits, and what to say of them."""
+    train = found["train"]
+    notes = [train.note]
     given = [name for name in ("test", "validation") if name in found]
-    if len(given) == 2:
-        return found, " ".join(filter(None, notes))
-    if given:
-        tested = found[given[0]]
-    else:
-        train, tested = stratified(train, test)
+    splits = dict(found)
+    if not given:
+        if not test:
+            raise BadInput(
+                "--test 0: there must be pictures to test on; give a number, or a share."
+            )
+        train, splits["test"] = stratified(train, test, option="--test")
         if isinstance(validation, float) and isinstance(test, float):
             validation = validation / (1 - test)  # a share of all there was
-    train, held_out = stratified(train, validation)
-    if given and given[0] == "validation":
+    if len(given) < 2:
+        splits["test"] = splits["test" if "test" in splits else "validation"]
+        splits["train"], splits["validation"] = stratified(train, validation, option="--validation")
+    if given == ["validation"]:
         notes.append(
             "The pictures given for validation are kept for the test, and a share of those for "
             "training is held out in their place."
         )
     elif not given:
         notes.append(
-            f"Held out of each class, the same at every run: {len(held_out):,} pictures for "
-            f"validation, {len(tested):,} for the test."
+            f"Held out of each class, the same at every run: {len(splits['validation']):,} "
+            f"pictures for validation, {len(splits['test']):,} for the test."
         )
-    splits = {"train": train, "validation": held_out, "test": tested}
+    notes.append(_untested(splits["test"]))
     return splits, " ".join(filter(None, notes))
+
+
+def _untested(test: Listing) -> str:
+    """Says which classes have no picture in the test; nothing if all have one."""
+    groups = test.labels.sum(axis=0) if test.multi_label else np.bincount(test.labels)
+    missing = [name for name, count in zip_longest(test.classes, groups, fillvalue=0) if not count]
+    if not missing:
+        return ""
+    shown = ", ".join(map(repr, missing[:_SHOWN]))
+    more = f" and {len(missing) - _SHOWN:,} more classes" if len(missing) > _SHOWN else ""
+    return f"The test has no pictures of {shown}{more}, so nothing is known of how these do."

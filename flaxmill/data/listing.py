@@ -150,7 +150,7 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def stratified(
-    listing: Listing, held_out: int | float, *, seed: int = 0
+    listing: Listing, held_out: int | float, *, seed: int = 0, option: str = "the number"
 ) -> tuple[Listing, Listing]:
     """Divides a listing so that both parts have each class in its proportion.
 
@@ -162,6 +162,7 @@ def stratified(
         held_out: How many pictures to hold out, or which share of them if it is a fraction below 1.
             A share holds out at least one of each class; every class keeps at least one.
         seed: Of the draw.
+        option: What messages call the number.
 
     Returns:
         What is kept, and what is held out.
@@ -172,7 +173,7 @@ def stratified(
     share = isinstance(held_out, float)
     if not 0 <= held_out < (1 if share else len(listing)):
         raise BadInput(
-            f"{held_out} does not fit {len(listing):,} pictures: give a number from 0 to "
+            f"{option} {held_out} does not fit {len(listing):,} pictures: give one from 0 to "
             f"{len(listing) - 1:,}, or a share such as 0.1."
         )
     groups = listing.groups()
