@@ -104,9 +104,9 @@ def lr_find(arguments: list[str]) -> None:
     """Find a learning rate for a recipe: try a range of them in one short training."""
     if (recipe := _recipe_of("lr-find", arguments)) is None:
         return
-    from flaxmill import range_test
+    from flaxmill.lr_find import command
 
-    range_test.command(recipe, arguments[1:], f"flaxmill lr-find {arguments[0]}")
+    command(recipe, arguments[1:], f"flaxmill lr-find {arguments[0]}")
 
 
 def _recipe_of(command: str, arguments: list[str]) -> Any:

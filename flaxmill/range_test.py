@@ -4,32 +4,27 @@ Source: Smith 2017, "Cyclical learning rates for training neural networks", sect
 """
 
 import dataclasses
-import json
 import math
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, make_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from flaxmill import weights
-from flaxmill.clock import Clock
 from flaxmill.data.batches import Schedule
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, DryRun
 from flaxmill.loop import TrainChunk
 from flaxmill.metrics import Sums
 from flaxmill.optim import Ramp
-from flaxmill.options import training_arguments
-from flaxmill.order import Order, of, parse
+from flaxmill.order import Order
 from flaxmill.progress import Words
-from flaxmill.recipes import Recipe
 from flaxmill.run import Run
 from flaxmill.state import State
-from flaxmill.training import carry_out
+from flaxmill.training import carry_out, prepared
 
 DECAY = 0.8  # of the smoothing
 _DIVERGED = 4.0  # times the best smoothed loss: the test ends
@@ -156,83 +151,6 @@ class Trial(Run):
         """Saves nothing."""
 
 
-def arguments(config: type) -> type:
-    """Returns what ``lr-find`` takes beside recipe and preset: the options of train, and its own.
-
-    Args:
-        config: The recipe's kind of config.
-    """
-    from tyro.conf import arg
-
-    def said(form: Any, words: str, **how: Any) -> Any:
-        return Annotated[form, arg(help=words, **how)]
-
-    of_test = [
-        ("steps", said(int, "Training steps to try rates in."), 150),
-        ("first", said(float, "The lowest rate.", name="from"), 1e-5),
-        ("last", said(float, "The highest rate.", name="to"), 10.0),
-        ("out", said(Path | None, "The PNG to write; by default RECIPE-lr-find.png here."), None),
-        ("json", said(bool, "Print JSON."), False),
-    ]
-    return make_dataclass("Arguments", of_test, bases=(training_arguments(config),), frozen=True)
-
-
-def command(recipe: Recipe, given: list[str], program: str) -> None:
-    """Tries rates as a command says, writes the curve, and prints what is suggested.
-
-    Args:
-        recipe: The recipe that was named.
-        given: What follows it.
-        program: What was typed before them, for the help.
-    """
-    from flaxmill.report import figures, rates
-
-    preset, asked = parse(recipe, given, program, arguments(recipe.module.Config))
-    order = of(recipe, preset, asked)
-    path = order.options.init_from
-    order = order.settled(None if path is None else weights.read_initial(path))
-    check(order, asked.steps, asked.first, asked.last)
-    found = find(order, Words(quiet=asked.json), asked.steps, asked.first, asked.last)
-    out = asked.out or Path(f"{recipe.name}-lr-find.png")
-    now = order.config.learning_rate
-    title = f"{recipe.name} ({preset}): loss of {len(found.losses)} steps of growing rate"
-    figures.save_png(rates.draw(found, now=now, title=title), out)
-    if asked.json:
-        print(json.dumps(found.json() | {"learning_rate": now, "picture": str(out)}))
-    else:
-        print("\n".join([*said(found, now), f"wrote {out}"]))
-
-
-def said(found: Found, now: float) -> list[str]:
-    """Says what was found, a line each.
-
-    Args:
-        found: What was found.
-        now: The learning rate of the recipe as it is.
-    """
-    first, last, curve = found.rates[0], found.rates[-1], found.smoothed
-    end = "it diverged" if found.diverged else f"it was {curve[-1]:.3f}"
-    lines = [
-        f"The loss began at {curve[0]:.3f} and fell to {curve.min():.3f}; at {last:.2g} {end}."
-    ]
-    if found.suggestion is None:
-        return [
-            *lines,
-            f"No rate from {first:.2g} to {last:.2g} made the loss fall: nothing is suggested. Try "
-            f"more --steps, or another range with --from and --to.",
-        ]
-    lines += [
-        f"Up to {found.suggestion:g} it stayed about as low as it ever was: the highest rate of a "
-        f"schedule that rises and falls.",
-        f"A rate that stays the same may have to be lower: the loss fell fastest at "
-        f"{found.steepest:.2g}, and a tenth of the rate where it was lowest is {found.tenth:.2g}.",
-        f"suggested --learning-rate {found.suggestion:g}   (now {now:g})",
-    ]
-    if found.suggestion > 0.9 * last:
-        lines.insert(1, "The highest rate did no harm: a higher --to may tell more.")
-    return lines
-
-
 def check(order: Order, steps: int, first: float, last: float) -> None:
     """Refuses what a range test cannot do.
 
@@ -260,49 +178,48 @@ def check(order: Order, steps: int, first: float, last: float) -> None:
         )
 
 
-def find(order: Order, words: Words, steps: int, first: float, last: float) -> Found:
+def find(
+    order: Order,
+    words: Words,
+    steps: int,
+    first: float,
+    last: float,
+    initial: Mapping[str, np.ndarray] | None = None,
+) -> Found:
     """Tries a range of learning rates with a recipe's own loop, and leaves no trace.
 
     Args:
-        order: What would be trained: recipe, config, seed and options.
+        order: What would be trained: recipe, config, seed and options; settled.
         words: Speaks to the person.
         steps: Training steps.
         first: The rate of the first step.
         last: The rate of the last step.
+        initial: The weights to begin with; None begins with the model's own.
 
     Raises:
         BadInput: Something given cannot be used, or the recipe does not take its rate from the
             config as flaxmill's optimizers do.
     """
-    module = order.recipe.module
-    splits = module.data(order.config)
+    check(order, steps, first, last)
+    splits = order.recipe.module.data(order.config)
     batch_size = Schedule(order.config, len(splits.train)).batch_size
     order.options.check(batch_size, splits.train)
     ramp = Ramp(first, last, steps)
-    config = dataclasses.replace(
+    tried = dataclasses.replace(
         order.config,
         learning_rate=ramp,
         epochs=steps * batch_size / len(splits.train),
         log_every=1e-9,  # every step
         evaluate_every=1e9,
     )
-    path = order.options.init_from
-    initial = None if path is None else weights.read_initial(path)
+    options = dataclasses.replace(order.options, chunk=1, dry_run=True)
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
     with tempfile.TemporaryDirectory() as nowhere:
-        run = Trial(
-            directory=RunDirectory(Path(nowhere)),
-            identity=order.identity(splits, initial),
-            signature=module.signature(config, splits),
-            options=dataclasses.replace(order.options, chunk=1, dry_run=True),
-            clock=Clock(),
-            words=words,
-            splits=splits,
-            measure=module.measure,
-            recipe=order.recipe.text,
-            initial=initial,
+        place = RunDirectory(Path(nowhere))
+        run = prepared(
+            dataclasses.replace(order, options=options), splits, initial, place, words, kind=Trial
         )
-        carry_out(dataclasses.replace(order, config=config), run)
+        carry_out(dataclasses.replace(order, config=tried), run)
     if sum(map(math.isfinite, run.losses)) < _LEAST:
         raise BadInput(
             f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps at a "

@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from flaxmill import directory as directories
 from flaxmill import files, recipes, weights
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.data.batches import Schedule
+from flaxmill.data.source import Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
 from flaxmill.options import Options
@@ -25,6 +28,8 @@ from flaxmill.trained import TrainedRun
 
 _WAITED = 0.1
 """Share of the training that a device may wait for data before a person is told what to do."""
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 def train(
@@ -122,19 +127,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     order.options.check(batch_size, splits.train)
 
     def train_in(directory: RunDirectory) -> None:
-        run = Run(
-            directory=directory,
-            identity=identity,
-            signature=order.recipe.module.signature(order.config, splits),
-            options=order.options,
-            clock=clock,
-            words=words,
-            splits=splits,
-            measure=order.recipe.module.measure,
-            recipe=order.recipe.text,
-            initial=initial,
-        )
-        carry_out(order, run)
+        carry_out(order, prepared(order, splits, initial, directory, words, clock))
 
     if order.options.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:
@@ -148,6 +141,40 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
             directories.check_same(identity, directory)
         train_in(directory)
     return _closed(order, directory, words)
+
+
+def prepared(
+    order: Order,
+    splits: Splits,
+    initial: Mapping[str, np.ndarray] | None,
+    directory: RunDirectory,
+    words: Words,
+    clock: Clock | None = None,
+    kind: type[AnyRun] = Run,
+) -> AnyRun:
+    """Returns the run that an order's recipe trains with; nothing is made yet.
+
+    Args:
+        order: What is to be trained, settled.
+        splits: Its data.
+        initial: The weights to begin with; None begins with the model's own.
+        directory: Where its files go.
+        words: Speaks to the person.
+        clock: Where the seconds go.
+        kind: `Run`, or a kind of it.
+    """
+    return kind(
+        directory=directory,
+        identity=order.identity(splits, initial),
+        signature=order.recipe.module.signature(order.config, splits),
+        options=order.options,
+        clock=clock or Clock(),
+        words=words,
+        splits=splits,
+        measure=order.recipe.module.measure,
+        recipe=order.recipe.text,
+        initial=initial,
+    )
 
 
 def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
