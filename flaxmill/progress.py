@@ -200,7 +200,8 @@ class Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._task is not None:
+            self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """Shows how far it is."""

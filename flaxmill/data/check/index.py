@@ -132,7 +132,7 @@ def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, n
     """Returns the records of files that have not changed, and which others there are."""
     records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
     try:
-        with np.load(place, allow_pickle=False) as kept:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if kept["version"].item() != _VERSION or kept["records"].dtype != RECORD:
                 return records, fresh
             rows, known = kept["records"], os.fsdecode(kept["names"].tobytes()).split("\0")
@@ -186,7 +186,7 @@ def _read(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
     return records, troubles
 
 
-def _describe(path: Path, record: np.ndarray) -> np.ndarray:
+def _describe(path: Path, record: np.void) -> np.ndarray:
     """Reads one file and fills in its record; returns it grey and small."""
     content = path.read_bytes()
     picture = open_picture(content, name=str(path))

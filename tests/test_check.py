@@ -1,0 +1,353 @@
+"""`flaxmill check`: what is wrong with pictures is found, told with its cure, and remembered."""
+
+import json
+import os
+import shutil
+import threading
+import unicodedata
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import command
+from PIL import Image
+
+from flaxmill.data.check import Checked, check
+from flaxmill.data.check.finding import Finding
+from flaxmill.data.check.index import RECORD, index
+from flaxmill.errors import BadInput
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "checked"
+
+
+def photo(seed: int, width: int = 90, height: int = 60) -> Image.Image:
+    """Returns coloured clouds, another picture for each seed."""
+    small = np.random.default_rng(seed).random((6, 9, 3)) * 255
+    return Image.fromarray(small.astype(np.uint8)).resize((width, height))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of class folders with which nothing is wrong: two splits, two classes."""
+    place = tmp_path / "my pictures"
+    for seed in range(40):
+        part = place / ("val" if seed % 4 == 0 else "train") / ("개" if seed % 2 else "고양이")
+        part = part if seed % 4 else place / "val" / ("개" if seed % 8 else "고양이")
+        part.mkdir(parents=True, exist_ok=True)
+        photo(seed).save(part / f"사진 {seed}.png")
+    return place
+
+
+def bomb(path: Path) -> None:
+    """Writes the beginning of a PNG of 30,000×30,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        size, check = len(content), zlib.crc32(kind + content)
+        return size.to_bytes(4, "big") + kind + content + check.to_bytes(4, "big")
+
+    header = (30_000).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def kinds(checked: Checked) -> dict[str, Finding]:
+    found = {finding.kind: finding for finding in checked.findings}
+    assert len(found) == len(checked.findings)
+    return found
+
+
+def test_a_good_folder_is_described_and_nothing_is_wrong(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said, trouble = command(capsys, "check", str(folder))
+    assert (status, trouble) == (0, "")
+    assert "40 pictures" in said
+    assert "train       30 pictures in 2 classes: 개 20, 고양이 10" in said
+    assert "validation  10 pictures in 2 classes: 개 5, 고양이 5" in said
+    assert "width       90\n" in said
+    assert "40 PNG RGB" in said
+    assert said.endswith("Nothing is wrong.\n")
+
+
+Spoil = Callable[[Path], object]
+
+
+def truncated(train: Path) -> None:
+    photo(100, 400, 300).save(train / "x.jpg", quality=95)
+    whole = (train / "x.jpg").read_bytes()
+    (train / "x.jpg").write_bytes(whole[: len(whole) // 2])
+
+
+def animated(train: Path) -> None:
+    photo(1).save(train / "x.gif", save_all=True, append_images=[photo(102), photo(103)])
+
+
+def copied(train: Path, *, to: str) -> None:
+    target = train.parent.parent / to
+    target.parent.mkdir(exist_ok=True)
+    photo(104).save(train / "one.png")
+    photo(104).save(target)
+
+
+def link(train: Path) -> None:
+    (train / "round").symlink_to(train.parent)
+
+
+CASES: list[tuple[Spoil, str, bool, str]] = [
+    (truncated, "unreadable", True, "1 picture cannot be read"),
+    (lambda t: (t / "x.png").touch(), "unreadable", True, "it is empty"),
+    (lambda t: (t / "x.png").write_text("hello"), "unreadable", True, "no picture that can be"),
+    (lambda t: bomb(t / "x.png"), "unreadable", True, "too large a picture to be opened safely"),
+    (lambda t: (t / "x.png").symlink_to("gone"), "unreadable", True, "no such file"),
+    (lambda t: (t / "x.png").symlink_to("x.png"), "unreadable", True, "symbolic links"),
+    (lambda t: (t.parent / "leer").mkdir(), "empty", True, "1 class folder is empty: train/leer"),
+    (lambda t: copied(t, to="val/개/two.bmp"), "leak", True, "in more than one split"),
+    (lambda t: copied(t, to="val/개/two.jpg"), "near-leak", False, "in more than one split"),
+    (lambda t: copied(t, to="train/고양이/two.png"), "contradiction", True, "different labels"),
+    (lambda t: copied(t, to="train/개/two.png"), "duplicate", False, "again in the same split"),
+    (lambda t: copied(t, to="val/쥐/two.webp"), "unknown-class", True, "1 class that train lacks"),
+    (
+        lambda t: (t.parent / "쥐").mkdir() or photo(105).save(t.parent / "쥐" / "x.png"),
+        "untested-class",
+        False,
+        "validation has no pictures of 1 class: 쥐",
+    ),
+    (
+        lambda t: (t.parent / "쥐").mkdir() or photo(105).save(t.parent / "쥐" / "x.png"),
+        "uneven",
+        False,
+        "개 has 20 pictures in train, 쥐 has 1",
+    ),
+    (
+        lambda t: (t.parent / "쥐").mkdir() or photo(105).save(t.parent / "쥐" / "x.png"),
+        "few",
+        False,
+        "of 1 class there are fewer than 10 pictures",
+    ),
+    (lambda t: shutil.copytree(t, t.parent.parent / "val" / "개들"), "leak", True, "20 pictures"),
+    (lambda t: (t / "notes.txt").touch(), "others", False, "1 file among the pictures is not used"),
+    (lambda t: os.mkfifo(t / "x.png"), "others", False, "train/개/x.png"),
+    (link, "closed", False, "it lies in itself (a link to a folder above): train/개/round"),
+    (lambda t: photo(106).save(t / "x.jpg", "PNG"), "ending", False, "another kind than the name"),
+    (lambda t: Image.new("L", (50, 50), 7).save(t / "x.png"), "blank", False, "has no content"),
+    (lambda t: photo(107).point(lambda v: v // 14).save(t / "x.png"), "dark", False, "very dark"),
+    (lambda t: photo(107).point(lambda v: 238 + v // 15).save(t / "x.png"), "bright", False, "is"),
+    (lambda t: photo(108, 8, 8).save(t / "x.png"), "small", False, "fewer than 16 pixels"),
+    (lambda t: photo(109, 500, 40).save(t / "x.png"), "long", False, "3 times as long as wide"),
+    (
+        lambda t: (
+            (t.parent.parent / "more").mkdir()
+            or photo(1).save(t.parent.parent / "more/x.png")
+            or photo(2).save(t.parent / "loose.png")
+        ),
+        "layout",
+        True,
+        "would be taken for 2 classes",
+    ),
+    (
+        lambda t: (photo(110).save(t / "a.png"), photo(111).save(t / "A.png")),
+        "names",
+        False,
+        "differ in case",
+    ),
+    (
+        lambda t: [
+            photo(112 + len(f)).save(t / unicodedata.normalize(f, "가.png"))
+            for f in ("NFC", "NFKD")
+        ],
+        "names",
+        False,
+        "form of Unicode",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "kind", "serious", "words"), CASES)
+def test_each_trouble_is_found_and_told(
+    folder: Path, spoil: Spoil, kind: str, serious: bool, words: str
+) -> None:
+    spoil(folder / "train" / "개")
+    found = kinds(check(folder))
+    assert found[kind].serious == serious
+    assert words in " ".join([found[kind].words, *found[kind].details])
+    assert found[kind].advice.endswith(".")
+
+
+def test_near_equal_class_names_and_unused_pictures(folder: Path) -> None:
+    for name in ("Maine Coon", "maine-coons"):
+        for part in ("train", "val"):
+            shutil.copytree(folder / part / "개", folder / part / name)
+    photo(120).save(folder / "loose.png")
+    found = kinds(check(folder))
+    assert "'Maine Coon' / 'maine-coons'" in found["class-names"].words
+    assert found["unlisted"].names == ("loose.png",)
+
+
+def test_every_unreadable_file_is_named_and_the_status_tells_scripts(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(23):
+        (folder / "train" / "개" / f"leer {number:02}.png").touch()
+    sheet = tmp_path / "odd.png"
+    status, said, trouble = command(capsys, "check", str(folder), "--sheet", str(sheet))
+    assert status == 2
+    assert "1 of 1 findings" in trouble
+    assert "would stop a training" in trouble
+    assert "leer 19.png" in said
+    assert "and 3 more, which --json lists" in said
+    assert f"wrote {sheet}" in said
+    with Image.open(sheet) as drawn:
+        assert drawn.width > 1000
+    status, said, _ = command(capsys, "check", str(folder), "--json")
+    assert status == 2
+    told = json.loads(said)
+    assert (told["pictures"], told["serious"], len(told["unreadable"])) == (63, 1, 23)
+    assert told["splits"]["train"] == {"개": 43, "고양이": 10}
+    assert told["sizes"]["width"] == [90, 90, 90, 90, 90]
+
+
+def test_special_files_are_counted(folder: Path) -> None:
+    train = folder / "train" / "개"
+    photo(130).convert("CMYK").save(train / "cmyk.jpg")
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 40)).astype(np.uint16)
+    Image.fromarray(deep).save(train / "deep.png")
+    animated(train)
+    turned = Image.Exif()
+    turned[0x112] = 6
+    photo(131).save(train / "turned.jpg", exif=turned)
+    found = check(folder).kinds()
+    assert found["JPEG CMYK"] == 1
+    assert found["of 16 bits"] == found["animated"] == found["turned by their EXIF data"] == 1
+    assert check(folder).sizes()["height"] == [40, 60, 60, 60, 90]  # turned: 60 wide, 90 high
+
+
+def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    rows = [f"{name},{name.parent.name},{name.parent.parent.name}" for name in names]
+    listed = [
+        "path,label,split",
+        *rows[2:],
+        f"{names[5]},{names[5].parent.name},val",
+        "gone.png,개,train",
+    ]
+    (folder / "list.csv").write_text("\r\n".join(listed), encoding="utf-8")
+    found = kinds(check(folder / "list.csv"))
+    assert found["absent"].names == ("gone.png",)
+    assert found["absent"].serious
+    assert found["unlisted"].names == tuple(map(str, names[:2]))
+    assert found["repeated"].words.startswith("1 picture is listed more than once")
+    assert "1 are missing: 'gone.png'" in found["refused"].words
+
+
+def test_places_that_cannot_be_checked(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"there is no .*nowhere"):
+        check(tmp_path / "nowhere")
+    (tmp_path / "x.zip").touch()
+    with pytest.raises(BadInput, match=r"x\.zip: give a folder of pictures, or a CSV file"):
+        check(tmp_path / "x.zip")
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BadInput, match="no column of paths"):
+        check(tmp_path / "bad.csv")
+
+
+# The index.
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+
+
+def test_only_new_and_changed_files_are_read_again(folder: Path) -> None:
+    names = files_of(folder)
+    first = index(folder, names)
+    assert first.read == 40
+    again = index(folder, names)
+    assert again.read == 0
+    assert (again.records == first.records).all()
+    photo(140, 30, 30).save(folder / names[3])
+    (folder / "new.png").write_bytes((folder / names[0]).read_bytes())
+    changed = index(folder, [*names, "new.png"])
+    assert changed.read == 2
+    assert (changed.records[3]["width"], changed.records[3]["height"]) == (30, 30)
+    assert changed.records[-1]["file"] == changed.records[0]["file"]
+
+
+def test_trouble_is_looked_at_again(folder: Path) -> None:
+    (folder / "x.png").touch()
+    for _ in range(2):
+        found = index(folder, ["x.png"])
+        assert (found.read, list(found.troubles)) == (1, [0])
+        assert found.records[0] == np.zeros((), RECORD)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
+def test_a_damaged_index_is_made_anew(folder: Path, cache: Path, damage: str) -> None:
+    names = files_of(folder)
+    whole = index(folder, names).records
+    (kept,) = cache.glob("*.npz")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = {"cut": content[:-200], "flipped": content, "text": b"hello", "empty": b""}
+    kept.write_bytes(damaged[damage])
+    again = index(folder, names)
+    assert again.read == 40
+    assert (again.records == whole).all()
+    assert index(folder, names).read == 0
+
+
+def test_records_do_not_depend_on_the_number_of_readers(folder: Path, cache: Path) -> None:
+    names = files_of(folder)
+    one = index(folder, names, workers=1)
+    shutil.rmtree(cache)
+    many = index(folder, names, workers=7)
+    assert many.read == 40
+    assert (one.records == many.records).all()
+
+
+def test_several_may_check_at_once(folder: Path) -> None:
+    names, found = files_of(folder), []
+    both = threading.Barrier(2)
+
+    def read() -> None:
+        both.wait()
+        found.append(index(folder, names).records)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (found[0] == found[1]).all()
+    assert index(folder, names).read == 0
+
+
+def test_what_was_read_before_an_interruption_is_known(folder: Path) -> None:
+    names = files_of(folder)
+    told: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        told.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index(folder, names, progress=interrupt)
+    (read,) = told
+    assert 0 < read < 40
+    assert index(folder, names).read == 40 - read
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "file"))
+    checked = check(folder)
+    assert checked.facts.index.read == 40
+    assert "could not be written" in " ".join(checked.lines())
