@@ -43,6 +43,27 @@ CASES = {
     "winograd, small": ((1, 1, 2, 16), (3, 3, 16, 16), {}),
     "groups": ((1, 5, 5, 4), (3, 3, 2, 6), {"feature_group_count": 2}),
     "depthwise": ((2, 6, 6, 4), (3, 3, 1, 8), {"feature_group_count": 4, "window_strides": (2, 2)}),
+    "each channel alone": ((2, 6, 7, 5), (3, 5, 1, 5), {"feature_group_count": 5}),
+    "each alone, uneven": (
+        (2, 5, 4, 3),
+        (4, 3, 1, 3),
+        {"feature_group_count": 3, "padding": ((3, 0), (1, 2))},
+    ),
+    "each alone, wide": (
+        (1, 2, 70, 3),  # columns are added up in two parts, and the last is beyond the edge
+        (3, 3, 1, 3),
+        {"feature_group_count": 3, "padding": ((1, 1), (1, 2))},
+    ),
+    "each alone, much padding": (
+        (1, 3, 3, 2),
+        (2, 2, 1, 2),
+        {"feature_group_count": 2, "padding": ((2, 0), (1, 1))},
+    ),
+    "windows that touch": (
+        (2, 9, 8, 3),
+        (4, 2, 3, 5),
+        {"window_strides": (4, 2), "padding": "VALID"},
+    ),
     "transposed": (
         (1, 4, 5, 2),
         (3, 3, 2, 2),

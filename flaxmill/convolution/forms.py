@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from flaxmill.convolution.depthwise import depthwise, fits
 from flaxmill.convolution.patches import patch_product, patches, tile_product
 from flaxmill.convolution.tiles import Tiled
 from flaxmill.convolution.winograd import winograd
@@ -128,6 +129,8 @@ def _grouped(
     dilation: tuple[int, ...],
 ) -> Array:
     """Convolves each group of channels by itself, all groups in one batch of products."""
+    if fits(x, kernel, groups, strides, padding, dilation):
+        return depthwise(x, kernel, padding)
     *window, channels, features = kernel.shape
     rows = patches(x, window, strides, padding, dilation)
     places = rows.shape[-1] // x.shape[-1]
