@@ -92,8 +92,8 @@ def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
     gone = "".join(f"pictures/gone{number}.png,ant\n" for number in range(5))
     with pytest.raises(
         BadInput,
-        match=r"of 8 pictures in \S+labels\.csv, 5 are missing: 'pictures/gone0\.png' \(line 5\), "
-        r"'pictures/gone1\.png' \(line 6\), 'pictures/gone2\.png' \(line 7\) and 2 more\. Their "
+        match=r"labels\.csv lists 8 pictures, of which 5 are not there: 'pictures/gone0\.png' "
+        r"\(line 5\), 'pictures/gone1\.png' \(line 6\), 'pictures/gone2\.png' \(line 7\) and 2 more\. Their "
         r"paths are taken from \S+\.$",
     ):
         scan(written(tmp_path, PLAIN + gone))
@@ -195,7 +195,9 @@ def test_parquet_lists_pictures(tmp_path: Path) -> None:
     place = table(
         {"image": [*names[:2], "gone.png"], "label": [1, 2, 3]}, tmp_path / "gone.parquet"
     )
-    with pytest.raises(BadInput, match=r"1 are missing: 'gone\.png' \(line 3\)"):
+    with pytest.raises(
+        BadInput, match=r"lists 3 pictures, of which 1 are not there: 'gone\.png' \(line 3\)"
+    ):
         scan(place)
 
 

@@ -15,6 +15,7 @@ from flaxmill.errors import BadInput, nearest
 
 _NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
 _QUIET = (".txt file", ".md file", ".db file", ".ini file")  # nobody takes these for pictures
+_Id = tuple[int, int]  # device and inode, which tell a folder whatever leads to it
 
 
 @dataclass
@@ -42,9 +43,7 @@ def present(place: Path) -> bool:
     """Says whether a folder, or the ``train`` in it, has folders with pictures for two classes."""
     top = _look(place)
     folder = _look(place / parts["train"]) if (parts := _parts(top)) else top
-    filled = (
-        name for name in folder.folders if any(_inside(folder.place / name, set(), Counter()))
-    )
+    filled = (name for name in folder.folders if any(_within(folder, name, Counter())))
     return next(filled, None) is not None and next(filled, None) is not None
 
 
@@ -164,24 +163,48 @@ def _classes(folder: _Folder, left: Counter[str]) -> dict[str, list[Path]]:
                 "into the other."
             )
         stored[label] = name
-        found[label] = list(_inside(folder.place / name, set(), left))
+        found[label] = list(_within(folder, name, left))
     if found and folder.pictures:
         left["stray picture"] += len(folder.pictures)
     return found
 
 
-def _inside(place: Path, seen: set[tuple[int, int]], left: Counter[str]) -> Iterator[Path]:
-    """Yields the pictures in a folder and its folders; each folder once, whatever leads to it."""
-    status = place.stat()
-    if (status.st_dev, status.st_ino) in seen:
+def _within(folder: _Folder, name: str, left: Counter[str]) -> Iterator[Path]:
+    """Yields the pictures in one of the folders in a folder."""
+    return _inside(folder.place / name, _above(folder.place), set(), left)
+
+
+def _inside(place: Path, above: set[_Id], seen: set[_Id], left: Counter[str]) -> Iterator[Path]:
+    """Yields the pictures in a folder and its folders; each folder once, whatever leads to it.
+
+    Args:
+        place: The folder.
+        above: The folders that it lies in, into which a link would lead round and round.
+        seen: The folders gone into.
+        left: Is told what is left out.
+    """
+    here = _id(place)
+    if here in seen or here in above:
+        left["looping link"] += here in above
         return
-    seen.add((status.st_dev, status.st_ino))
+    seen.add(here)
     found = _look(place)
     left.update({kind: count for kind, count in found.others.items() if kind not in _QUIET})
     for name in found.pictures:
         yield place / name
     for name in found.folders:
-        yield from _inside(place / name, seen, left)
+        yield from _inside(place / name, above | {here}, seen, left)
+
+
+def _id(place: Path) -> _Id:
+    status = place.stat()
+    return status.st_dev, status.st_ino
+
+
+def _above(place: Path) -> set[_Id]:
+    """Returns a folder and all that it lies in."""
+    real = place.resolve()
+    return {_id(folder) for folder in (real, *real.parents)}
 
 
 def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> None:

@@ -187,8 +187,9 @@ def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[P
         shown = ", ".join(f"{names[row]!r} (line {lines[row]})" for row in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         raise BadInput(
-            f"of {len(paths):,} pictures in {place}, {len(missing):,} are missing: {shown}{more}. "
-            f"Their paths are taken from {place.parent}.{_ending(place.parent, names[missing[0]])}"
+            f"{place} lists {len(paths):,} pictures, of which {len(missing):,} are not there: "
+            f"{shown}{more}. Their paths are taken from {place.parent}."
+            f"{_ending(place.parent, names[missing[0]])}"
         )
     return tuple(path for path in paths if path is not None)
 
