@@ -93,8 +93,8 @@ def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
     with pytest.raises(
         BadInput,
         match=r"labels\.csv lists 8 pictures, of which 5 are not there: 'pictures/gone0\.png' "
-        r"\(line 5\), 'pictures/gone1\.png' \(line 6\), 'pictures/gone2\.png' \(line 7\) and 2 more\. Their "
-        r"paths are taken from \S+\.$",
+        r"\(line 5\), 'pictures/gone1\.png' \(line 6\), 'pictures/gone2\.png' \(line 7\) and 2 "
+        r"more\. Their paths are taken from \S+\.$",
     ):
         scan(written(tmp_path, PLAIN + gone))
     with pytest.raises(BadInput, match=r"There is a bee1\.png: write the names with their endings"):
