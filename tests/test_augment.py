@@ -95,7 +95,7 @@ def test_a_random_crop_has_the_area_and_the_shape_asked_for(aspect: float | None
     given = None if aspect is None else jnp.float32(aspect)
     left, top, width, height = rectangles(crops(ramps(64), size=32, aspect=given, **how))
     area, shape = width * height, width / height * (aspect or 1)
-    slack = 5e-3  # a ramp that is read at pixels' middles is not quite even between them
+    slack = 1e-2  # a ramp that is read at pixels' middles is not quite even between them
     assert 0.1 - slack < area.min() < 0.11
     assert 0.39 < area.max() < 0.4 + slack
     assert 0.75 - slack < shape.min() < 0.77

@@ -176,10 +176,9 @@ def mapped(
     return picture.transform((WIDTH, HEIGHT), kind, six, how, fillcolor=(fill,) * 3)
 
 
-def published(change: str, strength: float, sign: int, most: Any) -> Callable[..., Image.Image]:
+def published(change: str, far: float, most: Any) -> Callable[..., Image.Image]:
     """Returns a policy's change as Pillow does it."""
-    far = sign * strength
-    factor = 1 + far * most.factor
+    factor, strength = 1 + far * most.factor, abs(far)
     down, right = (most.move if most.move > 1 else most.move * size for size in (HEIGHT, WIDTH))
     turn = {"resample": SMOOTHED[False], "fillcolor": (128, 128, 128)}
     return {
@@ -203,16 +202,13 @@ def published(change: str, strength: float, sign: int, most: Any) -> Callable[..
 @pytest.mark.parametrize("most", [PUBLISHED, WIDE], ids=["published", "wide"])
 def test_the_changes_of_a_policy_are_pillows(most: Any) -> None:
     made = jax.jit(
-        jax.vmap(
-            lambda image, change, strength, sign: applied(image, change, strength, sign, most, 128),
-            (0, None, None, None),
-        )
+        jax.vmap(lambda image, change, far: applied(image, change, far, most, 128), (0, None, None))
     )
     for number, change in enumerate(CHANGES):
-        for strength, sign in ((0.0, 1), (0.47, 1), (0.47, -1), (0.97, -1)):
-            numbers = jnp.int32(number), jnp.float32(strength), jnp.float32(sign)
+        for far in (0.0, 0.47, -0.47, -0.97):
+            numbers = jnp.int32(number), jnp.float32(far)
             found = np.asarray(made(jnp.asarray(PICTURES), *numbers)).astype(int)
-            expected = theirs(published(change, strength, sign, most))
+            expected = theirs(published(change, far, most))
             different = (found != expected).any(-1)
             # Such as the tests above allow for: float32 just beside a level, or a pixel's border.
             assert different.mean() < (0.05 if change == "autocontrast" else 0.005), change

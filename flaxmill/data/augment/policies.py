@@ -81,9 +81,17 @@ def rand_augment(
     if not 0 <= magnitude <= 10:
         raise BadInput(f"--rand-augment {magnitude} must be a magnitude from 0 to 10.")
     image = tables.picture_of(example)
-    for part in jax.random.split(key, count):
-        image = _changed(image, part, jnp.float32(magnitude / 10), PUBLISHED, fill)
-    return {**example, "image": image}
+    if not count:
+        return example
+    numbers = jax.random.uniform(key, (count, 2))
+
+    def change(index: Any, image: Any) -> Any:
+        number, side = numbers[index]
+        far = jnp.where(side < 0.5, 1.0, -1.0) * (magnitude / 10)
+        return applied(image, _one_of(number, len(CHANGES)), far, PUBLISHED, fill)
+
+    # A loop is compiled once, whatever the count.
+    return {**example, "image": jax.lax.fori_loop(0, count, change, image)}
 
 
 def trivial_augment(example: Any, key: jax.Array, *, fill: int = 128) -> Any:
@@ -100,40 +108,33 @@ def trivial_augment(example: Any, key: jax.Array, *, fill: int = 128) -> Any:
     Source: Müller and Hutter 2021, "TrivialAugment: tuning-free yet state-of-the-art data
     augmentation", the "wide" space of table 1; strengths are 31 even steps.
     """
-    for_strength, for_change = jax.random.split(key)
-    strength = jax.random.randint(for_strength, (), 0, 31).astype(jnp.float32) / 30
-    image = _changed(tables.picture_of(example), for_change, strength, WIDE, fill)
+    number, side, strength = jax.random.uniform(key, (3,))
+    far = jnp.where(side < 0.5, 1.0, -1.0) * _one_of(strength, 31).astype(jnp.float32) / 30
+    image = tables.picture_of(example)
+    image = applied(image, _one_of(number, len(CHANGES)), far, WIDE, fill)
     return {**example, "image": image}
 
 
-def _changed(
-    image: tables.Picture, key: jax.Array, strength: jax.Array, most: Range, fill: int
-) -> tables.Picture:
-    """Does one change, drawn from all."""
-    for_change, for_sign = jax.random.split(key)
-    change = jax.random.randint(for_change, (), 0, len(CHANGES))
-    sign = jnp.where(jax.random.bernoulli(for_sign), 1.0, -1.0)
-    return applied(image, change, strength, sign, most, fill)
+def _one_of(number: jax.Array, count: int) -> jax.Array:
+    """Returns one of the whole numbers below ``count``, for a number between 0 and 1."""
+    return jnp.floor(number * count).astype(jnp.int32)
 
 
-def applied(
-    image: tables.Picture, change: Any, strength: Any, sign: Any, most: Range, fill: int
-) -> tables.Picture:
+def applied(image: tables.Picture, change: Any, far: Any, most: Range, fill: int) -> tables.Picture:
     """Does one change.
 
     Args:
         image: Bytes.
-        change: Its place in `CHANGES`; may be drawn, as may be:
-        strength: From 0 to 1.
-        sign: 1 or -1: whether a factor is above or below 1; to which side a picture is moved.
+        change: Its place in `CHANGES`; may be drawn.
+        far: The strength, from 0 to 1, or to -1 where factors are to be below 1, and turns and
+            moves to the other side; may be drawn.
         most: How far a change of strength 1 goes.
         fill: What comes in from outside the picture.
     """
     if not 0 <= fill <= 255:
         raise BadInput(f"--fill {fill} must be a brightness from 0 to 255.")
     height, width, channels = image.shape
-    far = sign * strength
-    factor = 1 + far * most.factor
+    factor, strength = 1 + far * most.factor, jnp.abs(far)
 
     def picked(otherwise: Any, by_name: Mapping[str, Any]) -> Any:
         """Returns what belongs to the change, if any does."""

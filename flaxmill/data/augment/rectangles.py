@@ -26,15 +26,15 @@ def drawn(
         Its height and width as shares of the picture's; its place, two numbers from 0 (top, left)
         to 1; and whether there is any: of ten that were drawn, none may lie within.
     """
-    for_area, for_shape, for_place = jax.random.split(key, 3)
-    area = jax.random.uniform(for_area, (_TRIES,), jnp.float32, *scale)
+    numbers = jax.random.uniform(key, (2 * _TRIES + 2,))
+    area = scale[0] + (scale[1] - scale[0]) * numbers[:_TRIES]
     low, high = (math.log(bound) for bound in ratio)
-    shape = jnp.exp(jax.random.uniform(for_shape, (_TRIES,), jnp.float32, low, high))
+    shape = jnp.exp(low + (high - low) * numbers[_TRIES:-2])
     # Where both sides of the picture count as 1, shapes are divided by the picture's own.
     shape = shape / aspect
     sides = jnp.stack([jnp.sqrt(area / shape), jnp.sqrt(area * shape)])
     fits = (sides <= 1).all(0)
-    return sides[:, fits.argmax()], jax.random.uniform(for_place, (2,)), fits.any()
+    return sides[:, fits.argmax()], numbers[-2:], fits.any()
 
 
 def check(name: str, scale: tuple[float, float], ratio: tuple[float, float]) -> None:

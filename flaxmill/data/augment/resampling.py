@@ -75,7 +75,8 @@ def warped(
     right = jnp.arange(width, dtype=jnp.float32)[None, :] + 0.5
     columns, rows = a * right + (b * down + c), d * right + (e * down + f)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    pixels = image.reshape(height * width, channels)
+    # XLA would compute a pixel anew wherever it is seen, were the picture not made first.
+    pixels = jax.lax.optimization_barrier(image).reshape(height * width, channels)
 
     def at(row: Array, column: Array) -> Array:
         """Looks pixels up; those beyond the border are the outermost ones."""

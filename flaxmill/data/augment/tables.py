@@ -6,6 +6,7 @@ Pillow's ImageOps and ImageEnhance say what each does; its whole numbers are com
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Shaped, UInt8
 
@@ -32,6 +33,8 @@ def picture_of(example: Any) -> Picture:
 
 def look_up(image: Picture, table: Table) -> Picture:
     """Replaces each value of a picture by the entry of its channel's table."""
+    # XLA would compute an entry anew for every pixel that has it, were the table not made first.
+    image, table = jax.lax.optimization_barrier((image, table))
     channels = jnp.arange(image.shape[-1])[None, None, :]
     return table.at[image.astype(jnp.int32), channels].get(mode="promise_in_bounds")
 
