@@ -23,8 +23,7 @@ import optax
 from flax import nnx
 
 from flaxmill import optim
-from flaxmill.data.augment import Transform, chain, cutout, mix, shift
-from flaxmill.data.augment.geometry import alternating_flip
+from flaxmill.data.augment import Mixing, Transform, alternating_flip, chain, cutout, mix, shift
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.cifar import cifar10
 from flaxmill.data.source import Splits
@@ -178,19 +177,26 @@ def augment(config: Config) -> Transform | None:
     return chain(*steps) if steps else None
 
 
+def mixing(config: Config, num_classes: int) -> Mixing | None:
+    """Returns what is done to a batch of augmented examples, given the step's key."""
+    if not config.mixup and not config.cutmix:
+        return None
+    how = {"mixup": config.mixup, "cutmix": config.cutmix}
+    return functools.partial(mix, num_classes=num_classes, **how)
+
+
 def loss(
     model: nnx.Module,
     batch: dict,
     *,
     key: jax.Array,
-    num_classes: int,
     label_smoothing: float = 0.0,
-    mixup: float = 0.0,
-    cutmix: float = 0.0,
+    mixing: Mixing | None = None,
 ) -> Measures:
     """Returns what training minimises, and what it shows beside, for each example."""
     for_mixing, for_dropout = jax.random.split(key)
-    batch = mix(batch, key=for_mixing, num_classes=num_classes, mixup=mixup, cutmix=cutmix)
+    if mixing is not None:
+        batch = mixing(batch, key=for_mixing)
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=for_dropout))
     values = softmax_cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)
     weights = jnp.ones_like(values)
@@ -216,10 +222,8 @@ def train(config: Config, run: Run) -> State:
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     objective = functools.partial(
         loss,
-        num_classes=len(run.signature.labels),
         label_smoothing=config.label_smoothing,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
+        mixing=mixing(config, len(run.signature.labels)),
     )
     train_chunk = compile_training(
         objective, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate

@@ -21,7 +21,15 @@ import optax
 from flax import nnx
 
 from flaxmill import optim
-from flaxmill.data.augment import Transform, chain, flip, mixup, rand_augment, random_resized_crop
+from flaxmill.data.augment import (
+    Mixing,
+    Transform,
+    chain,
+    flip,
+    mixup,
+    rand_augment,
+    random_resized_crop,
+)
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
@@ -149,18 +157,25 @@ def augment(config: Config) -> Transform | None:
     return chain(*steps)
 
 
+def mixing(config: Config, num_classes: int) -> Mixing | None:
+    """Returns what is done to a batch of augmented examples, given the step's key."""
+    if not config.mixup:
+        return None
+    return functools.partial(mixup, num_classes=num_classes, alpha=config.mixup)
+
+
 def loss(
     model: nnx.Module,
     batch: dict,
     *,
     key: jax.Array,
     label_smoothing: float = 0.0,
-    alpha: float = 0.0,
-    num_classes: int = 1000,
+    mixing: Mixing | None = None,
 ) -> Measures:
     """Returns what training minimises, and what it shows beside, for each example."""
     for_mixing, for_dropout = jax.random.split(key)
-    batch = mixup(batch, key=for_mixing, num_classes=num_classes, alpha=alpha)
+    if mixing is not None:
+        batch = mixing(batch, key=for_mixing)
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=for_dropout))
     values = softmax_cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)
     weights = jnp.ones_like(values)
@@ -190,8 +205,7 @@ def train(config: Config, run: Run) -> State:
     mixed = functools.partial(
         loss,
         label_smoothing=config.label_smoothing,
-        alpha=config.mixup,
-        num_classes=len(splits.labels),
+        mixing=mixing(config, len(splits.labels)),
     )
     train_chunk = compile_training(
         mixed, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate

@@ -4,7 +4,7 @@ The key belongs to the example and its epoch, so that what is drawn depends on n
 nor the gear that brought the example. Mixing is of a batch: a recipe's loss calls it.
 """
 
-from flaxmill.data.augment.chains import Transform, chain, sometimes
+from flaxmill.data.augment.chains import Mixing, Transform, chain, sometimes
 from flaxmill.data.augment.colour import (
     autocontrast,
     blur,
@@ -18,13 +18,23 @@ from flaxmill.data.augment.colour import (
     solarise,
 )
 from flaxmill.data.augment.erase import cutout, erase
-from flaxmill.data.augment.geometry import affine, flip, random_resized_crop, rotate, shear, shift
+from flaxmill.data.augment.geometry import (
+    affine,
+    alternating_flip,
+    flip,
+    random_resized_crop,
+    rotate,
+    shear,
+    shift,
+)
 from flaxmill.data.augment.mix import cutmix, mix, mixup
 from flaxmill.data.augment.policies import rand_augment, trivial_augment
 
 __all__ = [
+    "Mixing",
     "Transform",
     "affine",
+    "alternating_flip",
     "autocontrast",
     "blur",
     "brightness",

@@ -9,7 +9,13 @@ import jax.numpy as jnp
 from flaxmill.errors import BadInput
 
 Transform = Callable[[Any, jax.Array], Any]
-"""``transform(example, key) -> example``, for one example: ``{"image": [h, w, c], …}``."""
+"""``transform(example, key) -> example``, for one example: ``{"image": [h, w, c], …}``.
+
+The loop also puts the example's ``id`` and ``epoch`` in, for what is not drawn but goes in turn.
+"""
+
+Mixing = Callable[..., Any]
+"""``mixing(batch, key=key) -> batch``, for a whole batch that was augmented."""
 
 
 def chain(*transforms: Transform) -> Transform:
