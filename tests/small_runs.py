@@ -1,11 +1,16 @@
 """Training runs that are small enough for tests: few drawn pictures, few channels, few steps."""
 
+import atexit
+import functools
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_files
 
 from flaxmill import recipes
 from flaxmill.checkpoint import Checkpoints
@@ -19,6 +24,8 @@ from flaxmill.training import fulfil
 
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""
+
+CLASSES = ("개미 (붉은)", "bee", "wasp", "fly")
 
 # Of every small run: 160 training examples, 10 steps an epoch, 25 steps, a row every 5.
 SHORT: dict[str, Any] = {
@@ -63,7 +70,27 @@ SMALL: dict[str, dict[str, Any]] = {
         "learning_rate": 0.05,
         "views": "mirrored",
     },
+    "images": {
+        **SHORT,
+        "data": "photos",
+        "size": 16,
+        "network": "small",
+        "stages": (1, 1),
+        "width": 4,
+        "learning_rate": 0.05,
+    },
+    "imagenet": {
+        **SHORT,
+        "data": "photos",
+        "size": 16,
+        "stored": 20,
+        "stages": (1, 1),
+        "width": 4,
+        "precision": "float32",
+    },
 }
+GEARS = {"images": "streaming", "imagenet": "streaming"}
+"""The first gear of recipes whose data does not lie in memory; of all others it is resident."""
 # What adds everything that has a state or draws random numbers.
 THOROUGH: dict[str, dict[str, Any]] = {name: {"ema": 0.9, "dropout": 0.2} for name in SMALL}
 # What takes the other way wherever a recipe has two: another network, another optimizer.
@@ -87,6 +114,19 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
         "mixup": 0.2,
         "cutmix": 1.0,
     },
+    "images": {"network": "vit_small", "colour": 0.1},
+    "imagenet": {
+        "network": "vit",
+        "width": 12,
+        "depth": 1,
+        "heads": 3,
+        "patch": 8,
+        "optimizer": "adamw",
+        "schedule": "cosine",
+        "clip": 1.0,
+        "changes": 1,
+        "mixup": 0.2,
+    },
 }
 # What takes away everything that keeps a model from learning a few examples by heart.
 PLAIN: dict[str, dict[str, Any]] = {
@@ -99,7 +139,25 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
     "mnist": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0},
     "cifar10": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0, "flip": False},
+    "images": {"label_smoothing": 0.0, "crop": 1.0, "flip": False, "colour": 0.0, "ema": 0.0},
+    "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0},
 }
+
+
+@functools.cache
+def photos() -> Path:
+    """Makes a folder of class folders: 200 pictures for training and 40 for the test."""
+    place = Path(tempfile.mkdtemp(prefix="flaxmill-photos-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    picture_files.classes(place / "train", dict.fromkeys(CLASSES, TRAIN // len(CLASSES)))
+    picture_files.classes(place / "val", dict.fromkeys(CLASSES, TEST // len(CLASSES)))
+    return place
+
+
+def small(name: str) -> dict[str, Any]:
+    """Returns what makes a recipe small; a forked one is of fashion_mnist."""
+    fields = SMALL.get(name, SMALL["fashion_mnist"])
+    return fields | ({"data": str(photos())} if fields["data"] == "photos" else {})
 
 
 def order(
@@ -107,14 +165,14 @@ def order(
     run: Path,
     options: Options | None = None,
     *,
-    preset: str = "quick",
+    preset: str | None = None,
     seeds: int = 1,
     **fields: Any,
 ) -> Order:
     """Returns the order for a small run of a recipe."""
     recipe = recipes.load(name)
-    small = SMALL["fashion_mnist" if recipe.file else recipe.name]  # `fork` makes no other forks
-    config = configure(recipe, preset, small | fields)
+    preset = preset or recipe.default_preset
+    config = configure(recipe, preset, small(recipe.name) | fields)
     options = options or Options(report=False)
     return Order(recipe, config, preset, seed=0, run=run, options=options, seeds=seeds)
 
@@ -125,7 +183,7 @@ def train(
     options: Options | None = None,
     *,
     words: Words | None = None,
-    preset: str = "quick",
+    preset: str | None = None,
     seeds: int = 1,
     **fields: Any,
 ) -> TrainedRun:

@@ -79,7 +79,8 @@ def unbroken(name: str, folder: Path, small_data: None, words: Listening) -> Tra
     """A run from its beginning to its end, with everything that has a state or draws numbers."""
     jax.monitoring.register_event_duration_secs_listener(words.count)
     try:
-        how = Options(gear="resident", chunk=64, prefetch=4, report=False)
+        gear = small_runs.GEARS.get(name, "resident")
+        how = Options(gear=gear, chunk=64, prefetch=4, report=False)
         return small_runs.train(name, folder / name, how, words=words, **THOROUGH[name])
     finally:
         jax.monitoring.unregister_event_duration_listener(words.count)
@@ -95,7 +96,11 @@ def test_rows_fall_on_steps_fixed_by_the_config(unbroken: TrainedRun) -> None:
 
 def test_the_result_says_what_was_trained(unbroken: TrainedRun, name: str) -> None:
     result = unbroken.result
-    assert (result["recipe"], result["preset"], result["step"]) == (name, "quick", STEPS)
+    assert (result["recipe"], result["preset"], result["step"]) == (
+        name,
+        recipes.load(name).default_preset,
+        STEPS,
+    )
     assert result["weights"] == "average"
     assert result["attempts"] == 1
     assert result["test"]["examples"] == small_runs.TEST
@@ -109,7 +114,7 @@ def test_the_export_is_the_model(unbroken: TrainedRun, folder: Path, name: str) 
     rows = written.parity["formats"]
     assert rows.keys() == {"stablehlo", "onnx", "safetensors"}
     for engine in ("jax", "onnx"):
-        again = Exported(written.path, engine=engine).evaluate()
+        again = Exported(written.path, engine=engine).evaluate(small_runs.small(name)["data"])
         assert again["weights_sha256"] == unbroken.result["weights_sha256"]
         for figure, value in unbroken.result["test"].items():
             assert again[figure] == pytest.approx(value, rel=1e-4)  # sums in another order
@@ -157,7 +162,7 @@ def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
     """Trains twice in processes of their own, kills one in mid-epoch, resumes and compares."""
     # 105 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
     durations = {"epochs": 10.5, "log_every": 0.7}
-    fields = small_runs.flags(small_runs.SMALL[name] | THOROUGH[name] | durations)
+    fields = small_runs.flags(small_runs.small(name) | THOROUGH[name] | durations)
     options = [*fields, "--chunk", "3", "--save-every", "0", "--no-report"]
     options += ["--seeds", str(seeds)]
     how: dict[str, Any] = {
@@ -199,7 +204,7 @@ def test_resuming_several_seeds_is_bitwise_after_a_kill(name: str, tmp_path: Pat
 @pytest.fixture(scope="module")
 def two_seeds(name: str, folder: Path, small_data: None) -> TrainedRun:
     """Two models at once, the first of them with the seed of the unbroken run."""
-    how = Options(gear="resident", chunk=64, report=False)
+    how = Options(gear=small_runs.GEARS.get(name, "resident"), chunk=64, report=False)
     return small_runs.train(name, folder / f"{name}-seeds", how, seeds=2, **THOROUGH[name])
 
 

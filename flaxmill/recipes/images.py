@@ -1,9 +1,9 @@
 """Your own pictures: a folder of them, sorted into classes, becomes a classifier.
 
-    flaxmill train images --data my_pictures                           # all else is chosen
-    flaxmill train images --data my_pictures --init-from resnet18.safetensors
-    flaxmill train images --data my_pictures/labels.csv                # several labels a picture
-    flaxmill train images --data my_pictures --size 128 --epochs 40    # some of it chosen by you
+    flaxmill train images --data photos                           # all else is chosen
+    flaxmill train images --data photos --init-from resnet18.safetensors
+    flaxmill train images --data photos/labels.csv                # several labels a picture
+    flaxmill train images --data photos --size 128 --epochs 40    # some of it chosen by you
 
 Hardware: two CPU cores; what is chosen takes minutes there, for hundreds of pictures or thousands.
 
@@ -46,6 +46,9 @@ FASTEST = 1e11  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
 
 
+CHOSEN = ("network", "size", "epochs", "batch_size", "log_every", "evaluate_every", "learning_rate")
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that the numbers of a run depend on, beside the seed; 0 and auto are chosen."""
@@ -57,6 +60,8 @@ class Config:
     overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all
     size: int = 0  # pixels a side that the network sees
     network: Literal["auto", "small", "resnet18", "resnet50", "convnext_tiny", "vit_small"] = "auto"
+    stages: tuple[int, ...] = (1, 1, 1, 1)  # blocks of each stage, under small
+    width: int = 32  # channels of the first stage, under small
     epochs: float = 0  # how often every training picture is seen
     batch_size: int = 0  # pictures a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
@@ -82,7 +87,7 @@ PRESETS = {"quick": Config()}
 
 # What a network is, and the billions of operations that it takes to see 224×224 pixels once.
 NETWORKS = {
-    "small": (functools.partial(ResNet, block=basic, stages=(1, 1, 1, 1), width=32), 0.5),
+    "small": (functools.partial(ResNet, block=basic), 0.5),
     "resnet18": (resnet18, 3.6),
     "resnet50": (resnet50, 8.2),
     "convnext_tiny": (convnext_tiny, 9.0),
@@ -100,6 +105,8 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     Returns:
         The config without any of these, and why each was chosen.
     """
+    if all(getattr(config, field) not in (0, "auto") for field in CHOSEN):
+        return config, {}
     found = choices.look(
         config.data,
         validation=config.validation,
@@ -125,9 +132,9 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         )
         chosen["batch_size"] = batch_size, f"for {found.train:,} training pictures"
     epochs = config.epochs or chosen["epochs"][0]
-    for name, rows in (("log_every", 50), ("evaluate_every", 10)):
+    for name, rows in (("log_every", 25), ("evaluate_every", 10)):
         if not getattr(config, name):
-            chosen[name] = max(0.01, round(epochs / rows, 2)), f"{rows} times in all"
+            chosen[name] = max(0.01, round(epochs / rows, 2)), f"epochs: {rows} times in all"
     if not config.learning_rate:
         batch_size = config.batch_size or chosen["batch_size"][0]
         rate = round((0.02 if weights else 0.05) * (batch_size / 16) ** 0.5, 4)
@@ -212,7 +219,9 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
 def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
     build, _ = NETWORKS[config.network]
     how: dict[str, Any] = {}
-    if "resnet" in config.network or config.network == "small":
+    if config.network == "small":
+        how = {"stem": _stem(size), "stages": config.stages, "width": config.width}
+    elif "resnet" in config.network:
         how = {"stem": _stem(size)}
     elif config.network == "vit_small":
         how = {"size": (size, size)}

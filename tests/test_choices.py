@@ -1,0 +1,141 @@
+"""What a recipe chooses from pictures: the same each time, with reasons, and yours to change."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import picture_files
+import pytest
+from flax import nnx
+
+from flaxmill import recipes, weights
+from flaxmill.data import choices
+from flaxmill.data.kept import Kept, kept
+from flaxmill.data.source import Arrays, Items
+from flaxmill.errors import BadInput
+from flaxmill.order import Order, configure
+from flaxmill.recipes import images
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty pictures of two classes, 300 to 500 pixels a side; one file is no picture."""
+    place = tmp_path_factory.mktemp("photos")
+    for number in range(40):
+        size = (300 + 5 * number, 500 - 4 * number)
+        picture_files.save(place / ("cat", "dog")[number % 2] / f"{number}.jpg", size)
+    (place / "cat" / "bad.jpg").write_text("no picture")
+    return place
+
+
+def settled(place: Path, **fields: object) -> tuple[images.Config, dict[str, str]]:
+    config = configure(recipes.load("images"), "quick", {"data": str(place), **fields})
+    return images.settle(config, None)
+
+
+def test_pictures_are_looked_at_without_being_read(photos: Path) -> None:
+    found = choices.look(str(photos), validation=0.15, test=0.15)
+    sides = [min(300 + 5 * i, 500 - 4 * i) for i in range(40)]
+    assert found.side == round(np.median(sides))
+    assert (found.smallest, found.largest) == (300, 500)
+    assert found.train == 41 - 2 * 6  # 41 files, of which 0.15 are held out twice
+
+
+def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
+    config, why = settled(photos)
+    assert why.keys() == set(images.CHOSEN)
+    assert all(getattr(config, name) not in (0, "auto") for name in images.CHOSEN)
+    assert why["size"].startswith(f"{config.size}: pictures are 300 to 500 pixels a side")
+    assert why["network"] == "small: for 29 training pictures"
+    assert "min on two cores" in why["epochs"]
+    assert settled(photos) == (config, why)  # nothing but config and pictures decides
+    assert images.settle(config, None) == (config, {})  # and what is settled stays
+
+
+def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> None:
+    config, why = settled(photos, size=64, network="resnet18", batch_size=4)
+    assert (config.size, config.network, config.batch_size) == (64, "resnet18", 4)
+    assert why.keys() == {"epochs", "log_every", "evaluate_every", "learning_rate"}
+    assert config.epochs < settled(photos, size=64)[0].epochs  # a larger network, the same time
+    assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
+
+
+def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
+    recipe = recipes.load("images")
+    order = Order(recipe, configure(recipe, "quick", {"data": str(photos)}), "quick", seed=0)
+    ready = order.settled()
+    assert ready.config.size == int(ready.chosen["size"].partition(":")[0])
+    assert ready.identity(None).json()["config"]["size"] == ready.config.size
+    assert "chosen" not in ready.identity(None).json()  # a note: it makes no other run
+    plain = recipes.load("fashion_mnist")
+    other = Order(plain, plain.preset(), "quick", seed=0)
+    assert other.settled() is other
+
+
+@pytest.mark.parametrize("name", ["resnet18", "small"])
+def test_the_network_is_found_from_weights(photos: Path, name: str) -> None:
+    config = dataclasses.replace(images.Config(), network=name, data=str(photos))
+    model = nnx.eval_shape(lambda: images._built(config, 224, 7, nnx.Rngs(0)))
+    _, params, model_state = nnx.split(model, nnx.Param, ...)
+    named = weights.named({"params": params, "model_state": model_state})
+    given = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
+    found, why = images.settle(dataclasses.replace(config, network="auto"), given)
+    assert found.network == name
+    assert why["network"] == f"{name}: the weights to begin with are of one"
+    with pytest.raises(BadInput, match="--init-from fit none of small, resnet18, resnet50"):
+        images.settle(dataclasses.replace(config, network="auto"), {"params.x": np.zeros(3)})
+
+
+def test_only_the_head_is_trained_at_first(photos: Path) -> None:
+    config = dataclasses.replace(settled(photos)[0], frozen=0.5, warmup=0.0)
+    tx = images.optimizer(config, 4, given=True)
+    params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
+    state, moved = tx.init(params), []
+    for _ in range(4):
+        updates, state = tx.update(params, state, params)
+        moved.append((np.abs(updates["head"]["kernel"]).max(), np.abs(updates["stem"]).max()))
+    assert all(head > 0 for head, _ in moved[:3])
+    assert [stem > 0 for _, stem in moved] == [False, False, True, True]
+
+
+def test_given_batch_statistics_stay(photos: Path) -> None:
+    config = dataclasses.replace(images.Config(), network="small", stages=(1,), width=4)
+    model = images._built(config, 16, 2, nnx.Rngs(0))
+    model.train()
+    batch = {"image": np.full((4, 16, 16, 3), 200, np.uint8), "label": np.zeros(4, np.int32)}
+    key = jax.random.key(0)
+    before = jax.device_get(jax.tree.leaves(nnx.state(model, nnx.BatchStat)))
+    for given in (True, False):
+        seen = nnx.clone(model)
+        images.loss(seen, batch, key=key, given=given)
+        now = jax.device_get(jax.tree.leaves(nnx.state(seen, nnx.BatchStat)))
+        same = [np.array_equal(*pair) for pair in zip(before, now, strict=True)]
+        assert all(same) if given else not any(same)
+
+
+def test_what_has_room_is_read_once() -> None:
+    read: list[int] = []
+
+    class Counted(list):
+        def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+            read.append(index)
+            return {"image": np.full((2, 2, 3), index, np.uint8), "label": np.int32(index)}
+
+    source = kept(Items(Counted([None] * 6)))
+    assert isinstance(source, Kept) and len(source) == 6
+    read.clear()
+    assert source.take(np.array([3, 1, 3]))["label"].tolist() == [3, 1, 3]
+    assert sorted(read) == [1, 3]
+    assert source[3]["image"].max() == 3 and source.take(np.arange(6))["label"].tolist() == [
+        *range(6)
+    ]
+    assert sorted(read) == [0, 1, 2, 3, 4, 5]
+    large = Items(Counted([None] * 6))
+    assert kept(large, most=50) is large
+    arrays = Arrays({"image": np.zeros((3, 1))})
+    assert kept(arrays) is arrays
+
+
+def test_sizes_that_pictures_fill() -> None:
+    assert [choices.fitting_size(side) for side in (10, 32, 60, 90, 5000)] == [32, 32, 64, 96, 224]
