@@ -205,6 +205,8 @@ def _written(
         done = min(array.count() for array in arrays.values())
         for array in arrays.values():
             array.cut(done)
+        if done == length:
+            return
 
         def requests() -> Iterator[tuple[np.ndarray, int]]:
             for start in range(done, length, _TOGETHER):

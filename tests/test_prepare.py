@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import command
+from PIL import Image
+
+from flaxmill.data import prepare as preparing
+from flaxmill.data.batches import Gear
+from flaxmill.data.folder import pictures
+from flaxmill.data.prepare import Manner, prepare
+from flaxmill.data.prepared import FACTS
+from flaxmill.data.source import SPLITS, Splits
+from flaxmill.errors import BadInput, CannotGoOn, Unreadable
+
+MANNER = Manner(size=12, train_size=16, share=0.875, validation=0.25, test=0.25)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of class folders: two hundred pictures of several sizes."""
+    random = np.random.default_rng(0)
+    for index in range(200):
+        name, (height, width) = "개미 bee"[index % 2 :: 2] + "s", random.integers(14, 40, 2)
+        place = tmp_path / "pictures" / name / f"{index:03}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(pixels).save(place)
+    return tmp_path / "pictures"
+
+
+def assert_equal(one: Splits, other: Splits) -> None:
+    assert one.labels == other.labels
+    assert one.multi_label == other.multi_label
+    for split in SPLITS:
+        assert len(one[split]) == len(other[split])
+        indices = np.arange(len(one[split]))
+        ours, theirs = one[split].take(indices), other[split].take(indices)
+        assert ours.keys() == theirs.keys()
+        for name, array in ours.items():
+            assert array.dtype == theirs[name].dtype
+            np.testing.assert_array_equal(array, theirs[name])
+
+
+def read(data: Path, manner: Manner = MANNER) -> Splits:
+    return manner.splits(str(data))
+
+
+def test_what_was_prepared_is_read_as_the_pictures_would_be(folder: Path, tmp_path: Path) -> None:
+    progress: list[tuple[int, int]] = []
+    made = prepare(str(folder), tmp_path / "to", MANNER, progress=lambda *at: progress.append(at))
+    assert progress[-1] == (200, 200)
+    assert sorted(progress) == progress
+    ready, plain = read(made), read(folder)
+    assert_equal(ready, plain)
+    assert "aspect" in ready.train[0]
+    assert "aspect" not in ready.test[0]
+    assert ready.digests != plain.digests
+    assert Gear().choose(ready.train).name == "resident"
+    assert Gear().choose(plain.train).name == "streaming"
+    arrays, _ = ready.train.resident()
+    assert isinstance(arrays["image"], np.memmap)
+    assert not (tmp_path / "to.partial").exists()
+
+
+def test_several_labels_and_an_empty_split_can_be_prepared(folder: Path, tmp_path: Path) -> None:
+    lines = ["file,labels", *(f"{p},{'a|b' if i % 3 else 'a'}" for i, p in listed(folder))]
+    (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    manner = Manner(size=12, channels=1, fit="squash", validation=0, test=20, sign="|")
+    made = prepare(str(tmp_path / "list.csv"), tmp_path / "to", manner)
+    ready = read(made, manner)
+    assert ready.multi_label
+    assert len(ready.validation) == 0
+    assert_equal(ready, read(tmp_path / "list.csv", manner))
+
+
+def listed(folder: Path) -> list[tuple[int, Path]]:
+    return list(enumerate(sorted(folder.rglob("*.png"))))
+
+
+def test_a_stopped_preparation_goes_on(folder: Path, tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done >= 64:
+            raise Enough
+
+    with pytest.raises(Enough):
+        prepare(str(folder), tmp_path / "to", MANNER, progress=stop)
+    assert not (tmp_path / "to").exists()
+    with pytest.raises(BadInput, match=r"to\.partial"):
+        read(tmp_path / "to.partial")
+    with (tmp_path / "to.partial" / "train_images.npy").open("ab") as file:
+        file.write(b"half a pic")  # as a kill may leave it
+    done: list[int] = []
+    prepare(str(folder), tmp_path / "to", MANNER, progress=lambda at, _: done.append(at))
+    assert done[0] > 64
+    assert_equal(read(tmp_path / "to"), read(folder))
+
+
+def test_another_manner_begins_anew(folder: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(str(folder), tmp_path / "to", MANNER, progress=stop)
+    other = Manner(size=10)
+    assert_equal(read(prepare(str(folder), tmp_path / "to", other), other), read(folder, other))
+
+
+def test_what_was_prepared_otherwise_is_refused(folder: Path, tmp_path: Path) -> None:
+    made = prepare(str(folder), tmp_path / "to", MANNER)
+    words = r"train in .*to was prepared with size \(16, 16\), and here size \(12, 12\) is wanted"
+    with pytest.raises(BadInput, match=words):
+        pictures(str(made), size=12, share=0.875)
+    words = r"was prepared with fit crop, share 0.875, and here fit pad, share 1.0 is wanted"
+    with pytest.raises(BadInput, match=words):
+        pictures(str(made), size=12, train_size=16, fit="pad")
+    with pytest.raises(BadInput, match="is prepared already: train with --data"):
+        prepare(str(made), tmp_path / "more", MANNER)
+    with pytest.raises(BadInput, match="to is there already: give another place with --to"):
+        prepare(str(folder), made, MANNER)
+
+
+def test_damage_to_what_was_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
+    made = prepare(str(folder), tmp_path / "to", MANNER)
+    whole = (made / "test_images.npy").read_bytes()
+    (made / "test_images.npy").write_bytes(whole[:-5])
+    with pytest.raises(BadInput, match=r"test_images\.npy cannot be read .*: prepare the pictures"):
+        read(made)
+    np.save(made / "test_images.npy", np.zeros((3, 12, 12, 3), np.uint8))
+    with pytest.raises(BadInput, match=r"test_images\.npy holds 3 examples, not 50: prepare the"):
+        read(made)
+    facts = json.loads((made / FACTS).read_text())
+    (made / FACTS).write_text(json.dumps(facts | {"format": 2}))
+    with pytest.raises(BadInput, match="was prepared in the format 2, and this flaxmill reads 1"):
+        read(made)
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    (bad := next(folder.rglob("100.png"))).write_bytes(b"")
+    with pytest.raises(Unreadable, match=rf"{bad} is no picture that can be read: it is empty"):
+        prepare(str(folder), tmp_path / "to", MANNER)
+
+
+def test_a_disk_without_room_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInput, match=r"has room for [\d,.]+ GB, and this takes 479,999\.8 GB: "):
+        prepare(str(folder), tmp_path / "to", Manner(size=894_427))
+    assert list(tmp_path.iterdir()) == [folder]
+    limited(monkeypatch, 30_000)
+    words = "is full. Make room and give the same command again: it goes on with what is packed in"
+    with pytest.raises(CannotGoOn, match=words):
+        prepare(str(folder), tmp_path / "to", MANNER)
+    assert not (tmp_path / "to").exists()
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Makes a disk full, as Linux says it, once a file has so many bytes."""
+    append = preparing._Array.append
+
+    def full(self: Any, rows: np.ndarray) -> None:
+        if self._file.tell() > size:
+            raise OSError(28, "No space left on device")
+        append(self, rows)
+
+    monkeypatch.setattr(preparing._Array, "append", full)
+
+
+def test_the_command_prepares(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "to a place"
+    options = ("--size", "12", "--train-size", "16", "--share", "0.875", "--readers", "2")
+    split = ("--validation", "0.25", "--test", "0.25")
+    done = command(capsys, "prepare", str(folder), "--to", str(to), *options, *split)
+    assert done == (0, f"wrote {to}; train with --data '{to}'\n", "")
+    assert_equal(read(to), read(folder))
+    status, _, trouble = command(capsys, "prepare", str(folder), "--to", str(to))
+    assert (status, "is there already" in trouble) == (2, True)
+    assert command(capsys, "prepare", str(tmp_path / "x"), "--to", "y")[0] == 2
