@@ -186,7 +186,8 @@ def adamw(
     if not 0 <= clip < math.inf:
         raise BadInput(f"--clip {clip} must be 0, for no limit, or greater.")
     parts = [optax.clip_by_global_norm(clip)] if clip else []
-    parts += [optax.scale_by_adam(), optax.add_decayed_weights(weight_decay, mask=_kernels)]
+    parts.append(_lenient(optax.scale_by_adam()))
+    parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
     return optax.chain(*parts, _scale(learning_rate))
 
 

@@ -32,6 +32,10 @@ _CAP = 1.2  # times the first losses: what is worse counts as this bad, or it wo
 _LEAST = 10  # steps that say something
 _FALL = 0.02  # share of the first loss by which a loss must fall to count as training
 _AS_GOOD = 0.1  # share of the whole fall by which a loss may miss the lowest and be as good
+_COMPUTES = (
+    "its optimizer() computes with config.learning_rate, which is a schedule here: give it to "
+    "flaxmill.optim's schedules and optimizers as it is, or multiplied."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +182,17 @@ def check(order: Order, steps: int, first: float, last: float) -> None:
         )
 
 
+def _check_optimizer(order: Order, tried: Any, steps: int) -> None:
+    """Makes sure that a recipe's optimizer takes a schedule in the place of its rate."""
+    optimizer = order.recipe.module.optimizer
+    optimizer(order.config, steps)  # what it refuses anyhow, it refuses here
+    try:
+        optimizer(tried, steps)
+    except (BadInput, TypeError, ValueError) as error:
+        name = order.recipe.name
+        raise BadInput(f"the rates of {name} cannot be tried: {_COMPUTES} ({error})") from error
+
+
 def find(
     order: Order,
     words: Words,
@@ -212,6 +227,7 @@ def find(
         log_every=1e-9,  # every step
         evaluate_every=1e9,
     )
+    _check_optimizer(order, tried, steps)
     options = dataclasses.replace(order.options, chunk=1, dry_run=True)
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
     with tempfile.TemporaryDirectory() as nowhere:
@@ -223,9 +239,7 @@ def find(
     if sum(map(math.isfinite, run.losses)) < _LEAST:
         raise BadInput(
             f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps at a "
-            f"rate of {first:g} and little more. Give a lower --from; or else its optimizer() "
-            f"computes with config.learning_rate, which is a schedule here: give it to "
-            f"flaxmill.optim's schedules and optimizers as it is, or multiplied."
+            f"rate of {first:g} and little more. Give a lower --from. Or else {_COMPUTES}"
         )
     rates = np.array([float(ramp(step)) for step in range(steps)])
     return judge(rates, run.losses, diverged=len(run.losses) < steps or run.diverged())
