@@ -97,6 +97,12 @@ def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
     assert scan(tmp_path)["train"].classes == ("bus", "test", "train")
 
 
+def test_train_alone_is_a_layout_too(tmp_path: Path) -> None:
+    classes(tmp_path / "train", {"ant": 2, "bee": 2})
+    assert list(scan(tmp_path)) == ["train"]
+    assert names(scan(tmp_path)["train"])[0] == "train/ant/0.png"
+
+
 def test_a_class_may_be_missing_in_validation_but_not_only_there(tmp_path: Path) -> None:
     classes(tmp_path / "train", {"ant": 2, "bee": 2, "cat": 2})
     classes(tmp_path / "val", {"bee": 1, "cat": 1})
@@ -222,9 +228,13 @@ def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
         BadInput, match=r"there is no \S+none: give a folder, a CSV or Parquet file"
     ):
         scan(tmp_path / "none")
-    (tmp_path / "photos.zip").touch()
-    with pytest.raises(BadInput, match=r"photos\.zip is a file of a kind that is not known"):
-        scan(tmp_path / "photos.zip")
+    for name, words in (
+        ("photos.ZIP", "is packed: unpack it, and give its folder"),
+        ("photos.doc", "is a file of a kind that is not known: give a folder, a CSV or"),
+    ):
+        (tmp_path / name).touch()
+        with pytest.raises(BadInput, match=rf"{name} {words}"):
+            scan(tmp_path / name)
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:

@@ -101,9 +101,7 @@ def _look(place: Path) -> _Folder:
     try:
         entries = sorted(os.scandir(place), key=lambda entry: (normal(entry.name), entry.name))
     except OSError as error:
-        raise BadInput(
-            f"the folder {place} cannot be read: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise _unreadable(place, error) from None
     for entry in entries:
         name = entry.name
         if name.startswith(".") or name in _NOT_OURS:
@@ -115,6 +113,11 @@ def _look(place: Path) -> _Folder:
         else:
             found.others[f"{kind} file".lstrip()] += 1
     return found
+
+
+def _unreadable(place: Path, error: OSError) -> BadInput:
+    words = (error.strerror or str(error)).lower()
+    return BadInput(f"the folder {place} cannot be read: {words}.")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -197,7 +200,10 @@ def _inside(place: Path, above: set[_Id], seen: set[_Id], left: Counter[str]) ->
 
 
 def _id(place: Path) -> _Id:
-    status = place.stat()
+    try:
+        status = place.stat()
+    except OSError as error:
+        raise _unreadable(place, error) from None
     return status.st_dev, status.st_ino
 
 

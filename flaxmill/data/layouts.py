@@ -8,6 +8,7 @@ from flaxmill.data.listing import PARTS, Listing
 from flaxmill.errors import BadInput
 
 _TABLES = (".csv", ".tsv", ".parquet")
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
 
@@ -32,6 +33,8 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
         return numpy_files.read_npz(place)
     if place.suffix.lower() in _TABLES:
         return _read_tables({"train": [place]}, sign)
+    if place.suffix.lower() in _PACKED:
+        raise BadInput(f"{place} is packed: unpack it, and give its folder.")
     raise BadInput(f"{place} is a file of a kind that is not known: give {_KINDS}.")
 
 
