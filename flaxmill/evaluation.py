@@ -67,12 +67,14 @@ def padded_batches(
     yield from read_ahead(source, requests(), reading, ahead=1, finish=padded)
 
 
-def readable(source: Source) -> View:
+def readable(source: Source) -> Source:
     """Returns the examples of a source that can be read; this reads each of them once.
 
     Raises:
         Unreadable: There is none.
     """
+    if not len(source):
+        return source
     reading = Reading(skip_unreadable=True)
     masks = [mask for _, mask in padded_batches(source, reading=reading)]
     kept = np.flatnonzero(np.concatenate(masks))

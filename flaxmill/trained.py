@@ -88,8 +88,8 @@ class TrainedRun:
         splits = self._origin.splits(data)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
-        parts = {name: splits[name] for name in ("validation", "test") if len(splits[name])}
-        return dataclasses.replace(splits, **{name: readable(parts[name]) for name in parts})
+        held_out, test = (readable(part) for part in (splits.validation, splits.test))
+        return dataclasses.replace(splits, validation=held_out, test=test)
 
     @property
     def step(self) -> int:

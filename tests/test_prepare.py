@@ -50,7 +50,8 @@ def read(data: Path, manner: Manner = MANNER) -> Splits:
 
 def test_what_was_prepared_is_read_as_the_pictures_would_be(folder: Path, tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
-    made = prepare(str(folder), tmp_path / "to", MANNER, progress=lambda *at: progress.append(at))
+    said = {"progress": lambda at, of: progress.append((at, of))}
+    made = prepare(str(folder), tmp_path / "to", MANNER, **said)
     assert progress[-1] == (200, 200)
     assert sorted(progress) == progress
     ready, plain = read(made), read(folder)

@@ -2,7 +2,7 @@ import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import jax.numpy as jnp
@@ -96,6 +96,7 @@ def test_readers_wait_for_whoever_is_behind() -> None:
     found = read_ahead(source, asking(), Reading(2), ahead=3, finish=alone)
     assert next(found)[0] == 0
     assert drawn == [0, 1, 2, 3]
+    assert isinstance(found, Generator)
     found.close()
     assert len(source.read) <= 1 + 4 * 8
     assert threads() == []

@@ -12,6 +12,7 @@ import pytest
 import small_runs
 from PIL import Image
 
+from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures as own_pictures
 from flaxmill.data.prepare import Manner, prepare
 from flaxmill.errors import Stopped, Unreadable
@@ -126,8 +127,8 @@ def test_prepared_pictures_train_the_same_model(
 ) -> None:
     ready = folder / "ready"
     prepare(str(pictures), ready, Manner(**SPLIT))
-    words = Acting(0, stop)
-    resident = train(recipe, folder / "prepared", ready, {"report": False}, words=words)
+    assert Gear().choose(own_pictures(str(ready), **SPLIT).train).name == "resident"
+    resident = train(recipe, folder / "prepared", ready, {"report": False})
     small_runs.assert_same_run(resident, unbroken)
     streamed = train(recipe, folder / "streamed", ready, MANY)
     small_runs.assert_same_run(streamed, unbroken)
