@@ -57,6 +57,19 @@ def test_hugging_faces_datasets_are_listings(dataset: Any) -> None:
     assert digests(other)["train"] != digests(found)["train"]
 
 
+def test_several_labels_of_a_dataset(tmp_path: Path) -> None:
+    import datasets
+
+    names = datasets.ClassLabel(names=["zebra", "ant", "bee"])
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.List(names)})
+    columns = {"image": made(3), "label": [[0, 2], [], [1]]}
+    several = datasets.Dataset.from_dict(columns, features=kinds)
+    several.to_parquet(str(tmp_path / "train.parquet"))
+    for found in (hugging_face({"train": several}), scan(tmp_path)):
+        assert found["train"].classes == ("zebra", "ant", "bee")
+        assert found["train"].labels.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
 def test_a_dataset_of_other_columns_is_explained(dataset: Any) -> None:
     with pytest.raises(BadInput, match=r"train has no column 'labels'\. Did you mean 'label'\?"):
         hugging_face({"train": dataset}, label="labels")
