@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from flaxmill import answers, recipes
+from flaxmill.data.augment import Mixing, Transform
 from flaxmill.data.permutation import permute
 from flaxmill.data.source import Source, Splits, labels_known
 from flaxmill.errors import BadInput
@@ -102,14 +103,10 @@ def data(
     chosen = splits.train.take(_some(splits.train))
     names, legend = showable(splits.labels)
     if augmented:
-        transform = recipe.module.augment(config)
-        if transform is None:
-            presets = recipe.module.PRESETS
-            others = [name for name in presets if recipe.module.augment(presets[name]) is not None]
-            hint = f" It has some with --preset {' or '.join(others)}." if others else ""
-            raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
-        pictures, captions = _augmented(transform, chosen, names)
-        kind = "as stored, and in four epochs"
+        transform, mixing = _changes(recipe, config, len(names))
+        pictures, captions = _augmented(transform, mixing, chosen, names)
+        seen = "in two epochs, and mixed in two" if mixing else "and in four epochs"
+        kind = f"as stored, {seen}"
     else:
         pictures = _as_they_were(chosen)
         captions = answers.names(np.asarray(chosen["label"]), names)
@@ -184,20 +181,55 @@ def _as_they_were(chosen: Any) -> list[np.ndarray]:
     return shown
 
 
-def _augmented(transform: Any, chosen: Any, names: list[str]) -> tuple[list[np.ndarray], list[str]]:
-    """Returns rows of one example each: as stored, then as four epochs would see it."""
-    pictures, captions = [], []
-    for row in range(min(_COLUMNS, len(chosen["image"]))):
-        example = {name: jax.numpy.asarray(array[row]) for name, array in chosen.items()}
-        pictures.append(
-            _as_they_were({name: array[row : row + 1] for name, array in chosen.items()})[0]
-        )
-        captions += answers.names(np.asarray(chosen["label"][row : row + 1]), names)
-        for epoch in range(1, _COLUMNS):
-            key = jax.random.fold_in(jax.random.key(epoch), row)
-            pictures.append(_as_bytes(np.asarray(transform(example, key)["image"])))
-            captions.append(f"epoch {epoch}")
-    return pictures, captions
+def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | None, Mixing | None]:
+    """Returns what a recipe does to each training example, and to a batch of them.
+
+    Raises:
+        BadInput: It does neither.
+    """
+
+    def of(config: Any) -> tuple[Transform | None, Mixing | None]:
+        mixing = getattr(recipe.module, "mixing", None)  # not every recipe can
+        return recipe.module.augment(config), mixing(config, classes) if mixing else None
+
+    found = of(config)
+    if not any(found):
+        presets = recipe.module.PRESETS
+        others = [name for name in presets if any(of(presets[name]))]
+        hint = f" It has some with --preset {' or '.join(others)}." if others else ""
+        raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
+    return found
+
+
+def _augmented(
+    transform: Transform | None, mixing: Mixing | None, chosen: Any, names: list[str]
+) -> tuple[list[np.ndarray], list[str]]:
+    """Returns rows of one example each: as stored, then as four epochs would see it.
+
+    Where a recipe mixes, the last two are mixed with the row above, as in a batch of these rows.
+    """
+    few = {name: array[:_COLUMNS] for name, array in chosen.items()}
+    columns = [(_as_they_were(few), answers.names(np.asarray(few["label"]), names))]
+    count = len(few["label"])
+    ids = np.arange(count, dtype=np.uint32)
+    change = jax.jit(jax.vmap(transform)) if transform else lambda batch, keys: batch
+    for epoch in range(1, _COLUMNS):
+        keys = jax.random.split(jax.random.key(epoch), count)
+        given = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
+        batch = change(jax.tree.map(jax.numpy.asarray, given), keys)
+        captions = [f"epoch {epoch}"] * count
+        if mixing and epoch > _COLUMNS - 3:
+            batch = mixing(batch, key=jax.random.key(epoch))
+            captions = [_shares(label, names) for label in np.asarray(batch["label"])]
+        columns.append(([_as_bytes(np.asarray(picture)) for picture in batch["image"]], captions))
+    pictures = [shown[row] for row in range(count) for shown, _ in columns]
+    return pictures, [captions[row] for row in range(count) for _, captions in columns]
+
+
+def _shares(label: np.ndarray, names: list[str]) -> str:
+    """Says how much of each class is in a mixed picture, most first, in two lines."""
+    order = np.argsort(-label, kind="stable")[:2]
+    return "\n".join(f"{label[at]:.0%} {names[at]}" for at in order if label[at] >= 0.005)
 
 
 def _as_bytes(picture: np.ndarray) -> np.ndarray:
