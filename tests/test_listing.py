@@ -165,6 +165,16 @@ def test_symbolic_links_are_followed_but_not_round_and_round(tmp_path: Path) -> 
     assert found.note == "Left out: 1 file and 4 looping links."
 
 
+def test_a_folder_that_two_links_lead_to_counts_once(tmp_path: Path) -> None:
+    classes(tmp_path / "store", {"more": 2})
+    data = classes(tmp_path / "data", {"ant": 1, "bee": 1})
+    for name in ("one", "two"):
+        (data / "ant" / name).symlink_to(tmp_path / "store/more")
+    found = scan(data)["train"]
+    assert names(found) == ["ant/0.png", "ant/one/0.png", "ant/one/1.png", "bee/0.png"]
+    assert found.note == ""
+
+
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
@@ -193,7 +203,7 @@ def test_a_layout_that_is_another_is_explained(tmp_path: Path) -> None:
         BadInput,
         match=r"found in \S+: 3 pictures and 1 \.txt file, and no pictures in folders\. Expected "
         r"a folder for each class \(\S+cat, \S+dog\) with its pictures in it \(\.png, .*\), or "
-        r"train/ and val/ folders of such",
+        r"train/ and val/ folders of such, or a CSV file that lists them, with the columns path and",
     ):
         scan(tmp_path)
     inner = classes(tmp_path / "unpacked/photos", {"ant": 1, "bee": 1})

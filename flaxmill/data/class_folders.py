@@ -188,7 +188,8 @@ def _inside(place: Path, above: set[_Id], seen: set[_Id], left: Counter[str]) ->
     """
     here = _id(place)
     if here in seen or here in above:
-        left["looping link"] += here in above
+        if here in above:
+            left["looping link"] += 1
         return
     seen.add(here)
     found = _look(place)
@@ -224,7 +225,8 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> Non
         raise BadInput(
             f"found in {place}: {folder.words()}, and no pictures in folders. Expected a folder "
             f"for each class ({place / 'cat'}, {place / 'dog'}) with its pictures in it "
-            f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such."
+            f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such, or a CSV file that lists "
+            "them, with the columns path and label."
         )
     for name in folder.folders:
         if not found[normal(name)]:
