@@ -203,7 +203,7 @@ def test_a_layout_that_is_another_is_explained(tmp_path: Path) -> None:
         BadInput,
         match=r"found in \S+: 3 pictures and 1 \.txt file, and no pictures in folders\. Expected "
         r"a folder for each class \(\S+cat, \S+dog\) with its pictures in it \(\.png, .*\), or "
-        r"train/ and val/ folders of such, or a CSV file that lists them, with the columns path and",
+        r"train/ and val/ folders of such, or a CSV file that lists them, with the columns path",
     ):
         scan(tmp_path)
     inner = classes(tmp_path / "unpacked/photos", {"ant": 1, "bee": 1})

@@ -225,8 +225,8 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> Non
         raise BadInput(
             f"found in {place}: {folder.words()}, and no pictures in folders. Expected a folder "
             f"for each class ({place / 'cat'}, {place / 'dog'}) with its pictures in it "
-            f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such, or a CSV file that lists "
-            "them, with the columns path and label."
+            f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such, or a CSV file that "
+            "lists them, with the columns path and label."
         )
     for name in folder.folders:
         if not found[normal(name)]:
