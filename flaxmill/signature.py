@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill import files
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 
@@ -134,7 +135,7 @@ def picture_signature(
     Raises:
         BadInput: They lack one of the two, which pictures and report are made of.
     """
-    example = splits.test[0]
+    example = Reading(skip_unreadable=True).first(splits.test)
     if missing := [part for part in ("image", "label") if part not in example]:
         raise BadInput(
             f"the examples of {splits.title} have {', '.join(example)} and lack "

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from PIL import Image
 from flaxmill.data import prepare as preparing
 from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures
-from flaxmill.data.prepare import Manner, prepare
+from flaxmill.data.prepare import Manner, prepare, usual
 from flaxmill.data.prepared import FACTS
 from flaxmill.data.source import SPLITS, Splits
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
+from flaxmill.recipes import images
 
 MANNER = Manner(size=12, train_size=16, share=0.875, validation=0.25, test=0.25)
 
@@ -179,8 +181,23 @@ def test_the_command_prepares(
     options = ("--size", "12", "--train-size", "16", "--share", "0.875", "--readers", "2")
     split = ("--validation", "0.25", "--test", "0.25")
     done = command(capsys, "prepare", str(folder), "--to", str(to), *options, *split)
-    assert done == (0, f"wrote {to}; train with --data '{to}'\n", "")
+    sides = "16 pixels a side to train on, 12 to evaluate"
+    assert done == (0, f"wrote {to} ({sides}); train with --data '{to}'\n", "")
     assert_equal(read(to), read(folder))
     status, _, trouble = command(capsys, "prepare", str(folder), "--to", str(to))
     assert (status, "is there already" in trouble) == (2, True)
     assert command(capsys, "prepare", str(tmp_path / "x"), "--to", "y")[0] == 2
+    assert command(capsys, "prepare", str(folder), "--to", "y", "--size", "-1")[0] == 2
+
+
+def test_what_nothing_is_said_of_is_chosen_as_the_recipe_chooses_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    manner = usual(str(folder), validation=0.25)
+    assert (manner.size, manner.train_size, manner.share) == (32, 32, 1.0)  # of 14 to 39 pixels
+    assert usual(str(folder), size=96) == Manner(96, 110, share=0.875)
+    made = prepare(str(folder), tmp_path / "to", manner)
+    config, why = images.settle(images.Config(data=str(made)), None)
+    assert (config.size, why["size"]) == (32, "32: the pictures were prepared so")
+    ready, plain = images.data(config), images.data(replace(config, data=str(folder)))
+    assert ready.train[0]["image"].shape == plain.train[0]["image"].shape

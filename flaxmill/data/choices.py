@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.listing import Listing, scan
+from flaxmill.data.prepared import prepared_size
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Pixels a side that a network may be given."""
@@ -26,12 +27,14 @@ class Found:
         side: Median of their shorter sides, in pixels; 0 where no file says.
         smallest: The shortest side, in pixels.
         largest: The longest side.
+        prepared: Pixels a side that they were prepared to be evaluated at; 0 if they were not.
     """
 
     train: int
     side: int
     smallest: int
     largest: int
+    prepared: int = 0
 
 
 def look(
@@ -62,6 +65,7 @@ def look(
         side=round(float(np.median(shorter))) if shorter else 0,
         smallest=min(shorter, default=0),
         largest=max((max(size) for size in sides), default=0),
+        prepared=prepared_size(listings["test"].files) if "test" in listings else 0,
     )
 
 

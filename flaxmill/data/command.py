@@ -28,10 +28,10 @@ def prepare(
     /,
     *,
     to: Path,
-    size: int = 224,
+    size: int = 0,
     train_size: int = 0,
     fit: Literal["crop", "pad", "squash"] = "crop",
-    share: float = 1.0,
+    share: float = 0.0,
     channels: Literal[1, 3] = 3,
     draft: bool = True,
     validation: int | float = 0.15,
@@ -46,10 +46,10 @@ def prepare(
     Args:
         data: Pictures in any form that training takes.
         to: The folder to make; train with --data on it.
-        size: Side of the pictures that are evaluated, in pixels.
-        train_size: Side of those that are trained on; 0 for the same.
+        size: Side of the pictures that are evaluated, in pixels; 0 takes one that they fill.
+        train_size: Side of those that are trained on; 0 takes what the others are cut from.
         fit: How a picture is brought to that size.
-        share: Share of the sides that a crop leaves.
+        share: Share of the sides that a crop leaves; 0 takes 0.875, and 1 up to 64 pixels.
         channels: 3 for RGB, 1 for grey.
         draft: Decode JPEGs no larger than needed, which is faster.
         validation: Pictures to hold out for validation if none are given: how many, or a share.
@@ -61,7 +61,8 @@ def prepare(
     from flaxmill.data import prepare as preparing
     from flaxmill.progress import Reading
 
-    manner = preparing.Manner(
+    manner = preparing.usual(
+        data,
         size=size,
         train_size=train_size,
         fit=fit,
@@ -72,10 +73,13 @@ def prepare(
         test=test,
         sign=sign,
     )
+    if size < 0 or train_size < 0 or not 0 <= share <= 1:
+        raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
     stopped = "stopped; the same command goes on with what is packed."
     with exit_status.stopping(stopped), Reading() as progress:
         made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
-    print(f"wrote {made}; train with --data {shlex.quote(str(made))}")
+    sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
+    print(f"wrote {made} ({sides}); train with --data {shlex.quote(str(made))}")
 
 
 def check(

@@ -13,6 +13,7 @@ Fit = Literal["crop", "pad", "squash"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 """The ways there are."""
 
+_SMALL = 64  # pixels a side
 _STRIP = 256  # rows of a picture that are padded and resized at a time
 
 
@@ -48,6 +49,15 @@ def fit(
     else:
         raise BadInput(f"no way to fit a picture is called {how!r}.{nearest(how, FITS)}")
     return np.asarray(fitted).reshape(height, width, len(picture.getbands()))
+
+
+def usual_share(size: int) -> float:
+    """Returns the share of the sides that a crop usually leaves: all of a small picture.
+
+    >>> usual_share(224), usual_share(64)
+    (0.875, 1.0)
+    """
+    return 0.875 if size > _SMALL else 1.0
 
 
 def covering(size: tuple[int, int], share: float) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from flaxmill.data.readers import Reading
 from flaxmill.data.source import Example
 
 MOST_BYTES = 2**30
@@ -69,9 +70,10 @@ def kept(source: Any, *, most: int = MOST_BYTES) -> Any:
         most: Bytes that all examples together may take.
 
     Raises:
-        BadInput: The first example, by which their size is known, cannot be read.
+        BadInput: No example can be read, so that their size is not known.
     """
     if hasattr(source, "resident") or not len(source):
         return source
-    size = sum(np.asarray(value).nbytes for value in source[0].values())
+    first = Reading(skip_unreadable=True).first(source)  # whether one may be skipped shows later
+    size = sum(value.nbytes for value in first.values())
     return Kept(source) if size * len(source) <= most else source

@@ -21,6 +21,8 @@ import numpy as np
 import PIL
 
 from flaxmill import files
+from flaxmill.data import choices
+from flaxmill.data.fit import usual_share
 from flaxmill.data.folder import pictures
 from flaxmill.data.prepared import FACTS, FORMAT, file_of, is_prepared
 from flaxmill.data.readers import Filled, Reading, read_ahead
@@ -72,6 +74,29 @@ class Manner:
         """Returns the size of a picture of a split."""
         height, width = self.how(split)["size"]
         return height * width * self.channels
+
+
+def usual(
+    data: str, *, size: int = 0, train_size: int = 0, share: float = 0, **more: Any
+) -> Manner:
+    """Returns what the recipe images makes of pictures, where nothing else is said.
+
+    Args:
+        data: The pictures.
+        size: Side to evaluate at; 0 for the largest usual one that they fill.
+        train_size: Side to train at; 0 for what ``size`` is cut from.
+        share: Share of the sides that a crop leaves; 0 for the usual one.
+        more: Fields of `Manner`.
+
+    Raises:
+        BadInput: There are no pictures as expected.
+    """
+    if not size:
+        held_out = {"validation": Manner.validation, "test": Manner.test, "sign": Manner.sign}
+        held_out |= {name: more[name] for name in held_out if name in more}
+        size = choices.fitting_size(choices.look(data, **held_out).side)
+    share = share or usual_share(size)
+    return Manner(size, train_size or round(size / share), share=share, **more)
 
 
 def prepare(

@@ -62,6 +62,15 @@ class Prepared(Frames):
             )
 
 
+def prepared_size(files: Any) -> int:
+    """Returns the side that a listing's pictures were prepared with, in pixels; 0 if they were not.
+
+    Args:
+        files: Those of the listing.
+    """
+    return files.how["size"][0] if isinstance(files, Prepared) else 0
+
+
 def is_prepared(place: Path) -> bool:
     """Says whether a folder was written by ``flaxmill prepare``."""
     return (place / FACTS).is_file()

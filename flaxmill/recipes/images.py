@@ -26,6 +26,7 @@ from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
 from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.fit import usual_share
 from flaxmill.data.folder import pictures
 from flaxmill.data.kept import kept
 from flaxmill.data.source import Splits
@@ -118,7 +119,9 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     if config.network == "auto":
         chosen["network"] = _network(found, weights)
     network = config.network if config.network != "auto" else chosen["network"][0]
-    if not config.size:
+    if not config.size and found.prepared:
+        chosen["size"] = found.prepared, "the pictures were prepared so"
+    elif not config.size:
         most = 224 if weights else 160 if network == "small" else 224
         size = choices.fitting_size(found.side, most=most)
         sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
@@ -186,7 +189,7 @@ def _stem(size: int) -> str:
 def data(config: Config) -> Splits:
     """Returns the pictures and their labels; what has room is read once and kept in memory."""
     config, _ = settle(config, None)
-    share = 1.0 if config.size <= LOW else 0.875  # 224 of 256, and the like
+    share = usual_share(config.size)
     splits = pictures(
         config.data,
         size=config.size,
@@ -207,8 +210,8 @@ def data(config: Config) -> Splits:
 
 def signature(config: Config, splits: Splits) -> Signature:
     """Says what goes into the model and what comes out."""
-    share = 1.0 if splits.test[0]["image"].shape[0] <= LOW else 0.875
-    return picture_signature("images", splits, fit="crop", share=share)
+    config, _ = settle(config, None)
+    return picture_signature("images", splits, fit="crop", share=usual_share(config.size))
 
 
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
