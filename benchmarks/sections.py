@@ -37,6 +37,27 @@ def peers(row: dict[str, Any] | None) -> list[str]:
     return lines + side_by_side(row, digits=1)
 
 
+def known_sets(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the lines on CIFAR-10 and MNIST, if they were measured."""
+    lines = []
+    trained = {name: row for name, row in found.items() if " accuracy" in name}
+    if trained:
+        lines += ["", "## Other recipes", ""]
+        lines += [row_of("recipe", "preset", "seeds", "test accuracy", "lowest", "seconds")]
+        lines += ["|---|---|---|---|---|---|"]
+    for name, row in trained.items():
+        sd, lowest = row["test_accuracy_sd"], row["test_accuracy_lowest"]
+        spread = "" if sd is None else f" ± {sd * 100:.2f} points"
+        mean = f"{row['test_accuracy_mean']:.2%}{spread}"
+        facts = (row["preset"], row["seeds"], mean, f"{lowest:.2%}", f"{row['seconds_median']:.0f}")
+        lines.append(row_of(name.split()[0], *facts))
+    if row := found.get("cifar10 speed"):
+        lines += ["", "## Side by side: quick of cifar10, seconds for 50,000 examples", ""]
+        lines += [f"Medians of {row['rounds']} rounds, in which the contestants took turns.", ""]
+        lines += side_by_side(row, digits=1)
+    return lines
+
+
 def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
     """Returns a table of contestants, and of what flaxmill takes to each."""
     lines = ["| who | seconds | flaxmill takes |", "|---|---|---|"]
@@ -44,6 +65,29 @@ def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
         ratio = row["flaxmill_to"].get(who)
         share = "" if ratio is None else f"{ratio:.2f} ×"
         lines.append(f"| {who} | {seconds:.{digits}f} | {share} |")
+    return lines
+
+
+def images(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on the recipe images, given folders and nothing else, if it was tried."""
+    if row is None:
+        return []
+    lines = [
+        *("", "## Folders of pictures, with no option", ""),
+        f"`flaxmill train images --data FOLDER`, {row['seeds']} seeds, beside PyTorch and "
+        "torchvision: the same network, initial weights, pictures, settings and time of training.",
+        *("", row_of("folder", "tested", "pixels", "s", "epochs", "test accuracy", "PyTorch's")),
+        "|---" * 7 + "|",
+    ]
+    for name, found in row["folders"].items():
+        epochs = f"{found['epochs']:g}; {found['torch_epochs']:g}"
+        shown = [
+            f"{found[f'{who}_mean']:.1%}"
+            + ("" if found[f"{who}_sd"] is None else f" ± {100 * found[f'{who}_sd']:.1f} points")
+            for who in ("flaxmill", "torch")
+        ]
+        facts = (found["tested"], found["size"], f"{found['seconds']:.0f}", epochs)
+        lines.append(row_of(name, *facts, *shown))
     return lines
 
 
