@@ -135,7 +135,7 @@ class Words:
         speed = f"{batch_size / seconds:,.0f} examples/s" if seconds else "…"
         words = f"{figures(means)}, {speed}, {duration(seconds * (total - step))} left"
         if idle > _IDLE:
-            words += f", {idle:.0%} of the time waiting for data"
+            words += f", {100 * idle:.0f} % of the time waiting for data"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, words=words)
         else:

@@ -290,10 +290,10 @@ def waiting_words(seconds: Mapping[str, float]) -> str:
         seconds: Of the run, by phase.
     """
     waited = seconds.get(WAITING, 0.0)
-    if waited < _WAITED * seconds["train"]:
+    if not waited or waited < _WAITED * seconds["train"]:
         return ""
     return (
-        f"For {duration(waited)} of the training ({waited / seconds['train']:.0%}) the device "
+        f"For {duration(waited)} of the training ({100 * waited / seconds['train']:.0f} %) the device "
         f"waited for data. Pictures can be made ready once (flaxmill prepare DATA --to DIR), or "
         f"smaller; where cores are idle, more --readers help."
     )

@@ -45,6 +45,22 @@ def test_rows_and_tensorboard_agree(tmp_path: Path) -> None:
     ]
 
 
+def test_each_skipped_example_has_a_row_of_its_own(tmp_path: Path) -> None:
+    log, place = Log(tmp_path), {"step": 3, "epoch": 0.3}
+    assert log.skip(["a.png is damaged."], place) == ["a.png is damaged."]
+    found = ["a.png is damaged.", "b.png is gone."]
+    assert log.skip(found, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
+    log.close()
+    assert read_rows(tmp_path / "metrics.jsonl") == [
+        {"step": 3, "epoch": 0.3, "split": "unreadable", "why": "a.png is damaged."},
+        {"step": 5, "epoch": 0.5, "split": "unreadable", "why": "b.png is gone."},
+    ]
+    assert shown(tmp_path) == []
+    log.cut(4)  # as after a resume from step 4
+    assert log.skip(found, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
+    log.close()
+
+
 def test_pytorch_is_not_imported_for_tensorboard(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     script = "import sys; from pathlib import Path; from flaxmill.log import Log; "

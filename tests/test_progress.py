@@ -53,6 +53,14 @@ def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"  {line}\n"
 
 
+def test_a_device_that_waits_for_data_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    for idle in (0.05, 0.12):
+        Words().show(1, 2, {"loss": 1.0}, 0.1, 64, idle)
+    few, many = capsys.readouterr().out.splitlines()
+    assert few.endswith("0.1 s left")
+    assert many.endswith("0.1 s left, 12 % of the time waiting for data")
+
+
 def test_nothing_is_said_where_all_should_be_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
     words = Words(quiet=True)
