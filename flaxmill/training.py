@@ -292,8 +292,9 @@ def waiting_words(seconds: Mapping[str, float]) -> str:
     waited = seconds.get(WAITING, 0.0)
     if not waited or waited < _WAITED * seconds["train"]:
         return ""
+    share = 100 * waited / seconds["train"]
     return (
-        f"For {duration(waited)} of the training ({100 * waited / seconds['train']:.0f} %) the device "
+        f"For {duration(waited)} of the training ({share:.0f} %) the device "
         f"waited for data. Pictures can be made ready once (flaxmill prepare DATA --to DIR), or "
         f"smaller; where cores are idle, more --readers help."
     )
