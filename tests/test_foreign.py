@@ -14,7 +14,7 @@ from PIL import Image
 
 from flaxmill.data.digests import digests
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.foreign import hugging_face
+from flaxmill.data.foreign import hugging_face, torchvision
 from flaxmill.data.listing import scan
 from flaxmill.data.source import Arrays, Items, Source
 from flaxmill.errors import BadInput
@@ -75,6 +75,34 @@ def test_a_dataset_of_other_columns_is_explained(dataset: Any) -> None:
         hugging_face({"train": dataset}, label="labels")
     with pytest.raises(BadInput, match=r"no split is called train\. Did you mean 'trian'\?"):
         hugging_face({"trian": dataset})
+
+
+class Photos:
+    """Like a data set of torchvision without a transform."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return made(6)[index], index % 2
+
+
+def test_torchvisions_data_sets_are_listings() -> None:
+    found = torchvision(Photos(), [0, 1] * 3, ["ant", "bee"])
+    splits = pictures({"train": found}, size=16, fit="squash", validation=1, test=2)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 1, 2)
+    seen = np.concatenate([part.take(np.arange(len(part)))["image"]
+                           for part in (splits.train, splits.validation, splits.test)])  # fmt: skip
+    for picture in made(6):  # of other sizes, each
+        expected = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR))
+        assert (seen == expected).all((1, 2, 3)).sum() == 1
+    again = pictures({"train": found}, size=16, validation=1, test=2)
+    assert again.digests == splits.digests
+    for wrong, words in (([0, 1], r"the shape \(2,\).* do not fit 6 items"),
+                         ([0.0] * 6, "type float64"),
+                         ([0, 1, 2] * 2, "the label 2 is none of 2 classes")):  # fmt: skip
+        with pytest.raises(BadInput, match=words):
+            torchvision(Photos(), wrong, ["ant", "bee"])
 
 
 def test_grain_reads_a_source(tmp_path: Path) -> None:

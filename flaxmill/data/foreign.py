@@ -1,14 +1,18 @@
-"""Data sets of Hugging Face's ``datasets``, as listings of pictures."""
+"""Data sets of Hugging Face's ``datasets`` and of torchvision, as listings of pictures."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flaxmill.data.digests import SOME
 from flaxmill.data.listing import PARTS, Listing
 from flaxmill.data.tables import Table, listings, named
 from flaxmill.errors import BadInput, nearest
+
+_FEW = 32  # pictures that a digest takes of those that are decoded by others
 
 
 class Records(Sequence[Any]):
@@ -48,6 +52,66 @@ class Records(Sequence[Any]):
             content = self[row]
             summed.update(content if isinstance(content, bytes) else content.name.encode())
         return summed.hexdigest()
+
+
+class First(Sequence[Any]):
+    """What the items of a data set begin with: pictures, of any sizes.
+
+    Args:
+        items: Have ``len`` and ``[i]``, which gives a tuple.
+    """
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[int(index)][0]
+
+    def name(self, index: int) -> str:
+        """Returns what messages call a picture."""
+        return f"item {index} of {type(self._items).__name__}"
+
+    @property
+    def digest(self) -> str:
+        """What tells these pictures from any others: their number, and a few of them."""
+        summed = hashlib.sha256(str(len(self)).encode())
+        for row in range(0, len(self), max(1, len(self) // _FEW)):
+            summed.update(np.asarray(self[row]).tobytes())
+        return summed.hexdigest()
+
+
+def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
+    """Returns the listing of a data set whose items are a picture and more, as torchvision's.
+
+    Args:
+        data_set: Gives Pillow pictures or uint8 arrays (without a ``transform`` of its own).
+        labels: Of all its items, as whole numbers; most of them have these as ``targets``.
+        classes: Class names.
+
+    Returns:
+        What `flaxmill.data.folder.pictures` takes, under "train" or "test".
+
+    Raises:
+        BadInput: There are not as many labels as items, or they are not numbers of the classes.
+
+    Example::
+
+        found = torchvision(pets, pets._labels, pets.classes)
+        splits = pictures({"train": found}, size=224)
+    """
+    numbers = np.asarray(labels)
+    if numbers.shape != (len(data_set),) or numbers.dtype.kind not in "iu":
+        raise BadInput(
+            f"labels of the shape {numbers.shape} and the type {numbers.dtype} do not fit "
+            f"{len(data_set):,} items: give a whole number for each."
+        )
+    outside = numbers[(numbers < 0) | (numbers >= len(classes))]
+    if len(outside):
+        raise BadInput(f"the label {outside[0]} is none of {len(classes)} classes, from 0 on.")
+    return Listing(First(data_set), numbers.astype(np.int32), tuple(classes), Path())
 
 
 def hugging_face(
