@@ -61,6 +61,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)
 	$(call measure,fashion_mnist.py accuracy --preset good --seeds 3)
 	$(call measure,fashion_mnist.py accuracy --preset best --seeds 1 --runs runs/best)
+	$(call measure,images.py --python $(PEERS)/bin/python)
 	$(call measure,choices.py)
 	$(call measure,choices.py --preset good --seeds 2)
 	$(call measure,sketches.py --seeds 3)

@@ -99,6 +99,38 @@ def test_costs_by_size_and_gear_have_tables(benchmarks: Path) -> None:
     assert "- streaming, scaling: one, 2 cores; jax 0." in page
 
 
+def test_reading_pictures_has_its_tables(benchmarks: Path) -> None:
+    import input as reading
+    import table
+
+    rates = [
+        {"flaxmill": 900, "PyTorch, Pillow": 800, "PyTorch, torchvision decodes and resizes": 1200},
+        {"flaxmill": 990, "PyTorch, Pillow": 900, "PyTorch, torchvision decodes and resizes": 1320},
+    ]
+    pixels = {name: ["a", "b"] for name in rates[0]}
+    pixels["PyTorch, torchvision decodes and resizes"] = ["c", "d"]
+    found = {"rates": rates, "pixels": pixels}
+    equal, draft = (reading.summary(found, equal=equal) for equal in (True, False))
+    assert equal["to_the_best"] == 1.112  # the mean of 900/800 and 990/900
+    assert draft["to_the_best"] == 0.75
+    assert equal["same_pixels"] == ["flaxmill", "PyTorch, Pillow"]
+    page = table.page(
+        {
+            "input": {
+                **{"rounds": 2, "workers": 2, "pictures": 176, "equal": equal},
+                "draft": draft | {"mean_difference": 0.392, "most": 13},
+                "memory": {"pictures": 71_456, "decoded_bytes": 10 * 2**30, "peak_bytes": 2**29},
+                "machine": {"processor": "one", "cores": 2},
+            }
+        }
+    )
+    assert "| flaxmill | 945 | Pillow's |" in page
+    assert "| PyTorch, torchvision decodes and resizes | 1,260 | others |" in page
+    assert "flaxmill to the best that counts: 1.11 ×." in page
+    assert "its pixels differ by 0.392 of 255 in the mean, by 13 at most" in page
+    assert "71,456 of them, 10.00 GiB decoded, took 0.50 GiB of memory at most" in page
+
+
 def test_what_choices_are_worth_has_a_table_for_each_preset(benchmarks: Path) -> None:
     import choices
     import table
@@ -291,3 +323,13 @@ def test_the_plain_loop_counts_until_its_mean_reaches_90_percent(benchmarks: Pat
     never = ninety.compared(quicks, [loops(0.8, 0.91), loops(0.8, 0.8)])
     assert never["plain_loop_reaches_90_after_epoch"] is None
     assert never["plain_loop_seconds_until_then"] == 80
+
+
+def test_folders_of_pictures_have_a_table(benchmarks: Path) -> None:
+    import sections
+
+    found = {"tested": 63, "epochs": 90, "size": 128, "torch_epochs": 80.5, "seconds": 118.2}
+    found |= {"flaxmill_mean": 0.61, "flaxmill_sd": 0.02, "torch_mean": 0.6, "torch_sd": None}
+    lines = sections.images({"seeds": 3, "folders": {"ants": found}})
+    assert lines[-1] == "| ants | 63 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |"
+    assert sections.images(None) == []
