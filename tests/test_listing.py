@@ -283,14 +283,21 @@ def test_what_cannot_be_held_out_is_refused(wrong: float) -> None:
         stratified(many(10, 13, 7), wrong, option="--test")
 
 
-def test_several_labels_are_divided_by_the_rarest() -> None:
-    labels = np.zeros((40, 3), np.float32)
-    labels[:, 0] = 1
-    labels[:10, 1] = 1
-    labels[:4, 2] = 1
-    listing = Listing(many(40).files, labels, ("a", "b", "c"), Path("/data"))
-    held = stratified(listing, 0.5)[1]
-    assert held.labels.sum(axis=0).tolist() == [20, 5, 2]
+def test_several_labels_have_their_proportions_too() -> None:
+    dice = np.random.default_rng(0)
+    labels = (dice.random((400, 5)) < [0.5, 0.3, 0.1, 0.03, 0.01]).astype(np.float32)
+    labels[:, 4] = 0
+    labels[7, 4] = 1  # the only one of its kind
+    listing = Listing(many(400).files, labels, tuple("abcde"), Path("/data"))
+    kept, held = stratified(listing, 0.25)
+    assert len(kept) + len(held) == 400
+    assert abs(len(held) - 100) <= 2
+    assert np.abs(held.labels.sum(axis=0) - labels.sum(axis=0) / 4).max() <= 1
+    assert kept.labels[:, 4].sum() == 1
+    assert stratified(listing, 0.25)[1].files == held.files
+    assert stratified(listing, 0.25, seed=1)[1].files != held.files
+    assert len(stratified(listing, 0)[1]) == 0
+    assert abs(len(stratified(listing, 40)[1]) - 40) <= 2
 
 
 def test_the_beginning_has_something_of_every_class() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
 from flaxmill.data.permutation import permute
 from flaxmill.errors import BadInput
@@ -154,13 +154,15 @@ def stratified(
 ) -> tuple[Listing, Listing]:
     """Divides a listing so that both parts have each class in its proportion.
 
-    The draw depends on nothing but the listing's order and the seed. Of multi-label pictures, those
-    are divided alike whose rarest label is the same.
+    The draw depends on nothing but the listing's order and the seed. Pictures with several labels
+    are divided as Sechidis, Tsoumakas and Vlahavas (2011, "On the stratification of multi-label
+    data", algorithm 1) do: the rarest label first.
 
     Args:
         listing: What to divide.
         held_out: How many pictures to hold out, or which share of them if it is a fraction below 1.
-            A share holds out at least one of each class; every class keeps at least one.
+            A share holds out at least one of each class; every class keeps at least one. Of
+            pictures with several labels, it is about so many.
         seed: Of the draw.
         option: What messages call the number.
 
@@ -176,12 +178,40 @@ def stratified(
             f"{option} {held_out} does not fit {len(listing):,} pictures: give one from 0 to "
             f"{len(listing) - 1:,}, or a share such as 0.1."
         )
+    if listing.multi_label:
+        part = held_out if isinstance(held_out, float) else held_out / len(listing)
+        held = _several(listing.labels, part, seed)
+        return listing.rows(np.flatnonzero(~held)), listing.rows(np.flatnonzero(held))
     groups = listing.groups()
     rows = _dealt(groups, seed)
     each, place = np.unique(groups, return_counts=True), _places(groups[rows])
     counts = _counts(each[1], held_out)
     held = place < counts[np.searchsorted(each[0], groups[rows])]
     return listing.rows(np.sort(rows[~held])), listing.rows(np.sort(rows[held]))
+
+
+def _several(
+    labels: Float32[np.ndarray, "example class"], share: float, seed: int
+) -> Bool[np.ndarray, " example"]:
+    """Returns which pictures with several labels to hold out."""
+    rows = _dealt(np.zeros(len(labels), np.int32), seed)
+    wanted = np.array([1 - share, share])
+    of_label, of_all = wanted[:, None] * labels.sum(axis=0), wanted * len(labels)
+    held, left = np.zeros(len(labels), bool), np.ones(len(labels), bool)
+
+    def put(row: int, part: bool) -> None:
+        held[row], left[row] = part, False
+        of_label[int(part)] -= labels[row]
+        of_all[int(part)] -= 1
+
+    while (counts := labels[left].sum(axis=0)).any():
+        label = np.where(counts > 0, counts, np.inf).argmin()
+        for row in rows[left[rows] & (labels[rows, label] > 0)].tolist():
+            kept, apart = zip(of_label[:, label].tolist(), of_all.tolist(), strict=True)
+            put(row, apart > kept)
+    for row in rows[left[rows]].tolist():  # those of which no label holds
+        put(row, bool(of_all[1] > of_all[0]))
+    return held
 
 
 def interleaved(listing: Listing, *, seed: int = 0) -> Listing:
