@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 import small_runs
 from nbclient import NotebookClient
+from picture_files import textured
 from PIL import Image
 from traitlets.config import Config
 
-from flaxmill import cli, recipes
+from flaxmill import cli, lr_find, recipes
 from flaxmill.data import known
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
@@ -93,7 +94,7 @@ def test_commands_parse(words: list[str]) -> None:
     assert name in cli.COMMANDS
     if arguments[-2:-1] == ["<"]:  # the shell's, not the command's
         arguments = arguments[:-2]
-    if name != "train":
+    if name not in ("train", "lr-find"):
         parse(name, arguments)
         return
     which, *options = arguments
@@ -107,7 +108,8 @@ def test_commands_parse(words: list[str]) -> None:
         del options[at : at + 2]
     if options == ["--help"]:
         return
-    kind = training_arguments(recipe.module.Config)
+    take = training_arguments if name == "train" else lr_find.arguments
+    kind = take(recipe.module.Config)
     cli._parse(kind, name, options, default=kind(config=configure(recipe, preset, {})))
 
 
@@ -143,6 +145,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     (folder / "my_pictures").mkdir()
     for name in ("shoe.png", "my_pictures/신발 1.png"):
         picture.save(folder / name)
+    for number in range(24):
+        place = folder / "photos" / ("ants" if number % 2 else "bees")
+        place.mkdir(parents=True, exist_ok=True)
+        textured((48, 36), seed=number).save(place / f"{number}.png")
     return folder
 
 
@@ -164,7 +170,9 @@ LOOKING = [
 ]
 NETWORK = [(where, words) for where, words in ONCE if words[1] == "fetch"]
 SERVING = [(where, words) for where, words in ONCE if words[1] == "serve"]
-OTHERS = [shown for shown in ONCE if shown not in TRAINING + LOOKING + NETWORK + SERVING]
+FINDING = [(where, words) for where, words in ONCE if words[1] == "lr-find"]
+APART = TRAINING + LOOKING + NETWORK + SERVING + FINDING
+OTHERS = [shown for shown in ONCE if shown not in APART]
 
 
 @named(OTHERS)
@@ -224,6 +232,17 @@ def test_training_commands_run(words: list[str], desk: Path, monkeypatch: Any, c
     missing = {n: v for n, v in small.items() if "--" + n.replace("_", "-") not in words}
     assert cli._status(*words[1:], *small_runs.flags(missing), "--no-report") == 0
     assert ("Test: " in capsys.readouterr().out) == ("--dry-run" not in words)
+
+
+@named(FINDING)
+def test_rates_are_found(words: list[str], desk: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(desk)
+    small_runs.fork(Path("mine.py"))
+    fields = small_runs.flags(SMALL | NARROW)
+    steps = [] if "--steps" in words else ["--steps", "40"]
+    assert cli._status(*words[1:], *fields, *steps) == 0
+    said = capsys.readouterr().out
+    assert ('"suggestion": ' if "--json" in words else "--learning-rate") in said
 
 
 @named(LOOKING)

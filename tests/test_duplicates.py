@@ -4,20 +4,18 @@ import io
 
 import numpy as np
 import pytest
+from picture_files import encoded, textured
 from PIL import Image
 
 from flaxmill.data.check import duplicates
 
 
-def picture(seed: int, size: tuple[int, int] = (120, 90)) -> Image.Image:
-    small = np.random.default_rng(seed).random((7, 9, 3)) * 255
-    return Image.fromarray(small.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+def picture(seed: int) -> Image.Image:
+    return textured((120, 90), seed=seed)
 
 
 def thumbnails(*pictures: Image.Image) -> np.ndarray:
-    side = duplicates.SIDE
-    box = Image.Resampling.BOX
-    return np.stack([np.asarray(p.convert("L").resize((side, side), box)) for p in pictures])
+    return np.stack([duplicates.thumbnail(picture.convert("L")) for picture in pictures])
 
 
 def groups(*pictures: Image.Image) -> list[list[int]]:
@@ -26,9 +24,7 @@ def groups(*pictures: Image.Image) -> list[list[int]]:
 
 
 def jpeg(picture: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer)
+    return Image.open(io.BytesIO(encoded(picture, quality=quality)))
 
 
 @pytest.mark.parametrize("seed", range(3))

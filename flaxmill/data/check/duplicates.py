@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8, UInt64
+from PIL import Image
 
 SIDE = 32
 """Rows and columns of the small grey picture that a hash is made of."""
@@ -23,6 +24,16 @@ _SMALL = 16  # rows and columns of the picture that a pair is compared by
 _DETAIL = 4.0  # least standard deviation of the grey levels; below, a hash is noise
 _DIFFERENCE = 0.1  # of two alike pictures, as a share of their own standard deviation
 _PAIRS = 1 << 18  # candidates looked at together: this bounds memory
+
+
+def thumbnail(picture: Image.Image) -> UInt8[np.ndarray, "32 32"]:
+    """Returns a grey picture as small as a hash needs it.
+
+    The filter must be smooth: under a box filter, the mirrored picture would not come to the
+    mirrored thumbnail.
+    """
+    smooth = Image.Resampling.HAMMING
+    return np.asarray(picture.resize((SIDE, SIDE), smooth, reducing_gap=3.0))
 
 
 def hashes(

@@ -199,8 +199,7 @@ def _describe(path: Path, record: np.void) -> np.ndarray:
     grey = upright.convert("L")
     low, high = np.ravel(grey.getextrema())
     record["contrast"] = float(high > low)  # made exact when the others of the group are read
-    box = Image.Resampling.BOX
-    return np.asarray(grey.resize((duplicates.SIDE, duplicates.SIDE), box, reducing_gap=2.0))
+    return duplicates.thumbnail(grey)
 
 
 def _digest(picture: Image.Image) -> bytes:
