@@ -1,4 +1,4 @@
-"""Sets what lr-find suggests beside the learning rates of the presets, which are tuned or published.
+"""Sets what lr-find suggests beside the learning rates of the presets.
 
     python benchmarks/lr_find.py [RECIPE/PRESET …]
 
