@@ -7,13 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.check.classes import classes, names
-from flaxmill.data.check.copies import alike, same
+from flaxmill.data.check import classes, copies, index, looks, survey, troubles
 from flaxmill.data.check.finding import Facts, Finding, number
-from flaxmill.data.check.index import index
-from flaxmill.data.check.looks import looks
-from flaxmill.data.check.survey import survey
-from flaxmill.data.check.troubles import troubles
 
 _CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
 _DETAILS = 20  # lines of one finding
@@ -41,17 +36,17 @@ class Checked:
 
     def json(self) -> dict[str, Any]:
         """Returns everything, for programs."""
-        index = self.facts.index
+        known = self.facts.index
         return {
             "format": 1,
             "place": str(self.place),
-            "pictures": len(index.names),
-            "read": index.read,
+            "pictures": len(known.names),
+            "read": known.read,
             "bytes": int(self.facts.records["bytes"].sum()),
             "splits": self.facts.counts(),
             "sizes": self.sizes(),
             "kinds": self.kinds(),
-            "unreadable": {index.names[at]: words for at, words in index.troubles.items()},
+            "unreadable": {known.names[at]: words for at, words in known.troubles.items()},
             "serious": self.serious,
             "findings": [
                 {
@@ -95,11 +90,11 @@ class Checked:
 
     def lines(self) -> list[str]:
         """Says what there is, and then what to do, most important first."""
-        index = self.facts.index
+        known = self.facts.index
         megabytes = self.facts.records["bytes"].sum() / 1e6
         said = [
-            f"{self.place}: {number(len(index.names))}, {megabytes:,.1f} MB; {index.read:,} read "
-            f"now, {len(index.names) - index.read:,} known from before."
+            f"{self.place}: {number(len(known.names))}, {megabytes:,.1f} MB; {known.read:,} read "
+            f"now, {len(known.names) - known.read:,} known from before."
         ]
         said += [f"  {split:10}  {_shares(part)}" for split, part in self.facts.counts().items()]
         for name, (least, low, median, high, most) in self.sizes().items():
@@ -111,8 +106,8 @@ class Checked:
             said.append(
                 f"  {'kinds':10}  {', '.join(f'{n:,} {what}' for what, n in kinds.items())}"
             )
-        if index.note:
-            said.append(index.note)
+        if known.note:
+            said.append(known.note)
         if not self.findings:
             return [*said, "Nothing is wrong."]
         said += ["", "What to do, most important first:"]
@@ -158,15 +153,16 @@ def check(
     Raises:
         BadInput: There is no such place, or it is of another kind.
     """
-    found = survey(place)
+    found = survey.survey(place)
     listed = list(dict.fromkeys(row.name for row in found.rows))
-    facts = Facts(found, index(found.root, listed, workers=workers, progress=progress))
+    known = index.index(found.root, listed, workers=workers, progress=progress)
+    facts = Facts(found, known)
     every = [
-        *troubles(facts),
-        *same(facts),
-        *alike(facts),
-        *classes(facts),
-        *names(facts),
-        *looks(facts, size),
+        *troubles.troubles(facts),
+        *copies.same(facts),
+        *copies.alike(facts),
+        *classes.classes(facts),
+        *classes.names(facts),
+        *looks.looks(facts, size),
     ]
     return Checked(place, facts, sorted(every, key=lambda finding: not finding.serious))
