@@ -40,8 +40,6 @@ _TURNS = {
 # Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# And it warns of damaged EXIF data and the like, without the name of the file, where it goes on.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
