@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_runs
 from commands import command
 from picture_files import bomb, textured
 from PIL import Image
@@ -238,11 +239,11 @@ def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
     assert "'gone.png' (line 41)" in found["refused"].words
 
 
-def test_places_that_cannot_be_checked(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(BadInput, match=r"there is no .*nowhere"):
-        check(tmp_path / "nowhere")
+def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no .*fashion_mist: .* Did you mean 'fashion_mnist'\?"):
+        check(tmp_path / "fashion_mist")
     (tmp_path / "x.zip").touch()
-    with pytest.raises(BadInput, match=r"x\.zip: give a folder of pictures, or a CSV file"):
+    with pytest.raises(BadInput, match=r"x\.zip is packed: unpack it, and give its folder"):
         check(tmp_path / "x.zip")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no column of paths"):
@@ -343,3 +344,40 @@ def test_a_cache_that_cannot_be_written_is_told(
     checked = check(folder)
     assert checked.facts.index.read == 40
     assert "could not be written" in " ".join(checked.lines())
+
+
+# Pictures without files of their own.
+
+
+def test_arrays_are_checked_as_files_are(tmp_path: Path, cache: Path) -> None:
+    pictures = np.stack([np.asarray(photo(seed, 32, 32)) for seed in range(24)])
+    labels = np.arange(24) % 2
+    pictures[7], pictures[9] = pictures[4], pictures[3]
+    np.savez(tmp_path / "set.npz", images=pictures, labels=labels)
+    checked = check(tmp_path / "set.npz")
+    found = kinds(checked)
+    assert found["contradiction"].names == ("train 4", "train 7")
+    assert found["duplicate"].names == ("train 3", "train 9")
+    assert checked.facts.counts() == {"train": {"0": 12, "1": 12}}
+    assert checked.kinds() == {"RGB": 24}
+    assert not cache.exists()
+
+
+def test_the_data_of_a_recipe_is_checked(
+    small_data: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edits = [
+        (f"{field} = {old}  #", f"{field} = {new}  #")
+        for field, old, new in (
+            ("data: str", '"fashion-mnist"', '"sketches"'),
+            ("validation: int | float", "5000", "40"),
+        )
+    ]
+    file = small_runs.fork(tmp_path / "mine.py", *edits)
+    sheet = tmp_path / "odd.png"
+    status, said, _ = command(capsys, "check", str(file), "--sheet", str(sheet))
+    assert status == 0
+    assert "mine.py: 240 pictures; 240 read now" in said
+    assert "train       160 pictures in 10 classes" in said
+    assert "Ankle boot 4" in said
+    assert sheet.exists()

@@ -96,7 +96,8 @@ def check(
     The exit status is 2 where something would stop a training or make its result worth little.
 
     Args:
-        place: A folder of class folders, with splits or without, or a CSV file that lists pictures.
+        place: A folder of class folders, with splits or without; a CSV file that lists pictures; or
+            a recipe, for its data.
         sheet: Also write a PNG of the oddest pictures, each with the reason.
         size: Side of the pictures that the model will take; smaller ones are named.
         workers: Threads that read; 0 takes one for each processor.

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.check import Checked
-from flaxmill.data.decode import open_picture, plain
+from flaxmill.data.check.index import opened
+from flaxmill.data.decode import plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
 from flaxmill.report.letters import showable
@@ -28,7 +29,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
     Raises:
         BadInput: No picture can be shown.
     """
-    root = checked.facts.index.root
+    root, given = checked.facts.index.root, checked.facts.survey.given
     shown: dict[str, str] = {}
     for name, reason in _odd(checked):
         if len(shown) < _MOST:
@@ -37,7 +38,8 @@ def draw(checked: Checked, path: Path) -> list[str]:
     serious = {f.caption for f in checked.findings if f.serious}
     for name, reason in shown.items():
         try:
-            picture = plain(open_picture(root / name, least=_SIDE), 3)
+            item = root / name if given is None else given(name)
+            picture = plain(opened(item, name), 3)
         except BadInput:  # changed since it was read
             continue
         picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)

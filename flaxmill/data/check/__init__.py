@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.check import classes, copies, index, looks, survey, troubles
+from flaxmill import recipes
+from flaxmill.data.check import classes, copies, given, index, looks, survey, troubles
 from flaxmill.data.check.finding import Facts, Finding, number
+from flaxmill.errors import BadInput, nearest
 
 _CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
 _DETAILS = 20  # lines of one finding
@@ -77,7 +79,7 @@ class Checked:
         """Returns how many pictures are of each format and mode, or special in other ways."""
         some = self.facts.records[self.facts.good]
         kinds = [
-            f"{form.decode()} {mode.decode()}"
+            f"{form.decode()} {mode.decode()}".strip()
             for form, mode in zip(some["format"], some["mode"], strict=True)
         ]
         found = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
@@ -92,9 +94,10 @@ class Checked:
         """Says what there is, and then what to do, most important first."""
         known = self.facts.index
         megabytes = self.facts.records["bytes"].sum() / 1e6
+        size = f", {megabytes:,.1f} MB" if megabytes else ""
         said = [
-            f"{self.place}: {number(len(known.names))}, {megabytes:,.1f} MB; {known.read:,} read "
-            f"now, {len(known.names) - known.read:,} known from before."
+            f"{self.place}: {number(len(known.names))}{size}; {known.read:,} read now, "
+            f"{len(known.names) - known.read:,} known from before."
         ]
         said += [f"  {split:10}  {_shares(part)}" for split, part in self.facts.counts().items()]
         for name, (least, low, median, high, most) in self.sizes().items():
@@ -145,7 +148,8 @@ def check(
     What was found is remembered: the next time, only new and changed files are read.
 
     Args:
-        place: A folder of class folders, with splits or without, or a CSV file that lists pictures.
+        place: A folder of class folders, with splits or without; a CSV file that lists pictures;
+            anything else that `flaxmill.data.listing.scan` takes; or a recipe, for its data.
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.
@@ -153,10 +157,10 @@ def check(
     Raises:
         BadInput: There is no such place, or it is of another kind.
     """
-    found = survey.survey(place)
+    found = _survey(place)
     listed = list(dict.fromkeys(row.name for row in found.rows))
-    known = index.index(found.root, listed, workers=workers, progress=progress)
-    facts = Facts(found, known)
+    how = {"given": found.given, "workers": workers, "progress": progress}
+    facts = Facts(found, index.index(found.root, listed, **how))
     every = [
         *troubles.troubles(facts),
         *copies.same(facts),
@@ -166,3 +170,15 @@ def check(
         *looks.looks(facts, size),
     ]
     return Checked(place, facts, sorted(every, key=lambda finding: not finding.serious))
+
+
+def _survey(place: Path) -> survey.Survey:
+    if recipes.is_recipe(str(place)) and not place.is_dir():
+        return given.survey_of_recipe(str(place))
+    if not place.exists():
+        raise BadInput(
+            f"there is no {place}: give a folder of pictures, a CSV file that lists them, or a "
+            f"recipe.{nearest(place.name, recipes.names())}"
+        )
+    listed = survey.tables_of(place)
+    return given.survey_of_listings(place) if listed is None else survey.survey(place, listed)

@@ -106,7 +106,8 @@ def names(facts: Facts) -> Iterator[Finding]:
         )
     wrong = []
     for at in facts.good:
-        kind = facts.records[at]["format"].decode()
+        if not (kind := facts.records[at]["format"].decode()) or facts.survey.given:
+            continue  # it has no file of its own
         endings = _ENDINGS.get(kind, (f".{kind.lower()}",))
         if not facts.names[at].lower().endswith(endings):
             wrong.append(facts.names[at])

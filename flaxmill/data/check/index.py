@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -82,6 +83,7 @@ def index(
     root: Path,
     names: Sequence[str],
     *,
+    given: Callable[[str], Any] | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Index:
@@ -90,13 +92,17 @@ def index(
     Args:
         root: The folder.
         names: Of picture files below it.
+        given: For pictures that have no files of their own, what gives each by its name: a picture
+            file's content, a Pillow picture, or an array. They are read each time.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.
     """
-    try:
-        place, note = _place(root), ""
-    except BadInput as trouble:  # no home directory
-        place, note = None, str(trouble)
+    place, note = None, ""
+    if given is None:
+        try:
+            place = _place(root)
+        except BadInput as trouble:  # no home directory
+            note = str(trouble)
     records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
     if place is not None:
         records, fresh = _known(place, root, names)
@@ -106,7 +112,7 @@ def index(
     done = 0
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="index")
     try:
-        waiting = [pool.submit(_read, [root / names[at] for at in group]) for group in groups]
+        waiting = [pool.submit(_read, root, [names[at] for at in group], given) for group in groups]
         for group, future in zip(groups, waiting, strict=True):
             found, wrong = future.result()
             records[group] = found
@@ -161,21 +167,21 @@ def _store(place: Path, names: Sequence[str], records: np.ndarray) -> str:
     return ""
 
 
-def _read(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
+def _read(
+    root: Path, names: Sequence[str], given: Callable[[str], Any] | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
     """Reads some files; returns their records, and why some cannot be used."""
-    records, troubles = np.zeros(len(paths), RECORD), {}
-    thumbnails = np.zeros((len(paths), duplicates.SIDE, duplicates.SIDE), np.uint8)
-    for at, path in enumerate(paths):
+    records, troubles = np.zeros(len(names), RECORD), {}
+    thumbnails = np.zeros((len(names), duplicates.SIDE, duplicates.SIDE), np.uint8)
+    for at, name in enumerate(names):
         try:
-            before = os.stat(path)
-            if not stat.S_ISREG(before.st_mode) or before.st_size > _MOST:
-                raise BadInput(f"{path} is no file, or one of more than {_MOST / 2**30:.0f} GiB.")
-            thumbnails[at] = _describe(path, records[at])
-            records[at]["bytes"], records[at]["modified"] = before.st_size, before.st_mtime_ns
+            item = _content(root / name, records[at]) if given is None else given(name)
+            thumbnails[at] = _describe(item, str(root / name), records[at])
         except BadInput as trouble:
             troubles[at] = str(trouble)
         except OSError as trouble:
-            troubles[at] = f"{path} cannot be read ({(trouble.strerror or str(trouble)).lower()})."
+            words = (trouble.strerror or str(trouble)).lower()
+            troubles[at] = f"{root / name} cannot be read ({words})."
         if at in troubles:
             records[at] = np.zeros((), RECORD)
     records["hash"], records["mirrored"] = duplicates.hashes(thumbnails)
@@ -186,16 +192,41 @@ def _read(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
     return records, troubles
 
 
-def _describe(path: Path, record: np.void) -> np.ndarray:
-    """Reads one file and fills in its record; returns it grey and small."""
-    content = path.read_bytes()
-    picture = open_picture(content, name=str(path))
+def _content(path: Path, record: np.void) -> bytes:
+    """Returns what is in a file, and notes its size and when it was changed."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
+        raise BadInput(f"{path} is no file, or one of more than {_MOST / 2**30:.0f} GiB.")
+    record["bytes"], record["modified"] = status.st_size, status.st_mtime_ns
+    return path.read_bytes()
+
+
+def opened(item: Any, name: str) -> Image.Image:
+    """Returns a picture, whichever way it is given.
+
+    Args:
+        item: A picture file's path or content, a Pillow picture, or an array.
+        name: What messages call it.
+
+    Raises:
+        BadInput: It is no picture.
+    """
+    if isinstance(item, np.ndarray):
+        return Image.fromarray(item[..., 0] if item.shape[-1] == 1 else item)
+    return item if isinstance(item, Image.Image) else open_picture(item, name=name)
+
+
+def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
+    """Fills in the record of a picture; returns it grey and small."""
+    picture = opened(item, name)
     upright = plain(picture, 3)
-    record["file"] = hashlib.sha256(content).digest()
-    record["pixels"] = _digest(upright)
+    record["pixels"] = record["file"] = _digest(upright)
     record["width"], record["height"] = upright.size
     record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()
-    record["bits"], record["frames"], record["orientation"] = _header(content)
+    record["bits"], record["frames"], record["orientation"] = 8, 1, 1
+    if isinstance(item, bytes):
+        record["file"] = hashlib.sha256(item).digest()
+        record["bits"], record["frames"], record["orientation"] = _header(item)
     grey = upright.convert("L")
     low, high = np.ravel(grey.getextrema())
     record["contrast"] = float(high > low)  # made exact when the others of the group are read

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from flaxmill.data import class_folders, layouts, tables
+from flaxmill.data import class_folders, layouts, numpy_files, prepared, tables
 from flaxmill.data.decode import SUFFIXES
 from flaxmill.data.listing import PARTS, normal, scan
 from flaxmill.errors import BadInput
@@ -46,6 +47,7 @@ class Survey:
         mistaken: Folders that are called as splits are, and count as classes.
         closed: Folders that could not be read, or lie in themselves.
         refusal: What training would say; empty if it would begin.
+        given: What gives each picture by its name, where they have no files of their own.
     """
 
     place: Path
@@ -57,29 +59,39 @@ class Survey:
     mistaken: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     refusal: str = ""
+    given: Callable[[str], Any] | None = None
 
 
-def survey(place: Path) -> Survey:
-    """Looks at a folder of class folders, with splits or without, or at a CSV file of pictures.
+def tables_of(place: Path) -> dict[str, list[Path]] | None:
+    """Returns the CSV files that list pictures, by split; none for a folder of class folders.
+
+    Args:
+        place: A folder or a file.
+
+    Returns:
+        None where pictures have no files of their own, or the kind of place is not known.
+    """
+    if not place.is_dir():
+        return {"train": [place]} if place.suffix.lower() in _TABLES else None
+    if prepared.is_prepared(place) or numpy_files.in_folder(place):
+        return None
+    if class_folders.present(place):
+        return {}
+    found = layouts.tables_in(place)
+    kinds = {table.suffix.lower() for part in found.values() for table in part}
+    return found if kinds.issubset(_TABLES) else None
+
+
+def survey(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
+    """Looks at a folder of class folders, with splits or without, or at pictures in CSV files.
 
     Args:
         place: The folder or file. In a folder of another layout, all pictures are without a class.
+        listed: From `tables_of`.
 
     Raises:
-        BadInput: There is no such place, or it is a file of another kind.
+        BadInput: A table cannot be understood.
     """
-    if not place.exists():
-        raise BadInput(f"there is no {place}: give a folder of pictures or a CSV file of them.")
-    listed = {"train": [place]}
-    if place.is_dir():
-        listed = {} if class_folders.present(place) else layouts.tables_in(place)
-    elif place.suffix.lower() not in _TABLES:
-        raise BadInput(f"{place}: give a folder of pictures, or a CSV file that lists them.")
-    if any(table.suffix.lower() not in _TABLES for part in listed.values() for table in part):
-        raise BadInput(
-            f"{place} holds Parquet files: only files and folders of pictures, and CSV "
-            "files that list them, can be checked."
-        )
     found = _of_tables(place, listed) if listed else _of_folder(place)
     try:
         scan(place)

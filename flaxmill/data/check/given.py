@@ -1,0 +1,68 @@
+"""Pictures that lie in no files of their own: in arrays, in Parquet files, in a recipe's data."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill import recipes
+from flaxmill.data.check.survey import Row, Survey
+from flaxmill.data.listing import Listing, scan
+from flaxmill.data.source import SPLITS, labels_known
+
+
+def survey_of_recipe(name: str) -> Survey:
+    """Looks at the data of a recipe, such as a known data set.
+
+    Args:
+        name: Of the recipe.
+
+    Raises:
+        BadInput: Its data is not there.
+    """
+    recipe = recipes.load(name)
+    splits = recipe.module.data(recipe.preset())
+    labels = {part: labels_known(splits[part]) for part in SPLITS}
+    return _survey(
+        Path(name),
+        {part: found for part, found in labels.items() if found is not None},
+        splits.labels,
+        lambda part, row: splits[part][row]["image"],
+    )
+
+
+def survey_of_listings(place: Path) -> Survey:
+    """Looks at arrays of pictures, or at a Parquet file.
+
+    Args:
+        place: What `flaxmill.data.listing.scan` finds pictures in.
+
+    Raises:
+        BadInput: There are none as expected.
+    """
+    listings: dict[str, Listing] = scan(place)
+    return _survey(
+        place,
+        {part: listing.labels for part, listing in listings.items()},
+        listings["train"].classes,
+        lambda part, row: listings[part].files[row],
+    )
+
+
+def _survey(
+    place: Path,
+    labels: Mapping[str, np.ndarray],
+    classes: tuple[str, ...],
+    give: Callable[[str, int], Any],
+) -> Survey:
+    def given(name: str) -> Any:
+        part, _, number = name.rpartition(" ")
+        return give(part, int(number))
+
+    found = Survey(place, place, given=given)
+    for part, column in labels.items():
+        for number, label in enumerate(np.asarray(column)):
+            which = np.flatnonzero(label) if label.ndim else [int(label)]
+            found.rows.append(Row(f"{part} {number}", part, tuple(classes[at] for at in which)))
+    return found
