@@ -190,6 +190,11 @@ def test_parquet_lists_pictures(tmp_path: Path) -> None:
     found = scan(place)["train"]
     assert found.classes == ("3", "12")
     assert found.files[2] == tmp_path / "pictures/bee1.png"
+    place = table({"image": names, "label": [3.0, 3.0, 12.0]}, tmp_path / "pandas.parquet")
+    assert scan(place)["train"].classes == ("3", "12")
+    gap = table({"image": names, "label": [3.0, float("nan"), 12.0]}, tmp_path / "gap.parquet")
+    with pytest.raises(BadInput, match=r"gap\.parquet, line 2: the label is empty"):
+        scan(gap)
     place = table({"image": names, "labels": [["a"], [], ["b", "a"]]}, tmp_path / "many.parquet")
     assert scan(place)["train"].labels.tolist() == [[1, 0], [0, 0], [1, 1]]
     place = table(

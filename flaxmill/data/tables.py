@@ -150,14 +150,17 @@ def named(
 
     def word(value: Any, row: int) -> str:
         if names is None or isinstance(value, str):
-            return str(value)
+            whole = isinstance(value, float) and value.is_integer()  # as pandas writes 3: 3.0
+            return str(int(value) if whole else value)
         if not 0 <= value < len(names):
-            raise BadInput(f"{place}, line {row}: {value} is none of {len(names)} classes.")
-        return names[value]
+            raise BadInput(
+                f"{place}, line {row}: the label {value} is none of {len(names)} classes."
+            )
+        return names[int(value)]
 
     labels: list[Any] = []
     for row, value in enumerate(values, start=start):
-        if value is None or value == "":
+        if value is None or value == "" or value != value:  # not a number: pandas's gap
             raise BadInput(f"{place}, line {row}: the label is empty.")
         many = isinstance(value, list)
         labels.append([word(each, row) for each in value] if many else word(value, row))
