@@ -1,6 +1,5 @@
 """Weights from elsewhere, made to fit a model."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,14 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import small_runs
-from commands import command
 from flax import nnx
 
 from flaxmill import initial, weights
 from flaxmill.errors import BadInput
 from flaxmill.state import State, begin_with, create_state
-from flaxmill.trained import TrainedRun
 
 
 class Model(nnx.Module):
@@ -95,19 +91,3 @@ def test_other_weights_that_do_not_fit_are_refused() -> None:
 def test_a_part_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(BadInput, match=r"own='haed': the model has no such part. Did you mean 'he"):
         initial.fitted({"params": {"head": jnp.ones(2)}}, {}, ("haed",))
-
-
-def test_a_run_says_what_is_new(
-    trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fork = small_runs.fork(
-        tmp_path / "mine.py",
-        ("run.restore(state, schedule)", 'run.restore(state, schedule, own=("head",))'),
-        ("channels, len(signature.labels))", "channels, len(signature.labels) + 3)"),
-    )
-    options = small_runs.flags(small_runs.SMALL["fashion_mnist"])
-    status, out, error = command(
-        capsys, "train", str(fork), *options, "--dry-run", "--init-from", str(trained.path)
-    )
-    assert status == 0, error
-    assert "The head is new: 10 classes there, 13 here." in out

@@ -233,6 +233,8 @@ def _folded(equation: Any, inputs: list[Any]) -> Any:
         return _padded(params["padding_config"], *inputs)
     if name == "rev":
         return _turned(_array(first), params["dimensions"])
+    if name == "dot_general" and _of_float32(equation):
+        return _multiplied(params["dimension_numbers"], *map(_array, inputs))
     if name == "reshape":
         return _reshaped(_array(first), params["new_sizes"])
     return None
@@ -302,6 +304,24 @@ def _turned(value: Any, axes: Sequence[int]) -> Any:
     for axis in axes:
         value = jax.numpy.take(value, np.arange(value.shape[axis])[::-1].copy(), axis=axis)
     return value
+
+
+def _multiplied(numbers: Any, first: Any, second: Any) -> Any:
+    """Returns a product of many matrices as such; None for any other.
+
+    It would be written as an ``Einsum`` otherwise, which is no ordinary operation.
+    """
+    (left, right), (batch, other_batch) = numbers
+    if not batch and second.ndim == 2 and (left, right) == ((first.ndim - 1,), (0,)):
+        return jax.numpy.matmul(first, second) if first.ndim > 2 else None
+    free, other_free = (
+        tuple(axis for axis in range(array.ndim) if axis not in taken)
+        for array, taken in ((first, (*batch, *left)), (second, (*other_batch, *right)))
+    )
+    if not batch or {len(free), len(left), len(other_free)} != {1}:
+        return None
+    order, other_order = (*batch, *free, *left), (*other_batch, *right, *other_free)
+    return jax.numpy.matmul(first.transpose(order), second.transpose(other_order))
 
 
 def _reshaped(value: Any, sizes: Sequence[Any]) -> Any:

@@ -179,7 +179,7 @@ def _with_grid(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     patches = rows[0, first:]
     side = math.isqrt(len(patches))
     if side**2 != len(patches):
-        return arrays
+        return {**arrays, "params.positions": rows[0]}  # which fits no model
     token = token[0, 0] + (rows[0, 0] if first else 0)
     grid = patches.reshape(side, side, patches.shape[-1])
     return {**arrays, "params.class_token": token, "params.positions": grid}
