@@ -96,7 +96,12 @@ def cosine(peak: Rate, steps: int, *, warmup: float = 0.1) -> optax.Schedule:
     if callable(peak):
         return peak
     rising = _rising(peak, steps, warmup)
-    falls = optax.cosine_decay_schedule(peak, max(1, steps - rising))
+    left = max(1, steps - rising)
+
+    def falls(step: Any) -> jax.Array:
+        share = jnp.clip(jnp.asarray(step, jnp.float32) / left, 0, 1)
+        return peak * 0.5 * (1 + jnp.cos(math.pi * share))
+
     return optax.join_schedules([optax.linear_schedule(0.0, peak, max(1, rising)), falls], [rising])
 
 

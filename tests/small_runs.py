@@ -85,7 +85,9 @@ SMALL: dict[str, dict[str, Any]] = {
         "size": 16,
         "stored": 20,
         "stages": (1, 1),
-        "width": 4,
+        "width": 6,
+        "depth": 1,
+        "heads": 3,
         "precision": "float32",
     },
 }
@@ -117,9 +119,6 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
     "images": {"network": "vit_small", "colour": 0.1},
     "imagenet": {
         "network": "vit",
-        "width": 12,
-        "depth": 1,
-        "heads": 3,
         "patch": 8,
         "optimizer": "adamw",
         "schedule": "cosine",
@@ -139,7 +138,17 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
     "mnist": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0},
     "cifar10": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0, "flip": False},
-    "images": {"label_smoothing": 0.0, "crop": 1.0, "flip": False, "colour": 0.0, "ema": 0.0},
+    "images": {
+        "stages": (1,),
+        "width": 16,
+        "learning_rate": 0.1,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "crop": 1.0,
+        "flip": False,
+        "colour": 0.0,
+        "ema": 0.0,
+    },
     "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0},
 }
 

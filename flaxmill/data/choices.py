@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from flaxmill.data.folder import divided
 from flaxmill.data.listing import Listing, scan
 from flaxmill.data.prepared import prepared_size
 
@@ -23,7 +24,7 @@ class Found:
     """What was found of a person's pictures without reading them.
 
     Attributes:
-        train: How many there are to train on, about.
+        train: How many there are to train on.
         side: Median of their shorter sides, in pixels; 0 where no file says.
         smallest: The shortest side, in pixels.
         largest: The longest side.
@@ -53,24 +54,16 @@ def look(
         BadInput: There are none as expected.
     """
     listings = scan(Path(data).expanduser().absolute(), sign=sign)
-    train = len(listings["train"])
-    if len(listings) == 1:
-        train -= _held_out(test, len(listings["train"]))
-    if len(listings) < 3:
-        train -= _held_out(validation, len(listings["train"]))
-    sides = _sides(listings["train"])
+    train = divided(listings, validation, test)[0]["train"]
+    sides = _sides(train)
     shorter = [min(size) for size in sides]
     return Found(
-        train=overfit or max(1, train),
+        train=overfit or len(train),
         side=round(float(np.median(shorter))) if shorter else 0,
         smallest=min(shorter, default=0),
         largest=max((max(size) for size in sides), default=0),
         prepared=prepared_size(listings["test"].files) if "test" in listings else 0,
     )
-
-
-def _held_out(wanted: int | float, total: int) -> int:
-    return round(wanted * total) if isinstance(wanted, float) else wanted
 
 
 def _sides(listing: Listing) -> list[tuple[int, int]]:

@@ -150,7 +150,7 @@ def pictures(
     if isinstance(data, str):
         place = Path(data).expanduser().absolute()
         data, title = scan(place, sign=sign), place.name
-    splits, note = _divided(dict(data), validation, test)
+    splits, note = divided(dict(data), validation, test)
     splits = {name: _ordered(listing) for name, listing in splits.items()}
     known = digests(splits)
     total = len(splits["train"])
@@ -214,10 +214,19 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def _divided(
+def divided(
     found: Mapping[str, Listing], validation: int | float, test: int | float
 ) -> tuple[dict[str, Listing], str]:
-    """Returns the three splits, and what to say of them."""
+    """Returns the three splits, and what to say of them.
+
+    Args:
+        found: What was given of them, from `flaxmill.data.listing.scan`.
+        validation: How many training pictures to hold out, or which share of them.
+        test: The same for the test set, where none is given.
+
+    Raises:
+        BadInput: A number does not fit the pictures.
+    """
     train = found["train"]
     notes = [train.note]
     given = [name for name in ("test", "validation") if name in found]

@@ -33,6 +33,7 @@ from flaxmill.data.augment import (
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy, top_accuracy
@@ -109,7 +110,7 @@ PRESETS = {
 
 def data(config: Config) -> Splits:
     """Returns the pictures and their labels; ``val`` is the test, as published figures have it."""
-    return pictures(
+    splits = pictures(
         config.data,
         size=config.size,
         train_size=max(config.stored, config.size),
@@ -117,6 +118,12 @@ def data(config: Config) -> Splits:
         overfit=config.overfit,
         share=SHARE,
     )
+    if splits.multi_label:
+        raise BadInput(
+            f"{splits.title} has several labels a picture, and imagenet learns one class of each: "
+            f"flaxmill train images does learn them."
+        )
+    return splits
 
 
 def signature(config: Config, splits: Splits) -> Signature:

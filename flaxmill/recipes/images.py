@@ -1,9 +1,9 @@
 """Your own pictures: a folder of them, sorted into classes, becomes a classifier.
 
-    flaxmill train images --data photos                           # all else is chosen
-    flaxmill train images --data photos --init-from resnet18.safetensors
-    flaxmill train images --data photos/labels.csv                # several labels a picture
-    flaxmill train images --data photos --size 128 --epochs 40    # some of it chosen by you
+    flaxmill train images                                          # ./photos; the rest is chosen
+    flaxmill train images --data photos/labels.csv                 # several labels a picture
+    flaxmill train images --init-from runs/images-quick-0          # trained weights to begin with
+    flaxmill train images --data photos --size 96 --epochs 40      # some of it chosen by you
 
 Hardware: two CPU cores; what is chosen takes minutes there, for hundreds of pictures or thousands.
 
@@ -54,7 +54,7 @@ CHOSEN = ("network", "size", "epochs", "batch_size", "log_every", "evaluate_ever
 class Config:
     """Everything that the numbers of a run depend on, beside the seed; 0 and auto are chosen."""
 
-    data: str = "my_pictures"  # a folder of class folders, or a CSV or Parquet file
+    data: str = "photos"  # a folder of class folders, or a CSV or Parquet file
     separator: str = ""  # what stands between several labels of a picture in a CSV file
     validation: int | float = 0.15  # pictures held out to choose by: how many, or a share
     test: int | float = 0.15  # pictures held out for the end, where no folder has them
@@ -200,6 +200,11 @@ def data(config: Config) -> Splits:
         share=share,
         sign=config.separator,
     )
+    if config.validation and not len(splits.validation):
+        raise BadInput(
+            f"{splits.title} has too few pictures to hold some out for validation: add pictures, "
+            f"or give --validation 0."
+        )
     return replace(
         splits,
         train=kept(splits.train),
@@ -239,15 +244,11 @@ def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.Gradi
     after that: a head that knows nothing yet would spoil what the rest has learnt.
     """
     how = {"momentum": config.momentum, "nesterov": True, "weight_decay": config.weight_decay}
-    rate = optim.one_cycle(config.learning_rate, steps, warmup=config.warmup)
-    if not given:
-        return optim.sgd(rate, **how)
-    wait = round(config.frozen * steps)
-    slower = optim.one_cycle(
-        config.learning_rate * config.body_rate, steps - wait, warmup=config.warmup
-    )
-    body = optax.join_schedules([optax.constant_schedule(0.0), slower], [wait])
-    return optim.apart({"head": optim.sgd(rate, **how)}, optim.sgd(body, **how))
+    wait, peak = round(config.frozen * steps), config.learning_rate
+    lower = optim.one_cycle(peak * config.body_rate, steps - wait, warmup=config.warmup)
+    body = optim.sgd(optax.join_schedules([lambda _: 0.0, lower], [wait]), **how)
+    head = optim.sgd(optim.one_cycle(peak, steps, warmup=config.warmup), **how)
+    return optim.apart({"head": head}, body) if given else head
 
 
 def augment(config: Config) -> Transform | None:
