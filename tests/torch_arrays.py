@@ -45,7 +45,11 @@ def norm(name: str, width: int, *, batch: bool = False) -> Arrays:
 
 def convolve(a: Arrays, name: str, x: Any, stride: int = 1, pad: int = 0, groups: int = 1) -> Any:
     y = lax.conv_general_dilated(
-        x, a[f"{name}.weight"], (stride, stride), [(pad, pad)] * 2, feature_group_count=groups
+        x,
+        jnp.asarray(a[f"{name}.weight"]),
+        (stride, stride),
+        [(pad, pad)] * 2,
+        feature_group_count=groups,
     )
     return y + a[f"{name}.bias"][None, :, None, None] if f"{name}.bias" in a else y
 

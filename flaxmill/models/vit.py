@@ -60,7 +60,7 @@ class ViT(nnx.Module):
         in_channels: int,
         num_classes: int,
         *,
-        size: tuple[int, int],
+        size: Sequence[int],
         patch: int = 16,
         width: int,
         depth: int,
