@@ -24,7 +24,7 @@ from flaxmill.data.listing import (
 )
 from flaxmill.data.numpy_files import Frames
 from flaxmill.data.prepared import Prepared
-from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
+from flaxmill.data.source import SPLITS, Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
 
 _SHOWN = 3  # classes that a note names
@@ -124,17 +124,15 @@ def pictures(
 ) -> Splits:
     """Returns a person's own pictures, divided into training, validation and test.
 
-    Folders that are given for validation and test are taken as they are. Where only one of them is
-    given, it is the test set, since what is reported must not have been chosen by, and validation
-    is a share of the training pictures; where none is, both are. Shares have every class in its
-    proportion, and do not depend on the run's seed.
+    Parts that are given are taken as they are; a single one beside training is the test set, since
+    what is reported must not have been chosen by. What is lacking is a share of the training
+    pictures, with every class in its proportion, and the same whatever the run's seed.
 
     Args:
         data: What `flaxmill.data.listing.scan` finds pictures in, or the listings themselves.
         size: Height and width to evaluate at, in pixels; one number for a square.
-        train_size: The same for training, where pictures are squashed, so that nothing of them is
-            lost, and have their ``aspect``; by default ``size``.
-        validation: How many training pictures to hold out, or which share of them; 0 for none.
+        train_size: The same for training, where they are squashed, and have their ``aspect``.
+        validation: Training pictures to hold out: how many, or which share of them; 0 for none.
         test: The same for the test set, where no folder is given.
         overfit: Train and evaluate on so many training pictures only; 0 for all.
         fit: How to bring pictures to ``size`` for evaluation: crop, pad or squash.
@@ -146,22 +144,17 @@ def pictures(
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
-    title = "pictures"
-    if isinstance(data, str):
-        place = Path(data).expanduser().absolute()
-        data, title = scan(place, sign=sign), place.name
-    splits, note = divided(dict(data), validation, test)
+    found, title = _found(data, sign)
+    splits, note = divided(found, validation, test)
     splits = {name: _ordered(listing) for name, listing in splits.items()}
     known = digests(splits)
     total = len(splits["train"])
     if overfit:
-        splits = _few(splits, overfit)
-        title += f", {overfit} training examples alone"
+        splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
     how = {"channels": channels, "draft": draft}
     train = _source(Pictures(splits["train"], _pair(train_size or size), "squash", **how))
     held_out, tested = (
-        _source(Pictures(splits[name], _pair(size), fit, share, **how))
-        for name in ("validation", "test")
+        _source(Pictures(splits[name], _pair(size), fit, share, **how)) for name in SPLITS[1:]
     )
     return Splits(
         title=title,
@@ -174,6 +167,14 @@ def pictures(
         note=note,
         multi_label=splits["train"].multi_label,
     )
+
+
+def _found(data: str | Mapping[str, Listing], sign: str) -> tuple[Mapping[str, Listing], str]:
+    """Returns the listings of what is given or has to be found, and what they are called."""
+    if not isinstance(data, str):
+        return data, "pictures"
+    place = Path(data).expanduser().absolute()
+    return scan(place, sign=sign), place.name
 
 
 def _few(splits: Mapping[str, Listing], overfit: int) -> dict[str, Listing]:
