@@ -41,7 +41,11 @@ def train(run: Path, recipe: str, *options: str) -> tuple[dict[str, Any], list[d
 
 
 def accuracy(
-    preset: str, seeds: int, options: list[str], runs: Path | None = None
+    preset: str,
+    seeds: int,
+    options: list[str],
+    runs: Path | None = None,
+    recipe: str = "fashion_mnist",
 ) -> dict[str, Any]:
     """Trains seeds 0, 1, …; returns mean and standard deviation of the test accuracy.
 
@@ -50,13 +54,14 @@ def accuracy(
         seeds: How many.
         options: Of the command, beside the preset and the seed.
         runs: The folder that keeps the runs, and may have begun ones; None keeps none.
+        recipe: What is trained.
     """
     outcomes = []
     for seed in range(seeds):
         kept = contextlib.nullcontext(runs) if runs else tempfile.TemporaryDirectory()
         with kept as folder:
             chosen = ("--preset", preset, "--seed", str(seed), *options)
-            result, rows = train(Path(folder, f"{preset}-{seed}"), "fashion_mnist", *chosen)
+            result, rows = train(Path(folder, f"{preset}-{seed}"), recipe, *chosen)
         if runs:  # what this process took may be the last piece alone
             result["wall_seconds"] = round(result["seconds"]["total"], 2)
         last = [row for row in rows if row["split"] == "train"][-1]
@@ -74,7 +79,7 @@ def accuracy(
         print(json.dumps(outcome), flush=True)
     tested = [outcome["test_accuracy"] for outcome in outcomes]
     return {
-        "benchmark": "accuracy",
+        "benchmark": "accuracy" if recipe == "fashion_mnist" else f"{recipe} accuracy",
         "preset": preset,
         "seeds": seeds,
         "test_accuracy_mean": round(statistics.mean(tested), 4),

@@ -85,12 +85,12 @@ def medians(rounds: Sequence[Mapping[str, float]], digits: int = 2) -> dict[str,
     }
 
 
-def ratios(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def ratios(rounds: Sequence[Mapping[str, float]], own: str = OWN) -> dict[str, float]:
     """Returns what flaxmill takes to each contestant: medians of the rounds' ratios."""
     return {
-        name: round(statistics.median(one[OWN] / one[name] for one in rounds), 3)
+        name: round(statistics.median(one[own] / one[name] for one in rounds), 3)
         for name in rounds[-1]
-        if name != OWN
+        if name != own
     }
 
 

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import picture_sections
 import sections
+import sections_augmentation
 from sections import row_of
 
 HERE = Path(__file__).parent
@@ -94,7 +96,10 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.choices(found.get("choices quick")),
         *sections.choices(found.get("choices good")),
         *sections.gears(found.get("streaming")),
+        *picture_sections.reading(found.get("input")),
         *sections.costs(found.get("scaling")),
+        *sections_augmentation.cost(found.get("augmentation cost")),
+        *sections_augmentation.worth(found.get("augmentation worth")),
         *sections.serve(found.get("serve"), found.get("serve limits")),
         *sections.accelerator(found),
     ]
