@@ -200,15 +200,9 @@ class TrainChunk:
             average = jax.tree.map(
                 lambda old, new: _blend(old, new, decay), average, (params, model_state)
             )
-        return replace(
-            state,
-            step=state.step + 1,
-            params=params,
-            model_state=model_state,
-            opt_state=opt_state,
-            average=average,
-            sums=sums if state.sums is None else state.sums.merge(sums),
-        )
+        sums = sums if state.sums is None else state.sums.merge(sums)
+        new = {"params": params, "model_state": model_state, "opt_state": opt_state}
+        return replace(state, step=state.step + 1, **new, average=average, sums=sums)
 
     def _many(self, state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
         state = state.with_fresh_sums(inputs["fresh"])

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flaxmill import progress
-from flaxmill.progress import Words
+from flaxmill.progress import Reading, Words
 
 
 class Terminal(io.StringIO):
@@ -59,6 +59,28 @@ def test_a_device_that_waits_for_data_is_told_of(capsys: pytest.CaptureFixture[s
     few, many = capsys.readouterr().out.splitlines()
     assert few.endswith("0.1 s left")
     assert many.endswith("0.1 s left, 12 % of the time waiting for data")
+
+
+def test_reading_shows_a_bar_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch)
+    monkeypatch.setattr(sys, "stderr", sys.stdout)
+    with Reading() as shown:
+        shown(500, 2000)
+    assert "25 %  read 500 of 2,000" in sys.stdout.getvalue()  # pyrefly: ignore
+
+
+def test_reading_is_told_in_lines_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Reading() as shown:
+        shown(1, 2)  # too soon after the beginning
+        monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)
+        shown(500, 2000)
+    out, told = capsys.readouterr()
+    assert out == ""
+    (line,) = told.splitlines()
+    assert line.startswith("  read 500 of 2,000, 0.")
+    assert line.endswith(" s left")
 
 
 def test_nothing_is_said_where_all_should_be_quiet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ class Row:
     Attributes:
         name: Of its file, below the survey's root.
         split: train, validation or test; empty for a picture that no split has.
-        labels: Its class, or several; none for a picture that has none.
+        labels: Its class, or several, sorted; none for a picture that has none.
     """
 
     name: str
@@ -128,15 +128,21 @@ def _of_folder(place: Path) -> Survey:
 
 
 def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
-    root = place if place.is_dir() else place.parent
-    found, tree = Survey(place, root), _Tree(root)
+    found = Survey(place, place if place.is_dir() else place.parent)
     for split, parts in listed.items():
         for table in parts:
             _add_table(found, table, split)
     known = {row.name for row in found.rows}
-    found.rows += [Row(name, "", ()) for name in sorted(tree.pictures) if name not in known]
+    # Beside the pictures that are listed, and not below: a table may lie in a home directory.
+    for folder in sorted({os.path.dirname(name) for name in known}):
+        try:
+            beside = [os.path.join(folder, file) for file in os.listdir(found.root / folder)]
+        except OSError:
+            found.closed.append(folder or ".")
+            continue
+        pictures = (name for name in beside if name.lower().endswith(SUFFIXES))
+        found.rows += [Row(name, "", ()) for name in pictures if name not in known]
     found.rows.sort(key=lambda row: row.name)
-    found.closed = sorted(tree.closed)
     return found
 
 
@@ -156,7 +162,8 @@ def _add_table(found: Survey, table: Path, split: str) -> None:
         part = PARTS.get(row[at["split"]].strip().lower(), "") if "split" in at else split
         labels = (label.strip() for label in (cell.split(sign) if sign else [cell]))
         name = os.path.relpath(path, found.root)
-        found.rows.append(Row(name, part, tuple(normal(label) for label in labels if label)))
+        given_labels = sorted({normal(label) for label in labels if label})
+        found.rows.append(Row(name, part, tuple(given_labels)))
 
 
 class _Tree:
