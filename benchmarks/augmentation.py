@@ -198,7 +198,7 @@ def cost(rounds: int, steps: int) -> dict[str, Any]:
 
 SETTING = shlex.split(
     "--channels 32 64 128 --residual 0 0 0 --epochs 60 --batch-size 250 --learning-rate 0.035 "
-    "--validation 5000 --evaluate-every 60 --log-every 10"
+    "--validation 5000 --evaluate-every 60 --log-every 10 --views one"
 )
 USUAL = (augment.alternating_flip, partial(augment.shift, most=2, border="reflect"))
 WORTH: dict[str, tuple[tuple[Any, ...], Any]] = {
