@@ -55,6 +55,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,fashion_mnist.py speed)
 	$(call measure,peers.py --python $(PEERS)/bin/python)
 	$(call measure,sizes.py --python $(PEERS)/bin/python)
+	$(call measure,networks.py)
 	$(call measure,parity.py --python $(PEERS)/bin/python)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
 	$(call measure,ninety.py)

@@ -108,6 +108,22 @@ def parity(row: dict[str, Any] | None) -> list[str]:
     return lines
 
 
+def networks(row: dict[str, Any] | None) -> list[str]:
+    """Returns the lines on a step in the loop and as a call of its own, if they were timed."""
+    if row is None:
+        return []
+    lines = [
+        *("", "## A training step in the loop, and as a plain call", ""),
+        f"Batches of {row['batch_size']} pictures of 32×32 pixels, in small networks of each kind; "
+        f"medians of {row['rounds']} rounds, in which the two took turns.",
+        *("", row_of("network", "loop (s)", "plain (s)", "loop to plain"), "|---|---|---|---|"),
+    ]
+    for one in row["rows"]:
+        seconds = (f"{one['seconds_a_step'][way]:.3f}" for way in ("loop", "plain"))
+        lines.append(row_of(one["network"], *seconds, f"{one['loop_to_plain']:.2f} ×"))
+    return lines
+
+
 def choices(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on what each choice of a preset is worth, if that was measured."""
     if row is None:

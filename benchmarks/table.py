@@ -92,6 +92,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.peers(found.get("peers")),
         *sections.sizes(found.get("sizes")),
         *sections.images(found.get("images")),
+        *sections.networks(found.get("networks")),
         *sections.parity(found.get("parity")),
         *sections.choices(found.get("choices quick")),
         *sections.choices(found.get("choices good")),
