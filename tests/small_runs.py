@@ -149,7 +149,7 @@ PLAIN: dict[str, dict[str, Any]] = {
         "colour": 0.0,
         "ema": 0.0,
     },
-    "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0},
+    "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0, "schedule": "cosine"},
 }
 
 

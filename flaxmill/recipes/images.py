@@ -42,8 +42,8 @@ from flaxmill.run import Run
 from flaxmill.signature import Signature, picture_signature
 from flaxmill.state import State, create_state
 
-SECONDS = 300.0  # of training on two cores, about, that is aimed at where nothing is said
-FASTEST = 1e11  # floating-point operations a second that two cores do, about
+SECONDS = 120.0  # of training on two cores, about, that is aimed at where nothing is said
+FASTEST = 7e10  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
 
 
@@ -69,16 +69,16 @@ class Config:
     log_every: float = 0  # epochs between rows of training figures
     evaluate_every: float = 0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
-    dropout: float = 0.0  # share of the units before the last layer that is dropped
+    dropout: float = 0.2  # share of the units before the last layer that is dropped
     precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
     learning_rate: float = 0  # highest rate
     body_rate: float = 0.1  # rate of all but the head, per unit of the head's, with --init-from
     frozen: float = 0.2  # share of the steps in which only the head is trained, with --init-from
     warmup: float = 0.2  # share of the steps spent rising to the highest rate
     momentum: float = 0.9  # decay of the running sum of gradients
-    weight_decay: float = 5e-3  # of the kernels, per unit of learning rate
+    weight_decay: float = 1e-2  # of the kernels, per unit of learning rate
     label_smoothing: float = 0.1  # share of the label mass spread over all classes
-    crop: float = 0.35  # least share of a picture's area that training sees; 1: all of it
+    crop: float = 0.25  # least share of a picture's area that training sees; 1: all of it
     flip: bool = True  # mirror half of the training pictures
     colour: float = 0.3  # most that brightness, contrast and saturation are changed by
     ema: float = 0.99  # decay of the weights' moving average; 0: none
@@ -122,7 +122,7 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     if not config.size and found.prepared:
         chosen["size"] = found.prepared, "the pictures were prepared so"
     elif not config.size:
-        most = 224 if weights else 160 if network == "small" else 224
+        most = 128 if network == "small" and not weights else 224
         size = choices.fitting_size(found.side, most=most)
         sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
         chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"
@@ -177,7 +177,7 @@ def _epochs(
     operations = NETWORKS[network][1] * 1e9 * (size / 224) ** 2
     operations *= 16 if _stem(size) == "cifar" and network != "vit_small" else 1
     each = 3 * operations / FASTEST  # forwards, and twice as much backwards
-    least, most = (10, 30) if weights else (10, 150)
+    least, most = (10, 30) if weights else (10, 100)
     epochs = choices.fitting_epochs(SECONDS, each, train, least=least, most=most)
     return epochs, f"about {max(1, round(epochs * each * train / 60))} min on two cores"
 
