@@ -381,3 +381,12 @@ def test_the_data_of_a_recipe_is_checked(
     assert "train       160 pictures in 10 classes" in said
     assert "Ankle boot 4" in said
     assert sheet.exists()
+
+
+def test_a_place_without_any_readable_picture(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "cat").mkdir(parents=True)
+    assert kinds(check(tmp_path / "empty")).keys() == {"refused", "empty"}
+    (tmp_path / "empty" / "cat" / "x.png").touch()
+    found = check(tmp_path / "empty")
+    assert kinds(found).keys() == {"refused", "unreadable"}
+    assert found.lines()[0].endswith("empty: 1 picture; 1 read now, 0 known from before.")

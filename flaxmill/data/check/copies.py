@@ -19,7 +19,8 @@ def same(facts: Facts) -> Iterator[Finding]:
     groups = [[facts.good[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
     torn = [group for group in groups if len(_labels(facts, group)) > 1]
-    within = [group for group in groups if group not in across and group not in torn]
+    told = {group[0] for group in across + torn}
+    within = [g for g in groups if g[0] not in told and len(_splits(facts, g)) == 1]
     if across:
         yield Finding(
             "leak",
@@ -76,8 +77,10 @@ def alike(facts: Facts) -> Iterator[Finding]:
     groups = duplicates.alike(known["hash"], known["mirrored"], known["small"])
     groups = [[places[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
-    torn = [group for group in groups if len(_labels(facts, group)) > 1 and group not in across]
-    within = [group for group in groups if group not in across and group not in torn]
+    told = {group[0] for group in across}
+    rest = [group for group in groups if group[0] not in told]
+    torn = [group for group in rest if len(_labels(facts, group)) > 1]
+    within = [group for group in rest if len(_labels(facts, group)) == 1]
     if across:
         yield Finding(
             "near-leak",
