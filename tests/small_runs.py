@@ -107,7 +107,7 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
         "cutout": 3,
         "views": "mirrored",
     },
-    "mnist": {"cutout": 3},
+    "mnist": {},
     "cifar10": {
         "network": "wide",
         "optimizer": "muon",
@@ -136,7 +136,13 @@ PLAIN: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0,
         "flip": False,
     },
-    "mnist": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0},
+    "mnist": {
+        "channels": (8, 16),
+        "label_smoothing": 0.0,
+        "rotate": 0.0,
+        "zoom": 0.0,
+        "shift": 0,
+    },
     "cifar10": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0, "flip": False},
     "images": {
         "stages": (1,),

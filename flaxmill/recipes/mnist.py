@@ -19,7 +19,7 @@ import optax
 from flax import nnx
 
 from flaxmill import optim
-from flaxmill.data.augment import Transform, chain, cutout, shift
+from flaxmill.data.augment import Transform, affine, chain, shift
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.digits import digits
 from flaxmill.data.source import Splits
@@ -55,8 +55,9 @@ class Config:
     warmup: float = 0.2  # share of the steps spent rising to the highest rate
     momentum: float = 0.85  # decay of the running sum of gradients
     label_smoothing: float = 0.1  # share of the label mass spread over all classes
+    rotate: float = 10.0  # most degrees that a training picture is turned by, either way
+    zoom: float = 0.1  # how much larger or smaller a training picture may get, as a share
     shift: int = 2  # most pixels that a training picture is moved by, each way
-    cutout: int = 0  # side of the square that is cut out of a training picture, in pixels
     ema: float = 0.0  # decay of the weights' moving average; 0: none
 
 
@@ -101,10 +102,10 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
 def augment(config: Config) -> Transform | None:
     """Returns what is done to one training example, given a key of its own."""
     steps: list[Transform] = []
+    if config.rotate or config.zoom:
+        steps.append(functools.partial(affine, rotate=config.rotate, zoom=config.zoom))
     if config.shift:
         steps.append(functools.partial(shift, most=config.shift))
-    if config.cutout:
-        steps.append(functools.partial(cutout, side=config.cutout))
     return chain(*steps) if steps else None
 
 
