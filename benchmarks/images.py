@@ -85,7 +85,7 @@ def plan_of(run: TrainedRun, seed: int, folder: Path) -> Path:
         "test": _listed(splits.test),
         "size": config.size,
         "share": run.signature.preprocess["share"],
-        "small_stem": config.size <= images.LOW,
+        "small_stem": config.stem == "cifar",
         "weights": str(start),
         "seconds": seconds["compile"] + seconds["train"],
         **{name: getattr(config, name) for name in SETTINGS},

@@ -56,7 +56,7 @@ def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
 def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> None:
     config, why = settled(photos, size=64, network="resnet18", batch_size=4)
     assert (config.size, config.network, config.batch_size) == (64, "resnet18", 4)
-    assert why.keys() == {"epochs", "log_every", "evaluate_every", "learning_rate"}
+    assert why.keys() == {"stem", "epochs", "log_every", "evaluate_every", "learning_rate"}
     assert config.epochs < settled(photos, size=64)[0].epochs  # a larger network, the same time
     assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
 
@@ -75,13 +75,13 @@ def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "small"])
 def test_the_network_is_found_from_weights(photos: Path, name: str) -> None:
-    config = dataclasses.replace(images.Config(), network=name, data=str(photos))
+    config = dataclasses.replace(images.Config(), network=name, stem="cifar", data=str(photos))
     model = nnx.eval_shape(lambda: images._built(config, 224, 7, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)
     named = weights.named({"params": params, "model_state": model_state})
     given = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
-    found, why = images.settle(dataclasses.replace(config, network="auto"), given)
-    assert found.network == name
+    found, why = images.settle(dataclasses.replace(config, network="auto", stem="auto"), given)
+    assert (found.network, found.stem) == (name, "cifar")
     assert why["network"] == f"{name}: the weights to begin with are of one"
     with pytest.raises(BadInput, match="--init-from fit none of small, resnet18, resnet50"):
         images.settle(dataclasses.replace(config, network="auto"), {"params.x": np.zeros(3)})
@@ -100,7 +100,9 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
 
 
 def test_given_batch_statistics_stay(photos: Path) -> None:
-    config = dataclasses.replace(images.Config(), network="small", stages=(1,), width=4)
+    config = dataclasses.replace(
+        images.Config(), network="small", stem="cifar", stages=(1,), width=4
+    )
     model = images._built(config, 16, 2, nnx.Rngs(0))
     model.train()
     batch = {"image": jnp.full((4, 16, 16, 3), 200, jnp.uint8), "label": jnp.zeros(4, jnp.int32)}

@@ -47,7 +47,16 @@ FASTEST = 7e10  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
 
 
-CHOSEN = ("network", "size", "epochs", "batch_size", "log_every", "evaluate_every", "learning_rate")
+CHOSEN = (
+    "network",
+    "stem",
+    "size",
+    "epochs",
+    "batch_size",
+    "log_every",
+    "evaluate_every",
+    "learning_rate",
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,9 @@ class Config:
     overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all
     size: int = 0  # pixels a side that the network sees
     network: Literal["auto", "small", "resnet18", "resnet50", "convnext_tiny", "vit_small"] = "auto"
+    stem: Literal["auto", "cifar", "imagenet"] = (
+        "auto"  # how a ResNet begins: for few pixels, or not
+    )
     stages: tuple[int, ...] = (1, 1, 1, 1)  # blocks of each stage, under small
     width: int = 32  # channels of the first stage, under small
     epochs: float = 0  # how often every training picture is seen
@@ -116,8 +128,14 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         overfit=config.overfit,
     )
     chosen: dict[str, tuple[Any, str]] = {}
-    if config.network == "auto":
-        chosen["network"] = _network(found, weights)
+    if weights is not None and "auto" in (config.network, config.stem):
+        name, stem = _of_weights(config, weights)
+        why = "the weights to begin with are of one"
+        chosen |= {"network": (name, why)} if config.network == "auto" else {}
+        chosen |= {"stem": (stem, why)} if config.stem == "auto" else {}
+    elif config.network == "auto":
+        name = "small" if found.train < 20_000 else "resnet18"
+        chosen["network"] = name, f"for {found.train:,} training pictures"
     network = config.network if config.network != "auto" else chosen["network"][0]
     if not config.size and found.prepared:
         chosen["size"] = found.prepared, "the pictures were prepared so"
@@ -127,8 +145,11 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
         chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"
     size = config.size or chosen["size"][0]
+    if config.stem == "auto" and weights is None:
+        chosen["stem"] = "cifar" if size <= LOW else "imagenet", f"for {size}×{size} pixels"
     if not config.epochs:
-        chosen["epochs"] = _epochs(network, size, found.train, weights)
+        stem = config.stem if config.stem != "auto" else chosen["stem"][0]
+        chosen["epochs"] = _epochs(network, stem, size, found.train, weights)
     if not config.batch_size:
         batch_size = max(
             1, min(16 if found.train < 1000 else 32 if found.train < 10_000 else 64, found.train)
@@ -146,22 +167,24 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
 
 
-def _network(found: choices.Found, weights: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Chooses a network: the one that the weights are of, or one for so many pictures."""
-    if weights is None:
-        few = found.train < 20_000
-        return "small" if few else "resnet18", f"for {found.train:,} training pictures"
-    for name in NETWORKS:
-        if _suits(name, weights):
-            return name, "the weights to begin with are of one"
+def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the network that weights are of, and its stem."""
+    names = tuple(NETWORKS) if config.network == "auto" else (config.network,)
+    stems = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
+    for name in names:
+        for stem in stems if "res" in name or name == "small" else stems[:1]:
+            if _suits(replace(config, network=name, stem=stem), weights):
+                return name, stem
+    if len(names) == 1:  # where they are put in, it is said what they lack
+        return names[0], stems[0]
     raise BadInput(
         f"the weights given with --init-from fit none of {', '.join(NETWORKS)}: --network NAME "
         f"says what they lack."
     )
 
 
-def _suits(name: str, weights: Mapping[str, Any]) -> bool:
-    network = nnx.eval_shape(lambda: _built(Config(network=name), 224, 2, nnx.Rngs(0)))
+def _suits(config: Config, weights: Mapping[str, Any]) -> bool:
+    network = nnx.eval_shape(lambda: _built(config, config.size or 224, 2, nnx.Rngs(0)))
     _, params, model_state = nnx.split(network, nnx.Param, ...)
     try:
         initial.fitted({"params": params, "model_state": model_state}, weights, own=("head",))
@@ -171,19 +194,15 @@ def _suits(name: str, weights: Mapping[str, Any]) -> bool:
 
 
 def _epochs(
-    network: str, size: int, train: int, weights: Mapping[str, Any] | None
+    network: str, stem: str, size: int, train: int, weights: Mapping[str, Any] | None
 ) -> tuple[int, str]:
     """Chooses how long to train: for some minutes, within what so many pictures need."""
     operations = NETWORKS[network][1] * 1e9 * (size / 224) ** 2
-    operations *= 16 if _stem(size) == "cifar" and network != "vit_small" else 1
+    operations *= 16 if stem == "cifar" else 1  # it keeps four times the height and the width
     each = 3 * operations / FASTEST  # forwards, and twice as much backwards
     least, most = (10, 30) if weights else (10, 100)
     epochs = choices.fitting_epochs(SECONDS, each, train, least=least, most=most)
     return epochs, f"about {max(1, round(epochs * each * train / 60))} min on two cores"
-
-
-def _stem(size: int) -> str:
-    return "cifar" if size <= LOW else "imagenet"
 
 
 def data(config: Config) -> Splits:
@@ -228,9 +247,9 @@ def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Modul
     build, _ = NETWORKS[config.network]
     how: dict[str, Any] = {}
     if config.network == "small":
-        how = {"stem": _stem(size), "stages": config.stages, "width": config.width}
+        how = {"stem": config.stem, "stages": config.stages, "width": config.width}
     elif "resnet" in config.network:
-        how = {"stem": _stem(size)}
+        how = {"stem": config.stem}
     elif config.network == "vit_small":
         how = {"size": (size, size)}
     dtype = jnp.dtype(config.precision)
