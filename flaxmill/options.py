@@ -23,6 +23,7 @@ class Options:
         chunk: Most training steps in one call of the compiled function.
         prefetch: Chunks made ready ahead of time.
         readers: Threads that read streamed and evaluated examples; 0 for as many as cores.
+        reader_processes: Have processes read in their place, where there are many cores.
         skip_unreadable: Train and evaluate without the examples that cannot be read.
         mesh: Devices to spread batches over, such as data=8.
         save_every: Seconds between saves.
@@ -36,6 +37,7 @@ class Options:
     chunk: int = 64
     prefetch: int = 2
     readers: int = 0
+    reader_processes: bool = False
     skip_unreadable: bool = False
     mesh: str | None = None
     save_every: float = 30.0
@@ -46,7 +48,7 @@ class Options:
 
     def reading(self) -> Reading:
         """Returns how examples are read."""
-        return Reading(self.readers, self.skip_unreadable)
+        return Reading(self.readers, self.skip_unreadable, self.reader_processes)
 
     def check(self, batch_size: int, source: Source) -> None:
         """Refuses what cannot be done here, before anything is made.

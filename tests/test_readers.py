@@ -14,7 +14,7 @@ from test_batches import schedule
 
 from flaxmill.data.batches import Gear, batches
 from flaxmill.data.readers import Filled, Reading, read_ahead
-from flaxmill.data.source import Items, Source, part
+from flaxmill.data.source import Arrays, Items, Source, part
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
 from flaxmill.evaluation import padded_batches, readable, total
 from flaxmill.metrics import Sums
@@ -238,19 +238,33 @@ def test_processes_read_where_decoding_holds_the_lock() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_processes_read_whatever_is_asked_for_so() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 9, 2**17), np.uint8)  # 1.1 MiB each
+    for array in (pixels, pixels[:, :1, :5], pixels[:, 0, 0, None].astype(">f4")):
+        source = Arrays({"image": array, "label": np.arange(30)})
+        reading = Reading(2, processes=True)
+        how = {"ahead": 1, "finish": alone}
+        found = list(read_ahead(source, requests([3, 29, 0], [7, 8]), reading, **how))
+        for ids, (_, arrays) in zip(([3, 29, 0], [7, 8]), found, strict=True):
+            np.testing.assert_array_equal(arrays["image"][: len(ids)], array[ids])
+            assert arrays["label"][: len(ids)].tolist() == ids
+
+
 def test_words_of_an_error_come_from_another_process() -> None:
     how = {"ahead": 0, "finish": alone}
     wanted = [4, 5, 6]
     with pytest.raises(Unreadable, match=r"^bilder/nr 5\.jpg is a damaged picture: save it anew"):
         next(read_ahead(Squares(bad=5), requests(wanted), Reading(1), **how))
     with pytest.raises(CannotGoOn, match=r"a process that reads examples has ended \(exit code -9"):
-        next(read_ahead(Squares(deadly=5), requests(wanted), Reading(1, True), **how))
+        next(
+            read_ahead(Squares(deadly=5), requests(wanted), Reading(1, skip_unreadable=True), **how)
+        )
     assert multiprocessing.active_children() == []
 
 
 def test_a_source_that_cannot_be_sent_to_processes_is_refused() -> None:
     how = {"ahead": 0, "finish": alone}
-    with pytest.raises(BadInput, match=r"Squares says that it holds the GIL .* cannot be pickled"):
+    with pytest.raises(BadInput, match=r"Squares is to be read by processes, .* cannot be pickled"):
         next(read_ahead(Squares(extra=threading.Lock()), requests([1]), Reading(1), **how))
     with pytest.raises(BadInput, match=r"cannot be made anew in the processes .*absent from here"):
         next(read_ahead(Squares(extra=Unloadable()), requests([1]), Reading(1), **how))

@@ -61,11 +61,12 @@ def main() -> None:
     loader = DataLoader(
         Files(plan, arguments.way), batch_size=plan["batch"], num_workers=plan["workers"]
     )
-    first, last = (plan[name] * len(plan["files"]) // plan["batch"] for name in ("begin", "end"))
+    each = len(plan["files"]) // plan["batch"]
+    checked, first, last = (plan[name] * each for name in ("checked", "begin", "end"))
     digests: list[str] = []
     began = 0.0
     for number, batch in enumerate(loader, start=1):
-        if number <= first:
+        if number <= checked:
             digests += [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in batch]
         if number == first:
             began = time.perf_counter()

@@ -92,9 +92,9 @@ def usual(
         BadInput: There are no pictures as expected.
     """
     if not size:
-        held_out = {"validation": Manner.validation, "test": Manner.test, "sign": Manner.sign}
-        held_out |= {name: more[name] for name in held_out if name in more}
-        size = choices.fitting_size(choices.look(data, **held_out).side)
+        rest = Manner(**more)
+        parts = {"validation": rest.validation, "test": rest.test}
+        size = choices.fitting_size(choices.look(data, sign=rest.sign, **parts).side)
     share = share or usual_share(size)
     return Manner(size, train_size or round(size / share), share=share, **more)
 

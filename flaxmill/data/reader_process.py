@@ -1,7 +1,7 @@
-"""A process that reads examples for a thread, where decoding holds Python's lock (the GIL).
+"""A process that reads examples for a thread, so that Python's lock (the GIL) is not in the way.
 
 It is started anew, never forked off a process in which JAX has threads; it ends when the other
-side of its pipe does, even one that was killed.
+side of its pipe does, even one that was killed. Examples come through memory that both share.
 """
 
 import contextlib
@@ -9,13 +9,17 @@ import multiprocessing
 import pickle
 import signal
 import traceback
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
 
 from flaxmill.data.source import Example
 from flaxmill.errors import BadInput, CannotGoOn
+
+_ALIGNMENT = 64
 
 
 def pickled(source: Any) -> bytes:
@@ -28,9 +32,9 @@ def pickled(source: Any) -> bytes:
         return pickle.dumps(source)
     except Exception as trouble:
         raise BadInput(
-            f"{type(source).__name__} says that it holds the GIL (holds_gil), so it is read by "
-            f"processes, but it cannot be pickled for them ({trouble}). Give it plain attributes "
-            f"(no lambda, lock or open file), or take holds_gil away: then threads read it."
+            f"{type(source).__name__} is to be read by processes, but it cannot be pickled for "
+            f"them ({trouble}). Give it plain attributes (no lambda, lock or open file); or have "
+            f"threads read it, without --reader-processes and holds_gil."
         ) from trouble
 
 
@@ -39,16 +43,19 @@ class ReaderProcess:
 
     Args:
         source: As `pickled` returns it.
+        room: Bytes that the examples of one call may take, to be quick.
 
     Raises:
         BadInput: The source cannot be made anew there.
         CannotGoOn: The process has ended.
     """
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, room: int) -> None:
         context = multiprocessing.get_context("spawn")
+        self._shared = SharedMemory(create=True, size=room)
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, source), daemon=True)
+        arguments = (theirs, source, self._shared.name)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -58,7 +65,7 @@ class ReaderProcess:
             raise
 
     def take(self, indices: np.ndarray) -> Example:
-        """Returns many examples.
+        """Returns many examples, which lie where those of the next call will.
 
         Raises:
             CannotGoOn: The process has ended.
@@ -66,7 +73,10 @@ class ReaderProcess:
         """
         with contextlib.suppress(OSError):  # if it has ended, the answer says so
             self._pipe.send(indices)
-        return self._answer()
+        answer = self._answer()
+        if isinstance(answer, _Shared):
+            return answer.views(_memory(self._shared))
+        return answer
 
     def _answer(self) -> Any:
         try:
@@ -87,11 +97,34 @@ class ReaderProcess:
         self._pipe.close()
         self._process.terminate()
         self._process.join()
+        self._shared.unlink()
+        with contextlib.suppress(BufferError):  # somebody still looks at the last examples
+            self._shared.close()
 
 
-def _serve(pipe: Connection, pickled_source: bytes) -> None:
+class _Shared:
+    """Where the arrays of examples lie in memory, and what they are."""
+
+    def __init__(self, examples: Mapping[str, np.ndarray]) -> None:
+        self.form: dict[str, tuple[tuple[int, ...], np.dtype, int]] = {}
+        self.size = 0
+        for name, array in examples.items():
+            self.form[name] = array.shape, array.dtype, self.size
+            self.size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+
+    def views(self, memory: memoryview) -> dict[str, np.ndarray]:
+        """Returns the arrays."""
+        return {
+            name: np.ndarray(shape, dtype, memory, offset)
+            for name, (shape, dtype, offset) in self.form.items()
+        }
+
+
+def _serve(pipe: Connection, pickled_source: bytes, shared: str) -> None:
     """Answers with examples until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer
+    block = SharedMemory(shared)
+    memory = _memory(block)
     with contextlib.suppress(EOFError, OSError):
         try:
             source, answer = pickle.loads(pickled_source), None
@@ -102,16 +135,32 @@ def _serve(pipe: Connection, pickled_source: bytes) -> None:
             _send(pipe, answer)
             indices = pipe.recv()
             try:
-                answer = dict(source.take(indices))
+                examples = {n: np.asarray(a) for n, a in source.take(indices).items()}
+                answer = _put(examples, memory)
             except Exception as trouble:
                 answer = trouble
 
 
+def _memory(block: SharedMemory) -> memoryview:
+    assert block.buf is not None, "it is open"
+    return block.buf
+
+
+def _put(examples: dict[str, np.ndarray], memory: memoryview) -> Any:
+    """Puts examples where both sides see them; returns them as they are if they do not fit."""
+    answer = _Shared(examples)
+    if answer.size > len(memory) or any(a.dtype.hasobject for a in examples.values()):
+        return examples
+    for name, view in answer.views(memory).items():
+        view[...] = examples[name]
+    return answer
+
+
 def _not_made(trouble: Exception) -> BadInput:
     return BadInput(
-        f"a source that holds the GIL (holds_gil) cannot be made anew in the processes that are to "
-        f"read it ({type(trouble).__name__}: {trouble}). Put its class into a module that they can "
-        f"import, or take holds_gil away: then threads read it."
+        f"the data cannot be made anew in the processes that are to read it "
+        f"({type(trouble).__name__}: {trouble}). Put its class into a module that they can import; "
+        f"or have threads read it, without --reader-processes and holds_gil."
     )
 
 

@@ -2,9 +2,9 @@
 
 What is asked for is cut into small pieces, and all readers work on what is due first, so that it
 is there soon. Each piece goes straight into its place in an array; how the pieces are cut, and who
-reads which, changes nothing in what comes out. A reader is a thread, for decoding leaves Python's
-lock (the GIL) alone; where a source says that its own does not (``holds_gil = True``), each thread
-has a process that reads for it.
+reads which, changes nothing in what comes out. A reader is a thread, for decoding mostly leaves
+Python's lock (the GIL) alone. Where that is asked for, or a source says that its own decoding does
+not (``holds_gil = True``), each thread has a process that reads for it.
 """
 
 import threading
@@ -38,14 +38,16 @@ class Reading:
     """How examples are read, and which of them could not be.
 
     Attributes:
-        readers: Threads, or processes, that read at once; 0 for as many as there are cores.
+        readers: How many read at once; 0 for as many as there are cores.
         skip_unreadable: Whether training takes a neighbour in the place of an example that cannot
             be read, and evaluation leaves it out; otherwise it ends the run.
+        processes: Whether they are processes, also where the source does not ask for that.
         unreadable: A message for each example that could not be read, in the order of their use.
     """
 
     readers: int = 0
     skip_unreadable: bool = False
+    processes: bool = False
     unreadable: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -177,7 +179,7 @@ class _Readers:
         self._bytes = max(1, sum(value.nbytes for value in first.values()))
         self._seconds: float | None = None  # that an example takes, the last time one was read
         self._unreadable: dict[int, str] = {}  # so that none is tried over and over
-        self._pickled = _pickled(source)
+        self._pickled = _pickled(source, reading.processes)
         self._open: deque[_Request] = deque()
         self._rooms: list[dict[str, np.ndarray]] = []
         self._closed = False
@@ -209,12 +211,13 @@ class _Readers:
 
     def _work(self) -> None:
         process: ReaderProcess | None = None
+        room = max(_PIECE_BYTES, self._bytes) + 2**12
         try:
             while (piece := self._next()) is not None:
                 request, places = piece
                 try:
                     if self._pickled is not None and process is None:
-                        process = ReaderProcess(self._pickled)
+                        process = ReaderProcess(self._pickled, room)
                     self._fill(self._taking(process), request, places)
                     self._count(request, len(places))
                 except BaseException as trouble:
@@ -311,12 +314,12 @@ class _Readers:
         return {n: _aligned((length, *shape), dtype) for n, (shape, dtype) in self._form.items()}
 
 
-def _pickled(source: Any) -> bytes | None:
+def _pickled(source: Any, wanted: bool) -> bytes | None:
     """Returns what is behind all views of a source, for processes; None where threads will do."""
     source, _ = behind(source, np.arange(0))
     wrapped = getattr(source, "items", None)  # of a source that is made of something else
     held = getattr(source, "holds_gil", False) or getattr(wrapped, "holds_gil", False)
-    return pickled(source) if held else None
+    return pickled(source) if wanted or held else None
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Trains on pictures from files for `benchmarks/input.py`, which measures how much memory it takes.
 
-    python benchmarks/training_memory.py PLAN.json RUN
+    cd benchmarks && python -m reading.memory PLAN.json RUN
 
 A small network of the recipe fashion_mnist sees each picture of the plan once, streamed as any
 training streams them.
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from reading import listed
+from reading.ways import listed
 
 from flaxmill import cli
 from flaxmill.data.folder import Pictures

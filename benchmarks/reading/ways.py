@@ -1,12 +1,14 @@
 """Reads pictures with flaxmill, or with Grain and flaxmill's decoding, for `benchmarks/input.py`.
 
-    python benchmarks/reading.py PLAN.json --way flaxmill|grain-threads|grain-processes [--draft]
+    python benchmarks/reading/ways.py PLAN.json [--draft]
+        [--way flaxmill|flaxmill-processes|grain-threads|grain-processes]
 
 PLAN.json says which files, how often, and what is made of them. Prints a JSON line: pictures a
 second, and a digest of each picture of the first pass.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import time
@@ -36,8 +38,8 @@ def source(plan: Plan, *, draft: bool) -> Pictures:
     return Pictures(files, (side, side), "crop", share, draft=draft)
 
 
-def own(plan: Plan, pictures: Pictures) -> Iterator[np.ndarray]:
-    """Yields batches as flaxmill reads them."""
+def own(plan: Plan, pictures: Pictures, *, processes: bool = False) -> Iterator[np.ndarray]:
+    """Yields batches as flaxmill reads them, by threads or by processes."""
     size = plan["batch"]
 
     def requests() -> Iterator[tuple[np.ndarray, None]]:
@@ -47,7 +49,7 @@ def own(plan: Plan, pictures: Pictures) -> Iterator[np.ndarray]:
     def images(_: None, filled: Filled) -> np.ndarray:
         return filled.arrays["image"]
 
-    reading = Reading(plan["workers"])
+    reading = Reading(plan["workers"], processes=processes)
     yield from read_ahead(pictures, requests(), reading, ahead=2, finish=images)
 
 
@@ -67,19 +69,26 @@ def grain_processes(plan: Plan, pictures: Pictures) -> Iterator[np.ndarray]:
     import grain
     from absl import flags
 
-    flags.FLAGS(["reading.py"])  # else the processes do not start
+    flags.FLAGS(["ways.py"])  # else the processes do not start
     sampler = grain.samplers.SequentialSampler(len(pictures), grain.sharding.NoSharding())
     loader = grain.DataLoader(
         data_source=pictures,
         sampler=sampler,
         operations=[grain.transforms.Batch(plan["batch"])],
         worker_count=plan["workers"],
+        # Not sixteen threads in each of them: all contestants have as many that read.
+        read_options=grain.ReadOptions(num_threads=1, prefetch_buffer_size=plan["batch"]),
     )
     for batch in loader:
         yield batch["image"]
 
 
-WAYS = {"flaxmill": own, "grain-threads": grain_threads, "grain-processes": grain_processes}
+WAYS = {
+    "flaxmill": own,
+    "flaxmill-processes": functools.partial(own, processes=True),
+    "grain-threads": grain_threads,
+    "grain-processes": grain_processes,
+}
 
 
 def main() -> None:
@@ -90,12 +99,13 @@ def main() -> None:
     parser.add_argument("--draft", action="store_true")
     arguments = parser.parse_args()
     plan = json.loads(arguments.plan.read_text())
-    first, last = (plan[name] * len(plan["files"]) // plan["batch"] for name in ("begin", "end"))
+    each = len(plan["files"]) // plan["batch"]
+    checked, first, last = (plan[name] * each for name in ("checked", "begin", "end"))
     digests: list[str] = []
     began = 0.0
     batches = WAYS[arguments.way](plan, source(plan, draft=arguments.draft))
     for number, images in enumerate(batches, start=1):
-        if number <= first:
+        if number <= checked:
             digests += [hashlib.sha256(np.asarray(image).tobytes()).hexdigest() for image in images]
         if number == first:
             began = time.perf_counter()
