@@ -54,8 +54,8 @@ def cifar_folders(folder: str, place: Path) -> dict[str, Path]:
     for label, name in enumerate(found.labels):
         for number, row in enumerate(np.flatnonzero(labels == label)[:EACH]):
             picture = Image.fromarray(pictures[row])
-            size = tuple(int(side) for side in random.integers(64, 161, 2))
-            larger = picture.resize(size, Image.Resampling.BICUBIC)
+            width, height = random.integers(64, 161, 2).tolist()
+            larger = picture.resize((width, height), Image.Resampling.BICUBIC)
             for where, one in ((made["cifar-32"], picture), (made["cifar-varied"], larger)):
                 (where / name).mkdir(parents=True, exist_ok=True)
                 one.save(where / name / f"{number:03}.png")
@@ -74,9 +74,10 @@ def plan_of(run: TrainedRun, seed: int, folder: Path) -> Path:
     """Writes what PyTorch is to do: the run's pictures, settings, initial weights and time."""
     config, splits = run.config, run.splits()
     model = images.model(config, run.signature, nnx.Rngs(jax.random.key(seed)))
-    fresh = weights.named(nnx.state(model, nnx.Param))
+    fresh: dict[str, Any] = weights.named(nnx.state(model, nnx.Param))
     start = folder / "start.npz"
-    np.savez(start, **{name: np.asarray(array) for name, array in fresh.items()})
+    arrays: Any = {name: np.asarray(array) for name, array in fresh.items()}
+    np.savez(start, **arrays)
     seconds = run.result["seconds"]
     plan = {
         "seed": seed,

@@ -218,7 +218,7 @@ class TrainedRun:
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the probability of each class for inputs as in the data."""
-        logits = self.outputs(inputs)
+        logits = _applied(self.model, inputs)
         return np.asarray(answers.of(self.signature).probabilities(logits), np.float64)
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "small"])
-def test_the_network_is_found_from_weights(photos: Path, name: str) -> None:
+def test_the_network_is_found_from_weights(photos: Path, name: Any) -> None:
     config = dataclasses.replace(images.Config(), network=name, stem="cifar", data=str(photos))
     model = nnx.eval_shape(lambda: images._built(config, 224, 7, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)
@@ -93,6 +94,7 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
     params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
     state, moved = tx.init(params), []
     for _ in range(4):
+        updates: Any
         updates, state = tx.update(params, state, params)
         moved.append((np.abs(updates["head"]["kernel"]).max(), np.abs(updates["stem"]).max()))
     assert all(head > 0 for head, _ in moved[:3])

@@ -167,10 +167,10 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
 
 
-def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[str, str]:
+def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
     """Returns the network that weights are of, and its stem."""
-    names = tuple(NETWORKS) if config.network == "auto" else (config.network,)
-    stems = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
+    names: tuple[Any, ...] = tuple(NETWORKS) if config.network == "auto" else (config.network,)
+    stems: tuple[Any, ...] = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
     for name in names:
         for stem in stems if "res" in name or name == "small" else stems[:1]:
             if _suits(replace(config, network=name, stem=stem), weights):
