@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flaxmill.data import fetch
+from flaxmill.data.published import DATA_SETS
 from flaxmill.errors import BadInput
 
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
@@ -121,7 +122,7 @@ def _speed() -> Findings:
 
 def _data() -> Findings:
     found, wrong = [], []
-    for name in fetch.DATA_SETS:
+    for name in DATA_SETS:
         try:
             folder = fetch.find(name)
         except BadInput as trouble:

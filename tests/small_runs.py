@@ -2,7 +2,9 @@
 
 import atexit
 import functools
+import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -217,6 +219,36 @@ def fork(file: Path, *edits: tuple[str, str]) -> Path:
         text = text.replace(old, new)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+class Listening(Words):
+    """Says nothing, and remembers how many compilations there had been at each line."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.compiled = 0
+        self.at_line: list[int] = []
+
+    def count(self, event: str, duration_secs: float, **_: str | int) -> None:
+        self.compiled += "backend_compile" in event
+
+    def say(self, text: str) -> None:
+        if text.startswith("Epoch"):
+            self.at_line.append(self.compiled)
+
+
+class Interrupting(Words):
+    """Sends this process SIGTERM when the run asks for the n-th time whether to show figures."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(quiet=True)
+        self.left = after
+
+    def wanted(self) -> bool:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
 
 
 def flags(fields: Mapping[str, Any]) -> list[str]:

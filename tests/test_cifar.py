@@ -16,8 +16,9 @@ from forbidding import forbidden
 from flaxmill.data.cifar import BATCHES, LABELS, RECORD, Batch, cifar10, read_cifar10
 from flaxmill.data.digits import digits
 from flaxmill.data.download import _is_right
-from flaxmill.data.fetch import CIFAR_10, DATA_SETS, DataFile, DataSet, locate
+from flaxmill.data.fetch import locate
 from flaxmill.data.images import CLASS_NAMES, LabelledImages
+from flaxmill.data.published import CIFAR_10, DATA_SETS, DataFile, DataSet
 from flaxmill.data.sketches import TEST_FIRST, Sketches
 from flaxmill.data.tinted import Tinted
 from flaxmill.errors import BadInput

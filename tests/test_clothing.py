@@ -9,7 +9,7 @@ import small_runs
 
 from flaxmill import cli
 from flaxmill.data.clothing import clothing
-from flaxmill.data.fetch import DATA_SETS, FASHION_MNIST
+from flaxmill.data.published import DATA_SETS, FASHION_MNIST
 from flaxmill.report import look
 
 DRAWN = "drawn garments (sketches)"

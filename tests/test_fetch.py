@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from https_server import CONTENTS, FILES, Server, complete, put
 
-from flaxmill.data.fetch import DATA_SETS, DataSet, cache_folder, fetch, find, locate, places
+from flaxmill.data.fetch import cache_folder, fetch, find, locate, places
+from flaxmill.data.published import DATA_SETS, DataSet
 from flaxmill.errors import BadInput
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import small_runs
 from flax import nnx
-from test_recipes import ONE, Interrupting
+from test_recipes import ONE
 
 from flaxmill import recipes, weights
 from flaxmill.data import known
@@ -63,7 +63,7 @@ def test_the_gear_leaves_the_bits_alone(unbroken: TrainedRun, name: str, folder:
 def test_resuming_is_bitwise(unbroken: TrainedRun, name: str, folder: Path) -> None:
     run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
     with pytest.raises(Stopped) as stopped:
-        small_runs.train(name, run, how, words=Interrupting(after=11), **HALF[name])
+        small_runs.train(name, run, how, words=small_runs.Interrupting(after=11), **HALF[name])
     assert stopped.value.signal == signal.SIGTERM
     assert int(small_runs.saved(run)["step"]) == 13
     resumed = small_runs.train(name, run, **HALF[name])

@@ -39,43 +39,13 @@ ONE = ["fashion_mnist"]
 """What depends on the loop, and not on a recipe, is tried on one of them."""
 
 
-class Listening(Words):
-    """Says nothing, and remembers how many compilations there had been at each line."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.compiled = 0
-        self.at_line: list[int] = []
-
-    def count(self, event: str, duration_secs: float, **_: str | int) -> None:
-        self.compiled += "backend_compile" in event
-
-    def say(self, text: str) -> None:
-        if text.startswith("Epoch"):
-            self.at_line.append(self.compiled)
-
-
-class Interrupting(Words):
-    """Sends this process SIGTERM when the run asks for the n-th time whether to show figures."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(quiet=True)
-        self.left = after
-
-    def wanted(self) -> bool:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return False
+@pytest.fixture(scope="module")
+def words(name: str) -> small_runs.Listening:
+    return small_runs.Listening()
 
 
 @pytest.fixture(scope="module")
-def words(name: str) -> Listening:
-    return Listening()
-
-
-@pytest.fixture(scope="module")
-def unbroken(name: str, folder: Path, small_data: None, words: Listening) -> TrainedRun:
+def unbroken(name: str, folder: Path, small_data: None, words: small_runs.Listening) -> TrainedRun:
     """A run from its beginning to its end, with everything that has a state or draws numbers."""
     jax.monitoring.register_event_duration_secs_listener(words.count)
     try:
@@ -120,7 +90,7 @@ def test_the_export_is_the_model(unbroken: TrainedRun, folder: Path, name: str) 
             assert again[figure] == pytest.approx(value, rel=1e-4)  # sums in another order
 
 
-def test_one_compilation(unbroken: TrainedRun, words: Listening) -> None:
+def test_one_compilation(unbroken: TrainedRun, words: small_runs.Listening) -> None:
     assert unbroken.result["compilations"] == 1
     assert len(words.at_line) == 5
     assert words.at_line[0] > 0  # the listener does notice compilations
@@ -149,7 +119,7 @@ def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
     run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
     with pytest.raises(Stopped) as stopped:
         # Every step asks but those that end a row: 1 to 4, 6 to 9, 11, 12, and 13, the eleventh.
-        small_runs.train(name, run, how, words=Interrupting(after=11), **THOROUGH[name])
+        small_runs.train(name, run, how, words=small_runs.Interrupting(after=11), **THOROUGH[name])
     assert stopped.value.signal == signal.SIGTERM
     assert int(small_runs.saved(run)["step"]) == 13
     assert [row["step"] for row in small_runs.figures(run)][-1] == 10
@@ -233,7 +203,7 @@ def test_gears_and_a_stop_leave_the_bits_of_several_seeds_alone(
     run, how = folder / f"{name}-seeds-stopped", Options(gear="streaming", chunk=1, report=False)
     fields: dict[str, Any] = {"seeds": 2, **THOROUGH[name]}
     with pytest.raises(Stopped):
-        small_runs.train(name, run, how, words=Interrupting(after=11), **fields)
+        small_runs.train(name, run, how, words=small_runs.Interrupting(after=11), **fields)
     assert int(small_runs.saved(run)["step"]) == 13
     how = Options(gear="streaming", chunk=7, prefetch=0, report=False)
     small_runs.assert_same_run(small_runs.train(name, run, how, **fields), two_seeds)

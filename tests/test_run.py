@@ -10,7 +10,7 @@ import pytest
 import small_runs
 
 from flaxmill.data import known
-from flaxmill.data.fetch import DATA_SETS, FASHION_MNIST
+from flaxmill.data.published import DATA_SETS, FASHION_MNIST
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.log import read_rows

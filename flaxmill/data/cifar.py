@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import CIFAR_10, DataSet, require, stored
+from flaxmill.data.fetch import require, stored
 from flaxmill.data.images import CLASS_NAMES, LabelledImages
 from flaxmill.data.known import Known, pictures
+from flaxmill.data.published import CIFAR_10, DataSet
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 

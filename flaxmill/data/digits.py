@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from flaxmill.data.clothing import FASHION
-from flaxmill.data.fetch import MNIST
 from flaxmill.data.images import LabelledImages, read_idx_set
 from flaxmill.data.known import Known, pictures
+from flaxmill.data.published import MNIST
 from flaxmill.data.source import Splits
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from flaxmill.data.fetch import DataFile, DataSet, Progress, stored
+from flaxmill.data.fetch import Progress, stored
+from flaxmill.data.published import DataFile, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.files import sync_folder
 

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import FASHION_MNIST, DataSet, require, stored
+from flaxmill.data.fetch import require, stored
+from flaxmill.data.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput
 
 CLASS_NAMES = (
