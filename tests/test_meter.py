@@ -1,11 +1,15 @@
+import re
 from concurrent.futures import Future
+from dataclasses import replace
 
 import jax.numpy as jnp
 import pytest
+from pages import Page, subject
 
 from flaxmill.clock import Clock
 from flaxmill.data import batches
 from flaxmill.meter import Meter
+from flaxmill.report.page import render
 from flaxmill.training import waiting_words
 
 
@@ -93,3 +97,16 @@ def test_a_person_is_told_what_to_do_where_the_device_waited_long() -> None:
     assert words.startswith("For 34.0 s of the training (34 %) the device waited for data. ")
     assert "flaxmill prepare DATA --to DIR" in words
     assert "more --readers help" in words
+
+
+def test_the_report_sets_waiting_apart_from_training() -> None:
+    made = subject()
+    seconds = {"import": 1.0, "train": 60.0, "waiting": 12.0, "total": 75.0}
+    text = Page(render([replace(made, result=made.result | {"seconds": seconds})])).text
+    rows = re.findall(r"(Training|Waiting for data|Everything else)([\d.]+ %) ?([\d.]+) s", text)
+    assert rows == [
+        ("Training", "64.0 %", "48.0"),
+        ("Waiting for data", "16.0 %", "12.0"),
+        ("Everything else", "18.7 %", "14.0"),
+    ]
+    assert "Waiting for data" not in Page(render([made])).text

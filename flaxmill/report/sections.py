@@ -20,6 +20,7 @@ PHASES = {
     "data": "reading the data",
     "compile": "compiling",
     "train": "training",
+    "waiting": "waiting for data",
     "evaluate": "evaluating",
     "save": "saving",
 }
@@ -241,7 +242,10 @@ def _speed(subject: Subject) -> dict[str, Any] | None:
     seconds = dict(subject.result.get("seconds", {}))
     if not seconds:
         return None
+    waiting = seconds.pop("waiting", 0.0)
     total = seconds.pop("total", sum(seconds.values()))
+    if waiting > 0.005:  # a part of training: here it stands apart
+        seconds |= {"train": seconds["train"] - waiting, "waiting": waiting}
     phases = [(PHASES.get(phase, phase), spent) for phase, spent in seconds.items()]
     rest = total - sum(seconds.values())
     if rest > 0.005:  # less would be shown as 0.00
