@@ -94,8 +94,8 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
     params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
     state, moved = tx.init(params), []
     for _ in range(4):
-        updates: Any
-        updates, state = tx.update(params, state, params)
+        found: Any = tx.update(params, state, params)
+        updates, state = found
         moved.append((np.abs(updates["head"]["kernel"]).max(), np.abs(updates["stem"]).max()))
     assert all(head > 0 for head, _ in moved[:3])
     assert [stem > 0 for _, stem in moved] == [False, False, True, True]
