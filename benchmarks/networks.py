@@ -69,7 +69,8 @@ def steps_of(name: str, count: int) -> tuple[dict[str, Callable[[], Any]], dict[
     state = (params, rest, tx.init(params))
     traced = jax.jit(many).trace(state)
     options: dict[str, Any] = parallel.training_options() | product_options(traced.jaxpr.jaxpr)
-    found = {"parameters": weights.count(params), "slow": loop_convolutions(traced.jaxpr.jaxpr)}
+    slow = loop_convolutions(traced.jaxpr.jaxpr)
+    found: dict[str, Any] = {"parameters": weights.count(params), "slow": slow}
     began = time.perf_counter()
     loop = traced.lower().compile(compiler_options=options)
     found["compile_seconds"] = time.perf_counter() - began
