@@ -174,7 +174,9 @@ TRAINING = [(where, words) for where, words in ONCE if words[1] == "train"]
 # The real pictures may not be here: all these train on drawn ones, and are the same without it.
 TRAINED = list({tuple(bare(words)): (where, bare(words)) for where, words in TRAINING}.values())
 LOOKING = [
-    (where, words) for where, words in ONCE if words[1] == "look" and recipes.is_recipe(words[2])
+    (where, words)
+    for where, words in ONCE
+    if words[1] == "look" and recipes.is_recipe(words[2]) and words[2] not in FOLDERS
 ]
 NETWORK = [(where, words) for where, words in ONCE if words[1] == "fetch"]
 SERVING = [(where, words) for where, words in ONCE if words[1] == "serve"]

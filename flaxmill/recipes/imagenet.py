@@ -2,7 +2,7 @@
 
     flaxmill train imagenet                              # resnet50, on data/imagenet
     flaxmill train imagenet --preset vit_s16
-    flaxmill train imagenet --data my_folder --size 96 --epochs 3
+    flaxmill train imagenet --data photos --size 64 --epochs 1
 
 Hardware: one accelerator or several (--mesh data=8), with as many cores as decode for them.
 

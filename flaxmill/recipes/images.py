@@ -3,7 +3,7 @@
     flaxmill train images                                          # ./photos; the rest is chosen
     flaxmill train images --data photos/labels.csv                 # several labels a picture
     flaxmill train images --init-from runs/images-quick-0          # trained weights to begin with
-    flaxmill train images --data photos --size 96 --epochs 40      # some of it chosen by you
+    flaxmill train images --data photos --size 96 --epochs 2       # some of it chosen by you
 
 Hardware: two CPU cores; what is chosen takes minutes there, for hundreds of pictures or thousands.
 
