@@ -102,7 +102,7 @@ def test_a_person_is_told_what_to_do_where_the_device_waited_long() -> None:
 def test_the_report_sets_waiting_apart_from_training() -> None:
     made = subject()
     seconds = {"import": 1.0, "train": 60.0, "waiting": 12.0, "total": 75.0}
-    text = Page(render([replace(made, result=made.result | {"seconds": seconds})])).text
+    text = Page(render([replace(made, result={**made.result, "seconds": seconds})])).text
     rows = re.findall(r"(Training|Waiting for data|Everything else)([\d.]+ %) ?([\d.]+) s", text)
     assert rows == [
         ("Training", "64.0 %", "48.0"),
