@@ -31,6 +31,7 @@ def unbroken(name: str, folder: Path, small_data: None) -> TrainedRun:
     return small_runs.train(name, folder / name, how, **HALF[name])
 
 
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_all_that_is_kept_is_float32(unbroken: TrainedRun) -> None:
     floating = {
         tensor: array.dtype.name
@@ -43,6 +44,7 @@ def test_all_that_is_kept_is_float32(unbroken: TrainedRun) -> None:
 
 
 @pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_an_evaluation_computes_in_the_type_that_was_trained(unbroken: TrainedRun) -> None:
     again = unbroken.evaluate()
     assert {key: again[key] for key in unbroken.result["test"]} == unbroken.result["test"]
@@ -72,6 +74,7 @@ def test_resuming_is_bitwise(unbroken: TrainedRun, name: str, folder: Path) -> N
 
 
 @pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_three_steps_change_every_parameter(name: str, folder: Path) -> None:
     run = folder / f"{name}-three-steps"
     fields = HALF[name] | small_runs.PLAIN[name] | {"ema": 0.0, "batch_size": 80, "epochs": 1.5}
