@@ -104,7 +104,8 @@ _PUBLISHED = Config(
 )
 
 PRESETS = {
-    "quick": Config(),
+    # 2,000 tell 94 % to within half a point, and what is held out is not trained on.
+    "quick": Config(validation=2000),
     "resnet18": _PUBLISHED,
     "wide": replace(_PUBLISHED, network="wide", dropout=0.3),
 }
