@@ -21,10 +21,22 @@ _BATCH_BYTES = 16 * 2**20
 """A batch of large examples is about so large, for what a network makes of them is far larger."""
 
 
-def _fitting(example: Example, most: int, devices: int) -> int:
-    """Returns how many examples are evaluated at a time: that depends on their shape alone."""
-    size = max(1, sum(np.asarray(array).nbytes for array in example.values()))
-    return -(-max(1, min(most, _BATCH_BYTES // size)) // devices) * devices
+def _fitting(example: Example, length: int, most: int, devices: int) -> int:
+    """Returns how many examples are evaluated at a time: that depends on the source alone.
+
+    Of few examples, a half, a quarter or so of the usual number: a network would spend most of the
+    time on what fills a batch up. Were it exactly so many, splits that differ by an example or two
+    would be compiled one by one.
+    """
+
+    def divisible(count: int) -> int:
+        return -(-count // devices) * devices
+
+    bytes_of_one = max(1, sum(np.asarray(array).nbytes for array in example.values()))
+    size = divisible(max(1, min(most, _BATCH_BYTES // bytes_of_one)))
+    while length <= (half := divisible(-(-size // 2))) < size:
+        size = half
+    return size
 
 
 def padded_batches(
@@ -49,7 +61,7 @@ def padded_batches(
     if not len(source):
         return
     reading = reading or Reading()
-    size = _fitting(reading.first(source), size, devices)
+    size = _fitting(reading.first(source), len(source), size, devices)
 
     def requests() -> Iterator[tuple[np.ndarray, int]]:
         for start in range(0, len(source), size):

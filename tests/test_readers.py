@@ -222,6 +222,11 @@ def test_batches_of_an_evaluation_are_of_one_size_and_fit_the_devices() -> None:
     large: Source = Items([(np.zeros((2048, 2048), np.uint8), np.int32(0))] * 5)  # 4 MiB each
     sizes = [(batch["image"].shape[0], int(mask.sum())) for batch, mask in padded_batches(large)]
     assert sizes == [(3, 3), (3, 2)]
+    for length, wanted in ((1, 1), (12, 16), (13, 16), (63, 63), (64, 125), (250, 250), (251, 500)):
+        few = list(padded_batches(Numbered(length)))
+        assert [(len(mask), int(mask.sum())) for _, mask in few] == [(wanted, length)]
+    ((_, mask),) = padded_batches(Numbered(9), devices=8)
+    assert len(mask) == 16
     assert list(padded_batches(part(Numbered(), 0, 0))) == []
 
 
