@@ -223,13 +223,20 @@ def test_one_given_part_is_the_test(tmp_path: Path) -> None:
     [
         ({"validation": 16}, "--validation 16 does not fit 13 pictures: give one from 0 to 12, or"),
         ({"test": -1}, "--test -1 does not fit 16 pictures: give one from 0 to 15"),
+        (
+            {"validation": 0.4, "test": 0.6},
+            "--validation 0.4 and --test 0.6 leave nothing to train on: together .* below 1",
+        ),
+        ({"size": -5}, "--size -5: pictures have 1 pixel a side or more"),
+        ({"train_size": (8, -1)}, "--train-size 8×-1: pictures have 1 pixel a side or more"),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(
     numbers: dict[str, Any], words: str, animals: Path
 ) -> None:
+    numbers = {"size": 8, **numbers}
     with pytest.raises(BadInput, match=words):
-        pictures(str(animals), size=8, **numbers)
+        pictures(str(animals), **numbers)
 
 
 def test_classes_that_the_test_lacks_are_named(tmp_path: Path) -> None:

@@ -144,6 +144,11 @@ def pictures(
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
+    sides = {"size": _pair(size), "train-size": _pair(train_size or size)}
+    for name, pair in sides.items():
+        if min(pair) < 1:
+            shown = "×".join(map(str, dict.fromkeys(pair)))
+            raise BadInput(f"--{name} {shown}: pictures have 1 pixel a side or more, such as 64.")
     found, title = _found(data, sign)
     splits, note = divided(found, validation, test)
     splits = {name: _ordered(listing) for name, listing in splits.items()}
@@ -152,9 +157,9 @@ def pictures(
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
     how = {"channels": channels, "draft": draft}
-    train = _source(Pictures(splits["train"], _pair(train_size or size), "squash", **how))
+    train = _source(Pictures(splits["train"], sides["train-size"], "squash", **how))
     held_out, tested = (
-        _source(Pictures(splits[name], _pair(size), fit, share, **how)) for name in SPLITS[1:]
+        _source(Pictures(splits[name], sides["size"], fit, share, **how)) for name in SPLITS[1:]
     )
     return Splits(
         title=title,
@@ -239,6 +244,11 @@ def divided(
             )
         train, splits["test"] = stratified(train, test, option="--test")
         if isinstance(validation, float) and isinstance(test, float):
+            if validation >= 1 - test:
+                raise BadInput(
+                    f"--validation {validation} and --test {test} leave nothing to train on: "
+                    f"together they must be below 1, such as 0.15 each."
+                )
             validation = validation / (1 - test)  # a share of all there was
     if len(given) < 2:
         splits["test"] = splits["test" if "test" in splits else "validation"]
