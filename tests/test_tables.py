@@ -155,6 +155,17 @@ def test_a_table_of_another_kind_is_explained(text: str, words: str, tmp_path: P
         scan(written(tmp_path, text))
 
 
+def test_one_picture_with_two_classes_is_refused(tmp_path: Path) -> None:
+    twice = PLAIN + "pictures/ant2.png,bee\n"
+    words = (
+        r"labels\.csv, lines 3 and 5: the picture .*ant2\.png has the label 'ant' and the label "
+        r"'bee'\. Leave one of them; or if both hold, call the column labels, .* as ant\|bee\."
+    )
+    with pytest.raises(BadInput, match=words):
+        scan(written(tmp_path, twice))
+    assert len(scan(written(tmp_path, PLAIN + "pictures/ant2.png,ant\n"))["train"]) == 4
+
+
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
     place = written(tmp_path, PLAIN.replace("ant", "개미"), encoding="cp949")
     with pytest.raises(BadInput, match=r"labels\.csv is not written in UTF-8: save it anew so"):

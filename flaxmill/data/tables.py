@@ -240,6 +240,9 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
         raise BadInput(f"{place} has no rows for training: no split is called train.")
     many = any(table.multi_label for table, _ in parts.values())
     table, rows = parts["train"]
+    if not many:
+        for listed in parts.values():
+            _check_once(*listed)
     classes = table.classes or class_order(n for row in rows.tolist() for n in _row(table, row))
     if len(classes) < (1 if many else 2):
         raise BadInput(
@@ -249,6 +252,25 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
     return {
         name: _listing(table, rows, classes, name, many) for name, (table, rows) in parts.items()
     }
+
+
+def _check_once(table: Table, rows: np.ndarray) -> None:
+    """Refuses a file that stands in two rows under two classes: nobody can learn both.
+
+    Raises:
+        BadInput: The message names the rows, and how several labels are written.
+    """
+    first: dict[Any, int] = {}
+    for row in rows.tolist() if isinstance(table.files, tuple) else ():
+        before = first.setdefault(table.files[row], row)
+        if _row(table, before) != _row(table, row):
+            labels = table.labels[before], table.labels[row]
+            raise BadInput(
+                f"{table.place}, lines {table.lines[before]} and {table.lines[row]}: the picture "
+                f"{table.files[row]} has the label {labels[0]!r} and the label {labels[1]!r}. "
+                f"Leave one of them; or if both hold, call the column labels, and write them into "
+                f"one row, as {labels[0]}|{labels[1]}."
+            )
 
 
 def _row(table: Table, row: int) -> Sequence[str]:
