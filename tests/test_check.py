@@ -145,6 +145,20 @@ CASES: list[tuple[Spoil, str, bool, str]] = [
         "would be taken for 2 classes",
     ),
     (
+        lambda t: [
+            os.rename(t.parents[1] / n, t.parents[1] / f"{n}_set") for n in ("train", "val")
+        ],
+        "layout",
+        True,
+        "train_set, val_set would be taken for 2 classes",
+    ),
+    (
+        lambda t: (t.parents[1] / "train.csv").write_text("path,label\n"),
+        "table",
+        False,
+        "beside the class folders, train.csv is not used",
+    ),
+    (
         lambda t: (photo(110).save(t / "a.png"), photo(111).save(t / "A.png")),
         "names",
         False,
@@ -237,6 +251,23 @@ def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
     assert found["unlisted"].names == tuple(map(str, names[:2]))
     assert found["repeated"].words.startswith("1 picture is listed more than once")
     assert "'gone.png' (line 41)" in found["refused"].words
+
+
+def test_a_table_may_contradict_itself_or_name_several_labels(folder: Path) -> None:
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    table = folder / "list.csv"
+    table.write_text("\n".join(["path,label", *(f"{n},{at % 2}" for at, n in enumerate(names))]))
+    with table.open("a") as file:
+        file.write(f"\n{names[4]},1\n")
+    found = kinds(check(table))
+    assert found["repeated"].serious
+    assert "lines 6 and 42: the picture" in found["refused"].words
+    several = [
+        f"{name},{label}" for name, label in zip(names, ("a|b", "a|b", "b", ""), strict=False)
+    ]
+    table.write_text("\n".join(["path,labels", *several]))
+    lines = check(table).lines()
+    assert "  train       4 pictures in 2 classes: b 3, a 2" in lines
 
 
 def test_places_that_cannot_be_checked(tmp_path: Path) -> None:

@@ -94,7 +94,14 @@ def test_train_and_val_as_imagenet_has_them(held_out: str, tmp_path: Path) -> No
 
 def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
     classes(tmp_path, {"train": 2, "bus": 1, "test": 1})
-    assert scan(tmp_path)["train"].classes == ("bus", "test", "train")
+    (tmp_path / "train.csv").write_text("path,label\n")
+    train = scan(tmp_path)["train"]
+    assert train.classes == ("bus", "test", "train")
+    assert train.note == (
+        "test and train count as classes here: if they are splits, call them train, val and test, "
+        "with a folder for each class in them. Not used: train.csv. If that lists the pictures, "
+        "give it with --data."
+    )
 
 
 def test_train_alone_is_a_layout_too(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Finds out how a person's pictures lie there: in folders, tables or arrays."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from flaxmill.data import class_folders, numpy_files, parquet, prepared, tables
@@ -28,7 +30,7 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
             return numpy_files.read_npy(place, arrays)
         if not class_folders.present(place) and (found := tables_in(place)):
             return _read_tables(found, sign)
-        return class_folders.read_folders(place)
+        return _doubted(place, class_folders.read_folders(place))
     if place.suffix.lower() == ".npz":
         return numpy_files.read_npz(place)
     if place.suffix.lower() in _TABLES:
@@ -36,6 +38,46 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
     if place.suffix.lower() in _PACKED:
         raise BadInput(f"{place} is packed: unpack it, and give its folder.")
     raise BadInput(f"{place} is a file of a kind that is not known: give {_KINDS}.")
+
+
+def _doubted(place: Path, found: dict[str, Listing]) -> dict[str, Listing]:
+    """Adds to the note what may have been meant otherwise than as class folders."""
+    doubts = [found["train"].note]
+    if len(found) == 1 and (like := like_splits(found["train"].classes)):
+        doubts.append(
+            f"{' and '.join(like)} count as classes here: if they are splits, call them train, val "
+            "and test, with a folder for each class in them."
+        )
+    if beside := sorted(table.name for table in tables_beside(place)):
+        doubts.append(
+            f"Not used: {', '.join(beside)}. If that lists the pictures, give it with --data."
+        )
+    train = replace(found["train"], note=" ".join(filter(None, doubts)))
+    return {**found, "train": train}
+
+
+def like_splits(names: Iterable[str]) -> list[str]:
+    """Returns names of folders that tell splits apart and not classes, as far as names can tell.
+
+    >>> like_splits(["train_images", "test_images"]), like_splits(["test tube", "flask"])
+    (['train_images', 'test_images'], [])
+    """
+    parts = {
+        name: PARTS[word]
+        for name in names
+        for word in re.split(r"[^a-z]+", name.lower())
+        if word in PARTS
+    }
+    return list(parts) if {"train"} < set(parts.values()) else []
+
+
+def tables_beside(place: Path) -> list[Path]:
+    """Returns the tables that lie in a folder itself."""
+    return [
+        path
+        for path in place.glob("*")
+        if path.suffix.lower() in _TABLES and not path.name.startswith(".")
+    ]
 
 
 def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:

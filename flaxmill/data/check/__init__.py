@@ -99,7 +99,9 @@ class Checked:
             f"{self.place}: {number(len(known.names))}{size}; {known.read:,} read now, "
             f"{len(known.names) - known.read:,} known from before."
         ]
-        said += [f"  {split:10}  {_shares(part)}" for split, part in self.facts.counts().items()]
+        totals = self.facts.totals()
+        for split, part in self.facts.counts().items():
+            said.append(f"  {split:10}  {_shares(totals[split], part)}")
         for name, (least, low, median, high, most) in self.sizes().items():
             spread = (
                 f"{least:g} to {most:g}, nine in ten from {low:g} to {high:g}, median {median:g}"
@@ -124,9 +126,9 @@ class Checked:
         return said
 
 
-def _shares(part: dict[str, int]) -> str:
+def _shares(pictures: int, part: dict[str, int]) -> str:
     """Says how many pictures each class has, the largest first."""
-    total = f"{number(sum(part.values()))} in {number(len(part), 'class')}"
+    total = f"{number(pictures)} in {number(len(part), 'class')}"
     least, most = min(part.values(), default=0), max(part.values(), default=0)
     if least == most and len(part) > _CLASSES:
         return f"{total}, {most:,} of each"

@@ -56,7 +56,7 @@ def same(facts: Facts) -> Iterator[Finding]:
     if twice:
         yield Finding(
             "repeated",
-            any(len(facts.splits[at]) > 1 for at in facts.repeated),
+            any(len(facts.splits[at]) > 1 or len(facts.labels[at]) > 1 for at in facts.repeated),
             f"{number(len(twice))} {are(len(twice))} listed more than once: {few(twice)}.",
             "Leave one row of each.",
             tuple(twice),

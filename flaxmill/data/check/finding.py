@@ -1,5 +1,6 @@
 """What a finding about pictures is, and the facts that findings are drawn from."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -58,6 +59,10 @@ class Facts:
             if row.split:
                 self.splits[at].add(row.split)
                 self.labels[at].add(row.labels)
+
+    def totals(self) -> dict[str, int]:
+        """Returns how many pictures each split has; one of several labels counts once."""
+        return dict(Counter(row.split for row in self.survey.rows if row.split))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Returns how many pictures each class has, in each split, the largest class first."""

@@ -45,6 +45,7 @@ class Survey:
         others: Files beside the pictures that are none by their names.
         empty: Class folders without pictures.
         mistaken: Folders that are called as splits are, and count as classes.
+        tables: Names of tables beside class folders, which are not read.
         closed: Folders that could not be read, or lie in themselves.
         refusal: What training would say; empty if it would begin.
         given: What gives each picture by its name, where they have no files of their own.
@@ -57,6 +58,7 @@ class Survey:
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     mistaken: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     refusal: str = ""
     given: Callable[[str], Any] | None = None
@@ -109,7 +111,11 @@ def _of_folder(place: Path) -> Survey:
     except BadInput:  # which is told as what training refuses
         parts = {}
     tops = {folder for folder in tree.folders if "/" not in folder}
-    found.mistaken = [] if parts else sorted(top for top in tops if top.lower() in PARTS)
+    if not parts:
+        named = {top for top in tops if top.lower() in PARTS}
+        found.mistaken = sorted(named.union(layouts.like_splits(tops)))
+    if class_folders.present(place):
+        found.tables = sorted(table.name for table in layouts.tables_beside(place))
     depth = 1 if parts else 0  # of the folder that names the class
     for name in sorted(tree.pictures):
         above = name.split("/")[:-1]

@@ -34,8 +34,9 @@ def _mistaken(survey: Survey) -> Iterator[Finding]:
             "layout",
             True,
             f"{few(survey.mistaken)} would be taken for {number(len(survey.mistaken), 'class')}, "
-            f"since other folders or pictures lie beside.",
-            "Leave nothing beside train, val and test, and nothing in them but class folders.",
+            f"for they are not called train, val and test, or not alone.",
+            "If they are splits, call them so, leave nothing beside them, and in them nothing but "
+            "class folders.",
             tuple(survey.mistaken),
         )
 
@@ -92,6 +93,14 @@ def _missing(survey: Survey) -> Iterator[Finding]:
             f"not a picture's: {few(survey.others)}.",
             "Nothing needs doing, unless they are pictures under another name.",
             tuple(survey.others),
+        )
+    if survey.tables:
+        yield Finding(
+            "table",
+            False,
+            f"beside the class folders, {few(survey.tables)} {are(len(survey.tables))} not used.",
+            "If it lists the pictures, give it, and not the folder.",
+            tuple(survey.tables),
         )
     if survey.empty:
         yield Finding(
