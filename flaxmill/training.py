@@ -212,7 +212,8 @@ def carry_out(order: Order, run: Run) -> None:
         raise
     except Unreadable as trouble:
         raise Unreadable(
-            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too."
+            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too. "
+            f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
     except (MemoryError, OSError, RuntimeError) as error:
         if (known := _known(error, run.directory)) is None:
