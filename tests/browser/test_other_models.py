@@ -101,7 +101,7 @@ def test_a_model_of_several_labels_in_photographs(
     assert page.text("#said") == "Above one half: blue and red."
     page.give(tmp_path / "dark.png")
     assert page.text("#top") == "none of the labels"
-    assert page.seen().shape == (224, 224, 4)
+    assert page.js("return document.querySelector('#seen').width") == 224
     page.click("#why")
     page.until("document.querySelector('#why-words').getAttribute('aria-busy') === 'false'")
     assert "stays as likely" in page.text("#why-words")
