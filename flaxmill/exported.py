@@ -116,7 +116,8 @@ class Exported:
         _check_origin(self.path, self.signature, _ORIGIN)
         run = self.signature.run
         origin = Origin(str(self.path), run, recipe, record="The export holds no record of it.")
-        source, measure = origin.splits(data)[split], origin.recipe.module.measure
+        source = origin.splits(data, labels=self.signature.labels)[split]
+        measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
 
         def sums(batch: Mapping[str, Any], mask: Any) -> Sums:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from flaxmill import recipes
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
+
+_SHOWN = 5  # classes that a message names
 
 
 class Origin:
@@ -74,19 +76,29 @@ class Origin:
                 f"whose config had other fields ({error}). {self._record}"
             ) from None
 
-    def splits(self, data: str | None = None) -> Splits:
+    def splits(self, data: str | None = None, *, labels: Sequence[str] = ()) -> Splits:
         """Returns the data that was trained on, or the same kind of data from another place.
 
+        Args:
+            data: The other place.
+            labels: The model's class names, which are to be those of the data there.
+
         Raises:
-            BadInput: The run's own data is not there, or has other content than when it trained.
+            BadInput: The run's own data is not there, or has other content than when it trained;
+                or the data of the other place has other classes.
         """
         if data is not None:
-            return self.recipe.module.data(dataclasses.replace(self.config, data=data))
+            splits = self.recipe.module.data(dataclasses.replace(self.config, data=data))
+            if labels and tuple(splits.labels) != tuple(labels):
+                raise BadInput(
+                    f"{self._where} knows {_shown(labels)}; {splits.title} has "
+                    f"{_shown(splits.labels)}: give data with the same classes, named alike."
+                )
+            return splits
         then, config = self._identity["data"], self.config
         if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
-            config = dataclasses.replace(
-                config, data="sketches" if then["drawn"] else "fashion-mnist"
-            )
+            data = "sketches" if then["drawn"] else type(config).data
+            config = dataclasses.replace(config, data=data)
         splits = self.recipe.module.data(config)
         if dict(splits.digests) != then["digests"]:
             raise BadInput(
@@ -94,3 +106,8 @@ class Origin:
                 f"has other content: put the data of then back, or give --data."
             )
         return splits
+
+
+def _shown(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+    return f"the classes {', '.join(map(repr, labels[:_SHOWN]))}{more}"

@@ -85,7 +85,7 @@ class TrainedRun:
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
-        splits = self._origin.splits(data)
+        splits = self._origin.splits(data, labels=self.signature.labels)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
         held_out, test = (readable(part) for part in (splits.validation, splits.test))

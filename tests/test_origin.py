@@ -1,0 +1,40 @@
+"""Where a model came from: the data it was trained on is found again, or data of the same kind."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from picture_files import classes
+
+from flaxmill.data.fetch import DATA_SETS
+from flaxmill.errors import BadInput
+from flaxmill.origin import Origin
+
+
+def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> None:
+    identity = {"recipe": "images", "recipe_file": None, "config": {"size": 8, "test": 0.3}}
+    origin = Origin("runs/one", identity, record="")
+    same, other = (classes(tmp_path / name, {name: 9, "bee": 9}) for name in ("ant", "wasp"))
+    found = origin.splits(str(same), labels=("ant", "bee"))
+    assert found.labels == ("ant", "bee")
+    words = (
+        r"^runs/one knows the classes 'ant', 'bee'; wasp has the classes 'bee', 'wasp': give data "
+        r"with the same classes, named alike\.$"
+    )
+    with pytest.raises(BadInput, match=words):
+        origin.splits(str(other), labels=("ant", "bee"))
+    with pytest.raises(BadInput, match=r"'c', 'd', 'e' and 2 more; ant has"):
+        origin.splits(str(same), labels=tuple("abcdefg"))
+
+
+def test_what_auto_came_to_is_looked_for_under_its_own_name(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        DATA_SETS, "cifar-10", dataclasses.replace(DATA_SETS["cifar-10"], mirrors=())
+    )
+    then = {"drawn": False, "title": "CIFAR-10", "digests": {}}
+    identity = {"recipe": "cifar10", "recipe_file": None, "config": {"data": "auto"}, "data": then}
+    with pytest.raises(BadInput, match="cifar-10") as refused:
+        Origin("runs/one", identity, record="").splits()
+    assert "fashion-mnist" not in str(refused.value)
