@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import picture_files
@@ -15,7 +16,14 @@ from flaxmill.recipes import imagenet, images
 from flaxmill.signature import picture_signature
 from flaxmill.trained import TrainedRun
 
-TINY = {"stages": (1,), "width": 4, "size": 16, "network": "small", "epochs": 1.0, "batch_size": 8}
+TINY: dict[str, Any] = {
+    "stages": (1,),
+    "width": 4,
+    "size": 16,
+    "network": "small",
+    "epochs": 1.0,
+    "batch_size": 8,
+}
 OPTIONS = small_runs.flags(TINY)
 
 
