@@ -94,9 +94,10 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
         picture_files.save(place / f"{number}.png", (20, 16), colour)
         lines.append(f"{number}.png,{'|'.join(labels)}")
     (place / "labels.csv").write_text("\n".join(lines) + "\n")
-    fields = TINY | {"data": str(place / "labels.csv"), "epochs": 12.0, "learning_rate": 0.1}
-    plain = {"colour": 0.0, "ema": 0.0, "dropout": 0.0, "validation": 0.2, "log_every": 1.0}
-    return small_runs.train("images", place / "run", evaluate_every=6.0, **fields | plain)
+    fields: dict[str, Any] = TINY | {"data": str(place / "labels.csv"), "epochs": 12.0}
+    fields |= {"colour": 0.0, "ema": 0.0, "dropout": 0.0, "validation": 0.2, "log_every": 1.0}
+    fields |= {"learning_rate": 0.1, "evaluate_every": 6.0}
+    return small_runs.train("images", place / "run", **fields)
 
 
 def test_several_labels_are_learnt_from_a_table(tagged: TrainedRun) -> None:
