@@ -178,7 +178,7 @@ def test_impossible_rates_of_muon_are_refused(fields: dict[str, Any], words: str
 
 
 def test_a_cosine_rises_and_falls_smoothly() -> None:
-    rate = optim.cosine(0.4, 100, warmup=0.2)
+    rate: Any = optim.cosine(0.4, 100, warmup=0.2)
     rates = np.array([float(rate(jnp.int32(step))) for step in range(101)])
     np.testing.assert_allclose(rates[:21], np.linspace(0, 0.4, 21), rtol=1e-6)
     expected = 0.2 * (1 + np.cos(np.pi * np.arange(81) / 80))
@@ -188,7 +188,7 @@ def test_a_cosine_rises_and_falls_smoothly() -> None:
 
 
 def test_a_falling_rate_may_rise_first() -> None:
-    rate = optim.falling(1.0, 90, after=(1 / 3, 2 / 3), factor=0.1, warmup=1 / 9)
+    rate: Any = optim.falling(1.0, 90, after=(1 / 3, 2 / 3), factor=0.1, warmup=1 / 9)
     found = [float(rate(step)) for step in (0, 5, 10, 29, 30, 59, 60, 89)]
     np.testing.assert_allclose(found, [0, 0.5, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
 
@@ -197,7 +197,7 @@ def test_adamw_decays_kernels_alone_and_bounds_gradients() -> None:
     tx = optim.adamw(0.1, weight_decay=0.5, clip=1.0)
     params = {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full((2,), 2.0)}
     zero = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = tx.update(zero, tx.init(params), params)
+    updates: Any = tx.update(zero, tx.init(params), params)[0]
     np.testing.assert_allclose(updates["kernel"], -0.1 * 0.5 * 2.0, rtol=1e-6)
     np.testing.assert_array_equal(updates["bias"], 0)
     with pytest.raises(BadInput, match="--clip -1 must be 0, for no limit, or greater"):
@@ -207,6 +207,6 @@ def test_adamw_decays_kernels_alone_and_bounds_gradients() -> None:
 def test_parts_of_a_model_have_optimizers_of_their_own() -> None:
     tx = optim.apart({"head": optim.sgd(1.0, momentum=0.0)}, optim.sgd(0.1, momentum=0.0))
     params = {"network": {"head": {"bias": jnp.ones(2)}, "stem": jnp.ones(2)}}
-    updates, _ = tx.update(params, tx.init(params), params)
+    updates: Any = tx.update(params, tx.init(params), params)[0]
     np.testing.assert_allclose(updates["network"]["head"]["bias"], -1.0)
     np.testing.assert_allclose(updates["network"]["stem"], -0.1)
