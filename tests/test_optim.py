@@ -75,7 +75,7 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
 
 def test_falling_is_a_staircase() -> None:
     schedule = falling(0.4, 20, after=(0.3, 0.5), factor=0.5)
-    rates = [float(schedule(step)) for step in range(20)]
+    rates = [float(np.asarray(schedule(step))) for step in range(20)]
     np.testing.assert_allclose(rates, [0.4] * 6 + [0.2] * 4 + [0.1] * 10, rtol=1e-6)
 
 
