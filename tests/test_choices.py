@@ -1,6 +1,7 @@
 """What a recipe chooses from pictures: the same each time, with reasons, and yours to change."""
 
 import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from flax import nnx
 from flaxmill import recipes, weights
 from flaxmill.data import choices
 from flaxmill.data.kept import Kept, kept
+from flaxmill.data.reader_process import pickled
 from flaxmill.data.source import Arrays, Items
 from flaxmill.errors import BadInput
 from flaxmill.order import Order, configure
@@ -142,6 +144,15 @@ def test_what_has_room_is_read_once() -> None:
     assert kept(large, most=50) is large
     arrays = Arrays({"image": np.zeros((3, 1))})
     assert kept(arrays) is arrays
+
+
+def test_a_process_reads_what_another_one_keeps() -> None:
+    items = [{"image": np.full((2, 2, 3), index, np.uint8)} for index in range(3)]
+    source = kept(Items(items))
+    source.take(np.arange(3))
+    other = pickle.loads(pickled(source))  # as a process gets it; its lock cannot go along
+    assert isinstance(source, Kept) and isinstance(other, Items)
+    np.testing.assert_array_equal(other[2]["image"], source[2]["image"])
 
 
 def test_sizes_that_pictures_fill() -> None:

@@ -34,6 +34,10 @@ class Kept:
             return getattr(self.source, name)
         raise AttributeError(name)
 
+    def __reduce__(self) -> Any:
+        """In a process of its own there is the source alone: what is kept here is not shared."""
+        return _itself, (self.source,)
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -60,6 +64,10 @@ class Kept:
         for name, values in examples.items():
             self._arrays[name][indices] = values
         self._here[indices] = True  # last: whoever sees it finds the example whole
+
+
+def _itself(source: Any) -> Any:
+    return source
 
 
 def kept(source: Any, *, most: int = MOST_BYTES) -> Any:
