@@ -60,6 +60,13 @@ def test_a_folder_is_no_recipe_file(tmp_path: Path) -> None:
         recipes.load(str(tmp_path / "folder.py"))
 
 
+def test_a_folder_of_pictures_is_no_recipe(tmp_path: Path) -> None:
+    words = r"pictures is a folder, not a recipe: .*train images --data '.*/my pictures'\)\.$"
+    (tmp_path / "my pictures").mkdir()
+    with pytest.raises(BadInput, match=words):
+        recipes.load(str(tmp_path / "my pictures"))
+
+
 def test_quick_is_the_default_preset_or_else_the_first(fork: Path) -> None:
     assert recipes.load(str(fork)).default_preset == "quick"
     fork.write_text(fork.read_text().replace('"quick": Config()', '"small": Config()'))

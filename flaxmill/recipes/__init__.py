@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib
+import shlex
 import sys
 import traceback
 from dataclasses import dataclass
@@ -116,6 +117,11 @@ def load(recipe: str) -> Recipe:
         return Recipe(file.stem, _module_of(file, content), file, content)
     name = recipe.replace("-", "_")
     if name not in names():
+        if Path(recipe).is_dir():
+            raise BadInput(
+                f"{recipe} is a folder, not a recipe: the recipe images trains on the pictures in "
+                f"a folder (flaxmill train images --data {shlex.quote(recipe)})."
+            )
         raise BadInput(
             f"no recipe is called {recipe!r}.{nearest(name, names())} A recipe of your own is "
             f"given by its file, such as ./{name}.py."
