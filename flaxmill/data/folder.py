@@ -144,11 +144,7 @@ def pictures(
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
-    sides = {"size": _pair(size), "train-size": _pair(train_size or size)}
-    for name, pair in sides.items():
-        if min(pair) < 1:
-            shown = "×".join(map(str, dict.fromkeys(pair)))
-            raise BadInput(f"--{name} {shown}: pictures have 1 pixel a side or more, such as 64.")
+    shape, train_shape = _pair("size", size), _pair("train-size", train_size or size)
     found, title = _found(data, sign)
     splits, note = divided(found, validation, test)
     splits = {name: _ordered(listing) for name, listing in splits.items()}
@@ -157,9 +153,9 @@ def pictures(
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
     how = {"channels": channels, "draft": draft}
-    train = _source(Pictures(splits["train"], sides["train-size"], "squash", **how))
+    train = _source(Pictures(splits["train"], train_shape, "squash", **how))
     held_out, tested = (
-        _source(Pictures(splits[name], sides["size"], fit, share, **how)) for name in SPLITS[1:]
+        _source(Pictures(splits[name], shape, fit, share, **how)) for name in SPLITS[1:]
     )
     return Splits(
         title=title,
@@ -216,8 +212,13 @@ def _ordered(listing: Listing) -> Listing:
     return listing if isinstance(listing.files, Prepared) else interleaved(listing)
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+def _pair(option: str, size: int | tuple[int, int]) -> tuple[int, int]:
+    """Returns height and width; one number stands for both."""
+    pair = (size, size) if isinstance(size, int) else size
+    if min(pair) < 1:
+        shown = "×".join(map(str, dict.fromkeys(pair)))
+        raise BadInput(f"--{option} {shown}: pictures have 1 pixel a side or more, such as 64.")
+    return pair
 
 
 def divided(
