@@ -164,6 +164,20 @@ def test_a_bad_picture_is_named(content: bytes | None, words: str, animals: Path
         source.take(np.array([1, 2, 3]))
 
 
+def test_a_link_to_nothing_is_named_when_it_is_read(animals: Path) -> None:
+    (animals / "ant/2.png").unlink()
+    (animals / "ant/2.png").symlink_to("elsewhere.png")
+    splits = pictures(str(animals), size=8)  # for a run may be told to skip it
+    name, where = next(
+        (name, at)
+        for name in ("train", "validation", "test")
+        for at, file in enumerate(getattr(splits, name).files)
+        if file.name == "2.png" and file.parent.name == "ant"
+    )
+    with pytest.raises(BadInput, match=r"ant/2\.png is a link that leads to no file: put there"):
+        splits[name].take(np.array([where]))
+
+
 def test_kinds_that_a_folder_may_mix(tmp_path: Path) -> None:
     """CMYK, 16 bits, an animation, grey with transparency, two colours: all come out as RGB."""
     red = Image.new("RGB", (12, 12), (255, 0, 0))

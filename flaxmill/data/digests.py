@@ -4,10 +4,8 @@ import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from flaxmill.data.listing import Listing, Rows, normal
-from flaxmill.errors import BadInput
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""
@@ -15,6 +13,7 @@ SOME = 1000
 """Pictures of a larger set that are read."""
 _MANY = 20_000  # files, from which on a set is large whatever its bytes
 _BEGINNING = 64 * 2**10  # bytes of a file that are read of a large set
+_UNREADABLE = -1  # in the place of a size
 
 
 def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
@@ -24,13 +23,11 @@ def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
     more than 20,000 files, the digest takes the size of every file and the first 64 KiB of a
     thousand of them, spread evenly: a picture that was added, removed, renamed or moved to another
     class always changes it, and so does one that was edited, unless its size stayed what it was. It
-    does not depend on where the data lies, nor on when its files were written.
+    does not depend on where the data lies, nor on when its files were written. A file that cannot
+    be read counts as such: whoever reads the pictures says so, or skips it.
 
     Args:
         splits: The listings.
-
-    Raises:
-        BadInput: A file is gone or cannot be read.
     """
     return {name: _digest(listing) for name, listing in splits.items()}
 
@@ -62,17 +59,13 @@ def _digest(listing: Listing) -> str:
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    except OSError:
+        return _UNREADABLE
 
 
 def _content(path: str, whole: bool) -> bytes:
     try:
         with open(path, "rb") as file:
             return hashlib.sha256(file.read(-1 if whole else _BEGINNING)).digest()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: str | Path, error: OSError) -> BadInput:
-    return BadInput(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.")
+    except OSError:
+        return str(_UNREADABLE).encode()

@@ -90,10 +90,7 @@ class Pictures:
             picture = plain(self._opened(file, index), self.channels)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
-                raise BadInput(
-                    f"{file} is gone: it was there when the pictures were listed. Put it back and "
-                    "give the same command again, which goes on from the last state saved."
-                ) from None
+                raise _gone(file) from None
             raise
         left, top, right, bottom = extent(picture)
         pixels = fit(picture, self.size, self.fit, share=self.share)
@@ -106,6 +103,17 @@ class Pictures:
             return file
         least = max(covering(self.size, self.share)) if self.draft else None
         return open_picture(file, least=least, name=name_of(self.files, index))
+
+
+def _gone(file: Path) -> BadInput:
+    if file.is_symlink():
+        return BadInput(
+            f"{file} is a link that leads to no file: put there what it leads to, or take it away."
+        )
+    return BadInput(
+        f"{file} is gone: it was there when the pictures were listed. Put it back and give the "
+        "same command again, which goes on from the last state saved."
+    )
 
 
 def pictures(
