@@ -270,6 +270,14 @@ def test_a_table_may_contradict_itself_or_name_several_labels(folder: Path) -> N
     assert "  train       4 pictures in 2 classes: b 3, a 2" in lines
 
 
+def test_a_copy_that_no_split_has_is_no_copy(folder: Path) -> None:
+    for to in ("loose.png", "loose.jpg"):
+        copied(folder / "train" / "개", to=to)
+    found = kinds(check(folder))
+    assert found["unlisted"].names == ("loose.jpg", "loose.png")
+    assert found.keys() == {"unlisted"}
+
+
 def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no .*fashion_mist: .* Did you mean 'fashion_mnist'\?"):
         check(tmp_path / "fashion_mist")

@@ -14,9 +14,9 @@ def same(facts: Facts) -> Iterator[Finding]:
     Args:
         facts: Of all pictures.
     """
-    pixels = facts.records["pixels"]
-    groups = duplicates.equal([pixels[at] for at in facts.good])
-    groups = [[facts.good[at] for at in group] for group in groups]
+    pixels, used = facts.records["pixels"], _used(facts)
+    groups = duplicates.equal([pixels[at] for at in used])
+    groups = [[used[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
     torn = [group for group in groups if len(_labels(facts, group)) > 1]
     told = {group[0] for group in across + torn}
@@ -70,9 +70,9 @@ def alike(facts: Facts) -> Iterator[Finding]:
     Args:
         facts: Of all pictures.
     """
-    some = facts.records[facts.good]
-    _, first = np.unique(some["pixels"], return_index=True)
-    places = [facts.good[at] for at in np.sort(first).tolist()]
+    used = _used(facts)
+    _, first = np.unique(facts.records[used]["pixels"], return_index=True)
+    places = [used[at] for at in np.sort(first).tolist()]
     known = facts.records[places]
     groups = duplicates.alike(known["hash"], known["mirrored"], known["small"])
     groups = [[places[at] for at in group] for group in groups]
@@ -108,6 +108,11 @@ def alike(facts: Facts) -> Iterator[Finding]:
             _flat(facts, within),
             "alike",
         )
+
+
+def _used(facts: Facts) -> list[int]:
+    """Returns the places of the pictures that can be read and are in a split."""
+    return [at for at in facts.good if facts.splits[at]]
 
 
 def _groups(facts: Facts, groups: Sequence[Sequence[int]]) -> str:
