@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import picture_files
+import pyarrow
 import pytest
 from flax import nnx
+from pyarrow import parquet
 
 from flaxmill import recipes, weights
 from flaxmill.data import choices
@@ -153,6 +155,17 @@ def test_a_process_reads_what_another_one_keeps() -> None:
     other = pickle.loads(pickled(source))  # as a process gets it; its lock cannot go along
     assert isinstance(source, Kept) and isinstance(other, Items)
     np.testing.assert_array_equal(other[2]["image"], source[2]["image"])
+
+
+def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -> None:
+    files = [
+        picture_files.encoded(picture_files.textured((90, 70 + number))) for number in range(10)
+    ]
+    column = [{"bytes": file, "path": None} for file in files]
+    table = pyarrow.table({"image": column, "label": [*("ab" * 5)]})
+    parquet.write_table(table, tmp_path / "train.parquet")
+    found = choices.look(str(tmp_path / "train.parquet"), validation=0, test=2)
+    assert found.largest == 90 and 70 <= found.smallest <= found.side < 80
 
 
 def test_sizes_that_pictures_fill() -> None:

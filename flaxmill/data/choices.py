@@ -1,5 +1,6 @@
 """What suits pictures: how large they are, how many there are, and how long to train on them."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def _size(file: Any) -> tuple[int, int] | None:
     if isinstance(file, Image.Image):
         return file.size
     try:
-        with Image.open(file) as picture:  # reads the header alone
+        content = io.BytesIO(file) if isinstance(file, bytes) else file
+        with Image.open(content) as picture:  # reads the header alone
             return picture.size
     except _HEADER_TROUBLE:  # whoever reads it whole says what is wrong
         return None
