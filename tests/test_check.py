@@ -19,6 +19,7 @@ from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
 from flaxmill.data.check.index import RECORD, index
 from flaxmill.errors import BadInput
+from flaxmill.report import oddest
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +219,13 @@ def test_every_unreadable_file_is_named_and_the_status_tells_scripts(
     assert (told["pictures"], told["serious"], len(told["unreadable"])) == (63, 1, 23)
     assert told["splits"]["train"] == {"개": 43, "고양이": 10}
     assert told["sizes"]["width"] == [90, 90, 90, 90, 90]
+
+
+def test_a_sheet_has_a_title_whatever_the_folder_is_called(folder: Path, tmp_path: Path) -> None:
+    place = folder.rename(tmp_path / "\ue000")  # a letter that no font has
+    said = oddest.draw(check(place), tmp_path / "odd.png")
+    assert not any("\ue000" in line for line in said)
+    assert said[-1].startswith(f"wrote {tmp_path / 'odd.png'}, with")
 
 
 def test_special_files_are_counted(folder: Path) -> None:

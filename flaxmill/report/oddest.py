@@ -49,10 +49,13 @@ def draw(checked: Checked, path: Path) -> list[str]:
         colours.append(figures.WRONG if reason in serious else "black")
     if not pictures:
         raise BadInput(f"{checked.place} has no picture that can be shown.")
-    title = f"{checked.place.name}: the oddest of {len(checked.facts.good):,} pictures"
-    names, legend = showable([*endings, title])
-    captions = [f"{reason}\n{name}" for reason, name in zip(reasons, names, strict=False)]
-    figures.save_png(figures.sheet(pictures, captions, colours, title=names[-1]), path)
+    what = f"the oddest of {len(checked.facts.good):,} pictures"
+    title = f"{checked.place.name}: {what}"
+    if showable([title])[1]:  # whose letters no font here has
+        title = what.capitalize()
+    names, legend = showable(endings)
+    captions = [f"{reason}\n{name}" for reason, name in zip(reasons, names, strict=True)]
+    figures.save_png(figures.sheet(pictures, captions, colours, title=title), path)
     return [*legend, f"wrote {path}, with {len(pictures)} pictures"]
 
 
