@@ -278,8 +278,8 @@ def _known(error: Exception, directory: RunDirectory) -> CannotGoOn | None:
         )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return CannotGoOn(
-            "the memory of the device is full: try a smaller --batch-size, or --gear streaming. "
-            f"What was saved in {directory.path} is kept."
+            "the memory of the device is full: try a smaller --batch-size, smaller pictures where "
+            "the recipe has --size, or --gear streaming. What the run saved before is kept."
         )
     return None
 

@@ -66,6 +66,16 @@ def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> 
     assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
 
 
+def test_a_network_with_one_way_to_begin_is_trained_as_long_for_small_pictures(
+    photos: Path,
+) -> None:
+    config = dataclasses.replace(images.Config(), data=str(photos), network="vit_small")
+    few, reasons = images.settle(dataclasses.replace(config, size=64), None)
+    many, _ = images.settle(dataclasses.replace(config, size=224), None)
+    assert (few.stem, reasons["stem"]) == ("imagenet", "imagenet: the only way")
+    assert few.epochs >= many.epochs
+
+
 def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
     recipe = recipes.load("images")
     order = Order(recipe, configure(recipe, "quick", {"data": str(photos)}), "quick", seed=0)

@@ -17,6 +17,7 @@ def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> Non
     same, other = (classes(tmp_path / name, {name: 9, "bee": 9}) for name in ("ant", "wasp"))
     found = origin.splits(str(same), labels=("ant", "bee"))
     assert found.labels == ("ant", "bee")
+    assert len(found.test) == 18  # all of it: nothing there says which part is the test
     words = (
         r"^runs/one knows the classes 'ant', 'bee'; wasp has the classes 'bee', 'wasp': give data "
         r"with the same classes, named alike\.$"
@@ -25,6 +26,14 @@ def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> Non
         origin.splits(str(other), labels=("ant", "bee"))
     with pytest.raises(BadInput, match=r"'c', 'd', 'e' and 2 more; ant has"):
         origin.splits(str(same), labels=tuple("abcdefg"))
+
+
+def test_the_test_of_another_place_is_its_own_where_it_has_one(tmp_path: Path) -> None:
+    identity = {"recipe": "images", "recipe_file": None, "config": {"size": 8}}
+    for part, count in (("train", 9), ("test", 2)):
+        classes(tmp_path / "divided" / part, {"ant": count, "bee": count})
+    found = Origin("runs/one", identity, record="").splits(str(tmp_path / "divided"))
+    assert len(found.test) == 4
 
 
 def test_what_auto_came_to_is_looked_for_under_its_own_name(

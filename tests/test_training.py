@@ -108,7 +108,7 @@ LOOP = "    for chunk in batches("
         (
             (LOOP, f"    raise MemoryError\n{LOOP}"),
             CannotGoOn,
-            "the memory of the device is full: try a smaller --batch-size, or --gear streaming",
+            "the memory of the device is full: try a smaller --batch-size, smaller pictures",
         ),
     ],
     ids=["no finish", "no restore", "full disk", "full memory"],

@@ -38,7 +38,10 @@ def small(**fields: Any) -> ViT:
             {"size": (8, 14)},
             "of 8×14 pixels cannot be cut into patches of 4×4: .* pictures of 8×16",
         ),
-        ({"size": (0, 8)}, "pictures of 0×8 pixels .* take pictures of 4×8, or another --patch"),
+        (
+            {"size": (0, 8)},
+            "pictures of 0×8 pixels .* take pictures of 4×8 .--size., or another size of patches",
+        ),
         ({"mean": (0.5, 0.5)}, r"mean \(0.5, 0.5\) and std \(1.0,\): .* of the 3 channels, or one"),
         ({"dropout": 1.0}, "--dropout 1.0 must be from 0 up to, but not, 1"),
         ({"drop_path": 1.0}, "--drop-path 1.0 must be from 0 up to, but not, 1"),

@@ -24,7 +24,7 @@ from flaxmill.data.listing import (
 )
 from flaxmill.data.numpy_files import Frames
 from flaxmill.data.prepared import Prepared
-from flaxmill.data.source import SPLITS, Arrays, Example, Source, Splits, View, cycled
+from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
 
 _SHOWN = 3  # classes that a note names
@@ -162,19 +162,21 @@ def pictures(
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
     how = {"channels": channels, "draft": draft}
     train = _source(Pictures(splits["train"], train_shape, "squash", **how))
-    held_out, tested = (
-        _source(Pictures(splits[name], shape, fit, share, **how)) for name in SPLITS[1:]
-    )
+
+    def fitted(listing: Listing) -> Source:
+        return _source(Pictures(listing, shape, fit, share, **how))
+
     return Splits(
         title=title,
         train=cycled(train, overfit, length=total) if overfit else train,
-        validation=held_out,
-        test=tested,
+        validation=fitted(splits["validation"]),
+        test=fitted(splits["test"]),
         labels=splits["train"].classes,
         digests=known,
         seen=bool(overfit),
         note=note,
         multi_label=splits["train"].multi_label,
+        whole=fitted(_ordered(found["train"])) if len(found) == 1 and not overfit else None,
     )
 
 

@@ -185,6 +185,8 @@ class Splits:
         licence: Of the data, and whose it is; empty if that is not known.
         multi_label: Whether an example has any number of labels: its ``label`` is then float32,
             with a 1 for each class that holds and a 0 for each other.
+        whole: All of it in one source, fitted as for a test, where nothing said which part is which
+            and it was divided here: what a model is judged by that was trained elsewhere.
     """
 
     title: str
@@ -198,6 +200,7 @@ class Splits:
     note: str = ""
     licence: str = ""
     multi_label: bool = False
+    whole: Any = None
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

@@ -143,7 +143,7 @@ def _grid(size: Sequence[int], patch: int) -> tuple[int, int]:
         near = "×".join(str(max(1, round(side / patch)) * patch) for side in size)
         raise BadInput(
             f"pictures of {height}×{width} pixels cannot be cut into patches of {patch}×{patch}: "
-            f"take pictures of {near}, or another --patch."
+            f"take pictures of {near} (--size), or another size of patches."
         )
     return height // patch, width // patch
 

@@ -106,6 +106,7 @@ NETWORKS = {
     "convnext_tiny": (convnext_tiny, 9.0),
     "vit_small": (vit_small, 9.2),
 }
+WITHOUT_STEM = ("convnext_tiny", "vit_small")  # they begin in one way, whatever the size
 
 
 def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, dict[str, str]]:
@@ -146,7 +147,9 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"
     size = config.size or chosen["size"][0]
     if config.stem == "auto" and weights is None:
-        chosen["stem"] = "cifar" if size <= LOW else "imagenet", f"for {size}×{size} pixels"
+        small = size <= LOW and network not in WITHOUT_STEM
+        why = "the only way" if network in WITHOUT_STEM else f"for {size}×{size} pixels"
+        chosen["stem"] = "cifar" if small else "imagenet", why
     if not config.epochs:
         stem = config.stem if config.stem != "auto" else chosen["stem"][0]
         chosen["epochs"] = _epochs(network, stem, size, found.train, weights)
@@ -172,7 +175,7 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
     names: tuple[Any, ...] = tuple(NETWORKS) if config.network == "auto" else (config.network,)
     stems: tuple[Any, ...] = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
     for name in names:
-        for stem in stems if "res" in name or name == "small" else stems[:1]:
+        for stem in stems[:1] if name in WITHOUT_STEM else stems:
             if _suits(replace(config, network=name, stem=stem), weights):
                 return name, stem
     if len(names) == 1:  # where they are put in, it is said what they lack
@@ -198,7 +201,8 @@ def _epochs(
 ) -> tuple[int, str]:
     """Chooses how long to train: for some minutes, within what so many pictures need."""
     operations = NETWORKS[network][1] * 1e9 * (size / 224) ** 2
-    operations *= 16 if stem == "cifar" else 1  # it keeps four times the height and the width
+    if stem == "cifar" and network not in WITHOUT_STEM:
+        operations *= 16  # it keeps four times the height and the width
     each = 3 * operations / FASTEST  # forwards, and twice as much backwards
     least, most = (10, 30) if weights else (10, 100)
     epochs = choices.fitting_epochs(SECONDS, each, train, least=least, most=most)

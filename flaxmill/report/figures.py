@@ -175,6 +175,8 @@ def curves(lines: Sequence[Line], *, name: str, percent: bool = False) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     if percent:
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(0, bottom), min(1, top))  # a flat line would get room beyond 0 or 1
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
     axes.set_xlabel("epoch")
     return _svg(figure, name)
