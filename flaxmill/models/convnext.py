@@ -108,8 +108,8 @@ class ConvNeXt(nnx.Module):
         height, width = pictures.shape[1:3]
         if min(height, width) < self.least:
             raise BadInput(
-                f"pictures of {height}×{width} pixels are too small: {len(self.stages)} stages need "
-                f"{self.least} pixels or more a side (--size)."
+                f"pictures of {height}×{width} pixels are too small: {len(self.stages)} stages "
+                f"need {self.least} pixels or more a side (--size)."
             )
         x = self.stem(standardised(pictures, self.mean, self.std))  # [batch, height/4, width/4, …]
         x = _normalised(self.stem_norm, x)

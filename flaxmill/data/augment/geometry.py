@@ -20,8 +20,9 @@ def flip(example: Any, key: jax.Array) -> Any:
 def alternating_flip(example: Any, key: jax.Array) -> Any:
     """Mirrors a picture left to right in every other epoch.
 
-    Whether it begins so is drawn for each example, and is the same for every seed of a run. In any two epochs that follow each other each
-    picture is so seen both ways, and not, as by chance, one way twice for half of them.
+    Whether it begins so is drawn for each example, the same for every seed of a run. In any two
+    epochs that follow each other each picture is so seen both ways, and not, as by chance, one way
+    twice for half of them.
 
     Args:
         example: Its ``image`` is mirrored, by its ``id`` and ``epoch``, which the loop gives.
