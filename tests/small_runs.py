@@ -147,7 +147,6 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
     "cifar10": {"channels": (8, 16), "label_smoothing": 0.0, "shift": 0, "flip": False},
     "images": {
-        "stages": (1,),
         "width": 16,
         "learning_rate": 0.1,
         "weight_decay": 0.0,

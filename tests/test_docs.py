@@ -47,10 +47,12 @@ FORK = "runs/mine-quick-0"
 # What every recipe shown here understands; the rest of the smallness is the fixture's.
 SMALL = {"data": "sketches", "validation": 40, "batch_size": 16, "epochs": 0.5}
 NARROW = {"channels": (4, 8), "hidden": 16}
-# Of recipes that train on folders, which lie on the desk as their pages say.
-FOLDERS = {name: {**small_runs.SMALL[name], "epochs": 0.5} for name in ("images", "imagenet")}
-for fields in FOLDERS.values():
-    del fields["data"], fields["validation"]
+SMALLER = {
+    name: {**small_runs.SMALL[name], "epochs": 0.5}
+    for name in ("mnist", "cifar10", "images", "imagenet")
+}
+for name in ("images", "imagenet"):  # they train on folders, which lie on the desk as pages say
+    del SMALLER[name]["data"], SMALLER[name]["validation"]
 WHOLE = known.TRAIN, known.TEST  # before the fixture changes them
 
 
@@ -240,7 +242,7 @@ def test_training_commands_run(words: list[str], desk: Path, monkeypatch: Any, c
         assert "--learning-rate" in capsys.readouterr().out
         return
     small = SMALL | (NARROW if "--init-from" in words else {})  # as wide as the desk's run
-    small = FOLDERS.get(words[2], small)
+    small = SMALLER.get(words[2], small)
     missing = {n: v for n, v in small.items() if "--" + n.replace("_", "-") not in words}
     assert cli._status(*words[1:], *small_runs.flags(missing), "--no-report") == 0
     assert ("Test: " in capsys.readouterr().out) == ("--dry-run" not in words)

@@ -230,7 +230,7 @@ def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -
     fields = PLAIN[name] | {"batch_size": 80, "epochs": 1.5}
     trained = small_runs.train(name, run, **fields)
     assert trained.result["step"] == 3
-    order = small_runs.order(name, run, **fields)
+    order = small_runs.order(name, run, **fields).settled()
     fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
     before = weights.named({"params": nnx.state(fresh, nnx.Param)})
     after = trained.arrays()

@@ -8,7 +8,7 @@
 Hardware: two CPU cores; what is chosen takes minutes there, for hundreds of pictures or thousands.
 
 Data: a folder with a folder for each class, or a CSV or Parquet file of names and labels.
-Expected: what the report says, measured on pictures of yours that were not trained on.
+Expected: the % that the report gives, measured on pictures of yours that were not trained on.
 """
 
 import functools
