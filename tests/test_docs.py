@@ -51,7 +51,8 @@ SMALLER = {
     name: {**small_runs.SMALL[name], "epochs": 0.5}
     for name in ("mnist", "cifar10", "images", "imagenet")
 }
-for name in ("images", "imagenet"):  # they train on folders, which lie on the desk as pages say
+ON_FOLDERS = ("images", "imagenet")  # of pictures, which lie on the desk as their pages say
+for name in ON_FOLDERS:
     del SMALLER[name]["data"], SMALLER[name]["validation"]
 WHOLE = known.TRAIN, known.TEST  # before the fixture changes them
 
@@ -155,7 +156,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     shutil.copy(folder / "photos" / names[0], folder / "new.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert cli._status("train", "images", *small_runs.flags(FOLDERS["images"])) == 0
+        assert cli._status("train", "images", *small_runs.flags(SMALLER["images"])) == 0
     (folder / "my_pictures").mkdir()
     for name in ("shoe.png", "my_pictures/신발 1.png"):
         picture.save(folder / name)
@@ -164,7 +165,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
 
 def bare(words: list[str]) -> list[str]:
     """Returns a command without the choice of its data."""
-    if "--data" not in words or words[2] in FOLDERS:
+    if "--data" not in words or words[2] in ON_FOLDERS:
         return words
     at = words.index("--data")
     return words[:at] + words[at + 2 :]
@@ -178,7 +179,7 @@ TRAINED = list({tuple(bare(words)): (where, bare(words)) for where, words in TRA
 LOOKING = [
     (where, words)
     for where, words in ONCE
-    if words[1] == "look" and recipes.is_recipe(words[2]) and words[2] not in FOLDERS
+    if words[1] == "look" and recipes.is_recipe(words[2]) and words[2] not in ON_FOLDERS
 ]
 NETWORK = [(where, words) for where, words in ONCE if words[1] == "fetch"]
 SERVING = [(where, words) for where, words in ONCE if words[1] == "serve"]
