@@ -28,7 +28,7 @@ train: $(READY)  ## train on pictures of clothing, the real ones if they can be 
 	$(BIN)/flaxmill train fashion_mnist --data auto $(ARGS)
 
 test: $(READY)  ## run all tests, offline
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .
