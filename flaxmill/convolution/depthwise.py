@@ -1,7 +1,7 @@
 """Convolutions of each channel by itself: sums of shifted pictures, with no product of matrices.
 
-On two CPU cores, a step of a 7×7 kernel over 32 pictures of 16×16 places and 64 channels took 8 ms
-so, 140 ms with XLA's own convolution outside a loop, and 570 ms as patches and products.
+On two CPU cores, the gradients of a 7×7 kernel over 32 pictures of 16×16 places and 64 channels
+took 3 ms so inside a loop, and 66 ms with XLA's own convolution outside one.
 """
 
 import itertools

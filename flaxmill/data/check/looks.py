@@ -50,7 +50,7 @@ def looks(facts: Facts, size: int) -> Iterator[Finding]:
         advice = {
             "blank": "Look at them; a label means nothing there.",
             "small": "They are enlarged and blurred; larger ones teach more.",
-            "long": "A crop cuts off much of them; --fit pad keeps all.",
+            "long": "A crop cuts off much of these: cut out by hand what matters.",
         }.get(kind, "Look at them; they may be spoilt.")
         words = f"{number(count)} {verb} {words.split(maxsplit=1)[1]}: {few(names)}."
         yield Finding(kind, False, words, advice, names, caption)
