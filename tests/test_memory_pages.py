@@ -1,0 +1,56 @@
+"""Commands begin anew with large memory pages, where Linux gives them to those who ask."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
+
+TUNABLE = "glibc.malloc.hugetlb=1"
+
+
+def test_asks_for_large_pages_beside_what_is_set_already() -> None:
+    others = {"HOME": "/home/a", "GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}
+    found = environment_for_large_pages(others, "madvise", (2, 36))
+    assert found == {"HOME": "/home/a", "GLIBC_TUNABLES": f"glibc.malloc.arena_max=2:{TUNABLE}"}
+    assert environment_for_large_pages({}, "madvise", (2, 35)) == {"GLIBC_TUNABLES": TUNABLE}
+
+
+@pytest.mark.parametrize(
+    ("tunables", "policy", "libc"),
+    [
+        ("", "always", (2, 36)),  # every program has them
+        ("", "never", (2, 36)),
+        ("", "madvise", (2, 34)),  # the tunable is not known
+        ("", "madvise", ()),  # another C library
+        ("glibc.malloc.hugetlb=0", "madvise", (2, 36)),  # somebody wants none
+        (TUNABLE, "madvise", (2, 36)),  # it has begun anew
+    ],
+)
+def test_begins_anew_only_where_something_is_won(
+    tunables: str, policy: str, libc: tuple[int, ...]
+) -> None:
+    assert environment_for_large_pages({"GLIBC_TUNABLES": tunables}, policy, libc) is None
+
+
+@pytest.mark.parametrize("asked", [None, "glibc.malloc.hugetlb=0"])
+def test_a_command_computes_in_them_and_stays_the_same_process(
+    tmp_path: Path, asked: str | None
+) -> None:
+    recipe = tmp_path / "mine.py"  # read when its help is asked for
+    recipe.write_text(
+        "import os, pathlib\n"
+        f"pathlib.Path({str(tmp_path)!r}, str(os.getpid())).write_text("
+        "os.environ.get('GLIBC_TUNABLES', ''))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    environment |= {} if asked is None else {"GLIBC_TUNABLES": asked}
+    command = [sys.executable, "-m", "flaxmill", "train", str(recipe), "--help"]
+    process = subprocess.Popen(command, env=environment, stdout=-3, stderr=-3)
+    process.wait()
+    here = policy() == "madvise" and libc_version() >= (2, 35)
+    wanted = asked or (TUNABLE if here else "")
+    assert (tmp_path / str(process.pid)).read_text() == wanted
