@@ -50,11 +50,11 @@ class Config:
     data: str = "cifar-10"  # a folder, the data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 10  # how often every training example is seen
+    epochs: float = 12  # how often every training example is seen
     batch_size: int = 500  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.5  # epochs between rows of training figures
-    evaluate_every: float = 2.0  # epochs between evaluations
+    evaluate_every: float = 3.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
     network: Literal["fast", "resnet", "wide"] = "fast"  # FastCNN on whitened patches, or a ResNet
     channels: tuple[int, ...] = (64, 256, 256)  # of each block, under fast
