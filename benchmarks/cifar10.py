@@ -6,11 +6,14 @@
 PYTHON has torch (``make bench`` sets it up). Each seed is a process of its own, whose test set is
 read once, at its end; with --runs, runs stay in that folder and are gone on with. The speed is that
 of the second of two parts of an epoch in a process, compilation left out; the contestants take
-turns, for the speed of a machine drifts. Prints JSON lines.
+turns, for the speed of a machine drifts. A command of flaxmill asks Linux for large memory pages,
+which PyTorch does not by itself: each of its ways is timed as it is, and with those too.
+Prints JSON lines.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,7 @@ from peers import HERE, TORCH, medians, ratios, wanted
 
 from flaxmill.data import fetch
 from flaxmill.log import read_rows
+from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
 from flaxmill.recipes import cifar10
 
 EPOCH = 50_000
@@ -45,7 +49,9 @@ def own_seconds(data: str, examples: int) -> float:
     return EPOCH / rows[-1]["examples_per_second"]
 
 
-def torch_seconds(command: list[str], data: str, examples: int) -> float:
+def torch_seconds(
+    command: list[str], data: str, examples: int, environment: dict[str, str] | None = None
+) -> float:
     """Returns the same for a way to train in PyTorch."""
     config = cifar10.PRESETS["quick"]
     options = [data, "--examples", str(examples), "--epochs", "2"]
@@ -53,7 +59,8 @@ def torch_seconds(command: list[str], data: str, examples: int) -> float:
         value = getattr(config, name)
         values = value if isinstance(value, tuple) else (value,)
         options += ["--" + name.replace("_", "-"), *map(str, values)]
-    answer = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    how: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
+    answer = subprocess.run([*command, *options], env=environment, **how)
     last = json.loads(answer.stdout.splitlines()[-1])
     return last["seconds"] * EPOCH / last["examples"]
 
@@ -61,11 +68,19 @@ def torch_seconds(command: list[str], data: str, examples: int) -> float:
 def speed(python: str, data: str, rounds: int, examples: int, only: list[str]) -> dict[str, Any]:
     """Times an epoch in turn."""
     script = [python, str(HERE / "peers" / "torch_cifar.py")]
-    peers = wanted({name: [*script, *options] for name, options in TORCH.items()}, only)
+    large = environment_for_large_pages(os.environ, policy(), libc_version())
+    pages = {"": None} | ({", large pages": large} if large else {})
+    ways = {
+        name + more: ([*script, *options], environment)
+        for more, environment in pages.items()
+        for name, options in TORCH.items()
+    }
+    peers = wanted(ways, only)
     found = []
     for _ in range(rounds):
         seconds = {OWN: own_seconds(data, examples)}
-        seconds |= {name: torch_seconds(how, data, examples) for name, how in peers.items()}
+        for name, (command, environment) in peers.items():
+            seconds[name] = torch_seconds(command, data, examples, environment)
         found.append(seconds)
         print(json.dumps({name: round(value, 1) for name, value in seconds.items()}), flush=True)
     return {
