@@ -35,7 +35,7 @@ from machine import machine
 from flaxmill import cli
 from flaxmill.data import augment
 from flaxmill.data.batches import Chunk
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import hold_out
 from flaxmill.log import read_rows
 from flaxmill.loop import compile_training

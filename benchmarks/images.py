@@ -30,7 +30,7 @@ from machine import machine
 from PIL import Image
 
 from flaxmill import weights
-from flaxmill.data.cifar import cifar10
+from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import behind
 from flaxmill.recipes import images
 from flaxmill.trained import TrainedRun

@@ -26,7 +26,7 @@ from tutorial_loop import BATCH, TEST, enlarged
 
 from flaxmill import cli
 from flaxmill.data import fetch
-from flaxmill.data.images import CLASS_NAMES, read_fashion_mnist
+from flaxmill.data.known.idx import CLASS_NAMES, read_fashion_mnist
 from flaxmill.data.source import Arrays, Splits, hold_out
 from flaxmill.log import read_rows
 from flaxmill.recipes import fashion_mnist

@@ -16,7 +16,7 @@ from pathlib import Path
 from fashion_mnist import train
 from machine import machine
 
-from flaxmill.data.known import TRAIN
+from flaxmill.data.known.real_or_drawn import TRAIN
 
 PRESETS = ("quick", "article")
 GEARS = ("resident", "streaming")

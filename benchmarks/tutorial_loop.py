@@ -21,7 +21,7 @@ import optax
 from flax import linen as nn
 from flax.training.train_state import TrainState
 
-from flaxmill.data.images import read_fashion_mnist
+from flaxmill.data.known.idx import read_fashion_mnist
 
 BATCH = 32
 TEST = 10_000

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Shaped
 from flaxmill import optim
 from flaxmill.data.augment import Transform
 from flaxmill.data.batches import Schedule, batches
-from flaxmill.data.clothing import clothing
+from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.pictures import find_pictures, prepare
+from flaxmill.data.pictures.ready import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.exported import ENGINES, Exported, is_export
 from flaxmill.signature import Signature

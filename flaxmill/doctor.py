@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flaxmill.data import fetch
-from flaxmill.data.published import DATA_SETS
+from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
 
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")

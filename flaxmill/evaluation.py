@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool
 
-from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Example, Source, View
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Measures, Sums

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from flaxmill import members, parallel
 from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
 from flaxmill.data.batches import Chunk
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 from flaxmill.evaluation import BATCH_SIZE, total

@@ -16,7 +16,7 @@ from jax.extend import core
 from flaxmill import members, parallel, weights
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, batches
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.loop import TrainChunk
 from flaxmill.meter import Meter

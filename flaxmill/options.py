@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from flaxmill import parallel
 from flaxmill.data.batches import Gear
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill import answers
-from flaxmill.data.pictures import prepare
+from flaxmill.data.pictures.ready import prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 

@@ -6,7 +6,7 @@ from typing import Any
 from flax import nnx
 
 from flaxmill import answers, checkpoint, weights
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.directory import Identity
 from flaxmill.evaluation import measured, total

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill import files
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 

@@ -64,14 +64,14 @@ def small_data() -> Iterator[None]:
     """Leaves few of the drawn pictures, so that training runs are short."""
     import small_runs
 
-    from flaxmill.data import known
+    from flaxmill.data.known import real_or_drawn
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "TRAIN", small_runs.TRAIN)
-        patch.setattr(known, "TEST", small_runs.TEST)
-        known._drawn.cache_clear()
+        patch.setattr(real_or_drawn, "TRAIN", small_runs.TRAIN)
+        patch.setattr(real_or_drawn, "TEST", small_runs.TEST)
+        real_or_drawn._drawn.cache_clear()
         yield
-    known._drawn.cache_clear()
+    real_or_drawn._drawn.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +87,16 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of a small run, for all tests that serve one."""
     import small_runs
 
-    from flaxmill.data import known
+    from flaxmill.data.known import real_or_drawn
     from flaxmill.export import export
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "TRAIN", small_runs.TRAIN)
-        patch.setattr(known, "TEST", small_runs.TEST)
-        known._drawn.cache_clear()
+        patch.setattr(real_or_drawn, "TRAIN", small_runs.TRAIN)
+        patch.setattr(real_or_drawn, "TEST", small_runs.TEST)
+        real_or_drawn._drawn.cache_clear()
         run = small_runs.train("fashion_mnist", tmp_path_factory.mktemp("runs") / "shipped")
         written = export(run)
-    known._drawn.cache_clear()
+    real_or_drawn._drawn.cache_clear()
     return written.path
 
 

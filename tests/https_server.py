@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from flaxmill.data.published import DataFile, DataSet
+from flaxmill.data.known.published import DataFile, DataSet
 
 CONTENTS = {
     "pictures.gz": np.random.default_rng(0).bytes(200_000),  # several blocks, incompressible

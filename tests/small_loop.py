@@ -13,7 +13,7 @@ from flax import nnx
 
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule, batches
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Arrays
 from flaxmill.loop import TrainChunk, compile_training
 from flaxmill.meter import Meter

@@ -266,7 +266,8 @@ def flags(fields: Mapping[str, Any]) -> list[str]:
 
 def command(*arguments: str) -> list[str]:
     """Returns flaxmill with arguments as a program of its own, on as few pictures as here."""
-    few = f"from flaxmill.data import known; known.TRAIN, known.TEST = {TRAIN}, {TEST}"
+    few = f"real_or_drawn.TRAIN, real_or_drawn.TEST = {TRAIN}, {TEST}"
+    few = f"from flaxmill.data.known import real_or_drawn\n{few}"
     return [sys.executable, "-c", f"{few}\nfrom flaxmill import cli; cli.main()", *arguments]
 
 

@@ -66,7 +66,8 @@ def test_the_setting_is_one_of_the_recipe(benchmarks: Path) -> None:
 def test_a_case_trains_on_few_pictures_changed_as_it_says(benchmarks: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import augmentation; "
-        "from flaxmill.data import known; known.TRAIN, known.TEST = 400, 40; "
+        "from flaxmill.data.known import real_or_drawn as known; "
+        "known.TRAIN, known.TEST = 400, 40; "
         "augmentation.FEW = 60; augmentation.SETTING = sys.argv[3:]; "
         "augmentation.train_here('… and mixup or CutMix', 'sketches', 1, sys.argv[2])"
     )

@@ -16,8 +16,8 @@ from pyarrow import parquet
 
 from flaxmill import recipes, weights
 from flaxmill.data import choices
-from flaxmill.data.kept import Kept, kept
-from flaxmill.data.reader_process import pickled
+from flaxmill.data.reading.kept import Kept, kept
+from flaxmill.data.reading.process import pickled
 from flaxmill.data.source import Arrays, Items
 from flaxmill.errors import BadInput
 from flaxmill.order import Order, configure

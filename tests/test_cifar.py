@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from forbidding import forbidden
 
-from flaxmill.data.cifar import BATCHES, LABELS, RECORD, Batch, cifar10, read_cifar10
-from flaxmill.data.digits import digits
 from flaxmill.data.download import _is_right
 from flaxmill.data.fetch import locate
-from flaxmill.data.images import CLASS_NAMES, LabelledImages
-from flaxmill.data.published import CIFAR_10, DATA_SETS, DataFile, DataSet
+from flaxmill.data.known.cifar import BATCHES, LABELS, RECORD, Batch, cifar10, read_cifar10
+from flaxmill.data.known.digits import digits
+from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
+from flaxmill.data.known.published import CIFAR_10, DATA_SETS, DataFile, DataSet
 from flaxmill.data.sketches import TEST_FIRST, Sketches
-from flaxmill.data.tinted import Tinted
+from flaxmill.data.sketches.tinted import Tinted
 from flaxmill.errors import BadInput
 
 NAMES = ("one.bin", "two.bin", "test.bin")

@@ -8,8 +8,8 @@ import pytest
 import small_runs
 
 from flaxmill import cli
-from flaxmill.data.clothing import clothing
-from flaxmill.data.published import DATA_SETS, FASHION_MNIST
+from flaxmill.data.known.clothing import clothing
+from flaxmill.data.known.published import DATA_SETS, FASHION_MNIST
 from flaxmill.report import look
 
 DRAWN = "drawn garments (sketches)"

@@ -10,8 +10,8 @@ from forbidding import forbidden
 from picture_files import bomb, encoded, save, textured
 from PIL import Image
 
-from flaxmill.data.decode import extent, open_picture, plain
-from flaxmill.data.fit import fit
+from flaxmill.data.pictures.decode import extent, open_picture, plain
+from flaxmill.data.pictures.fit import fit
 from flaxmill.errors import BadInput
 
 
@@ -187,7 +187,7 @@ def test_a_large_picture_below_the_limit_gives_no_warning(tmp_path: Path, python
     save(tmp_path / "large.png", (12, 9))
     code = (
         "from PIL import Image\n"
-        "from flaxmill.data.decode import open_picture\n"
+        "from flaxmill.data.pictures.decode import open_picture\n"
         "Image.MAX_IMAGE_PIXELS = 60\n"  # Pillow refuses twice as many
         "print(open_picture('large.png').size)\n"
     )

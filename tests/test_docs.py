@@ -24,7 +24,7 @@ from PIL import Image
 from traitlets.config import Config
 
 from flaxmill import cli, lr_find, recipes
-from flaxmill.data import known
+from flaxmill.data.known import real_or_drawn
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
 from flaxmill.export import parity, web
@@ -54,7 +54,7 @@ SMALLER = {
 ON_FOLDERS = ("images", "imagenet")  # of pictures, which lie on the desk as their pages say
 for name in ON_FOLDERS:
     del SMALLER[name]["data"], SMALLER[name]["validation"]
-WHOLE = known.TRAIN, known.TEST  # before the fixture changes them
+WHOLE = real_or_drawn.TRAIN, real_or_drawn.TEST  # before the fixture changes them
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -265,8 +265,8 @@ def test_looking_at_a_recipe_needs_nothing_else(
     words: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(known, "TRAIN", WHOLE[0])
-    monkeypatch.setattr(known, "TEST", WHOLE[1])
+    monkeypatch.setattr(real_or_drawn, "TRAIN", WHOLE[0])
+    monkeypatch.setattr(real_or_drawn, "TEST", WHOLE[1])
     drawn = [] if "--data" in words else ["--data", "sketches"]  # the real ones may not be here
     assert cli._status(*words[1:], *drawn) == 0
     said = capsys.readouterr().out

@@ -18,7 +18,7 @@ import pytest
 from https_server import CONTENTS, FILES, PICTURES, Server, complete, need_loopback, put
 
 from flaxmill.data.download import ATTEMPTS, BLOCK, HURRIED, PATIENT, Patience, download
-from flaxmill.data.published import FASHION_MNIST, DataSet
+from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
 
 HALF = len(PICTURES) // 2

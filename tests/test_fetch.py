@@ -9,7 +9,7 @@ import pytest
 from https_server import CONTENTS, FILES, Server, complete, put
 
 from flaxmill.data.fetch import cache_folder, fetch, find, locate, places
-from flaxmill.data.published import DATA_SETS, DataSet
+from flaxmill.data.known.published import DATA_SETS, DataSet
 from flaxmill.errors import BadInput
 
 

@@ -11,9 +11,9 @@ import pytest
 from picture_files import bomb, classes, encoded, save, textured
 from PIL import Image
 
-from flaxmill.data.fit import fit
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.listing import Listing, scan
+from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.pictures.fit import fit
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 

@@ -12,10 +12,10 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from picture_files import classes, encoded, textured
 from PIL import Image
 
-from flaxmill.data.digests import digests
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.foreign import hugging_face, torchvision
-from flaxmill.data.listing import scan
+from flaxmill.data.listings.digests import digests
+from flaxmill.data.listings.foreign import hugging_face, torchvision
+from flaxmill.data.listings.listing import scan
 from flaxmill.data.source import Arrays, Items, Source
 from flaxmill.errors import BadInput
 
@@ -169,7 +169,8 @@ def test_items_that_read_many_at_once_are_asked_for_many() -> None:
 
 def test_nothing_of_theirs_is_imported_before_it_is_needed(python: str) -> None:
     code = (
-        "import sys\nimport flaxmill.data.folder, flaxmill.data.foreign, flaxmill.data.layouts\n"
+        "import sys\nimport flaxmill.data.folder\n"
+        "from flaxmill.data.listings import foreign, layouts\n"
         "print([name for name in ('grain', 'datasets', 'pyarrow', 'torch') if name in sys.modules])"
     )
     ended = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ import pytest
 from forbidding import forbidden
 
 from flaxmill import cli
-from flaxmill.data.images import CLASS_NAMES, Kind, read_fashion_mnist, read_idx, read_idx_set
-from flaxmill.data.published import MNIST, DataFile, DataSet
+from flaxmill.data.known.idx import CLASS_NAMES, Kind, read_fashion_mnist, read_idx, read_idx_set
+from flaxmill.data.known.published import MNIST, DataFile, DataSet
 from flaxmill.errors import BadInput
 
 NAMES = (

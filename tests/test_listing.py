@@ -9,8 +9,8 @@ import pytest
 from forbidding import forbidden
 from picture_files import classes, save
 
-from flaxmill.data.digests import digests
-from flaxmill.data.listing import Listing, interleaved, scan, stratified
+from flaxmill.data.listings.digests import digests
+from flaxmill.data.listings.listing import Listing, interleaved, scan, stratified
 from flaxmill.errors import BadInput
 
 
@@ -331,8 +331,8 @@ def test_the_digest_of_a_large_set_takes_sizes_and_some_beginnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classes(tmp_path, {"ant": 3, "bee": 3})
-    monkeypatch.setattr("flaxmill.data.digests.WHOLE", 100)
-    monkeypatch.setattr("flaxmill.data.digests.SOME", 2)  # the first and the fourth
+    monkeypatch.setattr("flaxmill.data.listings.digests.WHOLE", 100)
+    monkeypatch.setattr("flaxmill.data.listings.digests.SOME", 2)  # the first and the fourth
     known = digests(scan(tmp_path))
     content = (tmp_path / "ant/1.png").read_bytes()
     (tmp_path / "ant/1.png").write_bytes(content[:-1] + b"!")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from picture_files import classes
 
-from flaxmill.data.published import DATA_SETS
+from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
 from flaxmill.origin import Origin
 

@@ -10,8 +10,8 @@ import pytest
 from forbidding import forbidden
 from PIL import Image
 
-from flaxmill.data.decode import open_picture
-from flaxmill.data.pictures import find_pictures, prepare
+from flaxmill.data.pictures.decode import open_picture
+from flaxmill.data.pictures.ready import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
 

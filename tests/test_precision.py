@@ -14,7 +14,7 @@ from flax import nnx
 from test_recipes import ONE
 
 from flaxmill import recipes, weights
-from flaxmill.data import known
+from flaxmill.data.known import real_or_drawn
 from flaxmill.errors import Stopped
 from flaxmill.options import Options
 from flaxmill.trained import TrainedRun
@@ -89,15 +89,15 @@ def test_three_steps_change_every_parameter(name: str, folder: Path) -> None:
 
 
 def test_accuracy_is_that_of_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "TRAIN", 2200)
-    monkeypatch.setattr(known, "TEST", 1000)
-    known._drawn.cache_clear()
+    monkeypatch.setattr(real_or_drawn, "TRAIN", 2200)
+    monkeypatch.setattr(real_or_drawn, "TEST", 1000)
+    real_or_drawn._drawn.cache_clear()
     fields = {"validation": 200, "epochs": 6.0, "channels": (16, 32), "hidden": 64}
     exact, half = (
         small_runs.train("fashion_mnist", tmp_path / precision, precision=precision, **fields)
         for precision in ("float32", "bfloat16")
     )
-    known._drawn.cache_clear()
+    real_or_drawn._drawn.cache_clear()
     assert half.result["weights_sha256"] != exact.result["weights_sha256"]
     # 8 bits a product make about a hundredth of a difference in the loss of the first steps.
     assert half.rows[0]["loss"] == pytest.approx(exact.rows[0]["loss"], rel=0.02)

@@ -13,7 +13,7 @@ from small_loop import Runtime
 from test_batches import schedule
 
 from flaxmill.data.batches import Gear, batches
-from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Arrays, Items, Source, part
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
 from flaxmill.evaluation import padded_batches, readable, total

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import small_runs
 
-from flaxmill.data import known
-from flaxmill.data.published import DATA_SETS, FASHION_MNIST
+from flaxmill.data.known import real_or_drawn
+from flaxmill.data.known.published import DATA_SETS, FASHION_MNIST
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.log import read_rows
@@ -100,12 +100,12 @@ def test_a_trained_run_goes_with_the_data_that_it_saw(
 ) -> None:
     run = small_runs.train("fashion_mnist", tmp_path / "run", epochs=0.5)
     assert run.evaluate()["examples"] == small_runs.TEST
-    monkeypatch.setattr(known, "TEST", small_runs.TEST + 1)
-    known._drawn.cache_clear()
+    monkeypatch.setattr(real_or_drawn, "TEST", small_runs.TEST + 1)
+    real_or_drawn._drawn.cache_clear()
     with pytest.raises(BadInput, match=r"was trained on drawn garments .* has other content"):
         TrainedRun(run.path).evaluate()
     assert TrainedRun(run.path).evaluate("sketches")["examples"] == small_runs.TEST + 1
-    known._drawn.cache_clear()
+    real_or_drawn._drawn.cache_clear()
 
 
 def test_auto_stays_what_it_came_to(empty_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +116,8 @@ def test_auto_stays_what_it_came_to(empty_machine: Path, monkeypatch: pytest.Mon
     def real(*_: Any, **__: Any) -> Splits:
         raise AssertionError("the run was trained on drawn pictures")
 
-    monkeypatch.setattr(known, "_real", real)  # by now, they could be had
-    monkeypatch.setattr(known, "_located", lambda *_: empty_machine)
+    monkeypatch.setattr(real_or_drawn, "_real", real)  # by now, they could be had
+    monkeypatch.setattr(real_or_drawn, "_located", lambda *_: empty_machine)
     assert TrainedRun(run.path).evaluate() == expected
 
 

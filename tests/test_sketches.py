@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from flaxmill.data.cloth import FIELDS, Dice
-from flaxmill.data.garments import GARMENTS, PARTS, Garment
 from flaxmill.data.sketches import BLOCK, CHUNK, CLASSES, TEST_FIRST, Sketches, draw
+from flaxmill.data.sketches.cloth import FIELDS, Dice
+from flaxmill.data.sketches.garments import GARMENTS, PARTS, Garment
 from flaxmill.errors import BadInput
 
 Drawn = tuple[np.ndarray, np.ndarray]

@@ -57,7 +57,7 @@ def recipe(folder: Path) -> Path:
     return small_runs.fork(
         folder / "own.py",
         (
-            "from flaxmill.data.clothing import clothing",
+            "from flaxmill.data.known.clothing import clothing",
             "from flaxmill.data.folder import pictures",
         ),
         (

@@ -12,9 +12,9 @@ import pytest
 from picture_files import encoded, save, textured
 from pyarrow import parquet
 
-from flaxmill.data.digests import digests
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.listing import Listing, scan
+from flaxmill.data.listings.digests import digests
+from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.errors import BadInput
 
 
@@ -266,7 +266,7 @@ def test_a_parquet_file_of_another_kind_is_explained(
     place = table({"image": [stored, stored], "label": ["a", None]}, tmp_path / "empty.parquet")
     with pytest.raises(BadInput, match=r"empty\.parquet, line 2: the label is empty"):
         scan(place)
-    monkeypatch.setattr("flaxmill.data.parquet._MOST", 100)
+    monkeypatch.setattr("flaxmill.data.listings.parquet._MOST", 100)
     with pytest.raises(BadInput, match=r"are held in memory up to 0 GiB\. Load them with datasets"):
         scan(place)
     monkeypatch.setitem(sys.modules, "pyarrow", None)

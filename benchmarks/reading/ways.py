@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.folder import Pictures
-from flaxmill.data.listing import Listing
-from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.listings.listing import Listing
+from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 
 Plan = dict[str, Any]
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from flaxmill import parallel
 from flaxmill.data.permutation import order
-from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 from flaxmill.meter import Meter

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.folder import divided
-from flaxmill.data.listing import Listing, scan
+from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.data.prepared import prepared_size
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
@@ -45,7 +45,7 @@ def look(
     """Counts pictures and looks up the sizes of some.
 
     Args:
-        data: What `flaxmill.data.listing.scan` finds pictures in.
+        data: What `flaxmill.data.listings.listing.scan` finds pictures in.
         validation: How many pictures are held out, or which share of them.
         test: The same for the test, where no pictures are given for it.
         sign: What stands between several labels of a picture, in a CSV file.

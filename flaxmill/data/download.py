@@ -21,7 +21,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from flaxmill.data.fetch import Progress, stored
-from flaxmill.data.published import DataFile, DataSet
+from flaxmill.data.known.published import DataFile, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.files import sync_folder
 

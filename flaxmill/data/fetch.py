@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flaxmill.data.published import DATA_SETS, DataFile, DataSet
+from flaxmill.data.known.published import DATA_SETS, DataFile, DataSet
 from flaxmill.errors import BadInput, nearest
 
 Progress = Callable[[str, int, int], None]

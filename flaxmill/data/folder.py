@@ -10,10 +10,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from flaxmill.data.decode import extent, open_picture, plain
-from flaxmill.data.digests import digests
-from flaxmill.data.fit import covering, fit
-from flaxmill.data.listing import (
+from flaxmill.data.listings.digests import digests
+from flaxmill.data.listings.listing import (
     Labels,
     Listing,
     Rows,
@@ -22,7 +20,9 @@ from flaxmill.data.listing import (
     scan,
     stratified,
 )
-from flaxmill.data.numpy_files import Frames
+from flaxmill.data.listings.numpy_files import Frames
+from flaxmill.data.pictures.decode import extent, open_picture, plain
+from flaxmill.data.pictures.fit import covering, fit
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
@@ -39,12 +39,13 @@ class Pictures:
     Args:
         listing: Which pictures, and their labels.
         size: Height and width to fit them to, in pixels.
-        fit: How, see `flaxmill.data.fit.fit`. Examples of "squash" also have their picture's
-            ``aspect``, float32: its width divided by its height, so that nothing is lost.
+        fit: How, see `flaxmill.data.pictures.fit.fit`. Examples of "squash" also have their
+            picture's ``aspect``, float32: its width divided by its height, so that nothing is lost.
         share: Share of the sides that a crop leaves.
         channels: 3 for RGB, 1 for grey.
-        draft: Decode JPEGs no larger than needed, see `flaxmill.data.decode.open_picture`. Without
-            it the pixels are those of decoding whole pictures.
+        draft: Decode JPEGs no larger than needed, see
+            `flaxmill.data.pictures.decode.open_picture`. Without it the pixels are those of
+            decoding whole pictures.
     """
 
     listing: Listing
@@ -137,7 +138,8 @@ def pictures(
     pictures, with every class in its proportion, and the same whatever the run's seed.
 
     Args:
-        data: What `flaxmill.data.listing.scan` finds pictures in, or the listings themselves.
+        data: What `flaxmill.data.listings.listing.scan` finds pictures in, or the listings
+            themselves.
         size: Height and width to evaluate at, in pixels; one number for a square.
         train_size: The same for training, where they are squashed, and have their ``aspect``.
         validation: Training pictures to hold out: how many, or which share of them; 0 for none.
@@ -237,7 +239,7 @@ def divided(
     """Returns the three splits, and what to say of them.
 
     Args:
-        found: What was given of them, from `flaxmill.data.listing.scan`.
+        found: What was given of them, from `flaxmill.data.listings.listing.scan`.
         validation: How many training pictures to hold out, or which share of them.
         test: The same for the test set, where none is given.
 

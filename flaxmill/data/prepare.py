@@ -22,10 +22,10 @@ import PIL
 
 from flaxmill import files
 from flaxmill.data import choices
-from flaxmill.data.fit import usual_share
 from flaxmill.data.folder import pictures
+from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.prepared import FACTS, FORMAT, file_of, is_prepared
-from flaxmill.data.readers import Filled, Reading, read_ahead
+from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import SPLITS, Example, Source, Splits
 from flaxmill.errors import BadInput, CannotGoOn
 
@@ -112,7 +112,7 @@ def prepare(
     Until all is written, it lies in a folder beside the target whose name ends with ``.partial``.
 
     Args:
-        data: What `flaxmill.data.listing.scan` finds pictures in.
+        data: What `flaxmill.data.listings.listing.scan` finds pictures in.
         to: The folder to make.
         manner: What the pictures are made into.
         readers: Threads that decode; 0 for as many as there are cores.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listing import Listing
-from flaxmill.data.numpy_files import Frames
+from flaxmill.data.listings.listing import Listing
+from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput
 from flaxmill.files import read_json

@@ -25,7 +25,7 @@ from flax import nnx
 from flaxmill import optim
 from flaxmill.data.augment import Mixing, Transform, alternating_flip, chain, cutout, mix, shift
 from flaxmill.data.batches import Schedule, batches
-from flaxmill.data.cifar import cifar10
+from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy

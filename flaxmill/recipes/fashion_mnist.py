@@ -24,7 +24,7 @@ from flax import nnx
 from flaxmill import optim
 from flaxmill.data.augment import Transform, chain, cutout, flip, shift
 from flaxmill.data.batches import Schedule, batches
-from flaxmill.data.clothing import clothing
+from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy

@@ -26,9 +26,9 @@ from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
 from flaxmill.data.batches import Schedule, batches
-from flaxmill.data.fit import usual_share
 from flaxmill.data.folder import pictures
-from flaxmill.data.kept import kept
+from flaxmill.data.pictures.fit import usual_share
+from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 from flaxmill.loop import compile_evaluation, compile_training

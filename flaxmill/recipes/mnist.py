@@ -21,7 +21,7 @@ from flax import nnx
 from flaxmill import optim
 from flaxmill.data.augment import Transform, affine, chain, shift
 from flaxmill.data.batches import Schedule, batches
-from flaxmill.data.digits import digits
+from flaxmill.data.known.digits import digits
 from flaxmill.data.source import Splits
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from flaxmill import answers
-from flaxmill.data.listing import name_of
+from flaxmill.data.listings.listing import name_of
 from flaxmill.data.source import behind, labels_known
 from flaxmill.log import mean_rows
 from flaxmill.report import statistics

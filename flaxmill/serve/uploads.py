@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from flaxmill.data.pictures import prepare
+from flaxmill.data.pictures.ready import prepare
 from flaxmill.prediction import answer
 from flaxmill.serve.json_values import parsed
 from flaxmill.serve.limits import Limits

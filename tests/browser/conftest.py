@@ -13,7 +13,7 @@ from places import Place, hosting, serving
 from selenium import webdriver
 from visiting import Visit
 
-from flaxmill.data import known
+from flaxmill.data.known import real_or_drawn
 from flaxmill.errors import BadInput
 from flaxmill.export.web import check_installed, write_web
 
@@ -50,11 +50,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of a small model of drawn garments."""
     run = tmp_path_factory.mktemp("browser") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "TRAIN", small_runs.TRAIN)
-        patch.setattr(known, "TEST", small_runs.TEST)
-        known._drawn.cache_clear()
+        patch.setattr(real_or_drawn, "TRAIN", small_runs.TRAIN)
+        patch.setattr(real_or_drawn, "TEST", small_runs.TEST)
+        real_or_drawn._drawn.cache_clear()
         small_runs.train("fashion_mnist", run, epochs=30, channels=(8, 16), hidden=32)
-    known._drawn.cache_clear()
+    real_or_drawn._drawn.cache_clear()
     command = small_runs.command("export", str(run), "--format", "onnx")
     subprocess.run(command, check=True, capture_output=True)
     return run / "export"

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.data.pictures import prepare
+from flaxmill.data.pictures.ready import prepare
 from flaxmill.exported import Exported
 
 DONE = "document.querySelector('#why-words').getAttribute('aria-busy') === 'false'"

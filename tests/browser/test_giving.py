@@ -10,7 +10,7 @@ from PIL import Image
 from selenium.webdriver import Keys
 from visiting import Visit
 
-from flaxmill.data.pictures import prepare
+from flaxmill.data.pictures.ready import prepare
 from flaxmill.exported import Exported
 
 # A T-shirt, as points around the middle of the sheet.

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.data.pictures import prepare
+from flaxmill.data.pictures.ready import prepare
 from flaxmill.signature import Signature, Tensor
 
 DARK = {"background": "dark: pictures with a light border are inverted"}

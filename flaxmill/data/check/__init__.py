@@ -151,7 +151,8 @@ def check(
 
     Args:
         place: A folder of class folders, with splits or without; a CSV file that lists pictures;
-            anything else that `flaxmill.data.listing.scan` takes; or a recipe, for its data.
+            anything else that `flaxmill.data.listings.listing.scan` takes; or a recipe, for its
+            data.
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from flaxmill.data.check.finding import Facts, Finding, are, few, number
-from flaxmill.data.listing import normal
+from flaxmill.data.listings.listing import normal
 
 _UNEVEN = 10  # pictures of the largest class for one of the smallest
 _FEW = 10  # pictures of a class to learn it from

@@ -8,7 +8,7 @@ import numpy as np
 
 from flaxmill import recipes
 from flaxmill.data.check.survey import Row, Survey
-from flaxmill.data.listing import Listing, scan
+from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.data.source import SPLITS, labels_known
 
 
@@ -36,7 +36,7 @@ def survey_of_listings(place: Path) -> Survey:
     """Looks at arrays of pictures, or at a Parquet file.
 
     Args:
-        place: What `flaxmill.data.listing.scan` finds pictures in.
+        place: What `flaxmill.data.listings.listing.scan` finds pictures in.
 
     Raises:
         BadInput: There are none as expected.

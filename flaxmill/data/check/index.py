@@ -26,8 +26,8 @@ from PIL import ExifTags, Image
 
 from flaxmill import files
 from flaxmill.data.check import duplicates
-from flaxmill.data.decode import open_picture, plain
 from flaxmill.data.fetch import cache_folder
+from flaxmill.data.pictures.decode import open_picture, plain
 from flaxmill.errors import BadInput
 
 RECORD = np.dtype(

@@ -1,7 +1,7 @@
 """What a folder or table of pictures says it holds, taken as it is: nothing is refused here.
 
-Training refuses what it cannot use, with one message (`flaxmill.data.listing.scan`). To check data
-means to see all that is wrong with it at once.
+Training refuses what it cannot use, with one message (`flaxmill.data.listings.listing.scan`). To
+check data means to see all that is wrong with it at once.
 """
 
 import os
@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flaxmill.data import class_folders, layouts, numpy_files, prepared, tables
-from flaxmill.data.decode import SUFFIXES
-from flaxmill.data.listing import PARTS, normal, scan
+from flaxmill.data import prepared
+from flaxmill.data.listings import class_folders, layouts, numpy_files, tables
+from flaxmill.data.listings.listing import PARTS, normal, scan
+from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.errors import BadInput
 
 _TABLES = (".csv", ".tsv")

@@ -1,5 +1,5 @@
-// A person's own picture, made into what a model takes: the twin of flaxmill/data/pictures.py
-// and flaxmill/data/fit.py.
+// A person's own picture, made into what a model takes: the twin of flaxmill/data/pictures/ready.py
+// and flaxmill/data/pictures/fit.py.
 //
 // It repeats Pillow's integer arithmetic (luma, compositing, the triangle filter's fixed-point
 // weights) instead of leaving it to a canvas, whose scaling differs between browsers. From the same
@@ -122,7 +122,7 @@ function squared(pixels, { width, height }, colour, size) {
   return made;
 }
 
-/** Cuts the centre out of a resized picture; lengths are rounded as flaxmill/data/fit.py does. */
+/** Cuts the centre out of a resized picture; lengths are rounded as flaxmill/data/pictures/fit.py does. */
 function cropped(pixels, picture, channels, size, share) {
   let [height, width] = size.map((side) => Math.trunc(side / share + 1e-6));
   if (picture.width * height >= picture.height * width) {

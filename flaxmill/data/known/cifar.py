@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from flaxmill.data.fetch import require, stored
-from flaxmill.data.images import CLASS_NAMES, LabelledImages
-from flaxmill.data.known import Known, pictures
-from flaxmill.data.published import CIFAR_10, DataSet
+from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
+from flaxmill.data.known.published import CIFAR_10, DataSet
+from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 
@@ -181,7 +181,7 @@ def cifar10(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spli
 
     Args:
         data: ``cifar-10``, a folder that holds its files, ``sketches`` or ``auto``, as
-            `flaxmill.data.known.pictures` says. Drawn garments are tinted.
+            `flaxmill.data.known.real_or_drawn.pictures` says. Drawn garments are tinted.
         validation: How many training examples to hold out, or which share of them.
         overfit: Train and evaluate on the first so many examples only; 0 for all.
 
@@ -313,7 +313,7 @@ def _arrays(rows: Records) -> dict[str, np.ndarray]:
 
 def _draw(count: int, first: int) -> Source:
     from flaxmill.data.sketches import Sketches
-    from flaxmill.data.tinted import Tinted
+    from flaxmill.data.sketches.tinted import Tinted
 
     return Tinted(Sketches(count, first=first), SIDE)
 

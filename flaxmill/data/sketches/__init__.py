@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Integer, UInt8, UInt32, UInt64
 
-from flaxmill.data.cloth import FIELDS, Dice
-from flaxmill.data.garments import GARMENTS, PARTS
 from flaxmill.data.permutation import GOLDEN, mix
+from flaxmill.data.sketches.cloth import FIELDS, Dice
+from flaxmill.data.sketches.garments import GARMENTS, PARTS
 from flaxmill.errors import BadInput
 
 CLASSES = tuple(garment.name for garment in GARMENTS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listing import PARTS, Listing, chosen, class_order, normal
+from flaxmill.data.listings.listing import PARTS, Listing, chosen, class_order, normal
 from flaxmill.errors import BadInput, nearest
 
 PATHS = ("path", "file", "filename", "file_name", "image")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from flaxmill.data.readers import Reading
+from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Example
 
 MOST_BYTES = 2**30

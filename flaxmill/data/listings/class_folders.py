@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxmill.data.decode import SUFFIXES
-from flaxmill.data.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.digests import SOME
-from flaxmill.data.listing import PARTS, Listing
-from flaxmill.data.tables import Table, listings, named
+from flaxmill.data.listings.digests import SOME
+from flaxmill.data.listings.listing import PARTS, Listing
+from flaxmill.data.listings.tables import Table, listings, named
 from flaxmill.errors import BadInput, nearest
 
 _FEW = 32  # pictures that a digest takes of those that are decoded by others

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.digests import SOME, WHOLE
-from flaxmill.data.listing import PARTS, Listing, class_order
+from flaxmill.data.listings.digests import SOME, WHOLE
+from flaxmill.data.listings.listing import PARTS, Listing, class_order
 from flaxmill.errors import BadInput, nearest
 
 _PICTURES = ("images", "image", "pictures", "x", "data")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from flaxmill.data.fetch import require, stored
-from flaxmill.data.published import FASHION_MNIST, DataSet
+from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput
 
 CLASS_NAMES = (

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from flaxmill.data import class_folders, numpy_files, parquet, prepared, tables
-from flaxmill.data.listing import PARTS, Listing
+from flaxmill.data import prepared
+from flaxmill.data.listings import class_folders, numpy_files, parquet, tables
+from flaxmill.data.listings.listing import PARTS, Listing
 from flaxmill.errors import BadInput
 
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -15,7 +16,7 @@ _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
 
 def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
-    """Does what `flaxmill.data.listing.scan` says."""
+    """Does what `flaxmill.data.listings.listing.scan` says."""
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flaxmill.data.cloth import Dice, Part, Value, limb, oval, panel, part
+from flaxmill.data.sketches.cloth import Dice, Part, Value, limb, oval, panel, part
 
 PARTS = 9
 """The most parts that a garment has."""

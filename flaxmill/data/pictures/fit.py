@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from flaxmill.data.decode import extent
+from flaxmill.data.pictures.decode import extent
 from flaxmill.errors import BadInput, nearest
 
 Fit = Literal["crop", "pad", "squash"]

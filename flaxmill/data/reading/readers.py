@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.reader_process import ReaderProcess, pickled
+from flaxmill.data.reading.process import ReaderProcess, pickled
+from flaxmill.data.reading.unreadable import none_of, read_first
 from flaxmill.data.source import Example, Source, behind
-from flaxmill.data.unreadable import none_of, read_first
 from flaxmill.errors import BadInput
 
 Take = Callable[[np.ndarray], Example]

@@ -1,7 +1,7 @@
 """Clothing in ten classes: the real pictures of Fashion-MNIST, or drawn ones."""
 
-from flaxmill.data.images import CLASS_NAMES, read_fashion_mnist
-from flaxmill.data.known import Known, pictures
+from flaxmill.data.known.idx import CLASS_NAMES, read_fashion_mnist
+from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Source, Splits
 
 
@@ -27,7 +27,7 @@ def clothing(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spl
 
     Args:
         data: ``fashion-mnist``, a folder that holds its four files, ``sketches`` or ``auto``, as
-            `flaxmill.data.known.pictures` says.
+            `flaxmill.data.known.real_or_drawn.pictures` says.
         validation: How many training examples to hold out, or which share of them.
         overfit: Train and evaluate on the first so many examples only; 0 for all.
 

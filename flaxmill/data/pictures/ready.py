@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from flaxmill.data.decode import SUFFIXES, open_picture, plain
-from flaxmill.data.fit import border, fit
+from flaxmill.data.pictures.decode import SUFFIXES, open_picture, plain
+from flaxmill.data.pictures.fit import border, fit
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
@@ -56,9 +56,10 @@ def find_pictures(names: Sequence[str]) -> list[str]:
 def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
     """Makes a picture into what a model takes.
 
-    Files and Pillow pictures are made plain (see `flaxmill.data.decode.plain`), inverted if their
-    border is light and the model knows things on a dark ground, and fitted as the signature says:
-    padded to a square, cropped or squashed. Arrays of the right shape go in as they are.
+    Files and Pillow pictures are made plain (see `flaxmill.data.pictures.decode.plain`), inverted
+    if their border is light and the model knows things on a dark ground, and fitted as the
+    signature says: padded to a square, cropped or squashed. Arrays of the right shape go in as they
+    are.
 
     Args:
         picture: A path, a Pillow picture, or an array.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flaxmill.data.clothing import FASHION
-from flaxmill.data.images import LabelledImages, read_idx_set
-from flaxmill.data.known import Known, pictures
-from flaxmill.data.published import MNIST
+from flaxmill.data.known.clothing import FASHION
+from flaxmill.data.known.idx import LabelledImages, read_idx_set
+from flaxmill.data.known.published import MNIST
+from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Splits
 
 
@@ -40,7 +40,7 @@ def digits(data: str, *, validation: int | float = 0, overfit: int = 0) -> Split
 
     Args:
         data: ``mnist``, a folder that holds its four files, ``sketches`` or ``auto``, as
-            `flaxmill.data.known.pictures` says.
+            `flaxmill.data.known.real_or_drawn.pictures` says.
         validation: How many training examples to hold out, or which share of them.
         overfit: Train and evaluate on the first so many examples only; 0 for all.
 

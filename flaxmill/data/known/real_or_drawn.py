@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flaxmill.data import fetch
-from flaxmill.data.images import LabelledImages
+from flaxmill.data.known.idx import LabelledImages
 from flaxmill.data.source import Arrays, Source, Splits, divide
 from flaxmill.errors import BadInput
 from flaxmill.progress import Download

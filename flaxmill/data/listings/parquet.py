@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import files
-from flaxmill.data.tables import LABELS, PATHS, Table, columns, existing, named, named_splits
+from flaxmill.data.listings.tables import (
+    LABELS,
+    PATHS,
+    Table,
+    columns,
+    existing,
+    named,
+    named_splits,
+)
 from flaxmill.errors import BadInput
 
 _MOST = 4 * 2**30  # bytes that are held in memory

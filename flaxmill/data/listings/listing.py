@@ -126,7 +126,9 @@ def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
     Raises:
         BadInput: There is nothing of the kind; the message says what was found and expected.
     """
-    from flaxmill.data.layouts import read_layout  # which makes listings, and so imports this
+    from flaxmill.data.listings.layouts import (
+        read_layout,  # which makes listings, and so imports this
+    )
 
     return read_layout(place, sign=sign)
 

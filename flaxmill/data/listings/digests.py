@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from flaxmill.data.listing import Listing, Rows, normal
+from flaxmill.data.listings.listing import Listing, Rows, normal
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""
