@@ -308,7 +308,8 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     phases = (name for name in seconds if name not in (WAITING, "total"))
     spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in phases)
     words.say("")
-    test = f"{figures(result['test'])} on {result['test']['examples']:,} examples."
+    examples = result["test"]["examples"]
+    test = f"{figures(result['test'])} on {examples:,} example{'s' if examples > 1 else ''}."
     if seeds := result.get("seeds"):
         apart = figures(result["test_mean"], result["test_sd"])
         words.say(f"Test: {apart} (mean ± standard deviation of {len(seeds)} seeds).")

@@ -145,6 +145,8 @@ def test_a_test_on_what_was_trained_on_is_no_test_and_says_so() -> None:
     assert "none of which it was trained on" not in page.text
     assert "Wilson" not in page.text
     assert "300 pictures of the training data" in page.text
+    assert "validation" in page.text and "validation (held out)" not in page.text
+    assert "validation (held out)" in Page(render([subject()])).text
     assert "none of which it was trained on" in Page(render([subject()])).text
 
 

@@ -163,7 +163,23 @@ def test_one_picture_with_two_classes_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match=words):
         scan(written(tmp_path, twice))
-    assert len(scan(written(tmp_path, PLAIN + "pictures/ant2.png,ant\n"))["train"]) == 4
+
+
+def test_a_picture_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
+    repeated = "pictures/ant2.png,ant\n./pictures/ant2.png,ant\n"
+    plain = scan(written(tmp_path, PLAIN))["train"]
+    found = scan(written(tmp_path, PLAIN + repeated))["train"]
+    assert found.files == plain.files
+    assert found.labels.tolist() == plain.labels.tolist()
+    assert found.note == "labels.csv: 2 rows repeat a picture, which counts once."
+
+
+def test_one_picture_with_two_sets_of_labels_is_refused(tmp_path: Path) -> None:
+    rows = "path,labels\npictures/ant2.png,ant|red\npictures/bee1.png,bee\n"
+    assert len(scan(written(tmp_path, rows + "pictures/ant2.png,red|ant\n"))["train"]) == 2
+    words = r"lines 2 and 4: .*ant2\.png has the label 'ant', 'red' and the label 'red'\. .* ant\|red"
+    with pytest.raises(BadInput, match=words):
+        scan(written(tmp_path, rows + "pictures/ant2.png,red\n"))
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
@@ -212,7 +228,7 @@ def test_parquet_lists_pictures(tmp_path: Path) -> None:
         {"image": [*names[:2], "gone.png"], "label": [1, 2, 3]}, tmp_path / "gone.parquet"
     )
     with pytest.raises(
-        BadInput, match=r"lists 3 pictures, of which 1 are not there: 'gone\.png' \(line 3\)"
+        BadInput, match=r"lists 3 pictures, of which 1 is not there: 'gone\.png' \(line 3\)"
     ):
         scan(place)
 

@@ -252,8 +252,10 @@ def _summary(splits: Splits) -> list[str]:
             labels = labels_known(source)
             counts = answers.counts(some["label"] if labels is None else labels, len(splits.labels))
             of = "" if count == len(source) else f" in the first {count:,}"
+            least, most = counts.min(), counts.max()
+            each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
             lines.append(
-                f"{name}: {len(source):,} examples, {counts.min():,} to {counts.max():,} a class, "
+                f"{name}: {len(source):,} examples, {each} a class, "
                 f"mean brightness {some['image'].mean():.1f} of 255{of}"
             )
     return lines

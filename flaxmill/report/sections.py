@@ -25,6 +25,7 @@ PHASES = {
     "save": "saving",
 }
 SPLITS = {"train": "training", "validation": "validation (held out)", "test": "test"}
+"""What a split is called beside a curve."""
 
 Logits = Float[np.ndarray, "example class"]
 Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
@@ -181,9 +182,10 @@ def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
             if not alone and "validation" in splits:
                 splits = [split for split in splits if split != "test"]
             for split in splits:
+                name = split if subject.seen and split == "validation" else SPLITS[split]
                 lines.append(
                     figures.Line(
-                        name=SPLITS[split] if alone else f"run {number + 1} {SPLITS[split]}",
+                        name=name if alone else f"run {number + 1} {name}",
                         epochs=[row["epoch"] for row in rows if row["split"] == split],
                         values=[row[figure] for row in rows if row["split"] == split],
                         series=list(SPLITS).index(split) if alone else number,

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +189,9 @@ def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[P
     if missing:
         shown = ", ".join(f"{names[row]!r} (line {lines[row]})" for row in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+        there = "is" if len(missing) == 1 else "are"
         raise BadInput(
-            f"{place} lists {len(paths):,} pictures, of which {len(missing):,} are not there: "
+            f"{place} lists {len(paths):,} pictures, of which {len(missing):,} {there} not there: "
             f"{shown}{more}. Their paths are taken from {place.parent}."
             f"{_ending(place.parent, names[missing[0]])}"
         )
@@ -239,38 +240,49 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
     if "train" not in parts:
         raise BadInput(f"{place} has no rows for training: no split is called train.")
     many = any(table.multi_label for table, _ in parts.values())
+    listed = sum(len(rows) for _, rows in parts.values())
+    parts = {name: (table, _once(table, rows)) for name, (table, rows) in parts.items()}
+    repeated = listed - sum(len(rows) for _, rows in parts.values())
     table, rows = parts["train"]
-    if not many:
-        for listed in parts.values():
-            _check_once(*listed)
     classes = table.classes or class_order(n for row in rows.tolist() for n in _row(table, row))
     if len(classes) < (1 if many else 2):
         raise BadInput(
             f"{table.place} has one class only for training, {', '.join(map(repr, classes))}: "
             "expected two or more."
         )
-    return {
+    found = {
         name: _listing(table, rows, classes, name, many) for name, (table, rows) in parts.items()
     }
+    if repeated:
+        rows_repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
+        note = f"{place.name}: {rows_repeat} a picture, which counts once."
+        found["train"] = replace(found["train"], note=note)
+    return found
 
 
-def _check_once(table: Table, rows: np.ndarray) -> None:
-    """Refuses a file that stands in two rows under two classes: nobody can learn both.
+def _once(table: Table, rows: np.ndarray) -> np.ndarray:
+    """Leaves out rows that repeat a picture: held out, it would be what was trained on.
 
     Raises:
-        BadInput: The message names the rows, and how several labels are written.
+        BadInput: A picture stands in two rows with different labels: nobody can learn both. The
+            message names the rows, and how several labels are written.
     """
+    if not isinstance(table.files, tuple):
+        return rows
     first: dict[Any, int] = {}
-    for row in rows.tolist() if isinstance(table.files, tuple) else ():
+    for row in rows.tolist():
         before = first.setdefault(table.files[row], row)
-        if _row(table, before) != _row(table, row):
-            labels = table.labels[before], table.labels[row]
+        names = _row(table, before), _row(table, row)
+        if sorted(names[0]) != sorted(names[1]):
+            one, other = (", ".join(map(repr, each)) or "none" for each in names)
+            together = "|".join(dict.fromkeys([*names[0], *names[1]]))
             raise BadInput(
                 f"{table.place}, lines {table.lines[before]} and {table.lines[row]}: the picture "
-                f"{table.files[row]} has the label {labels[0]!r} and the label {labels[1]!r}. "
+                f"{table.files[row]} has the label {one} and the label {other}. "
                 f"Leave one of them; or if both hold, call the column labels, and write them into "
-                f"one row, as {labels[0]}|{labels[1]}."
+                f"one row, as {together}."
             )
+    return np.array(list(first.values()), dtype=rows.dtype)
 
 
 def _row(table: Table, row: int) -> Sequence[str]:
