@@ -70,6 +70,7 @@ class Config:
     heads: int = 6  # of each block's attention, under vit
     patch: int = 16  # pixels a side of a patch, under vit
     dropout: float = 0.0  # share that is dropped before the last layer, or within vit's blocks
+    drop_path: float = 0.0  # share of the pictures for which the last block is dropped in training
     precision: Literal["float32", "bfloat16"] = "bfloat16"  # type that the network computes in
     optimizer: Literal["sgd", "adamw"] = "sgd"  # SGD with Nesterov momentum, or AdamW
     schedule: Literal["steps", "cosine"] = "steps"  # of the learning rate, after warming up
@@ -135,7 +136,7 @@ def signature(config: Config, splits: Splits) -> Signature:
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     """Returns the network with its initial parameters."""
     how: dict[str, Any] = {**IMAGENET, "dropout": config.dropout, "width": config.width}
-    how |= {"dtype": jnp.dtype(config.precision), "rngs": rngs}
+    how |= {"drop_path": config.drop_path, "dtype": jnp.dtype(config.precision), "rngs": rngs}
     channels, classes = signature.inputs[0].shape[3], len(signature.labels)
     if config.network == "resnet":
         return ResNet(channels, classes, block=bottleneck, stages=config.stages, **how)

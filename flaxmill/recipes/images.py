@@ -82,6 +82,7 @@ class Config:
     evaluate_every: float = 0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
     dropout: float = 0.2  # share of the units before the last layer that is dropped
+    drop_path: float = 0.0  # share of the pictures for which the last block is dropped in training
     precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
     learning_rate: float = 0  # highest rate
     body_rate: float = 0.1  # rate of all but the head, per unit of the head's, with --init-from
@@ -249,13 +250,13 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
 
 def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
     build, _ = NETWORKS[config.network]
-    how: dict[str, Any] = {}
+    how: dict[str, Any] = {"drop_path": config.drop_path}
     if config.network == "small":
-        how = {"stem": config.stem, "stages": config.stages, "width": config.width}
+        how |= {"stem": config.stem, "stages": config.stages, "width": config.width}
     elif "resnet" in config.network:
-        how = {"stem": config.stem}
+        how |= {"stem": config.stem}
     elif config.network == "vit_small":
-        how = {"size": (size, size)}
+        how |= {"size": (size, size)}
     dtype = jnp.dtype(config.precision)
     return build(3, classes, **IMAGENET, dropout=config.dropout, dtype=dtype, rngs=rngs, **how)
 
