@@ -50,3 +50,18 @@ def classes(place: Path, counts: dict[str, int], *, kind: str = "png") -> Path:
             colour = (40 + 50 * number % 200, index % 256, 7 * index % 256)
             save(place / name / f"{index}.{kind}", (10 + index % 5, 8), colour)
     return place
+
+
+def photo(seed: int, width: int = 90, height: int = 60) -> Image.Image:
+    """Returns another picture for each seed."""
+    return textured((width, height), seed=seed)
+
+
+def photographs(place: Path) -> Path:
+    """Makes a folder of 40 pictures, no two alike: two splits, two classes with Korean names."""
+    for seed in range(40):
+        part = place / ("val" if seed % 4 == 0 else "train") / ("개" if seed % 2 else "고양이")
+        part = part if seed % 4 else place / "val" / ("개" if seed % 8 else "고양이")
+        part.mkdir(parents=True, exist_ok=True)
+        photo(seed).save(part / f"사진 {seed}.png")
+    return place

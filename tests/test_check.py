@@ -1,9 +1,8 @@
-"""`flaxmill check`: what is wrong with pictures is found, told with its cure, and remembered."""
+"""`flaxmill check`: what is wrong with pictures is found, and told with its cure."""
 
 import json
 import os
 import shutil
-import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,11 @@ import numpy as np
 import pytest
 import small_runs
 from commands import command
-from picture_files import bomb, textured
+from picture_files import bomb, photo, photographs
 from PIL import Image
 
 from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
-from flaxmill.data.check.index import RECORD, index
 from flaxmill.errors import BadInput
 from flaxmill.report import oddest
 
@@ -29,21 +27,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "checked"
 
 
-def photo(seed: int, width: int = 90, height: int = 60) -> Image.Image:
-    """Returns another picture for each seed."""
-    return textured((width, height), seed=seed)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of class folders with which nothing is wrong: two splits, two classes."""
-    place = tmp_path / "my pictures"
-    for seed in range(40):
-        part = place / ("val" if seed % 4 == 0 else "train") / ("개" if seed % 2 else "고양이")
-        part = part if seed % 4 else place / "val" / ("개" if seed % 8 else "고양이")
-        part.mkdir(parents=True, exist_ok=True)
-        photo(seed).save(part / f"사진 {seed}.png")
-    return place
+    """A folder with which nothing is wrong."""
+    return photographs(tmp_path / "my pictures")
 
 
 def kinds(checked: Checked) -> dict[str, Finding]:
@@ -295,102 +282,6 @@ def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no column of paths"):
         check(tmp_path / "bad.csv")
-
-
-# The index.
-
-
-def files_of(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
-
-
-def test_only_new_and_changed_files_are_read_again(folder: Path) -> None:
-    names = files_of(folder)
-    first = index(folder, names)
-    assert first.read == 40
-    again = index(folder, names)
-    assert again.read == 0
-    assert (again.records == first.records).all()
-    photo(140, 30, 30).save(folder / names[3])
-    (folder / "new.png").write_bytes((folder / names[0]).read_bytes())
-    changed = index(folder, [*names, "new.png"])
-    assert changed.read == 2
-    assert (changed.records[3]["width"], changed.records[3]["height"]) == (30, 30)
-    assert changed.records[-1]["file"] == changed.records[0]["file"]
-
-
-def test_trouble_is_looked_at_again(folder: Path) -> None:
-    (folder / "x.png").touch()
-    for _ in range(2):
-        found = index(folder, ["x.png"])
-        assert (found.read, list(found.troubles)) == (1, [0])
-        assert found.records[0] == np.zeros((), RECORD)
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
-def test_a_damaged_index_is_made_anew(folder: Path, cache: Path, damage: str) -> None:
-    names = files_of(folder)
-    whole = index(folder, names).records
-    (kept,) = cache.glob("*.npz")
-    content = bytearray(kept.read_bytes())
-    content[len(content) // 2] ^= 1
-    damaged = {"cut": content[:-200], "flipped": content, "text": b"hello", "empty": b""}
-    kept.write_bytes(damaged[damage])
-    again = index(folder, names)
-    assert again.read == 40
-    assert (again.records == whole).all()
-    assert index(folder, names).read == 0
-
-
-def test_records_do_not_depend_on_the_number_of_readers(folder: Path, cache: Path) -> None:
-    names = files_of(folder)
-    one = index(folder, names, workers=1)
-    shutil.rmtree(cache)
-    many = index(folder, names, workers=7)
-    assert many.read == 40
-    assert (one.records == many.records).all()
-
-
-def test_several_may_check_at_once(folder: Path) -> None:
-    names, found = files_of(folder), []
-    both = threading.Barrier(2)
-
-    def read() -> None:
-        both.wait()
-        found.append(index(folder, names).records)
-
-    threads = [threading.Thread(target=read) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (found[0] == found[1]).all()
-    assert index(folder, names).read == 0
-
-
-def test_what_was_read_before_an_interruption_is_known(folder: Path) -> None:
-    names = files_of(folder)
-    told: list[int] = []
-
-    def interrupt(done: int, total: int) -> None:
-        told.append(done)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        index(folder, names, progress=interrupt)
-    (read,) = told
-    assert 0 < read < 40
-    assert index(folder, names).read == 40 - read
-
-
-def test_a_cache_that_cannot_be_written_is_told(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "file"))
-    checked = check(folder)
-    assert checked.facts.index.read == 40
-    assert "could not be written" in " ".join(checked.lines())
 
 
 # Pictures without files of their own.

@@ -1,0 +1,118 @@
+"""What `flaxmill check` has read it remembers, until the file changes."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import photo, photographs
+
+from flaxmill.data.check import check
+from flaxmill.data.check.index import RECORD, index
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "checked"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with which nothing is wrong."""
+    return photographs(tmp_path / "my pictures")
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+
+
+def test_only_new_and_changed_files_are_read_again(folder: Path) -> None:
+    names = files_of(folder)
+    first = index(folder, names)
+    assert first.read == 40
+    again = index(folder, names)
+    assert again.read == 0
+    assert (again.records == first.records).all()
+    photo(140, 30, 30).save(folder / names[3])
+    (folder / "new.png").write_bytes((folder / names[0]).read_bytes())
+    changed = index(folder, [*names, "new.png"])
+    assert changed.read == 2
+    assert (changed.records[3]["width"], changed.records[3]["height"]) == (30, 30)
+    assert changed.records[-1]["file"] == changed.records[0]["file"]
+
+
+def test_trouble_is_looked_at_again(folder: Path) -> None:
+    (folder / "x.png").touch()
+    for _ in range(2):
+        found = index(folder, ["x.png"])
+        assert (found.read, list(found.troubles)) == (1, [0])
+        assert found.records[0] == np.zeros((), RECORD)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
+def test_a_damaged_index_is_made_anew(folder: Path, cache: Path, damage: str) -> None:
+    names = files_of(folder)
+    whole = index(folder, names).records
+    (kept,) = cache.glob("*.npz")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = {"cut": content[:-200], "flipped": content, "text": b"hello", "empty": b""}
+    kept.write_bytes(damaged[damage])
+    again = index(folder, names)
+    assert again.read == 40
+    assert (again.records == whole).all()
+    assert index(folder, names).read == 0
+
+
+def test_records_do_not_depend_on_the_number_of_readers(folder: Path, cache: Path) -> None:
+    names = files_of(folder)
+    one = index(folder, names, workers=1)
+    shutil.rmtree(cache)
+    many = index(folder, names, workers=7)
+    assert many.read == 40
+    assert (one.records == many.records).all()
+
+
+def test_several_may_check_at_once(folder: Path) -> None:
+    names, found = files_of(folder), []
+    both = threading.Barrier(2)
+
+    def read() -> None:
+        both.wait()
+        found.append(index(folder, names).records)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (found[0] == found[1]).all()
+    assert index(folder, names).read == 0
+
+
+def test_what_was_read_before_an_interruption_is_known(folder: Path) -> None:
+    names = files_of(folder)
+    told: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        told.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index(folder, names, progress=interrupt)
+    (read,) = told
+    assert 0 < read < 40
+    assert index(folder, names).read == 40 - read
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "file"))
+    checked = check(folder)
+    assert checked.facts.index.read == 40
+    assert "could not be written" in " ".join(checked.lines())
