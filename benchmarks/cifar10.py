@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from fashion_mnist import accuracy
-from machine import machine
+from machine import large_pages, machine
 from peers import HERE, TORCH, medians, ratios, wanted
 
 from flaxmill.data import fetch
 from flaxmill.log import read_rows
-from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
 from flaxmill.recipes import cifar10
 
 EPOCH = 50_000
@@ -50,7 +49,7 @@ def own_seconds(data: str, examples: int) -> float:
 
 
 def torch_seconds(
-    command: list[str], data: str, examples: int, environment: dict[str, str] | None = None
+    command: list[str], data: str, examples: int, environment: dict[str, str]
 ) -> float:
     """Returns the same for a way to train in PyTorch."""
     config = cifar10.PRESETS["quick"]
@@ -68,8 +67,7 @@ def torch_seconds(
 def speed(python: str, data: str, rounds: int, examples: int, only: list[str]) -> dict[str, Any]:
     """Times an epoch in turn."""
     script = [python, str(HERE / "peers" / "torch_cifar.py")]
-    large = environment_for_large_pages(os.environ, policy(), libc_version())
-    pages = {"": None} | ({", large pages": large} if large else {})
+    pages: dict[str, dict[str, str]] = {"": dict(os.environ), ", large pages": large_pages()}
     ways = {
         name + more: ([*script, *options], environment)
         for more, environment in pages.items()

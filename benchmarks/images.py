@@ -26,7 +26,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from machine import machine
+from machine import large_pages, machine
 from PIL import Image
 
 from flaxmill import weights
@@ -98,7 +98,7 @@ def plan_of(run: TrainedRun, seed: int, folder: Path) -> Path:
 
 SETTINGS = (
     *("stages", "width", "batch_size", "learning_rate", "warmup", "momentum", "weight_decay"),
-    *("label_smoothing", "crop", "colour", "ema"),
+    *("label_smoothing", "crop", "colour", "ema", "dropout"),
 )
 
 
@@ -113,7 +113,8 @@ def one_seed(data: Path, seed: int, python: str) -> dict[str, Any]:
         run = train_here(data, Path(folder, "run"), seed)
         command = [python, str(HERE / "peers" / "torch_images.py")]
         command.append(str(plan_of(run, seed, Path(folder))))
-        ended = subprocess.run(command, check=True, capture_output=True, text=True)
+        how = {"check": True, "capture_output": True, "text": True, "env": large_pages()}
+        ended = subprocess.run(command, **how)
         seconds = run.result["seconds"]
         return {
             "flaxmill": run.result["test"]["accuracy"],

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine
+from machine import large_pages, machine
 from peers import medians
 from PIL import Image
 from reading.ways import source
@@ -135,7 +135,8 @@ def memory(files: list[str], workers: int) -> dict[str, Any]:
         passes = -(-pictures // len(files))
         plan.write_text(json.dumps({"files": files, "passes": passes, "workers": workers, **CUT}))
         command = [sys.executable, "-m", "reading.memory", str(plan), str(run)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=HERE)
+        how = {"stdout": subprocess.DEVNULL, "cwd": HERE, "env": large_pages()}
+        process = subprocess.Popen(command, **how)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -1,5 +1,6 @@
 """The machine and the versions that a figure was measured with, for the summary of a benchmark."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from flaxmill import parallel
+from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
 
 
 def machine() -> dict[str, str | int]:
@@ -26,6 +28,15 @@ def commit() -> str:
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
+
+
+def large_pages() -> dict[str, str]:
+    """Returns the environment in which a peer has large memory pages too, where there are any.
+
+    A command of flaxmill asks for them itself.
+    """
+    found = environment_for_large_pages(os.environ, policy(), libc_version())
+    return found or dict(os.environ)
 
 
 def accelerator() -> str:

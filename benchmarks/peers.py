@@ -9,7 +9,6 @@ contestants take turns, for the speed of a machine drifts. Prints JSON lines.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import large_pages, machine
 
 from flaxmill.data import fetch
 from flaxmill.log import read_rows
@@ -58,7 +57,7 @@ def peer_seconds(command: list[str], examples: int, timeout: float | None = None
     """Returns the seconds that a peer takes for 60,000 examples."""
     folder = str(fetch.locate("fashion-mnist"))
     command = [*command, folder, "--epochs", "2", "--examples", str(examples)]
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    environment = {**large_pages(), "KERAS_BACKEND": "jax"}
     how = {"capture_output": True, "text": True, "check": True, "timeout": timeout}
     answer = subprocess.run(command, env=environment, **how)
     last = json.loads(answer.stdout.splitlines()[-1])

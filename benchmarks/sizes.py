@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import machine
+from machine import large_pages, machine
 from peers import EPOCH, OWN, loops, medians, peer_seconds, ratios
 from tutorial_loop import BATCH, TEST, enlarged
 
@@ -70,7 +70,7 @@ def own_milliseconds(scale: int, examples: int, learning_rate: float) -> float:
         run = Path(folder, "run")
         command = [sys.executable, __file__, "--own", str(scale), "--run", str(run)]
         command += ["--examples", str(examples), "--learning-rate", str(learning_rate)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=large_pages())
         rows = [row for row in read_rows(run / "metrics.jsonl") if row["split"] == "train"]
     return 1000 / rows[-1]["examples_per_second"]
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _TUNABLE = "glibc.malloc.hugetlb"
+_ASKED = "FLAXMILL_LARGE_PAGES"
+"""Says in the environment that it was asked: glibc takes its tunables from privileged programs."""
 _SINCE = (2, 35)
 """The version of glibc that knows it."""
 _SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -41,10 +43,10 @@ def environment_for_large_pages(
         libc: From `libc_version`.
     """
     tunables = environment.get("GLIBC_TUNABLES", "")
-    if policy != "madvise" or libc < _SINCE or _TUNABLE in tunables:
+    if policy != "madvise" or libc < _SINCE or _TUNABLE in tunables or _ASKED in environment:
         return None
     together = ":".join(filter(None, [tunables, f"{_TUNABLE}=1"]))
-    return {**environment, "GLIBC_TUNABLES": together}
+    return {**environment, "GLIBC_TUNABLES": together, _ASKED: "asked"}
 
 
 def in_use() -> str:

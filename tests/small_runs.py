@@ -210,9 +210,9 @@ def train(
     return trained
 
 
-def fork(file: Path, *edits: tuple[str, str]) -> Path:
-    """Copies the recipe fashion_mnist with pieces of its text replaced; returns the file."""
-    text = recipes.text("fashion_mnist")
+def fork(file: Path, *edits: tuple[str, str], recipe: str = "fashion_mnist") -> Path:
+    """Copies a recipe with pieces of its text replaced; returns the file."""
+    text = recipes.text(recipe)
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import small_runs
 from commands import command
+from forbidding import forbidden
 from picture_files import bomb, photo, photographs
 from PIL import Image
 
@@ -271,6 +273,44 @@ def test_a_copy_that_no_split_has_is_no_copy(folder: Path) -> None:
     found = kinds(check(folder))
     assert found["unlisted"].names == ("loose.jpg", "loose.png")
     assert found.keys() == {"unlisted"}
+
+
+def test_a_closed_folder_does_not_hide_the_rest() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # that others than root may enter
+        place = Path(folder)
+        place.chmod(0o755)
+        for name in ("ants", "bees", "wasps"):
+            (place / name).mkdir()
+            photo(len(name)).save(place / name / "x.png")
+        with forbidden(place / "ants"):
+            checked = check(place)
+        found = kinds(checked)
+    assert found["closed"].names == ("ants",)
+    assert "cannot be read" in found["refused"].words
+    assert checked.facts.index.read == 2
+
+
+def test_two_folders_for_one_split_do_not_hide_the_rest(folder: Path) -> None:
+    shutil.copytree(folder / "val", folder / "valid")
+    checked = check(folder)
+    assert "refused" in kinds(checked)
+    assert checked.facts.index.read == 50
+
+
+def test_what_windows_left_is_no_class(folder: Path) -> None:
+    (folder / "train" / "$RECYCLE.BIN").mkdir()
+    (folder / "train" / "$RECYCLE.BIN" / "old.png").write_bytes(b"")
+    assert not check(folder).findings
+
+
+def test_a_recipe_is_checked_by_its_files_and_not_by_what_its_network_gets(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "train" / "개" / "사진 1.png", folder / "val" / "개" / "copy.png")
+    edits = [('data: str = "photos"', f"data: str = {str(folder)!r}")]
+    file = small_runs.fork(tmp_path / "mine.py", *edits, recipe="images")
+    found = kinds(check(file))
+    assert "leak" in found and "small" not in found
 
 
 def test_places_that_cannot_be_checked(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from flaxmill import recipes, weights
 from flaxmill.data import choices
 from flaxmill.data.reading.kept import Kept, kept
 from flaxmill.data.reading.process import pickled
-from flaxmill.data.source import Arrays, Items
+from flaxmill.data.source import Arrays, Items, behind, cycled
 from flaxmill.errors import BadInput
 from flaxmill.order import Order, configure
 from flaxmill.recipes import images
@@ -158,6 +158,15 @@ def test_what_has_room_is_read_once() -> None:
     assert kept(arrays) is arrays
 
 
+def test_few_pictures_over_and_over_are_kept_once_each() -> None:
+    items = [{"image": np.full((2, 2, 3), index, np.uint8)} for index in range(3)]
+    few = kept(cycled(Items(items), 2, length=10))
+    assert few.take(np.arange(4))["image"].max((1, 2, 3)).tolist() == [0, 1, 0, 1]
+    source, rows = behind(few, np.arange(4))
+    assert isinstance(source, Kept) and rows.tolist() == [0, 1, 0, 1]  # so processes may read it
+    assert source._here.tolist() == [True, True, False]
+
+
 def test_a_process_reads_what_another_one_keeps() -> None:
     items = [{"image": np.full((2, 2, 3), index, np.uint8)} for index in range(3)]
     source = kept(Items(items))
@@ -180,3 +189,10 @@ def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -
 
 def test_sizes_that_pictures_fill() -> None:
     assert [choices.fitting_size(side) for side in (10, 32, 60, 90, 5000)] == [32, 32, 64, 96, 224]
+
+
+def test_prepare_takes_the_side_that_the_recipe_takes(photos: Path) -> None:
+    found = choices.look(str(photos), validation=0.15, test=0.15)
+    assert choices.usual_size(found) == settled(photos)[0].size == 128
+    many = dataclasses.replace(found, train=choices.MANY)
+    assert choices.usual_size(many) == 224

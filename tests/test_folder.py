@@ -14,6 +14,7 @@ from PIL import Image
 from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.data.pictures.fit import fit
+from flaxmill.data.prepare import Manner, prepare
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
@@ -293,6 +294,12 @@ def test_overfitting_takes_something_of_every_class(animals: Path) -> None:
     for wrong in (-1, 12):
         with pytest.raises(BadInput, match=rf"--overfit {wrong}: give a number from 1 to 11\."):
             pictures(str(animals), size=8, overfit=wrong)
+
+
+def test_overfitting_on_prepared_pictures_is_refused(animals: Path, tmp_path: Path) -> None:
+    ready = prepare(str(animals), tmp_path / "ready", Manner(8, 8, share=1.0))
+    with pytest.raises(BadInput, match=r"--overfit evaluates on training pictures, .* give the fo"):
+        pictures(str(ready), size=8, train_size=8, overfit=4)
 
 
 def test_listings_may_be_given(animals: Path) -> None:

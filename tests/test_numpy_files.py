@@ -134,3 +134,22 @@ def test_arrays_of_other_sizes_are_pictures_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=images, labels=[0, 1, 0, 1])
     source = Pictures(scan(tmp_path / "set.npz")["train"], (3, 3))
     assert (source.take(np.arange(4))["image"] == 255).all()
+
+
+def test_names_that_are_bytes_are_text(tmp_path: Path) -> None:
+    place = tmp_path / "set.npz"
+    images = np.zeros((4, 6, 6), np.uint8)
+    words = np.array(["개미".encode(), b"bee"] * 2)
+    np.savez(place, images=images, labels=words)
+    assert scan(place)["train"].classes == ("bee", "개미")
+    np.savez(place, images=images, labels=[0, 1, 1, 0], classes=words[:2])
+    assert scan(place)["train"].classes == ("개미", "bee")
+    np.savez(place, images=images, labels=np.array([b"\xff", b"bee"] * 2))
+    with pytest.raises(BadInput, match=r"labels in .*set\.npz are bytes that are no UTF-8"):
+        scan(place)
+
+
+def test_classes_are_names_and_not_their_number(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.zeros((2, 6, 6), np.uint8), labels=[0, 1], classes=2)
+    with pytest.raises(BadInput, match=r"the classes in .* have the shape \(\): expected"):
+        scan(tmp_path / "set.npz")

@@ -182,6 +182,21 @@ def test_one_picture_with_two_sets_of_labels_is_refused(tmp_path: Path) -> None:
         scan(written(tmp_path, rows + "pictures/ant2.png,red\n"))
 
 
+def test_two_tables_with_rows_for_one_split_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, "path,label\npictures/ant 1.png,ant\n", name="test.csv")
+    rows = "path,label,split\npictures/ant2.png,ant,train\npictures/bee1.png,bee,train\n"
+    written(tmp_path, rows + "pictures/꿀벌.png,bee,test\n", name="train.csv")
+    with pytest.raises(BadInput, match=r"test\.csv and .*train\.csv both have rows for test: "):
+        scan(tmp_path)
+
+
+def test_a_column_of_labels_may_hold_one_at_most_for_each(tmp_path: Path) -> None:
+    rows = "path,labels\npictures/ant2.png,red\npictures/bee1.png,blue\npictures/꿀벌.png,\n"
+    found = scan(written(tmp_path, rows))["train"]
+    assert found.classes == ("blue", "red")
+    assert found.labels.tolist() == [[0, 1], [1, 0], [0, 0]]
+
+
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
     place = written(tmp_path, PLAIN.replace("ant", "개미"), encoding="cp949")
     with pytest.raises(BadInput, match=r"labels\.csv is not written in UTF-8: save it anew so"):
@@ -254,6 +269,13 @@ def test_parquet_holds_pictures_as_hugging_face_stores_them(tmp_path: Path) -> N
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 1, 1)
     known = digests(found)
     assert digests(scan(tmp_path)) == known
+
+
+def test_a_path_beside_the_picture_itself_is_passed_over(tmp_path: Path) -> None:
+    stored = [{"bytes": encoded(textured((9, 8), seed=n)), "path": None} for n in range(2)]
+    columns = {"path": ["a.jpg", "b.jpg"], "image": stored, "label": ["a", "b"]}
+    found = scan(table(columns, tmp_path / "x.parquet"))["train"]
+    assert [found.files[number] for number in range(2)] == [each["bytes"] for each in stored]
 
 
 def test_a_bad_picture_in_a_parquet_file_is_named_by_its_row(tmp_path: Path) -> None:

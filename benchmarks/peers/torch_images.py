@@ -73,7 +73,9 @@ class Block(nn.Module):
 class Network(nn.Module):
     """The same residual network, with the same names."""
 
-    def __init__(self, classes: int, stages: list[int], width: int, small: bool) -> None:
+    def __init__(
+        self, classes: int, stages: list[int], width: int, small: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.stem = ConvNorm(3, width, 3, 1) if small else ConvNorm(3, width, 7, 2)
         self.pool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
@@ -85,6 +87,7 @@ class Network(nn.Module):
                 blocks.append(Block(before, width * 2**number, stride))
                 before = width * 2**number
             self.stages.append(blocks)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(before, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -93,7 +96,7 @@ class Network(nn.Module):
         for stage in self.stages:
             for block in stage:
                 x = block(x)
-        return self.head(x.mean((2, 3)))
+        return self.head(self.dropout(x.mean((2, 3))))
 
 
 def load(model: nn.Module, path: str) -> None:
@@ -145,7 +148,8 @@ def main() -> None:
         num_workers=2,
         persistent_workers=True,
     )
-    model = Network(plan["classes"], plan["stages"], plan["width"], plan["small_stem"])
+    shape = ("classes", "stages", "width", "small_stem", "dropout")
+    model = Network(*(plan[name] for name in shape))
     load(model, plan["weights"])
     model = model.to(memory_format=torch.channels_last)
     kernels = [p for p in model.parameters() if p.ndim > 1]

@@ -16,6 +16,10 @@ from flaxmill.data.prepared import prepared_size
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Pixels a side that a network may be given."""
+MANY = 20_000
+"""From so many training pictures on, a larger network than the small one pays."""
+SMALL_SIDE = 128
+"""Pixels a side that the small network is given at most."""
 _LOOKED_AT = 400  # pictures whose size is looked up
 _HEADER_TROUBLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -98,6 +102,11 @@ def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZ
     """
     allowed = [size for size in sizes if size <= most]
     return max((size for size in allowed if size <= 1.1 * side), default=allowed[0])
+
+
+def usual_size(found: Found) -> int:
+    """Returns the pixels a side that a network gets which begins with weights of its own."""
+    return fitting_size(found.side, most=SMALL_SIDE if found.train < MANY else SIZES[-1])
 
 
 def fitting_epochs(seconds: float, each: float, examples: int, *, least: int, most: int) -> int:

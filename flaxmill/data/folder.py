@@ -195,6 +195,11 @@ def _few(splits: Mapping[str, Listing], overfit: int) -> dict[str, Listing]:
     total = len(splits["train"])
     if not 0 < overfit <= total:
         raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
+    if isinstance(splits["train"].files, Prepared):
+        raise BadInput(
+            "--overfit evaluates on training pictures, and these were prepared to be trained on "
+            "alone: give the folder that they were made of."
+        )
     return dict.fromkeys(splits, splits["train"].rows(np.arange(overfit)))
 
 

@@ -83,7 +83,7 @@ def usual(
 
     Args:
         data: The pictures.
-        size: Side to evaluate at; 0 for the largest usual one that they fill.
+        size: Side to evaluate at; 0 for the one that the recipe takes without given weights.
         train_size: Side to train at; 0 for what ``size`` is cut from.
         share: Share of the sides that a crop leaves; 0 for the usual one.
         more: Fields of `Manner`.
@@ -94,7 +94,7 @@ def usual(
     if not size:
         rest = Manner(**more)
         parts = {"validation": rest.validation, "test": rest.test}
-        size = choices.fitting_size(choices.look(data, sign=rest.sign, **parts).side)
+        size = choices.usual_size(choices.look(data, sign=rest.sign, **parts))
     share = share or usual_share(size)
     return Manner(size, train_size or round(size / share), share=share, **more)
 

@@ -136,13 +136,13 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         chosen |= {"network": (name, why)} if config.network == "auto" else {}
         chosen |= {"stem": (stem, why)} if config.stem == "auto" else {}
     elif config.network == "auto":
-        name = "small" if found.train < 20_000 else "resnet18"
+        name = "small" if found.train < choices.MANY else "resnet18"
         chosen["network"] = name, f"for {found.train:,} training pictures"
     network = config.network if config.network != "auto" else chosen["network"][0]
     if not config.size and found.prepared:
         chosen["size"] = found.prepared, "the pictures were prepared so"
     elif not config.size:
-        most = 128 if network == "small" and not weights else 224
+        most = choices.SMALL_SIDE if network == "small" and not weights else choices.SIZES[-1]
         size = choices.fitting_size(found.side, most=most)
         sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
         chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"

@@ -38,7 +38,7 @@ class Facts:
 
     Attributes:
         names: Of the files.
-        records: From `flaxmill.data.index`.
+        records: From `flaxmill.data.check.index`.
         good: Places of the pictures that can be read.
         splits: The splits that each is in.
         labels: The labels that each is given, once or several times.

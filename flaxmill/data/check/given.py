@@ -9,7 +9,7 @@ import numpy as np
 from flaxmill import recipes
 from flaxmill.data.check.survey import Row, Survey
 from flaxmill.data.listings.listing import Listing, scan
-from flaxmill.data.source import SPLITS, labels_known
+from flaxmill.data.source import SPLITS, behind, labels_known
 
 
 def survey_of_recipe(name: str) -> Survey:
@@ -23,12 +23,18 @@ def survey_of_recipe(name: str) -> Survey:
     """
     recipe = recipes.load(name)
     splits = recipe.module.data(recipe.preset())
+
+    def give(part: str, row: int) -> Any:
+        source, rows = behind(splits[part], np.array([row]))
+        files = getattr(source, "files", None)  # as they lie there, not as a network gets them
+        return splits[part][row]["image"] if files is None else files[int(rows[0])]
+
     labels = {part: labels_known(splits[part]) for part in SPLITS}
     return _survey(
         Path(name),
         {part: found for part, found in labels.items() if found is not None},
         splits.labels,
-        lambda part, row: splits[part][row]["image"],
+        give,
     )
 
 

@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,18 +110,28 @@ def index(
     unknown = np.flatnonzero(fresh).tolist()
     groups = [unknown[at : at + _TOGETHER] for at in range(0, len(unknown), _TOGETHER)]
     done = 0
+
+    def note_down(group: list[int], read: tuple[np.ndarray, dict[int, str]]) -> None:
+        nonlocal done
+        records[group], wrong = read
+        troubles.update({group[at]: words for at, words in wrong.items()})
+        fresh[group] = False
+        done += len(group)
+
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="index")
+    waiting: dict[int, Future[tuple[np.ndarray, dict[int, str]]]] = {}
     try:
-        waiting = [pool.submit(_read, root, [names[at] for at in group], given) for group in groups]
-        for group, future in zip(groups, waiting, strict=True):
-            found, wrong = future.result()
-            records[group] = found
-            troubles |= {group[at]: words for at, words in wrong.items()}
-            fresh[group] = False
-            done += len(group)
+        for number, group in enumerate(groups):
+            waiting[number] = pool.submit(_read, root, [names[at] for at in group], given)
+        for number, group in enumerate(groups):
+            note_down(group, waiting[number].result())
+            del waiting[number]
             progress(done, len(unknown))
     finally:  # also after Ctrl-C: what was read is known next time
         pool.shutdown(wait=True, cancel_futures=True)
+        for number, future in waiting.items():
+            if not future.cancelled() and future.exception() is None:
+                note_down(groups[number], future.result())
         keep = [at for at in np.flatnonzero(~fresh).tolist() if at not in troubles]
         if done and place is not None:
             note = _store(place, [names[at] for at in keep], records[keep])

@@ -78,11 +78,18 @@ def tables_of(place: Path) -> dict[str, list[Path]] | None:
         return {"train": [place]} if place.suffix.lower() in _TABLES else None
     if prepared.is_prepared(place) or numpy_files.in_folder(place):
         return None
-    if class_folders.present(place):
+    if _has_class_folders(place):
         return {}
     found = layouts.tables_in(place)
     kinds = {table.suffix.lower() for part in found.values() for table in part}
     return found if kinds.issubset(_TABLES) else None
+
+
+def _has_class_folders(place: Path) -> bool:
+    try:
+        return class_folders.present(place)
+    except BadInput:  # `survey` tells it, as what training refuses
+        return True
 
 
 def survey(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
@@ -115,7 +122,7 @@ def _of_folder(place: Path) -> Survey:
     if not parts:
         named = {top for top in tops if top.lower() in PARTS}
         found.mistaken = sorted(named.union(layouts.like_splits(tops)))
-    if class_folders.present(place):
+    if _has_class_folders(place):
         found.tables = sorted(table.name for table in layouts.tables_beside(place))
     depth = 1 if parts else 0  # of the folder that names the class
     for name in sorted(tree.pictures):
@@ -206,7 +213,7 @@ class _Tree:
             self.closed.append(folder)
             return
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in ("__MACOSX", "@eaDir"):
+            if entry.name.startswith(".") or entry.name in class_folders.NOT_OURS:
                 continue
             name = f"{folder}/{entry.name}" if folder else entry.name
             if _is(entry.is_dir):

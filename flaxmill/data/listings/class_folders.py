@@ -13,7 +13,8 @@ from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
-_NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")  # left by archives, servers and Windows
+NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+"""Folders that archives, servers and Windows leave."""
 _QUIET = (".txt file", ".md file", ".db file", ".ini file")  # nobody takes these for pictures
 _Id = tuple[int, int]  # device and inode, which tell a folder whatever leads to it
 
@@ -104,7 +105,7 @@ def _look(place: Path) -> _Folder:
         raise _unreadable(place, error) from None
     for entry in entries:
         name = entry.name
-        if name.startswith(".") or name in _NOT_OURS:
+        if name.startswith(".") or name in NOT_OURS:
             continue
         if _is_folder(entry):
             found.folders.append(name)

@@ -176,6 +176,12 @@ def _classes(
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Returns class names, and the labels of each split as a listing has them."""
     train = labels["train"]
+    if names is not None:
+        names = _text(place, "classes", names)
+        if names.ndim != 1:
+            raise BadInput(
+                f"the classes in {place} have the shape {names.shape}: expected a name for each."
+            )
     if train.ndim == 2:
         count = train.shape[1]
         classes = tuple(map(str, range(count) if names is None else names.tolist()))
@@ -208,6 +214,18 @@ def _classes(
     return classes, {n: np.array([known[w] for w in found], np.int32) for n, found in words.items()}
 
 
+def _text(place: Path, name: str, array: np.ndarray) -> np.ndarray:
+    """Returns words that are bytes, as HDF5 has them, as text; other arrays as they are."""
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"{name} in {place} are bytes that are no UTF-8: write the names as text."
+        ) from None
+
+
 def _word(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
@@ -227,10 +245,10 @@ def _named(place: Path, split: str, labels: np.ndarray, names: np.ndarray) -> li
 
 def _labels(place: Path, name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns labels as they are, but for an axis of one."""
-    array = arrays[name]
+    array = _text(place, name, arrays[name])
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim not in (1, 2) or array.dtype.kind not in "iubUSf" or not len(array):
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iubUf" or not len(array):
         raise BadInput(
             f"{name} in {place} has the shape {array.shape} and the type {array.dtype}: expected a "
             "number or a name for each picture, or a row of zeros and ones."

@@ -148,6 +148,7 @@ def _picture_columns(schema: Any) -> dict[str, int]:
     pictures = [at for at, kind in enumerate(schema.types) if _holds_pictures(kind)]
     if not pictures:
         return {}
+    names = ["" if name in PATHS else name for name in names]  # a path beside the picture itself
     names[pictures[0]] = PATHS[0]  # whatever it is called
     labelled = [name for name in schema.names if name in _class_names(schema)]
     if labelled and not set(LABELS) & set(names):

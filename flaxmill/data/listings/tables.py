@@ -63,7 +63,8 @@ def read_csv(place: Path, *, sign: str = "") -> Table:
     column = [row[at["label"]].strip() for row in rows]
     labels: list[Any] = column
     if not sign and header[at["label"]].strip().lower() == "labels":
-        sign = next((sign for sign in SIGNS if any(sign in cell for cell in column)), "")
+        none_holds = SIGNS[0] if "" in column else ""  # of some pictures
+        sign = next((sign for sign in SIGNS if any(sign in cell for cell in column)), none_holds)
     if sign:
         parts = ([part.strip() for part in cell.split(sign)] for cell in column)
         labels = [[part for part in row if part] for row in parts]
@@ -235,6 +236,11 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
     for name, table in tables.items():
         splits = np.asarray(table.splits or [name] * len(table.labels))
         for split in sorted(set(splits.tolist())):
+            if split in parts:
+                raise BadInput(
+                    f"{parts[split][0].place} and {table.place} both have rows for {split}: leave "
+                    f"them in one of the two."
+                )
             parts[split] = table, np.flatnonzero(splits == split)
     place = next(iter(tables.values())).place
     if "train" not in parts:

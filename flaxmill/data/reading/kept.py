@@ -1,13 +1,14 @@
 """Pictures that are read once and then kept in memory, where all of them have room there."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from flaxmill.data.reading.readers import Reading
-from flaxmill.data.source import Example
+from flaxmill.data.source import Example, View
 
 MOST_BYTES = 2**30
 """All examples together may take so much; more are read anew each time."""
@@ -82,6 +83,8 @@ def kept(source: Any, *, most: int = MOST_BYTES) -> Any:
     """
     if hasattr(source, "resident") or not len(source):
         return source
+    if isinstance(source, View):  # of few examples over and over, each is kept once
+        return replace(source, source=kept(source.source, most=most))
     first = Reading(skip_unreadable=True).first(source)  # whether one may be skipped shows later
     size = sum(value.nbytes for value in first.values())
     return Kept(source) if size * len(source) <= most else source
