@@ -39,7 +39,7 @@ class Config:
     data: str = "mnist"  # a folder, the data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
-    epochs: float = 8  # how often every training example is seen
+    epochs: float = 6  # how often every training example is seen
     batch_size: int = 125  # examples a step
     accumulate: int = 1  # parts that a batch is computed in, one after another, to save memory
     log_every: float = 0.5  # epochs between rows of training figures
