@@ -98,7 +98,8 @@ def plan_of(run: TrainedRun, seed: int, folder: Path) -> Path:
 
 SETTINGS = (
     *("stages", "width", "batch_size", "learning_rate", "warmup", "momentum", "weight_decay"),
-    *("label_smoothing", "crop", "colour", "ema", "dropout"),
+    *("label_smoothing", "crop", "colour", "ema", "dropout", "optimizer"),
+    *("dense_rate", "bias_rate"),
 )
 
 

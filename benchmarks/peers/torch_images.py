@@ -21,6 +21,7 @@ from PIL import Image
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
+from torch_muon import Muon
 from torchvision import transforms
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -152,12 +153,9 @@ def main() -> None:
     model = Network(*(plan[name] for name in shape))
     load(model, plan["weights"])
     model = model.to(memory_format=torch.channels_last)
-    kernels = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
-    # PyTorch's decay goes through the momentum, and adds up to so many times as much.
-    decay = plan["weight_decay"] * (1 - plan["momentum"])
-    groups = [{"params": kernels, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    sgd = torch.optim.SGD(groups, 0.0, momentum=plan["momentum"], nesterov=True, foreach=True)
+    assert plan["optimizer"] == "muon", "what flaxmill chooses for a network that begins anew"
+    rates = {"dense": plan["dense_rate"], "bias": plan["bias_rate"]}
+    muon = Muon(model, momentum=plan["momentum"], **rates, compiled=False)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan["ema"]), use_buffers=True)
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=plan["label_smoothing"])
     began, steps, share = time.perf_counter(), 0, 0.0
@@ -167,12 +165,9 @@ def main() -> None:
             share = (time.perf_counter() - began) / plan["seconds"]
             if share >= 1:
                 break
-            for group in sgd.param_groups:
-                group["lr"] = rate(share, plan["learning_rate"], plan["warmup"])
             loss = cross_entropy(model(pictures.to(memory_format=torch.channels_last)), labels)
-            sgd.zero_grad()
             loss.backward()
-            sgd.step()
+            muon.step(rate(share, plan["learning_rate"], plan["warmup"]))
             average.update_parameters(model)
             steps += 1
     average.eval()

@@ -55,6 +55,7 @@ CHOSEN = (
     "batch_size",
     "log_every",
     "evaluate_every",
+    "optimizer",
     "learning_rate",
 )
 
@@ -84,14 +85,17 @@ class Config:
     dropout: float = 0.2  # share of the units before the last layer that is dropped
     drop_path: float = 0.0  # share of the pictures for which the last block is dropped in training
     precision: Literal["float32", "bfloat16"] = "float32"  # type that the network computes in
+    optimizer: Literal["auto", "muon", "sgd"] = "auto"  # Muon for convolutions, or SGD
     learning_rate: float = 0  # highest rate
+    dense_rate: float = 2.0  # rate of the dense layer under muon, per unit of learning rate
+    bias_rate: float = 1.2  # rate of biases and scales under muon, per unit of learning rate
     body_rate: float = 0.1  # rate of all but the head, per unit of the head's, with --init-from
     frozen: float = 0.2  # share of the steps in which only the head is trained, with --init-from
     warmup: float = 0.2  # share of the steps spent rising to the highest rate
     momentum: float = 0.9  # decay of the running sum of gradients
-    weight_decay: float = 1e-2  # of the kernels, per unit of learning rate
+    weight_decay: float = 1e-2  # of the kernels, per unit of learning rate, under sgd
     label_smoothing: float = 0.1  # share of the label mass spread over all classes
-    crop: float = 0.25  # least share of a picture's area that training sees; 1: all of it
+    crop: float = 0.5  # least share of a picture's area that training sees; 1: all of it
     flip: bool = True  # mirror half of the training pictures
     colour: float = 0.3  # most that brightness, contrast and saturation are changed by
     ema: float = 0.99  # decay of the weights' moving average; 0: none
@@ -163,9 +167,14 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     for name, rows in (("log_every", 25), ("evaluate_every", 10)):
         if not getattr(config, name):
             chosen[name] = max(0.01, round(epochs / rows, 2)), f"epochs: {rows} times in all"
+    if config.optimizer == "auto":
+        if weights is None and network not in WITHOUT_STEM:
+            chosen["optimizer"] = "muon", "for a ResNet that begins anew"
+        else:
+            chosen["optimizer"] = "sgd", f"for {'given weights' if weights else network}"
     if not config.learning_rate:
         batch_size = config.batch_size or chosen["batch_size"][0]
-        rate = round((0.02 if weights else 0.05) * (batch_size / 16) ** 0.5, 4)
+        rate = round((0.02 if weights else 0.04) * (batch_size / 16) ** 0.5, 4)
         chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
     settled = replace(config, **{name: value for name, (value, _) in chosen.items()})
     return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
@@ -262,13 +271,22 @@ def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Modul
 
 
 def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.GradientTransformation:
-    """Returns stochastic gradient descent with momentum.
+    """Returns Muon, or stochastic gradient descent with momentum.
 
     Begun with given weights, the head alone is trained at first, and the rest at a lower rate
     after that: a head that knows nothing yet would spoil what the rest has learnt.
     """
-    how = {"momentum": config.momentum, "nesterov": True, "weight_decay": config.weight_decay}
     wait, peak = round(config.frozen * steps), config.learning_rate
+    if config.optimizer == "muon":
+        if given:
+            raise BadInput(
+                "--optimizer muon gives every kernel a norm of its own, which would spoil the "
+                "weights given with --init-from: leave it out, or give --optimizer sgd."
+            )
+        rate = optim.one_cycle(peak, steps, warmup=config.warmup)
+        rates = {"dense": config.dense_rate, "bias": config.bias_rate}
+        return optim.muon(rate, **rates, momentum=config.momentum)
+    how = {"momentum": config.momentum, "nesterov": True, "weight_decay": config.weight_decay}
     lower = optim.one_cycle(peak * config.body_rate, steps - wait, warmup=config.warmup)
     body = optim.sgd(optax.join_schedules([lambda _: 0.0, lower], [wait]), **how)
     head = optim.sgd(optim.one_cycle(peak, steps, warmup=config.warmup), **how)
