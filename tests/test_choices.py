@@ -103,7 +103,7 @@ def test_the_network_is_found_from_weights(photos: Path, name: Any) -> None:
 
 
 def test_only_the_head_is_trained_at_first(photos: Path) -> None:
-    config = dataclasses.replace(settled(photos)[0], frozen=0.5, warmup=0.0)
+    config = dataclasses.replace(settled(photos)[0], frozen=0.5, warmup=0.0, optimizer="sgd")
     tx = images.optimizer(config, 4, given=True)
     params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
     state, moved = tx.init(params), []
@@ -113,6 +113,14 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
         moved.append((np.abs(updates["head"]["kernel"]).max(), np.abs(updates["stem"]).max()))
     assert all(head > 0 for head, _ in moved[:3])
     assert [stem > 0 for _, stem in moved] == [False, False, True, True]
+
+
+def test_muon_is_for_networks_that_begin_anew(photos: Path) -> None:
+    config, why = settled(photos)
+    assert why["optimizer"] == "muon: for a ResNet that begins anew"
+    with pytest.raises(BadInput, match=r"--optimizer muon .* give --optimizer sgd\."):
+        images.optimizer(config, 4, given=True)
+    assert settled(photos, network="vit_small")[1]["optimizer"] == "sgd: for vit_small"
 
 
 def test_given_batch_statistics_stay(photos: Path) -> None:
