@@ -61,7 +61,8 @@ def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
 def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> None:
     config, why = settled(photos, size=64, network="resnet18", batch_size=4)
     assert (config.size, config.network, config.batch_size) == (64, "resnet18", 4)
-    assert why.keys() == {"stem", "epochs", "log_every", "evaluate_every", "learning_rate"}
+    follows = {"stem", "epochs", "log_every", "evaluate_every", "optimizer", "learning_rate"}
+    assert why.keys() == follows
     assert config.epochs < settled(photos, size=64)[0].epochs  # a larger network, the same time
     assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
 
