@@ -45,19 +45,8 @@ from flaxmill.state import State, create_state
 SECONDS = 120.0  # of training on two cores, about, that is aimed at where nothing is said
 FASTEST = 7e10  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
-
-
-CHOSEN = (
-    "network",
-    "stem",
-    "size",
-    "epochs",
-    "batch_size",
-    "log_every",
-    "evaluate_every",
-    "optimizer",
-    "learning_rate",
-)
+CHOSEN = ("network", "stem", "size", "epochs", "batch_size", "log_every", "evaluate_every")
+CHOSEN += ("optimizer", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -71,9 +60,7 @@ class Config:
     overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all
     size: int = 0  # pixels a side that the network sees
     network: Literal["auto", "small", "resnet18", "resnet50", "convnext_tiny", "vit_small"] = "auto"
-    stem: Literal["auto", "cifar", "imagenet"] = (
-        "auto"  # how a ResNet begins: for few pixels, or not
-    )
+    stem: Literal["auto", "cifar", "imagenet"] = "auto"  # how a ResNet begins: cifar for few pixels
     stages: tuple[int, ...] = (1, 1, 1, 1)  # blocks of each stage, under small
     width: int = 32  # channels of the first stage, under small
     epochs: float = 0  # how often every training picture is seen
@@ -167,17 +154,24 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     for name, rows in (("log_every", 25), ("evaluate_every", 10)):
         if not getattr(config, name):
             chosen[name] = max(0.01, round(epochs / rows, 2)), f"epochs: {rows} times in all"
-    if config.optimizer == "auto":
-        if weights is None and network not in WITHOUT_STEM:
-            chosen["optimizer"] = "muon", "for a ResNet that begins anew"
-        else:
-            chosen["optimizer"] = "sgd", f"for {'given weights' if weights else network}"
-    if not config.learning_rate:
-        batch_size = config.batch_size or chosen["batch_size"][0]
-        rate = round((0.02 if weights else 0.04) * (batch_size / 16) ** 0.5, 4)
-        chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
+    chosen |= _optimizer(config, network, config.batch_size or chosen["batch_size"][0], weights)
     settled = replace(config, **{name: value for name, (value, _) in chosen.items()})
     return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
+
+
+def _optimizer(
+    config: Config, network: str, batch_size: int, weights: Mapping[str, Any] | None
+) -> dict[str, tuple[Any, str]]:
+    """Chooses how steps are made of gradients, and how large they are."""
+    chosen: dict[str, tuple[Any, str]] = {}
+    if config.optimizer == "auto" and weights is None and network not in WITHOUT_STEM:
+        chosen["optimizer"] = "muon", "for a ResNet that begins anew"
+    elif config.optimizer == "auto":
+        chosen["optimizer"] = "sgd", f"for {'given weights' if weights else network}"
+    if not config.learning_rate:
+        rate = round((0.02 if weights else 0.04) * (batch_size / 16) ** 0.5, 4)
+        chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
+    return chosen
 
 
 def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
