@@ -140,3 +140,10 @@ def server(
 def python() -> str:
     """The interpreter to start commands with."""
     return sys.executable
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place where `flaxmill check` keeps what it has read: a folder of the test's own."""
+    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "checked"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_runs
 from commands import command
 from forbidding import forbidden
 from picture_files import bomb, photo, photographs
@@ -21,12 +20,7 @@ from flaxmill.data.check.finding import Finding
 from flaxmill.errors import BadInput
 from flaxmill.report import oddest
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
-    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "checked"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
@@ -303,16 +297,6 @@ def test_what_windows_left_is_no_class(folder: Path) -> None:
     assert not check(folder).findings
 
 
-def test_a_recipe_is_checked_by_its_files_and_not_by_what_its_network_gets(
-    folder: Path, tmp_path: Path
-) -> None:
-    shutil.copy(folder / "train" / "개" / "사진 1.png", folder / "val" / "개" / "copy.png")
-    edits = [('data: str = "photos"', f"data: str = {str(folder)!r}")]
-    file = small_runs.fork(tmp_path / "mine.py", *edits, recipe="images")
-    found = kinds(check(file))
-    assert "leak" in found and "small" not in found
-
-
 def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no .*fashion_mist: .* Did you mean 'fashion_mnist'\?"):
         check(tmp_path / "fashion_mist")
@@ -322,43 +306,6 @@ def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no column of paths"):
         check(tmp_path / "bad.csv")
-
-
-# Pictures without files of their own.
-
-
-def test_arrays_are_checked_as_files_are(tmp_path: Path, cache: Path) -> None:
-    pictures = np.stack([np.asarray(photo(seed, 32, 32)) for seed in range(24)])
-    labels = np.arange(24) % 2
-    pictures[7], pictures[9] = pictures[4], pictures[3]
-    np.savez(tmp_path / "set.npz", images=pictures, labels=labels)
-    checked = check(tmp_path / "set.npz")
-    found = kinds(checked)
-    assert found["contradiction"].names == ("train 4", "train 7")
-    assert found["duplicate"].names == ("train 3", "train 9")
-    assert checked.facts.counts() == {"train": {"0": 12, "1": 12}}
-    assert checked.kinds() == {"RGB": 24}
-    assert not cache.exists()
-
-
-def test_the_data_of_a_recipe_is_checked(
-    small_data: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    edits = [
-        (f"{field} = {old}  #", f"{field} = {new}  #")
-        for field, old, new in (
-            ("data: str", '"fashion-mnist"', '"sketches"'),
-            ("validation: int | float", "5000", "40"),
-        )
-    ]
-    file = small_runs.fork(tmp_path / "mine.py", *edits)
-    sheet = tmp_path / "odd.png"
-    status, said, _ = command(capsys, "check", str(file), "--sheet", str(sheet))
-    assert status == 0
-    assert "mine.py: 240 pictures; 240 read now" in said
-    assert "train       160 pictures in 10 classes" in said
-    assert "Ankle boot 4" in said
-    assert sheet.exists()
 
 
 def test_a_place_without_any_readable_picture(tmp_path: Path) -> None:

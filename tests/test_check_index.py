@@ -11,12 +11,7 @@ from picture_files import photo, photographs
 from flaxmill.data.check import check
 from flaxmill.data.check.index import RECORD, index
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
-    monkeypatch.setenv("FLAXMILL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "checked"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
