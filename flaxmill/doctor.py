@@ -81,7 +81,7 @@ def _computing() -> Findings:
 PAGES = {
     "always": "large, as all programs here get",
     "madvise": "large, as commands of flaxmill ask for",
-    "never": "small: a larger network trains up to a third slower on CPU",
+    "never": "small: a step of a larger network takes up to 1.4 times as long on CPU",
 }
 """What Linux's policy about large memory pages means."""
 

@@ -60,7 +60,9 @@ def test_a_command_computes_in_them_and_stays_the_same_process(
     environment = {name: value for name, value in os.environ.items() if name not in said}
     environment |= {} if asked is None else {"GLIBC_TUNABLES": asked}
     command = [sys.executable, "-m", "flaxmill", "train", str(recipe), "--help"]
-    process = subprocess.Popen(command, env=environment, stdout=-3, stderr=-3)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     process.wait()
     here = policy() == "madvise" and libc_version() >= (2, 35)
     wanted = asked or (TUNABLE if here else "")
