@@ -1,7 +1,7 @@
 """What augmentation costs, and what it is worth.
 
     python benchmarks/augmentation.py cost [--rounds 5]
-    python benchmarks/augmentation.py worth [--seeds 3] [--data cifar-10]
+    python benchmarks/augmentation.py worth [--seeds 3] [--data cifar-10] [--together 8]
 
 Cost: each change alone is timed in a training loop whose model does next to nothing, less the same
 loop without it, and set beside a step of a ResNet-18 (batch 128 of 32×32, in colour); the whole
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -231,23 +232,28 @@ def train_here(name: str, data: str, seed: int, run: str) -> None:
     cli.main(["train", "cifar10", *SETTING, *place])
 
 
-def worth(seeds: int, data: str) -> dict[str, Any]:
-    """Trains every case with every seed, in turn."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in WORTH}
-    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        for name in WORTH:
-            with tempfile.TemporaryDirectory() as folder:
-                run = Path(folder, "run")
-                command = [sys.executable, __file__, "worth", "--data", data, "--case", name]
-                command += ["--seed", str(seed), "--run", str(run)]
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-                rows = read_rows(run / "metrics.jsonl")
-                seconds = json.loads((run / "result.json").read_text())["seconds"]["train"]
-            last = {row["split"]: row["accuracy"] for row in rows}
-            found[name].append({**last, "seconds": seconds})
-            print(json.dumps({"case": name, "seed": seed, **found[name][-1]}), flush=True)
+def trained(name: str, data: str, seed: int) -> dict[str, Any]:
+    """Trains a case in a process of its own, and returns its last accuracies."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        command = [sys.executable, __file__, "worth", "--data", data, "--case", name]
+        command += ["--seed", str(seed), "--run", str(run)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        last = {row["split"]: row["accuracy"] for row in read_rows(run / "metrics.jsonl")}
+        seconds = json.loads((run / "result.json").read_text())["seconds"]["train"]
+    row = {"case": name, "seed": seed, **last, "seconds": seconds}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def worth(seeds: int, data: str, together: int) -> dict[str, Any]:
+    """Trains every case with every seed, in turn or so many at the same time."""
+    every = [(name, FIRST_SEED + seed) for seed in range(seeds) for name in WORTH]
+    with ThreadPoolExecutor(together) as pool:
+        rows = list(pool.map(lambda one: trained(one[0], data, one[1]), every))
     cases = {}
-    for name, runs in found.items():
+    for name in WORTH:
+        runs = [row for row in rows if row["case"] == name]
         accuracies = [one["validation"] for one in runs]
         cases[name] = {
             "validation_accuracy": round(statistics.mean(accuracies), 4),
@@ -255,7 +261,7 @@ def worth(seeds: int, data: str) -> dict[str, Any]:
             "train_accuracy": round(statistics.mean(one["train"] for one in runs), 4),
             "train_seconds": round(statistics.median(one["seconds"] for one in runs), 1),
         }
-    setting = {"seeds": seeds, "examples": FEW, "options": " ".join(SETTING)}
+    setting = {"seeds": seeds, "together": together, "examples": FEW, "options": " ".join(SETTING)}
     return {"benchmark": "augmentation worth", **setting, "cases": cases}
 
 
@@ -267,6 +273,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="a call, of the changes alone")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", default="cifar-10")
+    parser.add_argument("--together", type=int, default=1, help="trainings at the same time")
     parser.add_argument("--case", choices=WORTH, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -277,7 +284,7 @@ def main() -> None:
     if asked.what == "cost":
         summary = cost(asked.rounds, asked.steps)
     else:
-        summary = worth(asked.seeds, asked.data)
+        summary = worth(asked.seeds, asked.data, asked.together)
     print(json.dumps({**summary, "machine": machine()}))
 
 
