@@ -96,6 +96,22 @@ def mix(batch: Any, *, key: jax.Array, num_classes: int, mixup: float, cutmix: f
     return {**batch, "image": mixed, "label": share * label + (1 - share) * _partners(label)}
 
 
+def _shares(key: jax.Array, alpha: float, count: int) -> jax.Array:
+    """Draws from Beta(alpha, alpha), in closed form.
+
+    ``jax.random.beta`` draws until it accepts: a loop of small kernels that, on a GPU, took a
+    twelfth of a ResNet-18's step. Of two equal parameters, the variate is t / √(2 alpha + t²), from
+    -1 to 1 and brought to 0 to 1, where t has Student's distribution of 2 alpha degrees of freedom.
+
+    Source: Bailey 1994, "Polar generation of random variates with the t-distribution".
+    """
+    radius, angle = jax.random.uniform(key, (2, count))
+    power = jnp.log(radius) / alpha
+    cosine = jnp.cos(2 * jnp.pi * angle)
+    far = -jnp.expm1(power) * cosine * cosine
+    return 0.5 + 0.5 * jnp.sign(cosine) * jnp.sqrt(far / (jnp.exp(power) + far))
+
+
 def _partners(values: jax.Array) -> jax.Array:
     """Returns what is mixed with each example: the values of the one before it."""
     return jnp.roll(values, 1, axis=0)
@@ -104,7 +120,7 @@ def _partners(values: jax.Array) -> jax.Array:
 def _averaged(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
     """Returns pictures averaged with their partners, and their own shares."""
     image = unit_interval(image)
-    share = jax.random.beta(key, alpha, alpha, (len(image),), jnp.float32)
+    share = _shares(key, alpha, len(image))
     weight = share.astype(image.dtype).reshape(-1, 1, 1, 1)
     return weight * image + (1 - weight) * _partners(image), share
 
@@ -113,7 +129,7 @@ def _pasted(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, 
     """Returns pictures with a rectangle of their partners', and their own shares of the area."""
     size, height, width, _ = image.shape
     for_area, for_place = jax.random.split(key)
-    side = jnp.sqrt(1 - jax.random.beta(for_area, alpha, alpha, (size,), jnp.float32))
+    side = jnp.sqrt(1 - _shares(for_area, alpha, size))
     centres = jax.random.uniform(for_place, (2, size))
     inside = []
     for length, centre in zip((height, width), centres, strict=True):
