@@ -31,7 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from machine import machine
+from machine import accelerator, machine
+from peers import wanted
 
 from flaxmill import cli
 from flaxmill.data import augment
@@ -171,12 +172,12 @@ def turns(trainings: dict[str, Training], rounds: int) -> dict[str, list[float]]
     return found
 
 
-def cost(rounds: int, steps: int) -> dict[str, Any]:
-    """Times every change."""
+def cost(rounds: int, steps: int, only: list[str] | None) -> dict[str, Any]:
+    """Times every change, or those whose names hold one of these words."""
     cases: dict[str, tuple[Any, Any]] = {"nothing": (None, None)}
     cases |= {name: (change, None) for name, change in CHANGES.items()}
     cases |= {name: (None, mixing) for name, mixing in MIXING.items()}
-    cases[WHOLE] = POLICY
+    cases = {"nothing": cases.pop("nothing"), **wanted({**cases, WHOLE: POLICY}, only)}
     alone = turns({name: Training(Mean, *how, steps) for name, how in cases.items()}, rounds)
     how = {"without": (None, None), "with": POLICY}
     within = turns({name: Training(network, *each, 2) for name, each in how.items()}, rounds)
@@ -271,6 +272,7 @@ def main() -> None:
     parser.add_argument("what", choices=("cost", "worth"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20, help="a call, of the changes alone")
+    parser.add_argument("--only", nargs="*", help="changes whose names hold one of these, for cost")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", default="cifar-10")
     parser.add_argument("--together", type=int, default=1, help="trainings at the same time")
@@ -282,10 +284,13 @@ def main() -> None:
         train_here(asked.case, asked.data, asked.seed, asked.run)
         return
     if asked.what == "cost":
-        summary = cost(asked.rounds, asked.steps)
+        summary = cost(asked.rounds, asked.steps, asked.only)
     else:
         summary = worth(asked.seeds, asked.data, asked.together)
-    print(json.dumps({**summary, "machine": machine()}))
+    kind = accelerator()
+    if kind != "cpu" and asked.what == "cost":
+        summary["benchmark"] += " on an accelerator"
+    print(json.dumps({**summary, "machine": {**machine(), "accelerator": kind}}))
 
 
 if __name__ == "__main__":

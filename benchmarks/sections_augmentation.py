@@ -9,20 +9,29 @@ def cost(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on what a step takes longer for augmentation, if it was measured."""
     if row is None:
         return []
-    step = f"{row['step_milliseconds']:,.0f} ms"
+    milliseconds = row["step_milliseconds"]
+    step = f"{milliseconds:,.0f} ms" if milliseconds >= 100 else f"{milliseconds:.1f} ms"
     more = _compared(row["step_with_policy_to_without"])
-    lines = ["", "## What augmentation costs", ""]
+    place = " on an accelerator" if on(row) else ""
+    lines = ["", f"## What augmentation costs{place}", ""]
     lines += [
         "Milliseconds for a batch of 128 pictures, 32×32 in colour, in the compiled loop, and as a "
         f"share of a step of a ResNet-18, which takes {step}. With the whole policy, {more}. "
-        f"Medians of {row['rounds']} rounds there and back, in which the contestants took turns.",
+        f"Medians of {row['rounds']} rounds there and back, in which the contestants took turns."
+        f"{on(row)}",
         "",
         row_of("change", "ms a batch", "of a step"),
         "|---|---|---|",
     ]
     for name, one in row["changes"].items():
-        lines.append(row_of(name, f"{one['milliseconds']:.1f}", f"{one['share_of_a_step']:.2%}"))
+        lines.append(row_of(name, f"{one['milliseconds']:.2f}", f"{one['share_of_a_step']:.2%}"))
     return lines
+
+
+def on(row: dict[str, Any]) -> str:
+    """Names the accelerator that a row was measured on; nothing, if it was the processor."""
+    device = row["machine"].get("accelerator", "cpu")
+    return "" if device == "cpu" else f" Device: {device}."
 
 
 def _compared(ratio: float) -> str:
@@ -43,7 +52,7 @@ def worth(row: dict[str, Any] | None) -> list[str]:
         f"A small network trained on {row['examples']:,} pictures of CIFAR-10 "
         f"(`train cifar10 {row['options']}`), of {seeds} that are not those above: validation "
         "accuracy, mean ± standard deviation, and the distance from flipped and shifted pictures. "
-        "Another network, more pictures or more epochs can turn the order round.",
+        f"Another network, more pictures or more epochs can turn the order round.{on(row)}",
         "",
         row_of("pictures", "validation accuracy", "points", "training accuracy", "seconds"),
         "|---" * 5 + "|",

@@ -100,6 +100,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *picture_sections.reading(found.get("input")),
         *sections.costs(found.get("scaling")),
         *sections_augmentation.cost(found.get("augmentation cost")),
+        *sections_augmentation.cost(found.get("augmentation cost on an accelerator")),
         *sections_augmentation.worth(found.get("augmentation worth")),
         *sections.serve(found.get("serve"), found.get("serve limits")),
         *sections.accelerator(found),

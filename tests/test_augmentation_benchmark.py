@@ -33,7 +33,13 @@ def test_costs_have_a_table(benchmarks: Path) -> None:
     page = table.page({"augmentation cost": row})
     assert "a step of a ResNet-18, which takes 1,234 ms" in page
     assert "With the whole policy, that step takes 1.2% longer." in page
-    assert "| erase | 1.2 | 0.12% |" in page
+    assert "| erase | 1.23 | 0.12% |" in page
+    assert "Device" not in page
+    device = {**row, "step_milliseconds": 6.21, "machine": {**MACHINE, "accelerator": "H1"}}
+    page = table.page({"augmentation cost": row, "augmentation cost on an accelerator": device})
+    assert "## What augmentation costs on an accelerator" in page
+    assert "a step of a ResNet-18, which takes 6.2 ms." in page
+    assert "took turns. Device: H1." in page
     row["step_with_policy_to_without"] = 0.99
     assert "that step took no longer (it took 1.0% less, by chance)" in table.page(
         {"augmentation cost": row}
