@@ -47,12 +47,15 @@ def worth(row: dict[str, Any] | None) -> list[str]:
         return []
     usual = row["cases"]["flip and shift"]["validation_accuracy"]
     seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
+    together = row.get("together", 1)
+    shared = f" So many trained at the same time: {together}." if together > 1 else ""
     lines = ["", "## What augmentation is worth", ""]
     lines += [
         f"A small network trained on {row['examples']:,} pictures of CIFAR-10 "
         f"(`train cifar10 {row['options']}`), of {seeds} that are not those above: validation "
         "accuracy, mean ± standard deviation, and the distance from flipped and shifted pictures. "
-        f"Another network, more pictures or more epochs can turn the order round.{on(row)}",
+        f"Another network, more pictures or more epochs can turn the order round.{on(row)}"
+        f"{shared}",
         "",
         row_of("pictures", "validation accuracy", "points", "training accuracy", "seconds"),
         "|---" * 5 + "|",

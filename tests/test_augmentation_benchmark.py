@@ -58,6 +58,10 @@ def test_worth_has_a_table(benchmarks: Path) -> None:
     assert "5,000 pictures of CIFAR-10 (`train cifar10 --epochs 9`), of 3 seeds" in page
     assert "| flip and shift | 70.00% ± 0.21 points | +0.00 | 98.7% | 60 |" in page
     assert "| … and CutMix | 71.25% | +1.25 | 98.7% | 60 |" in page
+    assert "at the same time" not in page
+    row["together"] = 8
+    page = table.page({"augmentation worth": {**row, "machine": MACHINE}})
+    assert "So many trained at the same time: 8." in page
 
 
 def test_the_setting_is_one_of_the_recipe(benchmarks: Path) -> None:
