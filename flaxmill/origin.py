@@ -80,7 +80,8 @@ class Origin:
         """Returns the data that was trained on, or the same kind of data from another place.
 
         Args:
-            data: The other place. All of it is the test, unless it says itself what is.
+            data: The other place. All of it is the test, unless it says itself what is, or has what
+                the run was trained on: then the test is what it was then.
             labels: The model's class names, which are to be those of the data there.
 
         Raises:
@@ -94,9 +95,10 @@ class Origin:
                     f"{self._where} knows {_shown(labels)}; {splits.title} has "
                     f"{_shown(splits.labels)}: give data with the same classes, named alike."
                 )
-            return (
-                splits if splits.whole is None else dataclasses.replace(splits, test=splits.whole)
-            )
+            known = self._identity.get("data", {}).get("digests")
+            if splits.whole is None or dict(splits.digests) == known:
+                return splits
+            return dataclasses.replace(splits, test=splits.whole)
         then, config = self._identity["data"], self.config
         if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
             data = "sketches" if then["drawn"] else type(config).data

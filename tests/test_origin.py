@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from picture_files import classes
 
@@ -26,6 +27,19 @@ def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> Non
         origin.splits(str(other), labels=("ant", "bee"))
     with pytest.raises(BadInput, match=r"'c', 'd', 'e' and 2 more; ant has"):
         origin.splits(str(same), labels=tuple("abcdefg"))
+
+
+def test_what_was_trained_on_is_no_test_wherever_it_lies_now(tmp_path: Path) -> None:
+    config = {"data": str(classes(tmp_path / "ant", {"ant": 9, "bee": 9})), "size": 8, "test": 0.3}
+    identity = {"recipe": "images", "recipe_file": None, "config": config}
+    trained = Origin("runs/one", identity, record="")
+    before = trained.recipe.module.data(trained.config)
+    picture = before.test[0]["image"]
+    identity["data"] = {"digests": dict(before.digests)}
+    (tmp_path / "ant").rename(tmp_path / "elsewhere")
+    found = Origin("runs/one", identity, record="").splits(str(tmp_path / "elsewhere"))
+    assert len(found.test) == len(before.test) < len(found.train)
+    np.testing.assert_array_equal(found.test[0]["image"], picture)
 
 
 def test_the_test_of_another_place_is_its_own_where_it_has_one(tmp_path: Path) -> None:

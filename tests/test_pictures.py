@@ -11,6 +11,7 @@ from forbidding import forbidden
 from PIL import Image
 
 from flaxmill.data.pictures.decode import open_picture
+from flaxmill.data.pictures.fit import fit
 from flaxmill.data.pictures.ready import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature, Tensor
@@ -116,6 +117,37 @@ def test_a_panorama_needs_no_square_in_memory(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Image, "new", noted)
     assert not prepare(panorama, GREY).any()
     assert 0 < max(made) < 60_000 * 1_000
+
+
+@pytest.mark.parametrize("shape", [(1, 30_000), (30_000, 1)])
+def test_of_a_thin_picture_no_more_is_resized_than_is_cut_out(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin = Image.fromarray((np.arange(30_000) * 255 // 30_000).astype(np.uint8).reshape(shape))
+    made: list[int] = []
+    resize = Image.Image.resize
+
+    def noted(picture: Image.Image, size: tuple[int, int], *more: Any, **how: Any) -> Image.Image:
+        made.append(size[0] * size[1])  # resized as a whole, it would take 2 GB
+        return resize(picture, size, *more, **how)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    seen = fit(thin, (224, 224), "crop", share=0.875)
+    assert seen.shape == (224, 224, 1)
+    assert abs(int(seen[112, 112, 0]) - 127) <= 1
+    assert max(made) <= 224 * 224
+
+
+def test_what_is_cut_of_a_thin_picture_is_what_the_whole_would_have_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (40, 300, 3)).astype(np.uint8)
+    )
+    whole = fit(noise, (64, 64), "crop", share=0.875)
+    monkeypatch.setattr("flaxmill.data.pictures.fit._MOST", 0)
+    part = fit(noise, (64, 64), "crop", share=0.875)
+    np.testing.assert_allclose(part[2:-2, 2:-2].astype(int), whole[2:-2, 2:-2].astype(int), atol=8)
 
 
 def test_exif_rotation_is_followed(tmp_path: Path) -> None:

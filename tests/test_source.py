@@ -48,6 +48,19 @@ def test_a_view_is_resident_exactly_where_its_source_is() -> None:
     assert labels(part(items, 1, 4)) == [1, 2, 3]
 
 
+def test_a_view_has_its_own_examples_and_no_others() -> None:
+    train, validated = hold_out(numbers(), 3)
+    assert [int(example["label"]) for example in train] == list(range(7))
+    assert [int(example["label"]) for example in validated] == [7, 8, 9]
+    assert train[-1]["label"] == 6
+    assert validated.take(np.array([-1, 0]))["label"].tolist() == [9, 7]
+    for beyond in (7, -8):
+        with pytest.raises(IndexError, match="out of range for 7 examples"):
+            train[beyond]
+        with pytest.raises(IndexError):
+            train.take(np.array([0, beyond]))
+
+
 def test_items_may_be_tuples_or_dictionaries() -> None:
     named = Items([{"text": "ab", "label": 1}, {"text": "cd", "label": 0}])
     assert named.take(np.array([1, 0]))["text"].tolist() == ["cd", "ab"]

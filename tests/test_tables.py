@@ -70,7 +70,9 @@ def test_a_folder_with_a_table_is_read_by_it(tmp_path: Path) -> None:
 
 def test_splits_are_tables_or_a_column(tmp_path: Path) -> None:
     held = "file_name,label\npictures/꿀벌.png,bee\n"
-    for name, text in (("train", PLAIN), ("val", held), ("test_final", held)):
+    save(tmp_path / "tables/pictures/bee2.png")
+    tested = held.replace("꿀벌", "bee2")
+    for name, text in (("train", PLAIN), ("val", held), ("test_final", tested)):
         written(tmp_path / "tables", text, name=f"{name}.csv")
     found = scan(tmp_path / "tables")
     assert {name: len(listing) for name, listing in found.items()} == {
@@ -172,6 +174,21 @@ def test_a_picture_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
     assert found.files == plain.files
     assert found.labels.tolist() == plain.labels.tolist()
     assert found.note == "labels.csv: 2 rows repeat a picture, which counts once."
+
+
+def test_a_picture_in_two_splits_is_refused(tmp_path: Path) -> None:
+    rows = PLAIN.replace("label\n", "label,split\n").replace("ant\n", "ant,train\n")
+    rows = rows.replace("bee\n", "bee,train\n")
+    repeated = "./pictures/ant2.png,ant,test\n"
+    words = (
+        r"labels\.csv, line 5: the picture .*ant2\.png is for test, and for train too \(.*line 3\)"
+    )
+    with pytest.raises(BadInput, match=words):
+        scan(written(tmp_path, rows + repeated))
+    written(tmp_path / "two", PLAIN, name="train.csv")
+    written(tmp_path / "two", "path,label\npictures/bee1.png,bee\n", name="test.csv")
+    with pytest.raises(BadInput, match=r"is for (test|train), and for (test|train) too"):
+        scan(tmp_path / "two")
 
 
 def test_one_picture_with_two_sets_of_labels_is_refused(tmp_path: Path) -> None:

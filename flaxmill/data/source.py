@@ -87,11 +87,17 @@ class View:
         return self.length
 
     def __getitem__(self, index: int) -> Example:
-        return self.source[int(self.rows(np.asarray(index)))]
+        return self.source[int(self.rows(self._within(np.asarray(index))))]
 
     def take(self, indices: np.ndarray) -> Example:
         """Returns many examples."""
-        return self.source.take(self.rows(indices))
+        return self.source.take(self.rows(self._within(np.asarray(indices))))
+
+    def _within(self, indices: np.ndarray) -> np.ndarray:
+        """Counts negative indices from the end; beyond either are examples of other views."""
+        if ((indices < -self.length) | (indices >= self.length)).any():
+            raise IndexError(f"index {indices} is out of range for {self.length:,} examples.")
+        return np.where(indices < 0, indices + self.length, indices)
 
     def _resident(self) -> tuple[Mapping[str, np.ndarray], Rows]:
         arrays, rows = self.source.resident()

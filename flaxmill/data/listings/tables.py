@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.listings.listing import PARTS, Listing, chosen, class_order, normal
+from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
 PATHS = ("path", "file", "filename", "file_name", "image")
@@ -259,6 +260,7 @@ def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
     found = {
         name: _listing(table, rows, classes, name, many) for name, (table, rows) in parts.items()
     }
+    _check_apart({name: parts[name] for name in SPLITS if name in parts})
     if repeated:
         rows_repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
         note = f"{place.name}: {rows_repeat} a picture, which counts once."
@@ -289,6 +291,26 @@ def _once(table: Table, rows: np.ndarray) -> np.ndarray:
                 f"one row, as {together}."
             )
     return np.array(list(first.values()), dtype=rows.dtype)
+
+
+def _check_apart(parts: Mapping[str, tuple[Table, np.ndarray]]) -> None:
+    """Refuses a picture in two splits: a test of what was trained on tells nothing.
+
+    Raises:
+        BadInput: There is one; the message names both rows.
+    """
+    first: dict[Any, tuple[str, str]] = {}
+    for split, (table, rows) in parts.items():
+        if not isinstance(table.files, tuple):
+            continue
+        for row in rows.tolist():
+            here = f"{table.place}, line {table.lines[row]}"
+            other, there = first.setdefault(table.files[row], (split, here))
+            if other != split:
+                raise BadInput(
+                    f"{here}: the picture {table.files[row]} is for {split}, and for {other} too "
+                    f"({there}). Leave it in one of them."
+                )
 
 
 def _row(table: Table, row: int) -> Sequence[str]:

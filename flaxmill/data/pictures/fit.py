@@ -15,6 +15,7 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 
 _SMALL = 64  # pixels a side
 _STRIP = 256  # rows of a picture that are padded and resized at a time
+_MOST = 2**26  # pixels of a resized picture, beyond which only what is cut out is computed
 
 
 def fit(
@@ -79,8 +80,24 @@ def _cropped(picture: Image.Image, size: tuple[int, int], share: float) -> Image
     else:
         height = int(width * (bottom - top) / (right - left))
     left, top = round((width - size[1]) / 2), round((height - size[0]) / 2)
+    if width * height > _MOST:
+        return _part(picture, (width, height), (left, top, left + size[1], top + size[0]))
     resized = _resized(picture, (width, height))
     return resized.crop((left, top, left + size[1], top + size[0]))
+
+
+def _part(
+    picture: Image.Image, whole: tuple[int, int], cut: tuple[int, int, int, int]
+) -> Image.Image:
+    """Resizes no more of a picture than is cut out: of a thin one, the rest fills gigabytes.
+
+    At the edges of the cut, pixels beyond it have no part in the average.
+    """
+    left, top, right, bottom = extent(picture)
+    across, down = (right - left) / whole[0], (bottom - top) / whole[1]
+    box = (left + cut[0] * across, top + cut[1] * down, left + cut[2] * across, top + cut[3] * down)
+    size = (cut[2] - cut[0], cut[3] - cut[1])
+    return picture.resize(size, Image.Resampling.BILINEAR, box=box)
 
 
 def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
