@@ -16,13 +16,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
     Args:
         path: Where to write; its folder is made if need be.
-        content: Text (stored as UTF-8) or bytes.
+        content: Text (stored as UTF-8; of a file's name that is none, as escapes) or bytes.
 
     Raises:
         OSError: The disk is full or the folder cannot be written; the old file is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:

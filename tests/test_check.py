@@ -17,6 +17,7 @@ from PIL import Image
 
 from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
+from flaxmill.data.listings.listing import scan
 from flaxmill.errors import BadInput
 from flaxmill.report import oddest
 
@@ -267,6 +268,68 @@ def test_a_copy_that_no_split_has_is_no_copy(folder: Path) -> None:
     found = kinds(check(folder))
     assert found["unlisted"].names == ("loose.jpg", "loose.png")
     assert found.keys() == {"unlisted"}
+
+
+def test_what_no_split_has_may_be_broken(folder: Path) -> None:
+    """Training never reads it, so it does not stop one."""
+    for name in ("loose.png", "._loose.png"):
+        (folder / "train" / name).write_bytes(b"")
+    found = check(folder)
+    assert kinds(found).keys() == {"unlisted", "unreadable"}
+    assert not found.serious
+    assert kinds(found)["unreadable"].words == "1 picture cannot be read, and is in no split:"
+
+
+def test_hidden_files_beside_a_table_are_passed_over(folder: Path) -> None:
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    (folder / "list.csv").write_text(
+        "\n".join(["path,label", *(f"{name},{name.parent.name}" for name in names)])
+    )
+    (folder / "train" / "개" / "._0.png").write_bytes(b"\0\5\26\7")
+    assert not check(folder / "list.csv").findings
+
+
+def test_several_labels_are_told_apart_as_training_does(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    rows = [f"{name},{'cat+dog' if at % 2 else 'cat'}" for at, name in enumerate(names)]
+    (folder / "list.csv").write_text("\n".join(["path,label", *rows]))
+    status, said, _ = command(capsys, "check", str(folder / "list.csv"), "--separator", "+")
+    assert status == 0
+    assert "40 pictures in 2 classes: cat 40, dog 20" in said
+
+
+def test_two_that_are_apart_are_named_of_a_group(folder: Path) -> None:
+    content = (folder / "train/개/사진 1.png").read_bytes()
+    (folder / "train/개/사진 1 again.png").write_bytes(content)
+    (folder / "val/개/x.png").write_bytes(content)
+    assert "train/개/사진 1 again.png = val/개/x.png" in kinds(check(folder))["leak"].words
+
+
+def test_names_that_are_no_text_are_written_as_escapes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an archive of Windows leaves them, in the encoding of Korean before Unicode."""
+    train = os.fsencode(folder / "train")
+    (folder / "val/개/copy.png").write_bytes((folder / "train/개/사진 1.png").read_bytes())
+    os.rename(folder / "train/개/사진 1.png", train + "/개/".encode() + b"\xb3\xaa.png")
+    status, said, _ = command(capsys, "check", str(folder), "--json")
+    assert status == 2
+    [leak] = [each for each in json.loads(said)["findings"] if each["kind"] == "leak"]
+    assert leak["names"][0] == "train/개/\udcb3\udcaa.png"
+    os.rename(folder / "train/고양이", train + b"/\xb0\xed")
+    assert "Rename it, for it names a class" in kinds(check(folder))["refused"].words
+
+
+def test_a_closed_folder_is_named() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        photographs(place / "photos")
+        with forbidden(place / "photos"), pytest.raises(BadInput) as refused:
+            scan(place / "photos")
+    assert str(refused.value) == f"the folder {place / 'photos'} cannot be read: permission denied."
 
 
 def test_a_closed_folder_does_not_hide_the_rest() -> None:

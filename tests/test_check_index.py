@@ -1,5 +1,6 @@
 """What `flaxmill check` has read it remembers, until the file changes."""
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -37,6 +38,21 @@ def test_only_new_and_changed_files_are_read_again(folder: Path) -> None:
     assert changed.read == 2
     assert (changed.records[3]["width"], changed.records[3]["height"]) == (30, 30)
     assert changed.records[-1]["file"] == changed.records[0]["file"]
+
+
+def test_another_file_with_the_size_and_time_of_the_one_before_is_read(folder: Path) -> None:
+    one, other = (folder / name for name in ("one.bmp", "other.bmp"))
+    for seed, place in enumerate((one, other)):
+        photo(200 + seed, 30, 30).save(place)
+        os.utime(place, ns=(0, 0))
+    first = index(folder, ["one.bmp", "other.bmp"])
+    one.rename(folder / "third.bmp")
+    other.rename(one)
+    (folder / "third.bmp").rename(other)
+    assert one.stat().st_mtime_ns == 0
+    swapped = index(folder, ["one.bmp", "other.bmp"])
+    assert swapped.read == 2
+    assert swapped.records["file"].tolist() == first.records["file"].tolist()[::-1]
 
 
 def test_trouble_is_looked_at_again(folder: Path) -> None:

@@ -194,6 +194,9 @@ def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -
     parquet.write_table(table, tmp_path / "train.parquet")
     found = choices.look(str(tmp_path / "train.parquet"), validation=0, test=2)
     assert found.largest == 90 and 70 <= found.smallest <= found.side < 80
+    column[3] = {"bytes": None, "path": None}  # which --skip-unreadable may pass over
+    parquet.write_table(table.set_column(0, "image", [column]), tmp_path / "train.parquet")
+    assert choices.look(str(tmp_path / "train.parquet"), validation=0, test=2).largest == 90
 
 
 def test_sizes_that_pictures_fill() -> None:

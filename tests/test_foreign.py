@@ -57,6 +57,23 @@ def test_hugging_faces_datasets_are_listings(dataset: Any) -> None:
     assert digests(other)["train"] != digests(found)["train"]
 
 
+def test_pictures_that_a_dataset_leaves_in_their_files_count_with_their_content(
+    tmp_path: Path,
+) -> None:
+    import datasets
+
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path, picture in zip(paths, made(2), strict=True):
+        picture.save(path)
+    kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee"])}
+    columns = {"image": [str(path) for path in paths], "label": [0, 1]}
+    dataset = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+    before = digests(hugging_face({"train": dataset}))
+    assert digests(hugging_face({"train": dataset})) == before
+    made(3)[2].save(paths[1])
+    assert digests(hugging_face({"train": dataset})) != before
+
+
 def test_several_labels_of_a_dataset(tmp_path: Path) -> None:
     import datasets
 

@@ -29,6 +29,14 @@ def arrays(kinds: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def test_other_arrays_in_the_folder_are_passed_over(tmp_path: Path) -> None:
+    for name, array in arrays(NPZ[0]).items():
+        np.save(tmp_path / f"{name}.npy", array)
+    np.save(tmp_path / "notes.npy", np.array([{}]))
+    (tmp_path / "._images.npy").write_bytes(b"of macOS")
+    assert len(scan(tmp_path)["train"]) == 8
+
+
 @pytest.mark.parametrize("kinds", NPZ, ids=["one part", "as keras", "as MedMNIST"])
 @pytest.mark.parametrize("mapped", [False, True])
 def test_arrays_lie_ready_or_are_fitted(

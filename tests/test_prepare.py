@@ -104,6 +104,23 @@ def test_a_stopped_preparation_goes_on(folder: Path, tmp_path: Path) -> None:
     assert_equal(read(tmp_path / "to"), read(folder))
 
 
+def test_what_is_made_lies_beside_the_pictures(folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"--to .*ready lies in .*pictures, and would be taken for"):
+        prepare(str(folder), folder / "ready", MANNER)
+    assert not list(folder.glob("ready*"))
+
+
+def test_damaged_facts_are_named(folder: Path, tmp_path: Path) -> None:
+    made = prepare(str(folder), tmp_path / "to", MANNER)
+    facts = json.loads((made / FACTS).read_text())
+    for damaged in ({**facts, "splits": {}}, {**facts, "splits": []}):
+        (made / FACTS).write_text(json.dumps(damaged))
+        with pytest.raises(
+            BadInput, match=r"prepared\.json is damaged .*: prepare the pictures again"
+        ):
+            read(made)
+
+
 def test_another_manner_begins_anew(folder: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -182,7 +199,11 @@ def test_the_command_prepares(
     split = ("--validation", "0.25", "--test", "0.25")
     done = command(capsys, "prepare", str(folder), "--to", str(to), *options, *split)
     sides = "16 pixels a side to train on, 12 to evaluate"
-    assert done == (0, f"wrote {to} ({sides}); train with --data '{to}'\n", "")
+    assert done == (
+        0,
+        f"wrote {to} ({sides}); a recipe that asks for the same can train with --data '{to}'\n",
+        "",
+    )
     assert_equal(read(to), read(folder))
     status, _, trouble = command(capsys, "prepare", str(folder), "--to", str(to))
     assert (status, "is there already" in trouble) == (2, True)

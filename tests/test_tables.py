@@ -288,6 +288,20 @@ def test_parquet_holds_pictures_as_hugging_face_stores_them(tmp_path: Path) -> N
     assert digests(scan(tmp_path)) == known
 
 
+def test_parquet_files_of_one_split_need_one_type(tmp_path: Path) -> None:
+    stored = [{"bytes": encoded(textured((9, 8), seed=n)), "path": None} for n in range(4)]
+    for name, labels, some in (
+        ("train-0", [0, 1], stored[:2]),
+        ("train-1", [0.0, 1.0], stored[2:]),
+    ):
+        table({"image": some, "label": labels}, tmp_path / f"{name}.parquet")
+    words = (
+        r"train-1\.parquet has a column 'label' of double, and .*train-0\.parquet one of int64: "
+    )
+    with pytest.raises(BadInput, match=words):
+        scan(tmp_path)
+
+
 def test_a_path_beside_the_picture_itself_is_passed_over(tmp_path: Path) -> None:
     stored = [{"bytes": encoded(textured((9, 8), seed=n)), "path": None} for n in range(2)]
     columns = {"path": ["a.jpg", "b.jpg"], "image": stored, "label": ["a", "b"]}

@@ -76,22 +76,22 @@ def _sides(listing: Listing) -> list[tuple[int, int]]:
     count = min(_LOOKED_AT, len(listing))
     sizes = []
     for index in np.linspace(0, len(listing) - 1, count).astype(int):
-        if (size := _size(listing.files[int(index)])) is not None:
-            sizes.append(size)
+        try:
+            size = _size(listing.files[int(index)])
+        except _HEADER_TROUBLE:  # whoever reads it whole says what is wrong
+            continue
+        sizes.append(size)
     return sizes
 
 
-def _size(file: Any) -> tuple[int, int] | None:
+def _size(file: Any) -> tuple[int, int]:
     if isinstance(file, np.ndarray):
         return file.shape[1], file.shape[0]
     if isinstance(file, Image.Image):
         return file.size
-    try:
-        content = io.BytesIO(file) if isinstance(file, bytes) else file
-        with Image.open(content) as picture:  # reads the header alone
-            return picture.size
-    except _HEADER_TROUBLE:  # whoever reads it whole says what is wrong
-        return None
+    content = io.BytesIO(file) if isinstance(file, bytes) else file
+    with Image.open(content) as picture:  # reads the header alone
+        return picture.size
 
 
 def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZES) -> int:

@@ -36,7 +36,7 @@ def prepare(
     draft: bool = True,
     validation: int | float = 0.15,
     test: int | float = 0.15,
-    sign: str = "",
+    separator: str = "",
     readers: int = 0,
 ) -> None:
     """Make pictures ready once, so that no training has to decode them again.
@@ -54,11 +54,12 @@ def prepare(
         draft: Decode JPEGs no larger than needed, which is faster.
         validation: Pictures to hold out for validation if none are given: how many, or a share.
         test: The same for the test.
-        sign: What stands between the labels of a picture that has several, in a CSV file.
+        separator: What stands between several labels of a picture, in a CSV file.
         readers: Threads that decode; 0 takes one for each core.
     """
     from flaxmill import exit_status
     from flaxmill.data import prepare as preparing
+    from flaxmill.data.pictures.fit import usual_share
     from flaxmill.progress import Reading
 
     manner = preparing.usual(
@@ -71,7 +72,7 @@ def prepare(
         draft=draft,
         validation=validation,
         test=test,
-        sign=sign,
+        sign=separator,
     )
     if size < 0 or train_size < 0 or not 0 <= share <= 1:
         raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
@@ -79,7 +80,9 @@ def prepare(
     with exit_status.stopping(stopped), Reading() as progress:
         made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
     sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
-    print(f"wrote {made} ({sides}); train with --data {shlex.quote(str(made))}")
+    usual = fit == "crop" and channels == 3 and draft and manner.share == usual_share(manner.size)
+    whose = "train" if usual else "a recipe that asks for the same can train"
+    print(f"wrote {made} ({sides}); {whose} with --data {shlex.quote(str(made))}")
 
 
 def check(
@@ -88,6 +91,7 @@ def check(
     *,
     sheet: Path | None = None,
     size: int = 0,
+    separator: str = "",
     workers: int = 0,
     json: bool = False,
 ) -> None:
@@ -100,6 +104,7 @@ def check(
             a recipe, for its data.
         sheet: Also write a PNG of the oddest pictures, each with the reason.
         size: Side of the pictures that the model will take; smaller ones are named.
+        separator: What stands between several labels of a picture, in a CSV file.
         workers: Threads that read; 0 takes one for each processor.
         json: Print JSON.
     """
@@ -109,7 +114,7 @@ def check(
     if size < 0 or workers < 0:
         raise BadInput(f"--size {size} --workers {workers}: give 0 or more.")
     with Reading() as progress:
-        checked = checks.check(place, size=size, workers=workers, progress=progress)
+        checked = checks.check(place, size=size, sign=separator, workers=workers, progress=progress)
     if json:
         print(dumps(checked.json(), ensure_ascii=False))
     else:

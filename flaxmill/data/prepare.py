@@ -127,6 +127,11 @@ def prepare(
         CannotGoOn: The disk is full; what is packed is kept.
     """
     target, reading = to.expanduser().absolute(), Reading(readers)
+    if Path(data).expanduser().resolve() in target.resolve().parents:
+        raise BadInput(
+            f"--to {to} lies in {data}, and would be taken for pictures of it: choose a place "
+            "beside it."
+        )
     if is_prepared(Path(data).expanduser()):
         raise BadInput(f"{data} is prepared already: train with --data {data}.")
     if os.path.lexists(target):
@@ -189,6 +194,11 @@ def _held(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"{partial} is being written by another process: wait for it.") from None
+        except OSError as error:
+            raise BadInput(
+                f"{partial} cannot be locked ({error.strerror}): its file system has no locks. "
+                "Prepare the pictures in another place."
+            ) from None
         file.seek(0)
         words = json.dumps(plan, sort_keys=True)
         if file.read() != words:

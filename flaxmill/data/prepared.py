@@ -1,5 +1,6 @@
 """Pictures that ``flaxmill prepare`` has made ready: arrays that are mapped into memory."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def prepared_size(files: Any) -> int:
 
 def is_prepared(place: Path) -> bool:
     """Says whether a folder was written by ``flaxmill prepare``."""
-    return (place / FACTS).is_file()
+    return os.path.isfile(place / FACTS)  # Path.is_file raises where the folder is closed
 
 
 def read_prepared(place: Path) -> dict[str, Listing]:
@@ -85,6 +86,15 @@ def read_prepared(place: Path) -> dict[str, Listing]:
     Raises:
         BadInput: It is damaged, or of a newer format.
     """
+    try:
+        return _listings(place)
+    except (KeyError, TypeError, AttributeError) as error:  # a key is missing, or another thing
+        raise BadInput(
+            f"{place / FACTS} is damaged ({error!r}): prepare the pictures again."
+        ) from None
+
+
+def _listings(place: Path) -> dict[str, Listing]:
     facts = read_json(place / FACTS)
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         found = facts.get("format") if isinstance(facts, dict) else None

@@ -142,6 +142,7 @@ def check(
     place: Path,
     *,
     size: int = 0,
+    sign: str = "",
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Checked:
@@ -154,13 +155,14 @@ def check(
             anything else that `flaxmill.data.listings.listing.scan` takes; or a recipe, for its
             data.
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.
 
     Raises:
         BadInput: There is no such place, or it is of another kind.
     """
-    found = _survey(place)
+    found = _survey(place, sign)
     listed = list(dict.fromkeys(row.name for row in found.rows))
     how = {"given": found.given, "workers": workers, "progress": progress}
     facts = Facts(found, index.index(found.root, listed, **how))
@@ -175,7 +177,7 @@ def check(
     return Checked(place, facts, sorted(every, key=lambda finding: not finding.serious))
 
 
-def _survey(place: Path) -> survey.Survey:
+def _survey(place: Path, sign: str) -> survey.Survey:
     if recipes.is_recipe(str(place)) and not place.is_dir():
         return given.survey_of_recipe(str(place))
     if not place.exists():
@@ -184,4 +186,6 @@ def _survey(place: Path) -> survey.Survey:
             f"recipe.{nearest(place.name, recipes.names())}"
         )
     listed = survey.tables_of(place)
-    return given.survey_of_listings(place) if listed is None else survey.survey(place, listed)
+    if listed is None:
+        return given.survey_of_listings(place)
+    return survey.survey(place, listed, sign=sign)

@@ -26,7 +26,8 @@ def same(facts: Facts) -> Iterator[Finding]:
             "leak",
             True,
             f"{number(len(across))} {are(len(across))} in more than one split, equal in every "
-            f"pixel: {_pairs(facts, across)}. What is trained on must not be tested on.",
+            f"pixel: {_pairs(facts, across, facts.splits)}. "
+            "What is trained on must not be tested on.",
             "Leave each in one split only; take them out of training.",
             _flat(facts, across),
             "in two splits",
@@ -36,7 +37,7 @@ def same(facts: Facts) -> Iterator[Finding]:
             "contradiction",
             True,
             f"{number(len(torn))} {are(len(torn))} there with different labels, equal in every "
-            f"pixel: {_pairs(facts, torn)}.",
+            f"pixel: {_pairs(facts, torn, facts.labels)}.",
             "Decide on one label, and delete the others.",
             _flat(facts, torn),
             "two labels",
@@ -85,7 +86,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-leak",
             False,
-            f"in more than one split there {_groups(facts, across)}.",
+            f"in more than one split there {_groups(facts, across, facts.splits)}.",
             "Look at them; what is the same thing should be in one split only.",
             _flat(facts, across),
             "alike, two splits",
@@ -94,7 +95,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near-contradiction",
             False,
-            f"with different labels there {_groups(facts, torn)}.",
+            f"with different labels there {_groups(facts, torn, facts.labels)}.",
             "Look at them; one of the labels may be wrong.",
             _flat(facts, torn),
             "alike, two labels",
@@ -115,10 +116,12 @@ def _used(facts: Facts) -> list[int]:
     return [at for at in facts.good if facts.splits[at]]
 
 
-def _groups(facts: Facts, groups: Sequence[Sequence[int]]) -> str:
+def _groups(
+    facts: Facts, groups: Sequence[Sequence[int]], apart: Sequence[object] | None = None
+) -> str:
     return (
         f"{are(len(groups))} {number(len(groups), 'group')} of pictures that look the same "
-        f"(scaled, mirrored, or saved in another way): {_pairs(facts, groups)}"
+        f"(scaled, mirrored, or saved in another way): {_pairs(facts, groups, apart)}"
     )
 
 
@@ -130,8 +133,17 @@ def _labels(facts: Facts, group: Sequence[int]) -> set[tuple[str, ...]]:
     return set().union(*(facts.labels[at] for at in group))
 
 
-def _pairs(facts: Facts, groups: Sequence[Sequence[int]]) -> str:
-    return few(f"{facts.names[group[0]]} = {facts.names[group[1]]}" for group in groups)
+def _pairs(
+    facts: Facts, groups: Sequence[Sequence[int]], apart: Sequence[object] | None = None
+) -> str:
+    """Names two of each group: two that differ in what stands at their places in ``apart``."""
+
+    def pair(group: Sequence[int]) -> str:
+        first, *rest = group
+        others = (at for at in rest if apart is not None and apart[at] != apart[first])
+        return f"{facts.names[first]} = {facts.names[next(others, rest[0])]}"
+
+    return few(map(pair, groups))
 
 
 def _flat(facts: Facts, groups: Sequence[Sequence[int]]) -> tuple[str, ...]:

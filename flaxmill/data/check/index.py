@@ -1,7 +1,7 @@
 """What each picture file of a folder is: read whole once, and remembered until the file changes.
 
 What was found is kept in the user's cache, one file for each folder, under each file's name, size
-and time of change. It is replaced as a whole, so two processes cannot spoil it, and read with its
+and times of change. It is replaced as a whole, so two processes cannot spoil it, and read with its
 checksums, so a damaged one is made anew.
 """
 
@@ -34,6 +34,7 @@ RECORD = np.dtype(
     [
         ("bytes", "i8"),  # of the file
         ("modified", "i8"),  # when it was changed last, in nanoseconds
+        ("placed", "i8"),  # when that, its name or its place was: no copying sets this one back
         ("file", "S32"),  # SHA-256 of its bytes
         ("pixels", "S32"),  # SHA-256 of its size and of its pixels, upright and as RGB
         ("width", "i4"),  # in pixels, upright
@@ -51,8 +52,9 @@ RECORD = np.dtype(
     ]
 )
 """What is known of a readable picture file."""
+_STAMP = ("bytes", "modified", "placed")  # a file where these are equal is the one that was read
 
-_VERSION = f"1, Pillow {PIL.__version__}"  # another one may decode otherwise
+_VERSION = f"2, Pillow {PIL.__version__}"  # another one may decode otherwise
 _TOGETHER = 32  # files that a thread reads at a time
 _MOST = 2 * 2**30  # bytes of a file
 _STRIP = 1 << 20  # pixels that are hashed at a time
@@ -160,7 +162,8 @@ def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, n
             continue
         with contextlib.suppress(OSError):
             now = os.stat(root / name)
-            if (now.st_size, now.st_mtime_ns) == (rows[row]["bytes"], rows[row]["modified"]):
+            stamp = tuple(rows[row][name] for name in _STAMP)
+            if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == stamp:
                 records[number], fresh[number] = rows[row], False
     return records, fresh
 
@@ -207,7 +210,8 @@ def _content(path: Path, record: np.void) -> bytes:
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
         raise BadInput(f"{path} is no file, or one of more than {_MOST / 2**30:.0f} GiB.")
-    record["bytes"], record["modified"] = status.st_size, status.st_mtime_ns
+    record["bytes"] = status.st_size
+    record["modified"], record["placed"] = status.st_mtime_ns, status.st_ctime_ns
     return path.read_bytes()
 
 

@@ -92,19 +92,20 @@ def _has_class_folders(place: Path) -> bool:
         return True
 
 
-def survey(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
+def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "") -> Survey:
     """Looks at a folder of class folders, with splits or without, or at pictures in CSV files.
 
     Args:
         place: The folder or file. In a folder of another layout, all pictures are without a class.
         listed: From `tables_of`.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
 
     Raises:
         BadInput: A table cannot be understood.
     """
-    found = _of_tables(place, listed) if listed else _of_folder(place)
+    found = _of_tables(place, listed, sign) if listed else _of_folder(place)
     try:
-        scan(place)
+        scan(place, sign=sign)
     except BadInput as refusal:
         found.refusal = str(refusal)
     return found
@@ -141,32 +142,32 @@ def _of_folder(place: Path) -> Survey:
     return found
 
 
-def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]]) -> Survey:
+def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]], sign: str) -> Survey:
     found = Survey(place, place if place.is_dir() else place.parent)
     for split, parts in listed.items():
         for table in parts:
-            _add_table(found, table, split)
+            _add_table(found, table, split, sign)
     known = {row.name for row in found.rows}
     # Beside the pictures that are listed, and not below: a table may lie in a home directory.
     for folder in sorted({os.path.dirname(name) for name in known}):
         try:
-            beside = [os.path.join(folder, file) for file in os.listdir(found.root / folder)]
+            names = os.listdir(found.root / folder)
         except OSError:
             found.closed.append(folder or ".")
             continue
+        beside = (os.path.join(folder, name) for name in names if not name.startswith("."))
         pictures = (name for name in beside if name.lower().endswith(SUFFIXES))
         found.rows += [Row(name, "", ()) for name in pictures if name not in known]
     found.rows.sort(key=lambda row: row.name)
     return found
 
 
-def _add_table(found: Survey, table: Path, split: str) -> None:
+def _add_table(found: Survey, table: Path, split: str, sign: str) -> None:
     """Adds what a CSV file lists; its rows are of a split, unless they have a column for it."""
     _, header, rows = tables.cells(table)
     at = tables.columns(table, header)
     column = [row[at["label"]] for row in rows]
-    several = header[at["label"]].strip().lower() == "labels"
-    sign = next((s for s in tables.SIGNS if several and any(s in cell for cell in column)), "")
+    sign = sign or tables.sign_of(header[at["label"]], column)
     for row, cell in zip(rows, column, strict=True):
         given = row[at["path"]].strip()
         path = tables.path_of(table.parent, given)

@@ -43,15 +43,19 @@ def _mistaken(survey: Survey) -> Iterator[Finding]:
 
 def _unreadable(facts: Facts) -> Iterator[Finding]:
     troubles = facts.index.troubles
-    if troubles:
-        yield Finding(
-            "unreadable",
-            True,
-            f"{number(len(troubles))} cannot be read:",
-            "Save them anew or delete them (train --skip-unreadable leaves them out).",
-            tuple(facts.names[at] for at in troubles),
-            details=tuple(troubles.values()),
-        )
+    for used, cannot in ((True, "cannot be read"), (False, "cannot be read, and is in no split")):
+        some = [at for at in troubles if bool(facts.splits[at]) == used]
+        if some:
+            yield Finding(
+                "unreadable",
+                used,
+                f"{number(len(some))} {cannot}:",
+                "Save them anew or delete them (train --skip-unreadable leaves them out)."
+                if used
+                else "Nothing needs doing, unless they are meant to be used.",
+                tuple(facts.names[at] for at in some),
+                details=tuple(troubles[at] for at in some),
+            )
     if closed := facts.survey.closed:
         yield Finding(
             "closed",

@@ -159,6 +159,11 @@ def _classes(folder: _Folder, left: Counter[str]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     stored: dict[str, str] = {}
     for name in folder.folders:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
+            raise BadInput(
+                f"in {folder.place} there is a folder called {name!a}: its name is no readable "
+                "text, as from an archive in another encoding. Rename it, for it names a class."
+            )
         label = normal(name)
         if label in found:
             raise BadInput(

@@ -51,7 +51,7 @@ def _digest(listing: Listing) -> str:
     whole = sum(sizes) <= WHOLE and len(paths) <= _MANY
     read = paths if whole else paths[:: max(1, len(paths) // SOME)]
     with ThreadPoolExecutor() as pool:
-        for content in pool.map(lambda path: _content(path, whole), read):
+        for content in pool.map(lambda path: beginning(path, whole=whole), read):
             summed.update(content)
     return summed.hexdigest()
 
@@ -63,7 +63,8 @@ def _size(path: str) -> int:
         return _UNREADABLE
 
 
-def _content(path: str, whole: bool) -> bytes:
+def beginning(path: str, *, whole: bool = False) -> bytes:
+    """Returns a digest of a file's beginning, or of all of it; a mark if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.sha256(file.read(-1 if whole else _BEGINNING)).digest()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings.digests import SOME
+from flaxmill.data.listings.digests import SOME, beginning
 from flaxmill.data.listings.listing import PARTS, Listing
 from flaxmill.data.listings.tables import Table, listings, named
 from flaxmill.errors import BadInput, nearest
@@ -49,8 +49,14 @@ class Records(Sequence[Any]):
         """What tells these pictures from any others: their number, and a thousand of them."""
         summed = hashlib.sha256(str(len(self)).encode())
         for row in range(0, len(self), max(1, len(self) // SOME)):
-            content = self[row]
-            summed.update(content if isinstance(content, bytes) else content.name.encode())
+            try:
+                content = self[row]
+            except BadInput:  # whoever reads the pictures says so, or skips it
+                content = b""
+            if isinstance(content, Path):
+                summed.update(content.name.encode(errors="surrogateescape"))
+                content = beginning(str(content))
+            summed.update(content)
         return summed.hexdigest()
 
 

@@ -75,9 +75,9 @@ def read_npz(place: Path) -> dict[str, Listing]:
 
 def in_folder(place: Path) -> dict[str, Path]:
     """Returns the ``.npy`` files of pictures and labels in a folder, by their names."""
-    found = {path.stem: path for path in sorted(place.glob("*.npy"))}
-    kinds = {_kind(name)[1] for name in found}
-    return found if {"images", "labels"} <= kinds else {}
+    kinds = {path: _kind(path.stem)[1] for path in sorted(place.glob("*.npy"))}
+    found = {path.stem: path for path, kind in kinds.items() if kind}
+    return found if {"images", "labels"} <= set(kinds.values()) else {}
 
 
 def read_npy(place: Path, found: Mapping[str, Path]) -> dict[str, Listing]:

@@ -99,12 +99,20 @@ def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
             f"memory up to {_MOST / 2**30:.0f} GiB. Load them with datasets.load_dataset, which "
             "keeps them on the disk, in the data() of a recipe of your own (see docs/data.md)."
         )
+    first = _read(places[0], "read_schema")
     for place in places:
-        names = _read(place, "read_schema").names
+        schema = _read(place, "read_schema")
+        names = schema.names
         if missing := [name for name in wanted if name not in names]:
             raise BadInput(
                 f"{place} has no column {missing[0]!r}, which {places[0]} has: files of one split "
                 "need the same."
+            )
+        if other := [n for n in wanted if not schema.field(n).type.equals(first.field(n).type)]:
+            kinds = [str(one.field(other[0]).type) for one in (schema, first)]
+            raise BadInput(
+                f"{place} has a column {other[0]!r} of {kinds[0]}, and {places[0]} one of "
+                f"{kinds[1]}: files of one split need the same. Write both with one type."
             )
     table = pyarrow.concat_tables(_read(place, "read_table", columns=wanted) for place in places)
     if not table.num_rows:

@@ -48,6 +48,19 @@ class Table:
         return bool(len(self.labels)) and not isinstance(self.labels[0], str)
 
 
+def sign_of(title: str, cells: Sequence[str]) -> str:
+    """Returns what stands between several labels, in a column of this title; nothing, if in none.
+
+    Args:
+        title: Of the column: one that is called "labels" may hold several.
+        cells: Of the column.
+    """
+    if title.strip().lower() != "labels":
+        return ""
+    none_holds = SIGNS[0] if any(not cell.strip() for cell in cells) else ""  # of some pictures
+    return next((sign for sign in SIGNS if any(sign in cell for cell in cells)), none_holds)
+
+
 def read_csv(place: Path, *, sign: str = "") -> Table:
     """Reads a CSV file with a header, between whose cells are commas, semicolons or tabs.
 
@@ -63,10 +76,7 @@ def read_csv(place: Path, *, sign: str = "") -> Table:
     at = columns(place, header)
     column = [row[at["label"]].strip() for row in rows]
     labels: list[Any] = column
-    if not sign and header[at["label"]].strip().lower() == "labels":
-        none_holds = SIGNS[0] if "" in column else ""  # of some pictures
-        sign = next((sign for sign in SIGNS if any(sign in cell for cell in column)), none_holds)
-    if sign:
+    if sign := sign or sign_of(header[at["label"]], column):
         parts = ([part.strip() for part in cell.split(sign)] for cell in column)
         labels = [[part for part in row if part] for row in parts]
     elif "" in column:

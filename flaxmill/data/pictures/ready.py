@@ -37,7 +37,7 @@ def find_pictures(names: Sequence[str]) -> list[str]:
         path = Path(name)
         if path.is_dir():
             pictures = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            inside = sorted(str(p) for p in pictures if p.is_file())
+            inside = sorted(str(p) for p in pictures if p.is_file() and p.name[0] != ".")
             if not inside:
                 raise BadInput(f"the folder {name} holds no pictures ({', '.join(SUFFIXES)}).")
             found += inside
