@@ -44,6 +44,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" There are: {', '.join(map(repr, known))}." if known else ""
 
 
+def check_range(option: str, value: float, least: float, most: float) -> None:
+    """Refuses a number that is out of its range, under the name that a person gave it by.
+
+    Args:
+        option: Such as ``--crop``.
+        value: What was given.
+        least: The least that is allowed.
+        most: The most that is allowed.
+
+    Raises:
+        BadInput: The number is less, or more, or none.
+    """
+    if not least <= value <= most:
+        raise BadInput(f"{option} {value} must be from {least:g} to {most:g}.")
+
+
 class Stopped(BaseException):
     """A run was asked to stop by a signal; the message says what is kept.
 

@@ -88,7 +88,7 @@ def _with_own(
         raise BadInput(f"own={part!r}: the model has no such part.{nearest(part, sorted(parts))}")
     forms = [{name: weights.form(array) for name, array in of.items()} for of in (ours, theirs)]
     if forms[0] == forms[1]:
-        return arrays, []
+        return arrays, [f"The {part} is taken as well: it has the same shape there and here."]
     others = {name: array for name, array in arrays.items() if name not in theirs}
     return others | ours, [f"The {part} is new: {_difference(ours, theirs)}."]
 

@@ -143,6 +143,20 @@ def falling(
     return optax.join_schedules(rates, ends)
 
 
+def waiting(steps: int, schedule: optax.Schedule) -> optax.Schedule:
+    """Stays at 0 for some steps, and follows a schedule from its beginning after those.
+
+    A `Ramp` belongs to the step of the whole training, and is not begun later.
+    """
+    begun = 0 if isinstance(schedule, Ramp) else steps
+
+    def rate(step: Any) -> jax.Array:
+        step = jnp.asarray(step)
+        return jnp.where(step < steps, 0.0, schedule(step - begun))
+
+    return rate
+
+
 def sgd(
     learning_rate: Rate,
     *,

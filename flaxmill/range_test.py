@@ -145,9 +145,11 @@ class Trial(Run):
             raise DryRun
 
     def diverged(self) -> bool:
-        """Says whether the loss has grown too far to come back."""
+        """Says whether the loss has grown too far to come back; a few batches cannot tell that."""
         if not math.isfinite(self.losses[-1]):
             return True
+        if len(self.losses) < _LEAST:
+            return False
         averages = _average(self.losses)
         return bool(averages[-1] > _DIVERGED * averages.min())
 
@@ -238,8 +240,9 @@ def find(
         carry_out(dataclasses.replace(order, config=tried), run)
     if sum(map(math.isfinite, run.losses)) < _LEAST:
         raise BadInput(
-            f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps at a "
-            f"rate of {first:g} and little more. Give a lower --from. Or else {_COMPUTES}"
+            f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps, at a "
+            f"rate of {float(ramp(len(run.losses) - 1)):.2g}. Give a lower --from, or a lower --to "
+            f"with more --steps. Or else {_COMPUTES}"
         )
     rates = np.array([float(ramp(step)) for step in range(steps)])
     return judge(rates, run.losses, diverged=len(run.losses) < steps or run.diverged())

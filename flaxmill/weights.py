@@ -12,6 +12,7 @@ import numpy as np
 from flaxmill import files
 from flaxmill.errors import BadInput
 
+_OF_TORCH = (".pth", ".pt", ".bin")  # files that PyTorch writes, which may run programs
 _LISTED = 12
 """So many weights of a kind are named when they do not fit."""
 
@@ -136,7 +137,9 @@ def read_initial(path: Path) -> dict[str, np.ndarray]:
         )
     found = Checkpoints(path / "checkpoints").restore_newest(set_aside=False)
     if found is None:
-        raise BadInput(f"--init-from {path}: there is no whole checkpoint in it.")
+        inside = path / "weights.safetensors"
+        cure = f" Give {inside}." if inside.is_file() else ""
+        raise BadInput(f"--init-from {path}: there is no whole checkpoint in it.{cure}")
     return to_use(found[0])
 
 
@@ -152,4 +155,10 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"{path} cannot be read as safetensors: {error}.") from None
+        cure = ""
+        if path.suffix in _OF_TORCH:
+            cure = (
+                " It looks like PyTorch's: write its state_dict with safetensors.torch.save_file "
+                "(docs/networks.md shows how), and give that."
+            )
+        raise BadInput(f"{path} cannot be read as safetensors: {error}.{cure}") from None

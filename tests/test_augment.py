@@ -136,6 +136,17 @@ def test_sometimes_is_as_often_as_asked_for() -> None:
     assert (found[changed] == PICTURE[..., 0] // 2).all()
 
 
+def test_a_cutout_may_have_a_colour() -> None:
+    fill = (10, 128, 255)
+    for kind, levels in ((np.uint8, fill), (np.float32, np.float32(fill) / np.float32(255))):
+        example = {"image": jnp.ones((6, 6, 3), kind)}
+        image = np.asarray(cutout(example, jax.random.key(0), side=3, fill=fill)["image"])
+        assert image.dtype == kind
+        changed = image[(image != 1).any(-1)]
+        assert len(changed)
+        np.testing.assert_allclose(changed, np.broadcast_to(levels, changed.shape), rtol=1e-6)
+
+
 def test_a_cutout_is_a_square_around_any_pixel() -> None:
     sizes = set()
     for picture in pictures(cutout, side=3):

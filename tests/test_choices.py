@@ -16,12 +16,13 @@ from pyarrow import parquet
 
 from flaxmill import recipes, weights
 from flaxmill.data import choices
+from flaxmill.data.batches import Schedule
 from flaxmill.data.reading.kept import Kept, kept
 from flaxmill.data.reading.process import pickled
 from flaxmill.data.source import Arrays, Items, behind, cycled
 from flaxmill.errors import BadInput
 from flaxmill.order import Order, configure
-from flaxmill.recipes import images
+from flaxmill.recipes import imagenet, images
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,76 @@ def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> 
     assert why.keys() == follows
     assert config.epochs < settled(photos, size=64)[0].epochs  # a larger network, the same time
     assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
+
+
+def test_a_check_that_it_can_learn_takes_the_network_and_the_time_of_the_training(
+    photos: Path,
+) -> None:
+    config, why = settled(photos, overfit=4)
+    usual = settled(photos)[0]
+    assert config.batch_size == 4
+    assert (config.network, config.epochs) == (usual.network, usual.epochs)
+    assert why["network"] == "small: for 29 training pictures"
+
+
+def test_a_wider_network_is_trained_for_fewer_epochs(photos: Path) -> None:
+    assert settled(photos, width=256)[0].epochs < settled(photos)[0].epochs
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"frozen": float("nan")}, "--frozen nan must be from 0 to 1."),
+        ({"frozen": 2}, "--frozen 2 must be from 0 to 1."),
+        ({"body_rate": -0.1}, "--body-rate -0.1 must be from 0 to 1."),
+    ],
+)
+def test_an_impossible_rate_is_refused_by_its_name(
+    photos: Path, fields: dict[str, Any], words: str
+) -> None:
+    config = dataclasses.replace(settled(photos)[0], optimizer="sgd", **fields)
+    with pytest.raises(BadInput, match=words):
+        images.optimizer(config, 10, given=True)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fields", "words"),
+    [
+        (images, {"crop": 0.0}, "--crop 0.0 must be from 0.01 to 1."),
+        (images, {"colour": 2.0}, "--colour 2.0 must be from 0 to 1."),
+        (imagenet, {"crop": 1.5}, "--crop 1.5 must be from 0.01 to 1."),
+        (imagenet, {"magnitude": 11.0, "changes": 1}, "--magnitude 11.0 must be from 0 to 10."),
+        (imagenet, {"changes": -1}, "--changes -1 must be from 0 to 100."),
+    ],
+)
+def test_an_impossible_change_is_refused_by_its_name(
+    recipe: Any, fields: dict[str, Any], words: str, photos: Path
+) -> None:
+    config = settled(photos)[0] if recipe is images else imagenet.Config()
+    with pytest.raises(BadInput, match=words):
+        recipe.augment(dataclasses.replace(config, **fields))
+
+
+def test_the_head_alone_may_be_trained(photos: Path) -> None:
+    config = dataclasses.replace(settled(photos)[0], body_rate=0.0, optimizer="sgd")
+    tx = images.optimizer(config, 10, given=True)
+    params = {"head": np.ones(2, np.float32), "stem": np.ones(2, np.float32)}
+    found: Any = tx.update(params, tx.init(params), params)
+    assert found[0]["head"].all()
+    assert not found[0]["stem"].any()
+
+
+def test_a_batch_of_less_than_nothing_is_left_to_who_refuses_it(photos: Path) -> None:
+    config, _ = settled(photos, batch_size=-4)
+    with pytest.raises(BadInput, match="--batch-size -4"):
+        Schedule(config, 29)
+
+
+def test_only_what_is_before_the_head_is_dropped_of_a_vit() -> None:
+    config = dataclasses.replace(images.Config(), network="vit_small", dropout=0.9)
+    network = images._built(config, 32, 2, nnx.Rngs(0))
+    assert network.head_dropout.rate == 0.9
+    assert network.dropout.rate == network.blocks[0].dropout.rate == 0.0
 
 
 def test_a_network_with_one_way_to_begin_is_trained_as_long_for_small_pictures(

@@ -22,7 +22,8 @@ from flaxmill.lr_find import said
 from flaxmill.optim import Ramp
 from flaxmill.options import Options
 from flaxmill.progress import Words
-from flaxmill.range_test import find, judge, smoothed
+from flaxmill.range_test import Trial, find, judge, smoothed
+from flaxmill.recipes import images
 from flaxmill.report import rates
 from flaxmill.report.figures import save_png
 from flaxmill.trained import TrainedRun
@@ -100,6 +101,32 @@ def test_a_ramp_is_a_schedule_in_the_place_of_a_number() -> None:
     assert float(doubled) == pytest.approx(2.0)
     assert isinstance(ramp, float)
     assert math.isnan(ramp + 1)
+
+
+def test_what_waits_for_its_head_has_the_rates_that_it_will_train_with() -> None:
+    config = dataclasses.replace(
+        images.Config(), learning_rate=Ramp(1e-3, 1.0, 100), optimizer="sgd", momentum=0.0,
+        weight_decay=0.0, frozen=0.2, body_rate=0.1,
+    )  # fmt: skip
+    params = {"body": jnp.ones(2), "head": jnp.ones(2)}
+    tx = images.optimizer(config, 100, given=True)
+    state = tx.init(params)
+    for step in range(100):
+        found: Any = tx.update(params, state, params)
+        updates, state = found
+        ratio = float(updates["body"][0] / updates["head"][0])
+        assert ratio == pytest.approx(0.0 if step < 20 else 0.1)
+
+
+def test_a_few_uneven_batches_are_no_divergence() -> None:
+    trial = object.__new__(Trial)
+    for losses in ([0.05, 0.4], [0.002, 0.002, 0.05], [0.01] * 8 + [0.5]):
+        trial.losses = losses
+        assert not trial.diverged()
+    trial.losses = [0.01] * 12 + [5.0]
+    assert trial.diverged()
+    trial.losses = [0.01, math.nan]
+    assert trial.diverged()
 
 
 class Asked(Ramp):

@@ -88,5 +88,10 @@ def test_safetensors_are_read_and_anything_else_is_refused(tmp_path: Path) -> No
     file.write_bytes(b"no weights at all")
     with pytest.raises(BadInput, match=r"weights.safetensors cannot be read as safetensors: "):
         weights.read_safetensors(file)
+    (tmp_path / "resnet18.pth").write_bytes(b"PK\3\4 and more")
+    with pytest.raises(BadInput, match=r"It looks like PyTorch's: .*torch\.save_file"):
+        weights.read_safetensors(tmp_path / "resnet18.pth")
+    with pytest.raises(BadInput, match=r"no whole checkpoint in it\. Give .*\.safetensors\."):
+        weights.read_initial(tmp_path)  # such as an export
     with pytest.raises(BadInput, match="absent cannot be read as safetensors"):
         weights.read_safetensors(tmp_path / "absent")

@@ -30,6 +30,7 @@ class Found:
 
     Attributes:
         train: How many there are to train on.
+        seen: How many of them are, where ``--overfit`` says so.
         side: Median of their shorter sides, in pixels; 0 where no file says.
         smallest: The shortest side, in pixels.
         largest: The longest side.
@@ -37,6 +38,7 @@ class Found:
     """
 
     train: int
+    seen: int
     side: int
     smallest: int
     largest: int
@@ -63,7 +65,8 @@ def look(
     sides = _sides(train)
     shorter = [min(size) for size in sides]
     return Found(
-        train=overfit or len(train),
+        train=len(train),
+        seen=overfit or len(train),
         side=round(float(np.median(shorter))) if shorter else 0,
         smallest=min(shorter, default=0),
         largest=max((max(size) for size in sides), default=0),

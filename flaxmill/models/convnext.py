@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Shaped
 from flaxmill.errors import BadInput
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.drop_path import DropPath, drop_path_rates
+from flaxmill.models.layers import layer_norm
 from flaxmill.models.scaling import check_moments, standardised
 
 _SMALL = jax.nn.initializers.truncated_normal(0.02)
@@ -79,8 +80,8 @@ class ConvNeXt(nnx.Module):
         self.least = patch * 2 ** (len(stages) - 1)
         how = {"dtype": dtype, "rngs": rngs}
         self.stem = _patches(in_channels, widths[0], patch, **how)
-        self.stem_norm = _norm(widths[0], rngs)
-        self.shrinking_norms = nnx.List(_norm(width, rngs) for width in widths[:-1])
+        self.stem_norm = layer_norm(widths[0], rngs)
+        self.shrinking_norms = nnx.List(layer_norm(width, rngs) for width in widths[:-1])
         self.shrinking = nnx.List(
             _patches(before, after, 2, **how) for before, after in itertools.pairwise(widths)
         )
@@ -89,7 +90,7 @@ class ConvNeXt(nnx.Module):
             nnx.List(_Block(width, layer_scale, next(rates), **how) for _ in range(count))
             for width, count in zip(widths, stages, strict=True)
         )
-        self.norm = _norm(widths[-1], rngs)
+        self.norm = layer_norm(widths[-1], rngs)
         self.dropout = nnx.Dropout(dropout)
         self.head = nnx.Linear(widths[-1], num_classes, kernel_init=_SMALL, rngs=rngs)
 
@@ -132,7 +133,7 @@ class _Block(nnx.Module):
         self.depthwise = nnx.Conv(
             width, width, (7, 7), padding=((3, 3), (3, 3)), feature_group_count=width, **how
         )
-        self.norm = _norm(width, rngs)
+        self.norm = layer_norm(width, rngs)
         self.wide, self.narrow = (
             nnx.Linear(width, 4 * width, **how),
             nnx.Linear(4 * width, width, **how),
@@ -155,12 +156,6 @@ def _patches(in_channels: int, channels: int, side: int, *, dtype: Any, rngs: nn
         in_channels, channels, (side, side), strides=(side, side), padding="VALID",
         kernel_init=_SMALL, dtype=dtype, rngs=rngs,
     )  # fmt: skip
-
-
-def _norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Layer normalisation in float32; its variance in two passes, which loses no digits."""
-    how = {"epsilon": 1e-6, "use_fast_variance": False, "dtype": jnp.float32}
-    return nnx.LayerNorm(width, **how, rngs=rngs)
 
 
 def _normalised(norm: nnx.LayerNorm, x: Float[Array, "..."]) -> Float[Array, "..."]:

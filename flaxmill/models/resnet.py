@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Shaped
 from flaxmill.errors import BadInput, nearest
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.drop_path import DropPath, drop_path_rates
+from flaxmill.models.layers import batch_norm, convolution
 from flaxmill.models.scaling import check_moments, standardised
 
 STEMS = ("cifar", "imagenet")
@@ -151,27 +152,10 @@ class _ConvNorm(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.channels = layer.channels
-        pad = layer.side // 2
-        self.convolution = nnx.Conv(
-            in_channels,
-            layer.channels,
-            (layer.side, layer.side),
-            strides=(layer.stride, layer.stride),
-            padding=((pad, pad), (pad, pad)),
-            use_bias=False,
-            kernel_init=jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-            dtype=dtype,
-            rngs=rngs,
+        self.convolution = convolution(
+            in_channels, layer.channels, layer.side, layer.stride, dtype=dtype, rngs=rngs
         )
-        # Given a half type, Flax's layer would round the running averages to it before using them.
-        self.norm = nnx.BatchNorm(
-            layer.channels,
-            momentum=0.9,
-            epsilon=1e-5,
-            scale_init=jax.nn.initializers.constant(scale),
-            dtype=jnp.float32,
-            rngs=rngs,
-        )
+        self.norm = batch_norm(layer.channels, rngs, scale=scale)
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         x = self.convolution(x)

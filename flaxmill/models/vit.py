@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Shaped
 from flaxmill.errors import BadInput
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.drop_path import DropPath, drop_path_rates
+from flaxmill.models.layers import layer_norm
 from flaxmill.models.scaling import check_moments, standardised
 
 _SMALL = jax.nn.initializers.truncated_normal(0.02)
@@ -69,6 +70,7 @@ class ViT(nnx.Module):
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
         dropout: float = 0.0,
+        head_dropout: float = 0.0,
         drop_path: float = 0.0,
         dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
@@ -81,7 +83,8 @@ class ViT(nnx.Module):
         if width % heads:
             raise BadInput(f"--width {width} does not divide among --heads {heads}.")
         check_moments(in_channels, mean, std)
-        check_dropout(dropout)
+        for share in (dropout, head_dropout):
+            check_dropout(share)
         self.mean, self.std, self.patch = tuple(mean), tuple(std), patch
         down, right = _grid(size, patch)
         self.embedding = nnx.Conv(
@@ -97,7 +100,8 @@ class ViT(nnx.Module):
             _Block(width, drop_path=rate, rngs=rngs, **how)
             for rate in drop_path_rates(drop_path, depth)
         )
-        self.norm = _norm(width, rngs)
+        self.norm = layer_norm(width, rngs)
+        self.head_dropout = nnx.Dropout(head_dropout)
         self.head = nnx.Linear(width, num_classes, kernel_init=_SMALL, rngs=rngs)
 
     def __call__(
@@ -121,7 +125,7 @@ class ViT(nnx.Module):
         x = self.dropout(jnp.concatenate([first, x], axis=1), rngs=rngs)  # [batch, token, feature]
         for block in self.blocks:
             x = block(x, rngs=rngs)
-        return self.head(self.norm(x[:, 0]))
+        return self.head(self.head_dropout(self.norm(x[:, 0]), rngs=rngs))
 
 
 def resized_positions(
@@ -164,7 +168,7 @@ class _Block(nnx.Module):
     ) -> None:
         self.heads = heads
         dense = functools.partial(nnx.Linear, kernel_init=_SMALL, dtype=dtype, rngs=rngs)
-        self.attention_norm, self.dense_norm = _norm(width, rngs), _norm(width, rngs)
+        self.attention_norm, self.dense_norm = layer_norm(width, rngs), layer_norm(width, rngs)
         self.qkv, self.mixed = dense(width, 3 * width), dense(width, width)
         self.wide, self.narrow = dense(width, hidden), dense(hidden, width)
         self.dropout = nnx.Dropout(dropout)
@@ -190,12 +194,6 @@ class _Block(nnx.Module):
         shares = nnx.softmax(scores / math.sqrt(query.shape[-1])).astype(x.dtype)
         mixed = jnp.einsum("bhqk,bkhf->bqhf", shares, value)
         return self.mixed(mixed.reshape(batch, tokens, features))
-
-
-def _norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Layer normalisation in float32; its variance in two passes, which loses no digits."""
-    how = {"epsilon": 1e-6, "use_fast_variance": False, "dtype": jnp.float32}
-    return nnx.LayerNorm(width, **how, rngs=rngs)
 
 
 vit_tiny = functools.partial(ViT, width=192, depth=12, heads=3)

@@ -10,13 +10,13 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput
 from flaxmill.models.cnn import check_dropout
+from flaxmill.models.layers import batch_norm, convolution
 from flaxmill.models.scaling import check_moments, standardised
 
 WIDTHS = (16, 32, 64)
@@ -72,7 +72,7 @@ class WideResNet(nnx.Module):
         check_dropout(dropout)
         self.mean, self.std = tuple(mean), tuple(std)
         how = {"dtype": dtype, "rngs": rngs}
-        self.stem = _convolution(in_channels, WIDTHS[0], 3, 1, **how)
+        self.stem = convolution(in_channels, WIDTHS[0], 3, 1, **how)
         channels = WIDTHS[0]
         self.stages = nnx.List()
         for stage, width in enumerate(WIDTHS):
@@ -82,7 +82,7 @@ class WideResNet(nnx.Module):
                 blocks.append(_Block(channels, width * widening, stride, dropout, **how))
                 channels = width * widening
             self.stages.append(blocks)
-        self.norm = _norm(channels, rngs)
+        self.norm = batch_norm(channels, rngs)
         self.head = nnx.Linear(channels, num_classes, rngs=rngs)
 
     def __call__(
@@ -107,16 +107,16 @@ class _Block(nnx.Module):
     def __init__(
         self, in_channels: int, channels: int, stride: int, dropout: float, **how: Any
     ) -> None:
-        self.norms = nnx.List(_norm(count, how["rngs"]) for count in (in_channels, channels))
+        self.norms = nnx.List(batch_norm(count, how["rngs"]) for count in (in_channels, channels))
         self.convolutions = nnx.List(
             [
-                _convolution(in_channels, channels, 3, stride, **how),
-                _convolution(channels, channels, 3, 1, **how),
+                convolution(in_channels, channels, 3, stride, **how),
+                convolution(channels, channels, 3, 1, **how),
             ]
         )
         self.dropout = nnx.Dropout(dropout)
         same = in_channels == channels and stride == 1
-        self.shortcut = None if same else _convolution(in_channels, channels, 1, stride, **how)
+        self.shortcut = None if same else convolution(in_channels, channels, 1, stride, **how)
 
     def __call__(
         self, x: Float[Array, "..."], *, rngs: nnx.Rngs | None = None
@@ -127,28 +127,6 @@ class _Block(nnx.Module):
         y = first(active)
         y = self.dropout(nnx.relu(second_norm(y)).astype(x.dtype), rngs=rngs)
         return second(y) + shortcut
-
-
-def _convolution(
-    in_channels: int, channels: int, side: int, stride: int, *, dtype: Any, rngs: nnx.Rngs
-) -> nnx.Conv:
-    pad = side // 2
-    return nnx.Conv(
-        in_channels,
-        channels,
-        (side, side),
-        strides=(stride, stride),
-        padding=((pad, pad), (pad, pad)),
-        use_bias=False,
-        kernel_init=jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-        dtype=dtype,
-        rngs=rngs,
-    )
-
-
-def _norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    """Batch normalisation in float32, whatever the convolutions compute in."""
-    return nnx.BatchNorm(channels, momentum=0.9, epsilon=1e-5, dtype=jnp.float32, rngs=rngs)
 
 
 wrn_16_4 = functools.partial(WideResNet, depth=16, widening=4)

@@ -34,7 +34,7 @@ from flaxmill.data.augment import (
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, check_range
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy, top_accuracy
@@ -158,6 +158,9 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
 
 def augment(config: Config) -> Transform | None:
     """Returns what is done to one training example, given a key of its own."""
+    check_range("--crop", config.crop, 0.01, 1)
+    check_range("--magnitude", config.magnitude, 0, 10)
+    check_range("--changes", config.changes, 0, 100)
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
     steps = [cut, flip] if config.flip else [cut]
     if config.changes:

@@ -30,7 +30,7 @@ from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, check_range
 from flaxmill.loop import compile_evaluation, compile_training
 from flaxmill.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from flaxmill.metrics import Measures, accuracy, label_measures
@@ -82,7 +82,7 @@ class Config:
     momentum: float = 0.9  # decay of the running sum of gradients
     weight_decay: float = 1e-2  # of the kernels, per unit of learning rate, under sgd
     label_smoothing: float = 0.1  # share of the label mass spread over all classes
-    crop: float = 0.5  # least share of a picture's area that training sees; 1: all of it
+    crop: float = 0.5  # least share of a picture's area that training sees
     flip: bool = True  # mirror half of the training pictures
     colour: float = 0.3  # most that brightness, contrast and saturation are changed by
     ema: float = 0.99  # decay of the weights' moving average; 0: none
@@ -144,10 +144,11 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         chosen["stem"] = "cifar" if small else "imagenet", why
     if not config.epochs:
         stem = config.stem if config.stem != "auto" else chosen["stem"][0]
-        chosen["epochs"] = _epochs(network, stem, size, found.train, weights)
+        shape = replace(config, network=network, stem=stem, size=size)
+        chosen["epochs"] = _epochs(shape, found.train, weights)
     if not config.batch_size:
         batch_size = max(
-            1, min(16 if found.train < 1000 else 32 if found.train < 10_000 else 64, found.train)
+            1, min(16 if found.train < 1000 else 32 if found.train < 10_000 else 64, found.seen)
         )
         chosen["batch_size"] = batch_size, f"for {found.train:,} training pictures"
     epochs = config.epochs or chosen["epochs"][0]
@@ -169,7 +170,7 @@ def _optimizer(
     elif config.optimizer == "auto":
         chosen["optimizer"] = "sgd", f"for {'given weights' if weights else network}"
     if not config.learning_rate:
-        rate = round((0.02 if weights else 0.04) * (batch_size / 16) ** 0.5, 4)
+        rate = round((0.02 if weights else 0.04) * (max(1, batch_size) / 16) ** 0.5, 4)
         chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
     return chosen
 
@@ -191,7 +192,7 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _suits(config: Config, weights: Mapping[str, Any]) -> bool:
-    network = nnx.eval_shape(lambda: _built(config, config.size or 224, 2, nnx.Rngs(0)))
+    network = nnx.eval_shape(lambda: _built(config, 224, 2, nnx.Rngs(0)))
     _, params, model_state = nnx.split(network, nnx.Param, ...)
     try:
         initial.fitted({"params": params, "model_state": model_state}, weights, own=("head",))
@@ -200,12 +201,12 @@ def _suits(config: Config, weights: Mapping[str, Any]) -> bool:
     return True
 
 
-def _epochs(
-    network: str, stem: str, size: int, train: int, weights: Mapping[str, Any] | None
-) -> tuple[int, str]:
+def _epochs(config: Config, train: int, weights: Mapping[str, Any] | None) -> tuple[int, str]:
     """Chooses how long to train: for some minutes, within what so many pictures need."""
-    operations = NETWORKS[network][1] * 1e9 * (size / 224) ** 2
-    if stem == "cifar" and network not in WITHOUT_STEM:
+    operations = NETWORKS[config.network][1] * 1e9 * (config.size / 224) ** 2
+    if config.network == "small":  # that is of four blocks, 32 channels wide at first
+        operations *= max(1, config.width / 32) ** 2 * max(1, sum(config.stages) / 4)
+    if config.stem == "cifar" and config.network not in WITHOUT_STEM:
         operations *= 16  # it keeps four times the height and the width
     each = 3 * operations / FASTEST  # forwards, and twice as much backwards
     least, most = (10, 30) if weights else (10, 100)
@@ -260,8 +261,8 @@ def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Modul
         how |= {"stem": config.stem}
     elif config.network == "vit_small":
         how |= {"size": (size, size)}
-    dtype = jnp.dtype(config.precision)
-    return build(3, classes, **IMAGENET, dropout=config.dropout, dtype=dtype, rngs=rngs, **how)
+    how["head_dropout" if config.network == "vit_small" else "dropout"] = config.dropout
+    return build(3, classes, **IMAGENET, dtype=jnp.dtype(config.precision), rngs=rngs, **how)
 
 
 def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.GradientTransformation:
@@ -270,6 +271,8 @@ def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.Gradi
     Begun with given weights, the head alone is trained at first, and the rest at a lower rate
     after that: a head that knows nothing yet would spoil what the rest has learnt.
     """
+    check_range("--frozen", config.frozen, 0, 1)
+    check_range("--body-rate", config.body_rate, 0, 1)
     wait, peak = round(config.frozen * steps), config.learning_rate
     if config.optimizer == "muon":
         if given:
@@ -281,15 +284,20 @@ def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.Gradi
         rates = {"dense": config.dense_rate, "bias": config.bias_rate}
         return optim.muon(rate, **rates, momentum=config.momentum)
     how = {"momentum": config.momentum, "nesterov": True, "weight_decay": config.weight_decay}
-    lower = optim.one_cycle(peak * config.body_rate, steps - wait, warmup=config.warmup)
-    body = optim.sgd(optax.join_schedules([lambda _: 0.0, lower], [wait]), **how)
     head = optim.sgd(optim.one_cycle(peak, steps, warmup=config.warmup), **how)
-    return optim.apart({"head": head}, body) if given else head
+    if not given:
+        return head
+    if not config.body_rate:
+        return optim.apart({"head": head}, optax.set_to_zero())
+    lower = optim.one_cycle(peak * config.body_rate, steps - wait, warmup=config.warmup)
+    return optim.apart({"head": head}, optim.sgd(optim.waiting(wait, lower), **how))
 
 
 def augment(config: Config) -> Transform | None:
     """Returns what is done to one training example, given a key of its own."""
     config, _ = settle(config, None)
+    check_range("--crop", config.crop, 0.01, 1)
+    check_range("--colour", config.colour, 0, 1)
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
     steps = [cut, flip] if config.flip else [cut]
     if config.colour:

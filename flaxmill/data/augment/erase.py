@@ -6,14 +6,25 @@ import jax
 import jax.numpy as jnp
 
 from flaxmill.data.augment import rectangles
+from flaxmill.data.augment.resampling import as_levels
 from flaxmill.errors import BadInput
 
 
-def cutout(example: Any, key: jax.Array, *, side: int) -> Any:
-    """Sets a square to zero, whose centre may be any pixel (DeVries and Taylor 2017).
+def cutout(example: Any, key: jax.Array, *, side: int, fill: int | tuple[int, ...] = 0) -> Any:
+    """Cuts a square out, whose centre may be any pixel.
+
+    Args:
+        example: Its ``image`` is changed.
+        key: What is drawn comes from it.
+        side: Of the square, in pixels.
+        fill: What stands there, from 0 to 255: one level, or one of each channel. The paper cuts
+            out of standardised pictures, whose zero is the mean colour of the data.
 
     Raises:
         BadInput: The square is smaller than nothing or larger than the picture.
+
+    Source: DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with
+    cutout".
     """
     image = example["image"]
     height, width, _ = image.shape
@@ -28,7 +39,7 @@ def cutout(example: Any, key: jax.Array, *, side: int) -> Any:
     rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
     top, left = row - side // 2, column - side // 2
     inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-    return {**example, "image": jnp.where(inside, 0, image).astype(image.dtype)}
+    return {**example, "image": jnp.where(inside, as_levels(fill, image.dtype), image)}
 
 
 def erase(

@@ -15,6 +15,12 @@ def as_bytes(values: Float[Array, "*dims"]) -> Shaped[Array, "*dims"]:
     return jnp.clip(jnp.floor(values + 0.5), 0, 255).astype(jnp.uint8)
 
 
+def as_levels(fill: int | Sequence[int], kind: Any) -> Array:
+    """Returns a level of 0 to 255, or one of each channel, as pictures of a type have it."""
+    levels = jnp.asarray(fill)
+    return (levels if kind == jnp.uint8 else levels / 255).astype(kind)
+
+
 def resized(
     image: Shaped[Array, "height width channel"],
     size: tuple[int, int],
@@ -66,7 +72,7 @@ def warped(
         image: Bytes, which are computed in float32 and rounded, or floats.
         matrix: Six numbers, which may be drawn: what is at ``x`` and ``y`` of the result is at
             ``a·x + b·y + c`` and ``d·x + e·y + f`` of the picture, where 0.5 is a pixel's middle.
-        fill: What lies outside the picture.
+        fill: What lies outside the picture, from 0 to 255.
         linear: Whether to go evenly from a pixel to the next one; else the nearest is taken.
     """
     height, width, channels = image.shape
@@ -97,4 +103,4 @@ def warped(
         found = as_bytes(found) if image.dtype == jnp.uint8 else found.astype(image.dtype)
     else:
         found = at(jnp.floor(rows), jnp.floor(columns))
-    return jnp.where(inside[..., None], found, jnp.asarray(fill, image.dtype))
+    return jnp.where(inside[..., None], found, as_levels(fill, image.dtype))
