@@ -19,6 +19,7 @@ from flaxmill.data import choices
 from flaxmill.data.batches import Schedule
 from flaxmill.data.reading.kept import Kept, kept
 from flaxmill.data.reading.process import pickled
+from flaxmill.data.reading.readers import _pickled
 from flaxmill.data.source import Arrays, Items, behind, cycled
 from flaxmill.errors import BadInput
 from flaxmill.order import Order, configure
@@ -254,6 +255,18 @@ def test_a_process_reads_what_another_one_keeps() -> None:
     other = pickle.loads(pickled(source))  # as a process gets it; its lock cannot go along
     assert isinstance(source, Kept) and isinstance(other, Items)
     np.testing.assert_array_equal(other[2]["image"], source[2]["image"])
+
+
+class Holding(list[Any]):
+    """Items whose decoding holds Python's lock."""
+
+    holds_gil = True
+
+
+def test_what_is_kept_is_read_as_its_source_asks() -> None:
+    items = [(np.zeros((2, 2, 3), np.uint8), label) for label in range(4)]
+    assert _pickled(Kept(Items(items)), wanted=False) is None
+    assert _pickled(Kept(Items(Holding(items))), wanted=False)
 
 
 def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -> None:

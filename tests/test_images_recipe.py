@@ -10,7 +10,8 @@ import pytest
 import small_runs
 from commands import command, words
 
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, Stopped
+from flaxmill.options import Options
 from flaxmill.progress import Words
 from flaxmill.recipes import imagenet, images
 from flaxmill.signature import picture_signature
@@ -51,6 +52,26 @@ def test_a_folder_that_nothing_can_be_learnt_from(
     assert status == 2
     assert expected in words(error)
     assert not (tmp_path / "run").exists()
+
+
+def test_resuming_a_run_that_began_with_given_weights_is_bitwise(tmp_path: Path) -> None:
+    """Its head is trained alone at first, and its batch statistics stay as they were given."""
+    given = small_runs.train("images", tmp_path / "given", epochs=0.5)
+    fields = {"optimizer": "sgd", "frozen": 0.6, "ema": 0.9}  # the rest from step 15 of 25 on
+    how = {"init_from": given.path, "report": False}
+    whole = small_runs.train("images", tmp_path / "whole", Options(**how), **fields)
+    stopping = small_runs.Interrupting(after=11)
+    with pytest.raises(Stopped):
+        run = tmp_path / "stopped"
+        small_runs.train("images", run, Options(**how, chunk=1), words=stopping, **fields)
+    assert int(small_runs.saved(run)["step"]) == 13
+    resumed = small_runs.train("images", run, Options(**how), **fields)
+    small_runs.assert_same_run(resumed, whole)
+    before, after = given.arrays(), whole.arrays()
+    moved = {name for name, array in after.items() if (array != before[name]).any()}
+    assert any("head" in name for name in moved)
+    assert any("stem" in name for name in moved)
+    assert not any(name.startswith("model_state.") for name in moved)
 
 
 class Deleting(Words):

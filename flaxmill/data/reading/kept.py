@@ -30,8 +30,8 @@ class Kept:
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what the source has besides, such as its ``files`` and ``labels``."""
-        if name in ("files", "labels"):
+        """Returns what the source has besides, its ``files``, or how it is to be read."""
+        if name in ("files", "labels", "items", "holds_gil"):
             return getattr(self.source, name)
         raise AttributeError(name)
 
