@@ -138,7 +138,7 @@ def test_sometimes_is_as_often_as_asked_for() -> None:
 
 def test_a_cutout_may_have_a_colour() -> None:
     fill = (10, 128, 255)
-    for kind, levels in ((np.uint8, fill), (np.float32, np.float32(fill) / np.float32(255))):
+    for kind, levels in ((np.uint8, fill), (np.float32, np.array(fill) / 255)):
         example = {"image": jnp.ones((6, 6, 3), kind)}
         image = np.asarray(cutout(example, jax.random.key(0), side=3, fill=fill)["image"])
         assert image.dtype == kind

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> Non
 
 def test_what_was_trained_on_is_no_test_wherever_it_lies_now(tmp_path: Path) -> None:
     config = {"data": str(classes(tmp_path / "ant", {"ant": 9, "bee": 9})), "size": 8, "test": 0.3}
-    identity = {"recipe": "images", "recipe_file": None, "config": config}
+    identity: dict[str, Any] = {"recipe": "images", "recipe_file": None, "config": config}
     trained = Origin("runs/one", identity, record="")
     before = trained.recipe.module.data(trained.config)
     picture = before.test[0]["image"]

@@ -46,6 +46,7 @@ class ViT(nnx.Module):
         std: What they are divided by after that.
         dropout: Share that is dropped in training: of the tokens' features at first, and of the
             output of every dense layer but the one before attention.
+        head_dropout: Share of the last features that is dropped in training.
         drop_path: Share of the examples for which the last block is dropped in training; earlier
             blocks are for fewer.
         dtype: Type that dense layers and attention compute in. Parameters, normalisation, softmax

@@ -255,13 +255,14 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
 def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
     build, _ = NETWORKS[config.network]
     how: dict[str, Any] = {"drop_path": config.drop_path}
+    if config.network == "vit_small":
+        how |= {"size": (size, size), "head_dropout": config.dropout}
+    else:
+        how |= {"dropout": config.dropout}
     if config.network == "small":
         how |= {"stem": config.stem, "stages": config.stages, "width": config.width}
     elif "resnet" in config.network:
         how |= {"stem": config.stem}
-    elif config.network == "vit_small":
-        how |= {"size": (size, size)}
-    how["head_dropout" if config.network == "vit_small" else "dropout"] = config.dropout
     return build(3, classes, **IMAGENET, dtype=jnp.dtype(config.precision), rngs=rngs, **how)
 
 
