@@ -1,11 +1,12 @@
 """Weights that a run begins with, made to fit its model: those of ``--init-from``."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from flaxmill import weights
 from flaxmill.errors import BadInput, nearest
@@ -44,6 +45,26 @@ def fitted(
         notes += said
     where = f"{WHERE}, a {title}," if title else WHERE
     return weights.renamed(tree, arrays, where=where), tuple(notes)
+
+
+def fits(
+    build: Callable[..., nnx.Module], arrays: Mapping[str, Any], own: Sequence[str] = ()
+) -> bool:
+    """Says whether weights from elsewhere are those of a network.
+
+    Args:
+        build: Makes the network, given ``rngs``; no array of it is made.
+        arrays: By name.
+        own: As for `fitted`.
+    """
+    _, params, model_state = nnx.split(
+        nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))), nnx.Param, ...
+    )
+    try:
+        fitted({"params": params, "model_state": model_state}, arrays, own)
+    except BadInput:
+        return False
+    return True
 
 
 def _wrapped(expected: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:

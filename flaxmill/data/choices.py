@@ -112,6 +112,12 @@ def usual_size(found: Found) -> int:
     return fitting_size(found.side, most=SMALL_SIDE if found.train < MANY else SIZES[-1])
 
 
+def fitting_batch(found: Found) -> int:
+    """Returns how many pictures a step is to see: more where there are many."""
+    usual = 16 if found.train < 1000 else 32 if found.train < 10_000 else 64
+    return max(1, min(usual, found.seen))
+
+
 def fitting_epochs(seconds: float, each: float, examples: int, *, least: int, most: int) -> int:
     """Returns how often pictures can be seen in a time.
 

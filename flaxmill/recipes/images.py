@@ -120,59 +120,41 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
         sign=config.separator,
         overfit=config.overfit,
     )
-    chosen: dict[str, tuple[Any, str]] = {}
+    reasons: dict[str, str] = {}
+
+    def choose(field: str, value: Any, why: str) -> None:
+        nonlocal config
+        if getattr(config, field) in (0, "auto"):
+            config = replace(config, **{field: value})
+            reasons[field] = f"{value}: {why}"
+
+    many = f"for {found.train:,} training pictures"
     if weights is not None and "auto" in (config.network, config.stem):
         name, stem = _of_weights(config, weights)
-        why = "the weights to begin with are of one"
-        chosen |= {"network": (name, why)} if config.network == "auto" else {}
-        chosen |= {"stem": (stem, why)} if config.stem == "auto" else {}
-    elif config.network == "auto":
-        name = "small" if found.train < choices.MANY else "resnet18"
-        chosen["network"] = name, f"for {found.train:,} training pictures"
-    network = config.network if config.network != "auto" else chosen["network"][0]
-    if not config.size and found.prepared:
-        chosen["size"] = found.prepared, "the pictures were prepared so"
-    elif not config.size:
-        most = choices.SMALL_SIDE if network == "small" and not weights else choices.SIZES[-1]
-        size = choices.fitting_size(found.side, most=most)
-        sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
-        chosen["size"] = size, f"{sides}, {found.side} along the shorter one of most"
-    size = config.size or chosen["size"][0]
-    if config.stem == "auto" and weights is None:
-        small = size <= LOW and network not in WITHOUT_STEM
-        why = "the only way" if network in WITHOUT_STEM else f"for {size}×{size} pixels"
-        chosen["stem"] = "cifar" if small else "imagenet", why
-    if not config.epochs:
-        stem = config.stem if config.stem != "auto" else chosen["stem"][0]
-        shape = replace(config, network=network, stem=stem, size=size)
-        chosen["epochs"] = _epochs(shape, found.train, weights)
-    if not config.batch_size:
-        batch_size = max(
-            1, min(16 if found.train < 1000 else 32 if found.train < 10_000 else 64, found.seen)
-        )
-        chosen["batch_size"] = batch_size, f"for {found.train:,} training pictures"
-    epochs = config.epochs or chosen["epochs"][0]
-    for name, rows in (("log_every", 25), ("evaluate_every", 10)):
-        if not getattr(config, name):
-            chosen[name] = max(0.01, round(epochs / rows, 2)), f"epochs: {rows} times in all"
-    chosen |= _optimizer(config, network, config.batch_size or chosen["batch_size"][0], weights)
-    settled = replace(config, **{name: value for name, (value, _) in chosen.items()})
-    return settled, {name: f"{value}: {why}" for name, (value, why) in chosen.items()}
-
-
-def _optimizer(
-    config: Config, network: str, batch_size: int, weights: Mapping[str, Any] | None
-) -> dict[str, tuple[Any, str]]:
-    """Chooses how steps are made of gradients, and how large they are."""
-    chosen: dict[str, tuple[Any, str]] = {}
-    if config.optimizer == "auto" and weights is None and network not in WITHOUT_STEM:
-        chosen["optimizer"] = "muon", "for a ResNet that begins anew"
-    elif config.optimizer == "auto":
-        chosen["optimizer"] = "sgd", f"for {'given weights' if weights else network}"
-    if not config.learning_rate:
-        rate = round((0.02 if weights else 0.04) * (max(1, batch_size) / 16) ** 0.5, 4)
-        chosen["learning_rate"] = rate, f"for steps of {batch_size} pictures"
-    return chosen
+        choose("network", name, "the weights to begin with are of one")
+        choose("stem", stem, "the weights to begin with are of one")
+    choose("network", "small" if found.train < choices.MANY else "resnet18", many)
+    if found.prepared:
+        choose("size", found.prepared, "the pictures were prepared so")
+    most = choices.SMALL_SIDE if config.network == "small" and not weights else choices.SIZES[-1]
+    sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
+    sides = f"{sides}, {found.side} along the shorter one of most"
+    choose("size", choices.fitting_size(found.side, most=most), sides)
+    if config.network in WITHOUT_STEM:
+        choose("stem", "imagenet", "the only way")
+    few = f"for {config.size}×{config.size} pixels"
+    choose("stem", "cifar" if config.size <= LOW else "imagenet", few)
+    choose("epochs", *_epochs(config, found.train, weights))
+    choose("batch_size", choices.fitting_batch(found), many)
+    for field, rows in (("log_every", 25), ("evaluate_every", 10)):
+        choose(field, max(0.01, round(config.epochs / rows, 2)), f"epochs: {rows} times in all")
+    if weights is None and config.network not in WITHOUT_STEM:
+        choose("optimizer", "muon", "for a ResNet that begins anew")
+    choose("optimizer", "sgd", f"for {'given weights' if weights else config.network}")
+    # A negative size of a batch is refused by whoever divides the data into batches.
+    rate = (0.02 if weights else 0.04) * (max(1, config.batch_size) / 16) ** 0.5
+    choose("learning_rate", round(rate, 4), f"for steps of {config.batch_size} pictures")
+    return config, reasons
 
 
 def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -181,7 +163,9 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
     stems: tuple[Any, ...] = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
     for name in names:
         for stem in stems[:1] if name in WITHOUT_STEM else stems:
-            if _suits(replace(config, network=name, stem=stem), weights):
+            form = replace(config, network=name, stem=stem)
+            build = functools.partial(_built, form, 224, 2)
+            if initial.fits(build, weights, own=("head",)):
                 return name, stem
     if len(names) == 1:  # where they are put in, it is said what they lack
         return names[0], stems[0]
@@ -189,16 +173,6 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
         f"the weights given with --init-from fit none of {', '.join(NETWORKS)}: --network NAME "
         f"says what they lack."
     )
-
-
-def _suits(config: Config, weights: Mapping[str, Any]) -> bool:
-    network = nnx.eval_shape(lambda: _built(config, 224, 2, nnx.Rngs(0)))
-    _, params, model_state = nnx.split(network, nnx.Param, ...)
-    try:
-        initial.fitted({"params": params, "model_state": model_state}, weights, own=("head",))
-    except BadInput:
-        return False
-    return True
 
 
 def _epochs(config: Config, train: int, weights: Mapping[str, Any] | None) -> tuple[int, str]:
