@@ -1,3 +1,4 @@
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,17 @@ def test_what_is_made_lies_beside_the_pictures(folder: Path) -> None:
     with pytest.raises(BadInput, match=r"--to .*ready lies in .*pictures, and would be taken for"):
         prepare(str(folder), folder / "ready", MANNER)
     assert not list(folder.glob("ready*"))
+
+
+def test_a_place_without_locks_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(preparing.fcntl, "flock", refuse)
+    with pytest.raises(BadInput, match=r"to\.partial cannot be locked \(No locks available\)"):
+        prepare(str(folder), tmp_path / "to", MANNER)
 
 
 def test_damaged_facts_are_named(folder: Path, tmp_path: Path) -> None:
