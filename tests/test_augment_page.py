@@ -33,7 +33,7 @@ def test_the_code_of_the_page_runs() -> None:
 
 
 def test_the_page_names_everything_that_there_is() -> None:
-    table = PAGE[PAGE.index("| change | does |") : PAGE.index("Changes of colour take")]
+    table = PAGE[PAGE.index("| change | does |") : PAGE.index("Changes of colour, and")]
     firsts = [row.split("|")[1] for row in table.splitlines()[2:] if row]
     named = {name for first in firsts for name in re.findall(r"`(\w+)`", first)}
     elsewhere = {"Mixing", "Transform", "chain", "mix", "mixup", "cutmix"}
