@@ -110,7 +110,9 @@ def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
     weak = sorted(rows, key=lambda row: row[2])[:NUM_CLASSES]
     weak = [f"“{row[0]}” ({100 * row[2]:.0f} % found)" for row in weak if row[2] < SURE]
     if weak:
-        advice.append(f"Collect more {things} of {_listed(weak)}: the model misses most of these.")
+        advice.append(
+            f"Collect more {things} of {_listed(weak)}: the model misses these most often."
+        )
     last = _last(subject, "accuracy")
     if "train" in last and "validation" in last:
         learnt, held = last["train"], last["validation"]
