@@ -68,25 +68,28 @@ def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
     return lines
 
 
-def images(row: dict[str, Any] | None) -> list[str]:
+def images(found: dict[str, dict[str, Any]]) -> list[str]:
     """Returns the lines on the recipe images, given folders and nothing else, if it was tried."""
-    if row is None:
+    rows = {name: row for name, row in found.items() if name.startswith("images ")}
+    if not rows:
         return []
     lines = [
         *("", "## Folders of pictures, with no option", ""),
-        f"`flaxmill train images --data FOLDER`, {row['seeds']} seeds, beside PyTorch and "
-        "torchvision: the same network, initial weights, pictures, settings and time of training.",
-        *("", row_of("folder", "tested", "pixels", "s", "epochs", "test accuracy", "PyTorch's")),
-        "|---" * 7 + "|",
+        "`flaxmill train images --data FOLDER`, beside PyTorch and torchvision: the same network, "
+        "initial weights, pictures, settings and time of training.",
+        "",
+        row_of("folder", "seeds", "tested", "pixels", "s", "epochs", "test accuracy", "PyTorch's"),
+        "|---" * 8 + "|",
     ]
-    for name, found in row["folders"].items():
+    for row in rows.values():
+        ((name, found),) = row["folders"].items()
         epochs = f"{found['epochs']:g}; {found['torch_epochs']:g}"
         shown = [
             f"{found[f'{who}_mean']:.1%}"
             + ("" if found[f"{who}_sd"] is None else f" ± {100 * found[f'{who}_sd']:.1f} points")
             for who in ("flaxmill", "torch")
         ]
-        facts = (found["tested"], found["size"], f"{found['seconds']:.0f}", epochs)
+        facts = (row["seeds"], found["tested"], found["size"], f"{found['seconds']:.0f}", epochs)
         lines.append(row_of(name, *facts, *shown))
     return lines
 

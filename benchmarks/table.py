@@ -25,11 +25,13 @@ READMES = {"README.md": ENGLISH, "README.ko.md": KOREAN}
 
 
 def summaries() -> dict[str, dict[str, Any]]:
-    """Returns the newest summary of each benchmark; presets count as benchmarks of their own."""
+    """Returns the newest summary of each benchmark; presets and folders count as such."""
     found = {}
     for line in (HERE / "results.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if "benchmark" in row:
+        for folder, one in row.get("folders", {}).items():
+            found[f"{row['benchmark']} {folder}"] = {**row, "folders": {folder: one}}
+        if "benchmark" in row and "folders" not in row:
             found[row["benchmark"] + (f" {row['preset']}" if "preset" in row else "")] = row
     return found
 
@@ -91,7 +93,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *sections.speed(found.get("speed")),
         *sections.peers(found.get("peers")),
         *sections.sizes(found.get("sizes")),
-        *sections.images(found.get("images")),
+        *sections.images(found),
         *sections.networks(found.get("networks")),
         *sections.parity(found.get("parity")),
         *sections.choices(found.get("choices quick")),

@@ -1,6 +1,7 @@
 """What is published was measured: every table is made of what the benchmarks printed."""
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -325,14 +326,24 @@ def test_the_plain_loop_counts_until_its_mean_reaches_90_percent(benchmarks: Pat
     assert never["plain_loop_seconds_until_then"] == 80
 
 
-def test_folders_of_pictures_have_a_table(benchmarks: Path) -> None:
+def test_folders_of_pictures_have_a_table(
+    benchmarks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sections
+    import table
 
     found = {"tested": 63, "epochs": 90, "size": 128, "torch_epochs": 80.5, "seconds": 118.2}
     found |= {"flaxmill_mean": 0.61, "flaxmill_sd": 0.02, "torch_mean": 0.6, "torch_sd": None}
-    lines = sections.images({"seeds": 3, "folders": {"ants": found}})
-    assert lines[-1] == "| ants | 63 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |"
-    assert sections.images(None) == []
+    row = {"benchmark": "images", "seeds": 3, "folders": {"ants": found, "bees": found}}
+    newer = {"benchmark": "images", "seeds": 1, "folders": {"bees": {**found, "tested": 70}}}
+    monkeypatch.setattr(table, "HERE", tmp_path)
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, (row, newer))))
+    lines = sections.images(table.summaries())  # the newest of each folder
+    assert lines[-2:] == [
+        "| ants | 3 | 63 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |",
+        "| bees | 1 | 70 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |",
+    ]
+    assert sections.images({}) == []
 
 
 def test_what_is_told_of_networks(benchmarks: Path) -> None:
