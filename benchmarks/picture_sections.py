@@ -1,8 +1,34 @@
-"""The section of benchmarks/results.md on how pictures are read."""
+"""The sections of benchmarks/results.md on pictures: folders of them, and how they are read."""
 
 from typing import Any
 
 from sections import row_of
+
+
+def images(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the lines on the recipe images, given folders and nothing else, if it was tried."""
+    rows = {name: row for name, row in found.items() if name.startswith("images ")}
+    if not rows:
+        return []
+    lines = [
+        *("", "## Folders of pictures, with no option", ""),
+        "`flaxmill train images --data FOLDER`, beside PyTorch and torchvision: the same network, "
+        "initial weights, pictures, settings and time of training.",
+        "",
+        row_of("folder", "seeds", "tested", "pixels", "s", "epochs", "test accuracy", "PyTorch's"),
+        "|---" * 8 + "|",
+    ]
+    for row in rows.values():
+        ((name, found),) = row["folders"].items()
+        epochs = f"{found['epochs']:g}; {found['torch_epochs']:g}"
+        shown = [
+            f"{found[f'{who}_mean']:.1%}"
+            + ("" if found[f"{who}_sd"] is None else f" ± {100 * found[f'{who}_sd']:.1f} points")
+            for who in ("flaxmill", "torch")
+        ]
+        facts = (row["seeds"], found["tested"], found["size"], f"{found['seconds']:.0f}", epochs)
+        lines.append(row_of(name, *facts, *shown))
+    return lines
 
 
 def reading(row: dict[str, Any] | None) -> list[str]:

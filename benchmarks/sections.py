@@ -68,32 +68,6 @@ def side_by_side(row: dict[str, Any], *, digits: int) -> list[str]:
     return lines
 
 
-def images(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Returns the lines on the recipe images, given folders and nothing else, if it was tried."""
-    rows = {name: row for name, row in found.items() if name.startswith("images ")}
-    if not rows:
-        return []
-    lines = [
-        *("", "## Folders of pictures, with no option", ""),
-        "`flaxmill train images --data FOLDER`, beside PyTorch and torchvision: the same network, "
-        "initial weights, pictures, settings and time of training.",
-        "",
-        row_of("folder", "seeds", "tested", "pixels", "s", "epochs", "test accuracy", "PyTorch's"),
-        "|---" * 8 + "|",
-    ]
-    for row in rows.values():
-        ((name, found),) = row["folders"].items()
-        epochs = f"{found['epochs']:g}; {found['torch_epochs']:g}"
-        shown = [
-            f"{found[f'{who}_mean']:.1%}"
-            + ("" if found[f"{who}_sd"] is None else f" ± {100 * found[f'{who}_sd']:.1f} points")
-            for who in ("flaxmill", "torch")
-        ]
-        facts = (row["seeds"], found["tested"], found["size"], f"{found['seconds']:.0f}", epochs)
-        lines.append(row_of(name, *facts, *shown))
-    return lines
-
-
 def parity(row: dict[str, Any] | None) -> list[str]:
     """Returns the lines on models that got the weights of torchvision's and timm's, if compared."""
     if row is None:
@@ -282,6 +256,24 @@ def sizes(row: dict[str, Any] | None) -> list[str]:
             own = "" if ratio is None else f" ({ratio:.2f} ×)"
             cells.append(f"{row['sizes'][side][who]:.2f}{own}")
         lines.append(row_of(who, *cells))
+    return lines
+
+
+def rates(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the lines on what lr-find suggests, if it was asked."""
+    rows = {name.split()[1]: row for name, row in found.items() if name.startswith("lr-find ")}
+    if not rows:
+        return []
+    lines = ["", "## What lr-find suggests", ""]
+    lines += [
+        "Learning rates, beside those of the presets.",
+        "",
+        row_of("preset", "suggested", "the preset's", "seconds"),
+        "|---" * 4 + "|",
+    ]
+    for name, row in rows.items():
+        suggested = "none" if row["suggestion"] is None else f"{row['suggestion']:g}"
+        lines.append(row_of(name, suggested, f"{row['learning_rate']:g}", f"{row['seconds']:.0f}"))
     return lines
 
 

@@ -329,7 +329,7 @@ def test_the_plain_loop_counts_until_its_mean_reaches_90_percent(benchmarks: Pat
 def test_folders_of_pictures_have_a_table(
     benchmarks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sections
+    import picture_sections
     import table
 
     found = {"tested": 63, "epochs": 90, "size": 128, "torch_epochs": 80.5, "seconds": 118.2}
@@ -338,12 +338,22 @@ def test_folders_of_pictures_have_a_table(
     newer = {"benchmark": "images", "seeds": 1, "folders": {"bees": {**found, "tested": 70}}}
     monkeypatch.setattr(table, "HERE", tmp_path)
     (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, (row, newer))))
-    lines = sections.images(table.summaries())  # the newest of each folder
+    lines = picture_sections.images(table.summaries())  # the newest of each folder
     assert lines[-2:] == [
         "| ants | 3 | 63 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |",
         "| bees | 1 | 70 | 128 | 118 | 90; 80.5 | 61.0% ± 2.0 points | 60.0% |",
     ]
-    assert sections.images({}) == []
+    assert picture_sections.images({}) == []
+
+
+def test_what_lr_find_suggests_has_a_table(benchmarks: Path) -> None:
+    import sections
+
+    row = {"suggestion": 0.046, "learning_rate": 0.04, "seconds": 5.5}
+    nothing = {**row, "suggestion": None, "seconds": 9.4}
+    lines = sections.rates({"lr-find mnist/quick": row, "speed": {}, "lr-find a/b": nothing})
+    assert lines[-2:] == ["| mnist/quick | 0.046 | 0.04 | 6 |", "| a/b | none | 0.04 | 9 |"]
+    assert sections.rates({"speed": {}}) == []
 
 
 def test_what_is_told_of_networks(benchmarks: Path) -> None:
