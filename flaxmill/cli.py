@@ -6,9 +6,7 @@ before the ``/`` of a command are its positional arguments, the others its optio
 
 import gc
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from io import TextIOWrapper
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +22,7 @@ Checkpoint = Literal["final", "best"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text
-        sys.stdout.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = exit_status.plain_warning
+    exit_status.speak_plainly()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         exit_status.print_if_read(_overview())
     elif arguments[0] == "--version":

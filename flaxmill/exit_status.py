@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,6 +79,13 @@ def stopping(words: str) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def speak_plainly() -> None:
+    """Has Python's warnings read as messages, and file names that are no text print as escapes."""
+    warnings.formatwarning = plain_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def plain_warning(

@@ -87,7 +87,7 @@ class Log:
     def append(self, row: Row) -> None:
         """Writes a row."""
         self.rows.append(row)
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_line(row))
         self._show()
 

@@ -61,6 +61,16 @@ def test_each_skipped_example_has_a_row_of_its_own(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.skip(["\udcb0.png is damaged."], {"step": 3, "epoch": 0.3})
+    log.close()
+    assert b'"\\udcb0.png is damaged."' in (tmp_path / "metrics.jsonl").read_bytes()
+    again = Log(tmp_path)
+    again.cut(3)
+    assert again.skip(["\udcb0.png is damaged."], {"step": 3, "epoch": 0.3}) == []
+
+
 def test_pytorch_is_not_imported_for_tensorboard(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     script = "import sys; from pathlib import Path; from flaxmill.log import Log; "
