@@ -54,7 +54,7 @@ def worth(row: dict[str, Any] | None) -> list[str]:
         f"A small network trained on {row['examples']:,} pictures of CIFAR-10 "
         f"(`train cifar10 {row['options']}`), of {seeds} that are not those above: validation "
         "accuracy, mean ± standard deviation, and the distance from flipped and shifted pictures. "
-        f"Another network, more pictures or more epochs can turn the order round. "
+        "Another network, more pictures or more epochs can turn the order round. "
         "Erasing is done to a quarter of the pictures; RandAugment "
         f"makes two changes of magnitude 3; the alphas are 0.2 for mixup and 1 for CutMix.{on(row)}"
         f"{shared}",

@@ -146,7 +146,10 @@ def falling(
 def waiting(steps: int, schedule: optax.Schedule) -> optax.Schedule:
     """Stays at 0 for some steps, and follows a schedule from its beginning after those.
 
-    A `Ramp` belongs to the step of the whole training, and is not begun later.
+    Args:
+        steps: Training steps to wait for.
+        schedule: What follows; a `Ramp` belongs to the steps of the whole training, and is not
+            begun later.
     """
     begun = 0 if isinstance(schedule, Ramp) else steps
 
