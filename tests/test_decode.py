@@ -2,15 +2,16 @@
 
 import itertools
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from forbidding import forbidden
 from picture_files import bomb, encoded, save, textured
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from flaxmill.data.pictures.decode import extent, open_picture, plain
+from flaxmill.data.pictures.decode import FORMATS, READ, extent, header, open_picture, plain
 from flaxmill.data.pictures.fit import fit
 from flaxmill.errors import BadInput
 
@@ -60,7 +61,7 @@ def test_what_a_draft_adds_at_its_edges_is_left_out(orientation: int) -> None:
     assert (right - left) / (bottom - top) == whole.width / whole.height
     expected = fit(whole, (5, 5), "squash").astype(int)
     assert np.abs(fit(draft, (5, 5), "squash") - expected).max() <= 6
-    del draft.info["extent"]
+    del draft.info[(-1, -1)]
     assert np.abs(fit(draft, (5, 5), "squash") - expected).max() > 12  # as if there were more
 
 
@@ -194,3 +195,117 @@ def test_a_large_picture_below_the_limit_gives_no_warning(tmp_path: Path, python
     command = [python, "-W", "error", "-c", code]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (ended.stdout, ended.stderr) == ("(12, 9)\n", "")
+
+
+def test_only_the_formats_that_are_named_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may start a program: PostScript is for Ghostscript."""
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("started"))
+    words = f"figure is no picture that can be read: expected {READ}"
+    for kind in ("EPS", "ICO", "PCX", "TGA", "JPEG2000"):
+        with pytest.raises(BadInput, match=words):
+            open_picture(encoded(textured((16, 12)), kind), name="figure")
+    for kind in FORMATS:
+        content = encoded(textured((16, 12)), kind)
+        assert open_picture(content).size == (16, 12)
+    assert {word.upper() for word in READ.replace(" or", ",").split(", ")} == set(FORMATS)
+    frames = encoded(textured((16, 12)), "MPO", save_all=True, append_images=[textured((16, 12))])
+    assert open_picture(frames).size == (16, 12)  # JPEGs in one file, as some cameras write them
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no"), TypeError("no"), KeyError("no"), AssertionError("no")]
+)
+def test_whatever_a_decoder_raises_names_the_file(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = save(tmp_path / "a.png")
+    whole = open_picture(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+        with pytest.raises(BadInput, match=r"a\.png is a damaged picture \('?no'?\): save it anew"):
+            open_picture(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.Image.Image.getexif", fail)
+        assert plain(whole, 3).size == whole.size  # it counts as upright
+    monkeypatch.setattr("PIL.Image.Image.convert", fail)
+    with pytest.raises(BadInput, match=r"a\.png is a damaged picture \('?no'?\): save it anew"):
+        plain(whole, 1)
+    with pytest.raises(BadInput, match=r"row 3 is a damaged picture"):
+        plain(whole, 1, name=lambda: "row 3")
+
+
+def test_a_picture_without_room_in_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(BadInput, match="row 1 takes more memory than there is: save it smaller"):
+        open_picture(encoded(textured((16, 12)), "png"), name="row 1")
+
+
+def test_an_avif_with_a_byte_changed_is_read_or_named() -> None:
+    content = encoded(textured((16, 12)), "avif")
+    refused = 0
+    for place in range(0, len(content), 3):
+        damaged = content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+        try:
+            pixels(damaged)
+        except BadInput as error:
+            assert str(error).startswith("the picture is ")
+            refused += 1
+    assert refused > len(content) / 3 / 4
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_text_and_profiles_of_a_png_may_have_any_size(
+    packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow reads 1 MB of one, and 64 MB, here 3, in all."""
+    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_MEMORY", 3 << 20)
+    picture = textured((16, 12))
+    said = PngImagePlugin.PngInfo()
+    said.add_text("workflow", "ant " * 2**19, zip=packed)  # 2 MB
+    said.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=packed)
+    said.add_text("more", "bee " * 2**19)
+    profile = b"icc" * 2**20
+    content = encoded(picture, "png", pnginfo=said, icc_profile=profile)
+    upright = np.rot90(np.asarray(picture), -1)
+    np.testing.assert_array_equal(pixels(content), upright)
+    with header(content) as opened:
+        assert opened.size == (16, 12)
+    text = b"zTXtlate\0\0" + zlib.compress(bytes(2**22))  # behind the pixels
+    late = encoded(picture, "png")
+    chunk = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
+    np.testing.assert_array_equal(pixels(late[:-12] + chunk + late[-12:]), np.asarray(picture))
+
+
+def test_text_of_a_png_is_taken_for_nothing_else() -> None:
+    said = PngImagePlugin.PngInfo()
+    for name in ("extent", "transparency", "exif", "Raw profile type exif"):
+        said.add_text(name, "words")
+    picture = textured((16, 12))
+    seen = open_picture(encoded(picture, "png", pnginfo=said))
+    assert extent(seen) == (0, 0, 16, 12)
+    np.testing.assert_array_equal(plain(seen, 3), picture)
+
+
+def many_scans(count: int) -> bytes:
+    """Returns a JPEG whose last scan comes so many times more."""
+    content = encoded(textured((64, 48)), progressive=True)
+    at = content.rindex(b"\xff\xda")
+    return content[:-2] + content[at:-2] * count + content[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    assert open_picture(many_scans(60)).size == (64, 48)
+    words = "endless is too large a picture to be opened safely: it has more than 100 scans"
+    with pytest.raises(BadInput, match=words):
+        open_picture(many_scans(1000), name="endless")
+    film = b"\0\xff\xda" * 1000  # behind the picture, as telephones add it
+    assert open_picture(encoded(textured((64, 48))) + film).size == (64, 48)
+    small = Image.Exif()
+    small[0x927C] = many_scans(200)[:60_000]  # a picture within the camera's data
+    assert open_picture(encoded(textured((64, 48)), exif=small)).size == (64, 48)

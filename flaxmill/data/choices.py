@@ -1,6 +1,5 @@
 """What suits pictures: how large they are, how many there are, and how long to train on them."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from PIL import Image
 
 from flaxmill.data.folder import divided
 from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.pictures.decode import header
 from flaxmill.data.prepared import prepared_size
+from flaxmill.errors import BadInput
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Pixels a side that a network may be given."""
@@ -21,7 +22,6 @@ MANY = 20_000
 SMALL_SIDE = 128
 """Pixels a side that the small network is given at most."""
 _LOOKED_AT = 400  # pictures whose size is looked up
-_HEADER_TROUBLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _sides(listing: Listing) -> list[tuple[int, int]]:
     for index in np.linspace(0, len(listing) - 1, count).astype(int):
         try:
             size = _size(listing.files[int(index)])
-        except _HEADER_TROUBLE:  # whoever reads it whole says what is wrong
+        except BadInput:  # whoever reads it whole says what is wrong
             continue
         sizes.append(size)
     return sizes
@@ -92,8 +92,7 @@ def _size(file: Any) -> tuple[int, int]:
         return file.shape[1], file.shape[0]
     if isinstance(file, Image.Image):
         return file.size
-    content = io.BytesIO(file) if isinstance(file, bytes) else file
-    with Image.open(content) as picture:  # reads the header alone
+    with header(file) as picture:
         return picture.size
 
 

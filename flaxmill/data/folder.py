@@ -1,6 +1,7 @@
 """Pictures that lie in files, read when they are asked for."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,7 +22,7 @@ from flaxmill.data.listings.listing import (
     stratified,
 )
 from flaxmill.data.listings.numpy_files import Frames
-from flaxmill.data.pictures.decode import extent, open_picture, plain
+from flaxmill.data.pictures.decode import extent, naming, open_picture, plain
 from flaxmill.data.pictures.fit import covering, fit
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
@@ -86,24 +87,25 @@ class Pictures:
 
     def _read(self, index: int) -> tuple[UInt8[np.ndarray, "height width channel"], float]:
         """Returns a picture's pixels, and its width divided by its height."""
-        file = self.files[index]
+        file, name = self.files[index], functools.partial(name_of, self.files, index)
         try:
-            picture = plain(self._opened(file, index), self.channels)
+            picture = plain(self._opened(file, name), self.channels, name=name)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
                 raise _gone(file) from None
             raise
         left, top, right, bottom = extent(picture)
-        pixels = fit(picture, self.size, self.fit, share=self.share)
+        with naming(name):
+            pixels = fit(picture, self.size, self.fit, share=self.share)
         return pixels, (right - left) / (bottom - top)
 
-    def _opened(self, file: Any, index: int) -> Image.Image:
+    def _opened(self, file: Any, name: Callable[[], str]) -> Image.Image:
         if isinstance(file, np.ndarray):
             return Image.fromarray(file[..., 0] if file.shape[-1] == 1 else file)
         if isinstance(file, Image.Image):
             return file
         least = max(covering(self.size, self.share)) if self.draft else None
-        return open_picture(file, least=least, name=name_of(self.files, index))
+        return open_picture(file, least=least, name=name())
 
 
 def _gone(file: Path) -> BadInput:

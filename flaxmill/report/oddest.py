@@ -39,7 +39,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
     for name, reason in shown.items():
         try:
             item = root / name if given is None else given(name)
-            picture = plain(opened(item, name), 3)
+            picture = plain(opened(item, name), 3, name=name)
         except BadInput:  # changed since it was read
             continue
         picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)

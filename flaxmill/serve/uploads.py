@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +12,14 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from flaxmill.data.pictures.decode import TooLarge, decoded, header
 from flaxmill.data.pictures.ready import prepare
+from flaxmill.errors import BadInput
 from flaxmill.prediction import answer
 from flaxmill.serve.json_values import parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
 from flaxmill.signature import Signature
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 _NAME_LENGTH = 200
 
@@ -153,35 +152,18 @@ def prepared(upload: Upload, signature: Signature, limits: Limits) -> np.ndarray
 
 
 def _prepared(name: str, content: bytes, signature: Signature, limits: Limits) -> np.ndarray:
-    picture = _opened(name, content, limits)
     try:
-        picture.load()
+        with header(content, name=name) as picture:
+            width, height = picture.size
+            if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+                raise TooLarge(f"{name}: {width:,} × {height:,} pixels are too many.")
+            picture = decoded(picture, name=name)
         return prepare(picture, signature)
-    except Exception as error:  # of a decoder, or of what the picture says of itself
-        raise Refused(
-            400, f"{name} is a damaged picture ({str(error)[:100]}): save it anew."
-        ) from None
-
-
-def _opened(name: str, content: bytes, limits: Limits) -> Image.Image:
-    """Opens a picture, whose header must say that it is not too large."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise Refused(413, f"{name}: the picture is too large; {_largest(limits)}.") from None
-    except Exception:  # whatever a decoder stumbles over, it is no picture that can be read
-        raise Refused(
-            400,
-            f"{name} is no picture that can be read: expected PNG, JPEG, WebP, BMP or GIF.",
-        ) from None
-    width, height = picture.size
-    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
-        raise Refused(
-            413, f"{name}: {width:,} × {height:,} pixels are too many; {_largest(limits)}."
-        )
-    return picture
+    except TooLarge as trouble:
+        words = str(trouble).removesuffix(".")
+        raise Refused(413, f"{words}; {_largest(limits)}.") from None
+    except BadInput as trouble:
+        raise Refused(400, str(trouble)) from None
 
 
 def _largest(limits: Limits) -> str:

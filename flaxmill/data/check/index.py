@@ -27,7 +27,7 @@ from PIL import ExifTags, Image
 from flaxmill import files
 from flaxmill.data.check import duplicates
 from flaxmill.data.fetch import cache_folder
-from flaxmill.data.pictures.decode import open_picture, plain
+from flaxmill.data.pictures.decode import header, naming, open_picture, plain
 from flaxmill.errors import BadInput
 
 RECORD = np.dtype(
@@ -189,7 +189,8 @@ def _read(
     for at, name in enumerate(names):
         try:
             item = _content(root / name, records[at]) if given is None else given(name)
-            thumbnails[at] = _describe(item, str(root / name), records[at])
+            with naming(str(root / name)):
+                thumbnails[at] = _describe(item, str(root / name), records[at])
         except BadInput as trouble:
             troubles[at] = str(trouble)
         except OSError as trouble:
@@ -233,7 +234,7 @@ def opened(item: Any, name: str) -> Image.Image:
 def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
     """Fills in the record of a picture; returns it grey and small."""
     picture = opened(item, name)
-    upright = plain(picture, 3)
+    upright = plain(picture, 3, name=name)
     record["pixels"] = record["file"] = _digest(upright)
     record["width"], record["height"] = upright.size
     record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()
@@ -259,12 +260,12 @@ def _digest(picture: Image.Image) -> bytes:
 
 def _header(content: bytes) -> tuple[int, int, int]:
     """Returns bits a channel, number of frames and orientation, which a picture forgets."""
-    with Image.open(io.BytesIO(content)) as picture:
+    with header(content) as picture:
         stored = str(picture.tile[0].args) if picture.tile else ""
         deep = "16" in stored or picture.mode.startswith(("I", "F"))
         frames, orientation = 1, 1
-        with contextlib.suppress(SyntaxError, ValueError, LookupError, OSError, struct.error):
+        with contextlib.suppress(Exception):  # whatever a decoder stumbles over here
             orientation = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-        with contextlib.suppress(SyntaxError, ValueError, LookupError, OSError, struct.error):
-            frames = int(getattr(picture, "n_frames", 1))
+        with contextlib.suppress(Exception):
+            frames = min(int(getattr(picture, "n_frames", 1)), 2**31 - 1)
         return 16 if deep else 8, frames, orientation if 1 <= orientation <= 8 else 1

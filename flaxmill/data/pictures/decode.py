@@ -1,30 +1,39 @@
 """Picture files of every kind, read and made alike: the one place that knows their differences."""
 
+import contextlib
 import io
-import struct
+import os
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from flaxmill.data.pictures import bounds, png_text
 from flaxmill.errors import BadInput
 
-SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jfif",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-)
+_ENDINGS = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+    "AVIF": (".avif",),
+}
+FORMATS = tuple(_ENDINGS)
+"""What is opened, by its content and whatever its name, as Pillow calls it.
+
+Every one of them is fuzzed (tests/fuzz_pictures.py). Pillow opens dozens more, some with programs
+of their own: PostScript starts Ghostscript.
+"""
+SUFFIXES = tuple(ending for endings in _ENDINGS.values() for ending in endings)
 """What the names of picture files end with, in small letters."""
+READ = "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF"
+"""The same in words."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,10 +46,17 @@ _TURNS = {
 }
 """What undoes each orientation that a camera may write (Exif 2.3, section 4.6.4, tag 274)."""
 
+_WORDS = 100  # letters that a message quotes of a decoder's
+_EXTENT = (-1, -1)  # in a picture's `info`, where names that are texts come from its file too
+
 # Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+class TooLarge(BadInput):
+    """A picture that would take too much time or memory; the message says why."""
 
 
 def open_picture(
@@ -58,36 +74,124 @@ def open_picture(
     Raises:
         BadInput: It is absent, unreadable, no picture, damaged, or too large to be opened safely.
     """
-    name = name or str(given)
+    name = name or _usual(given)
+    with header(given, name=name) as picture:
+        return decoded(picture, least=least, name=name)
+
+
+@contextlib.contextmanager
+def header(given: str | Path | bytes, *, name: str = "") -> Iterator[ImageFile.ImageFile]:
+    """Opens a picture as far as its header, which says its size and more; its pixels are not read.
+
+    Args:
+        given: Its path, or its file's content; the path ``-`` is standard input.
+        name: What messages call it, if not by its path.
+
+    Raises:
+        BadInput: As of `open_picture`; also whatever goes wrong with the picture while it is open.
+    """
+    source = _readable(given)
+    with naming(name or _usual(given), source):
+        try:
+            picture = Image.open(source, formats=FORMATS)
+        except ValueError:  # also where a PNG has more text beside its pixels than Pillow reads
+            if (lighter := png_text.left_out(source)) is None:
+                raise
+            picture = Image.open(lighter, formats=FORMATS)
+        with picture:
+            bounds.check(picture)
+            yield picture
+
+
+def decoded(
+    picture: ImageFile.ImageFile, *, least: int | None = None, name: str = ""
+) -> ImageFile.ImageFile:
+    """Reads the pixels of a picture that is open; arguments as of `open_picture`.
+
+    Raises:
+        BadInput: It is damaged.
+    """
+    with naming(name):
+        drafted = picture.draft(None, (least, least)) if least is not None else None
+        picture = _loaded(picture)
+        if drafted:
+            picture.info[_EXTENT] = drafted[1]
+        if isinstance(picture.info.get("transparency"), str):  # text in a PNG, of that name
+            del picture.info["transparency"]
+        picture.filename = name  # for messages of `plain`
+    return picture
+
+
+def _loaded(picture: ImageFile.ImageFile) -> ImageFile.ImageFile:
+    """Returns a picture with its pixels; text that a PNG has behind them does not matter."""
     try:
-        with Image.open(_readable(given)) as picture:
-            drafted = picture.draft(None, (least, least)) if least is not None else None
-            picture.load()
-            if drafted:
-                picture.info["extent"] = drafted[1]
-            picture.filename = name  # for messages of `plain`
+        picture.load()
         return picture
-    except FileNotFoundError:
-        raise BadInput(f"there is no picture {name}: check the path.") from None
-    except IsADirectoryError:
-        raise BadInput(f"{name} is a folder: give picture files.") from None
-    except PermissionError:
-        raise BadInput(f"{name} cannot be read: you lack the permission.") from None
-    except UnidentifiedImageError:
-        raise BadInput(f"{name} is no picture that can be read: {_instead(given)}.") from None
-    except Image.DecompressionBombError:
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise BadInput(
-            f"{name} is too large a picture to be opened safely: it has more than {most:,} pixels "
-            f"(such as {int(most**0.5):,} × {int(most**0.5):,}). Save it smaller, or leave it out."
-        ) from None
-    except OSError as error:
-        if error.errno is not None:  # of the disk, not of the decoder
+    except ValueError:
+        if (lighter := png_text.left_out(picture.fp)) is None:
+            raise
+    picture = Image.open(lighter, formats=FORMATS)
+    picture.load()
+    return picture
+
+
+@contextlib.contextmanager
+def naming(
+    name: str | Callable[[], str], source: str | Path | io.BytesIO | None = None
+) -> Iterator[None]:
+    """Makes whatever goes wrong with a picture one message that names it.
+
+    Decoders raise errors of all types over a file that is damaged, and not only while they decode:
+    what they leave for later fails when a picture is turned, converted or resized.
+
+    Args:
+        name: What messages call the picture, or what returns that.
+        source: Where it is read from, if it is.
+
+    Raises:
+        BadInput: Something went wrong.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        raise _told(name if isinstance(name, str) else name(), source, error) from None
+
+
+def _told(name: str, source: str | Path | io.BytesIO | None, error: Exception) -> BadInput:
+    """Returns what is said of a picture that something went wrong with."""
+    match error:
+        case FileNotFoundError():
+            return BadInput(f"there is no picture {name}: check the path.")
+        case IsADirectoryError():
+            return BadInput(f"{name} is a folder: give picture files.")
+        case PermissionError():
+            return BadInput(f"{name} cannot be read: you lack the permission.")
+        case UnidentifiedImageError():
+            return BadInput(f"{name} is no picture that can be read: {_instead(source)}.")
+        case Image.DecompressionBombError():
+            most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+            side = int(most**0.5)
+            return TooLarge(
+                f"{name} is too large a picture to be opened safely: it has more than {most:,} "
+                f"pixels (such as {side:,} × {side:,}). Save it smaller, or leave it out."
+            )
+        case bounds.Beyond():
+            return TooLarge(f"{name} is too large a picture to be opened safely: {error}")
+        case MemoryError():
+            return TooLarge(
+                f"{name} takes more memory than there is: save it smaller, or leave it out."
+            )
+        case OSError(errno=int()):  # of the disk, not of the decoder
             words = (error.strerror or str(error)).lower()
-            raise BadInput(f"{name} cannot be read: {words}.") from None
-        raise _damaged(name, error) from None
-    except (SyntaxError, ValueError, struct.error, EOFError) as error:
-        raise _damaged(name, error) from None
+            return BadInput(f"{name} cannot be read: {words}.")
+        case _:
+            return _damaged(name, error)
+
+
+def _usual(given: str | Path | bytes) -> str:
+    return "the picture" if isinstance(given, bytes) else str(given)
 
 
 def _readable(given: str | Path | bytes) -> str | Path | io.BytesIO:
@@ -97,18 +201,24 @@ def _readable(given: str | Path | bytes) -> str | Path | io.BytesIO:
 
 
 def _damaged(name: str, error: Exception) -> BadInput:
-    return BadInput(f"{name} is a damaged picture ({str(error) or 'it ends early'}): save it anew.")
+    words = " ".join(str(error).split())[:_WORDS]
+    if not words.strip("-0123456789"):  # the number of an error in a library, or nothing
+        words = "it cannot be decoded" if words else "it ends early"
+    return BadInput(f"{name} is a damaged picture ({words}): save it anew.")
 
 
-def _instead(given: str | Path | bytes) -> str:
+def _instead(source: str | Path | io.BytesIO | None) -> str:
     """Says what a file that is no picture holds, or what was expected of it."""
-    empty = (
-        not given if isinstance(given, bytes) else given != "-" and not Path(given).stat().st_size
-    )
-    return "it is empty" if empty else "expected PNG, JPEG, WebP, BMP or GIF"
+    if isinstance(source, io.BytesIO):
+        empty = not source.getbuffer().nbytes
+    else:
+        empty = source is not None and not os.stat(source).st_size
+    return "it is empty" if empty else f"expected {READ}"
 
 
-def plain(picture: Image.Image, channels: int) -> Image.Image:
+def plain(
+    picture: Image.Image, channels: int, *, name: str | Callable[[], str] = ""
+) -> Image.Image:
     """Makes any picture an upright one of 8 bits, grey or RGB.
 
     It is turned as its EXIF data says and put on white where it is transparent; 16 bits become the
@@ -117,22 +227,36 @@ def plain(picture: Image.Image, channels: int) -> Image.Image:
     Args:
         picture: Of any mode.
         channels: 1 for grey, 3 for RGB.
+        name: What messages call it, or what returns that; empty for its ``filename``.
 
     Raises:
-        BadInput: It has a mode that has no meaning as colours, such as floating-point numbers.
+        BadInput: It has a mode that has no meaning as colours, such as floating-point numbers, or
+            it cannot be turned or converted.
     """
-    mode = "L" if channels == 1 else "RGB"
+    name = name or called(picture)
+    with naming(name):
+        try:
+            return _plain(picture, "L" if channels == 1 else "RGB")
+        except _Meaningless as error:
+            raise BadInput(f"{name if isinstance(name, str) else name()} {error}") from None
+
+
+class _Meaningless(Exception):
+    """The numbers of a picture are no colours; the message says why, and what to do."""
+
+
+def _plain(picture: Image.Image, mode: str) -> Image.Image:
     turn = _orientation(picture)
     if turn in _TURNS:
         box = _turned(extent(picture), picture.size, turn)
         picture = picture.transpose(_TURNS[turn])
-        picture.info["extent"] = box
+        picture.info[_EXTENT] = box
     if picture.mode.startswith("I"):
         picture = _shallow(picture)
     if picture.mode == "F":
-        raise BadInput(
-            f"{_called(picture)} holds floating-point numbers, and nothing says which of them is "
-            "white: save it with 8 or 16 bits."
+        raise _Meaningless(
+            "holds floating-point numbers, and nothing says which of them is white: save it with 8 "
+            "or 16 bits."
         )
     try:
         if picture.has_transparency_data:
@@ -141,9 +265,8 @@ def plain(picture: Image.Image, channels: int) -> Image.Image:
             picture.alpha_composite(layers)
         return picture if picture.mode == mode else picture.convert(mode)
     except ValueError:
-        raise BadInput(
-            f"{_called(picture)} has the colours {picture.mode}, which cannot be made {mode}: save "
-            "it as RGB."
+        raise _Meaningless(
+            f"has the colours {picture.mode}, which cannot be made {mode}: save it as RGB."
         ) from None
 
 
@@ -153,7 +276,7 @@ def extent(picture: Image.Image) -> tuple[float, float, float, float]:
     That is all of them, but for a JPEG that was decoded to a part of its size: an eighth of 2,001
     pixels is 250.125 pixels of 251.
     """
-    return picture.info.get("extent", (0, 0, *picture.size))
+    return picture.info.get(_EXTENT, (0, 0, *picture.size))
 
 
 def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[float, ...]:
@@ -166,15 +289,16 @@ def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[f
     return left, top, left + width, top + height
 
 
-def _called(picture: Image.Image) -> str:
+def called(picture: Image.Image) -> str:
+    """Returns what messages call a picture."""
     return str(getattr(picture, "filename", "")) or "the picture"
 
 
 def _orientation(picture: Image.Image) -> int:
     """Returns how the camera was held; a picture whose EXIF data is damaged counts as upright."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, LookupError, OSError, struct.error):
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # it may be anything: bytes that say nothing, text where numbers belong
         return 1
 
 

@@ -136,7 +136,7 @@ export default {
     ],
     refused: () => [
       "The server cannot read this as a picture.",
-      "It reads PNG, JPEG, WebP, BMP and GIF. Save the picture anew as one of these.",
+      "It reads PNG, JPEG, WebP, BMP, GIF, TIFF, PPM and AVIF. Save the picture anew as one of these.",
     ],
     slow: () => ["The picture arrived too slowly.", "Try again, or choose a smaller picture."],
     failed: ({ status }) => [
@@ -145,7 +145,7 @@ export default {
     ],
     undecodable: () => [
       "This browser cannot read the file as a picture.",
-      "Choose a PNG, JPEG, WebP, BMP or GIF.",
+      "Choose a PNG, JPEG, WebP, BMP, GIF or AVIF.",
     ],
     enormous: () => ["The picture is too large for this browser.", "Save it smaller, or crop it."],
     unloaded: () => [

@@ -146,7 +146,7 @@ export default {
     ],
     refused: () => [
       "서버가 사진으로 읽을 수 없는 파일입니다.",
-      "PNG, JPEG, WebP, BMP, GIF를 읽습니다. 이 가운데 하나로 새로 저장해 주세요.",
+      "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, AVIF를 읽습니다. 이 가운데 하나로 새로 저장해 주세요.",
     ],
     slow: () => ["사진이 너무 느리게 도착했습니다.", "다시 시도하거나 더 작은 사진을 골라 주세요."],
     failed: ({ status }) => [
@@ -155,7 +155,7 @@ export default {
     ],
     undecodable: () => [
       "이 브라우저가 사진으로 읽을 수 없는 파일입니다.",
-      "PNG, JPEG, WebP, BMP, GIF 가운데 하나를 골라 주세요.",
+      "PNG, JPEG, WebP, BMP, GIF, AVIF 가운데 하나를 골라 주세요.",
     ],
     enormous: () => ["이 브라우저가 다루기에는 사진이 너무 큽니다.", "사진을 줄이거나 잘라 주세요."],
     unloaded: () => [
