@@ -2,6 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+_LINE = 80
+"""Characters that a message quotes of one thing: no more than a line."""
+_NAMES = 12  # that a message lists
+_KNOWN = 50  # of which one was meant
 
 
 class BadInput(ValueError):
@@ -22,6 +28,37 @@ class CannotGoOn(RuntimeError):
     """
 
 
+def quoted(value: Any, most: int = _LINE) -> str:
+    """Returns what a message quotes of something given: of a long one, its beginning and length.
+
+    Args:
+        value: A cell of a table, the name of a column or class, or the like.
+        most: Characters that are quoted of it.
+
+    >>> quoted("cat"), quoted("a" * 1000, 4), quoted(b"a" * 1000, 4)
+    ("'cat'", "'aaaa…' (1,000 characters)", "b'aaaa…' (1,000 bytes)")
+    """
+    if not isinstance(value, str | bytes):
+        shown = repr(value)
+        return shown if len(shown) <= most else f"{shown[:most]}… ({len(shown):,} characters)"
+    shown = repr(value[: most + 1])
+    if len(value) <= most and len(shown) <= 2 * most:  # escapes are longer than what they stand for
+        return shown
+    unit = "characters" if isinstance(value, str) else "bytes"
+    return f"{repr(value[:most])[:-1][: most + 2]}…{shown[-1]} ({len(value):,} {unit})"
+
+
+def listed(names: Iterable[Any], most: int = _NAMES) -> str:
+    """Returns the first of many names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    "'a', 'b' and 1 more"
+    """
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(quoted(name) for name in names[:most]) + more
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Says which known name was probably meant, as the end of an error message.
 
@@ -38,10 +75,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     " There are: 'fashion_mnist', 'images'."
     """
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:_LINE], known, n=1, cutoff=0.6)
     if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" There are: {', '.join(map(repr, known))}." if known else ""
+        return f" Did you mean {quoted(close[0])}?"
+    return f" There are: {listed(known, _KNOWN)}." if known else ""
 
 
 def check_range(option: str, value: float, least: float, most: float) -> None:

@@ -84,7 +84,7 @@ def test_labels_of_arrays_may_be_names_or_rows(tmp_path: Path) -> None:
     assert several.multi_label
     assert several.labels.tolist() == [[1, 1], [0, 1], [0, 0]]
     with pytest.raises(
-        BadInput, match=r"a label for train is 3, but there are 3 classes, numbered"
+        BadInput, match=r"train row 0: the label 3 is none of 3 classes, numbered from 0"
     ):
         labelled([3, 0, 0], classes=["x", "y", "z"])
 

@@ -54,7 +54,7 @@ def look(
         data: What `flaxmill.data.listings.listing.scan` finds pictures in.
         validation: How many pictures are held out, or which share of them.
         test: The same for the test, where no pictures are given for it.
-        sign: What stands between several labels of a picture, in a CSV file.
+        sign: What stands between several labels of a picture, in a table.
         overfit: How many are trained on, if not all.
 
     Raises:

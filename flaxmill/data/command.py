@@ -54,7 +54,7 @@ def prepare(
         draft: Decode JPEGs no larger than needed, which is faster.
         validation: Pictures to hold out for validation if none are given: how many, or a share.
         test: The same for the test.
-        separator: What stands between several labels of a picture, in a CSV file.
+        separator: What stands between several labels of a picture, in a table.
         readers: Threads that decode; 0 takes one for each core.
     """
     from flaxmill import exit_status
@@ -104,7 +104,7 @@ def check(
             a recipe, for its data.
         sheet: Also write a PNG of the oddest pictures, each with the reason.
         size: Side of the pictures that the model will take; smaller ones are named.
-        separator: What stands between several labels of a picture, in a CSV file.
+        separator: What stands between several labels of a picture, in a table.
         workers: Threads that read; 0 takes one for each processor.
         json: Print JSON.
     """

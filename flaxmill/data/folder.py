@@ -151,7 +151,7 @@ def pictures(
         share: Share of the sides that a crop leaves.
         channels: 3 for RGB, 1 for grey.
         draft: Decode JPEGs no larger than needed.
-        sign: What stands between the labels of a picture that has several, in a CSV file.
+        sign: What stands between the labels of a picture that has several, in a table.
 
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.

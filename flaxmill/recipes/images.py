@@ -54,7 +54,7 @@ class Config:
     """Everything that the numbers of a run depend on, beside the seed; 0 and auto are chosen."""
 
     data: str = "photos"  # a folder of class folders, or a CSV or Parquet file
-    separator: str = ""  # what stands between several labels of a picture in a CSV file
+    separator: str = ""  # what stands between several labels of a picture in a table
     validation: int | float = 0.15  # pictures held out to choose by: how many, or a share
     test: int | float = 0.15  # pictures held out for the end, where no folder has them
     overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all

@@ -48,6 +48,7 @@ class Checked:
             "splits": self.facts.counts(),
             "sizes": self.sizes(),
             "kinds": self.kinds(),
+            "labels": self.facts.survey.labels,
             "unreadable": {known.names[at]: words for at, words in known.troubles.items()},
             "serious": self.serious,
             "findings": [
@@ -111,6 +112,8 @@ class Checked:
             said.append(
                 f"  {'kinds':10}  {', '.join(f'{n:,} {what}' for what, n in kinds.items())}"
             )
+        if self.facts.survey.labels:
+            said.append(f"  {self.facts.survey.labels}")
         if known.note:
             said.append(known.note)
         if not self.findings:
@@ -155,7 +158,7 @@ def check(
             anything else that `flaxmill.data.listings.listing.scan` takes; or a recipe, for its
             data.
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
-        sign: What stands between the labels of a picture that has several, in a CSV file.
+        sign: What stands between the labels of a picture that has several, in a table.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.
 
@@ -187,5 +190,5 @@ def _survey(place: Path, sign: str) -> survey.Survey:
         )
     listed = survey.tables_of(place)
     if listed is None:
-        return given.survey_of_listings(place)
+        return given.survey_of_listings(place, sign=sign)
     return survey.survey(place, listed, sign=sign)

@@ -38,22 +38,25 @@ def survey_of_recipe(name: str) -> Survey:
     )
 
 
-def survey_of_listings(place: Path) -> Survey:
+def survey_of_listings(place: Path, *, sign: str = "") -> Survey:
     """Looks at arrays of pictures, or at a Parquet file.
 
     Args:
         place: What `flaxmill.data.listings.listing.scan` finds pictures in.
+        sign: What stands between the labels of a picture that has several, in a table.
 
     Raises:
         BadInput: There are none as expected.
     """
-    listings: dict[str, Listing] = scan(place)
-    return _survey(
+    listings: dict[str, Listing] = scan(place, sign=sign)
+    found = _survey(
         place,
         {part: listing.labels for part, listing in listings.items()},
         listings["train"].classes,
         lambda part, row: listings[part].files[row],
     )
+    found.labels = listings["train"].note
+    return found
 
 
 def _survey(

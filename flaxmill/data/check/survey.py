@@ -7,11 +7,13 @@ check data means to see all that is wrong with it at once.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from flaxmill.data import prepared
-from flaxmill.data.listings import class_folders, layouts, numpy_files, tables
+from flaxmill.data.listings import class_folders, labels, layouts, numpy_files, tables
+from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.listing import PARTS, normal, scan
 from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.errors import BadInput
@@ -48,6 +50,7 @@ class Survey:
         mistaken: Folders that are called as splits are, and count as classes.
         tables: Names of tables beside class folders, which are not read.
         closed: Folders that could not be read, or lie in themselves.
+        labels: How the labels of a table or of arrays are understood; empty for class folders.
         refusal: What training would say; empty if it would begin.
         given: What gives each picture by its name, where they have no files of their own.
     """
@@ -61,6 +64,7 @@ class Survey:
     mistaken: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    labels: str = ""
     refusal: str = ""
     given: Callable[[str], Any] | None = None
 
@@ -98,7 +102,7 @@ def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "")
     Args:
         place: The folder or file. In a folder of another layout, all pictures are without a class.
         listed: From `tables_of`.
-        sign: What stands between the labels of a picture that has several, in a CSV file.
+        sign: What stands between the labels of a picture that has several, in a table.
 
     Raises:
         BadInput: A table cannot be understood.
@@ -131,8 +135,8 @@ def _of_folder(place: Path) -> Survey:
         split = parts.get(above[0] if above else "", "") if parts else "train"
         if len(above) <= depth:
             split = ""  # it lies in no class folder
-        labels = (normal(above[depth]),) if split else ()
-        found.rows.append(Row(name, split, labels))
+        label = (normal(above[depth]),) if split else ()
+        found.rows.append(Row(name, split, label))
     filled = {name.rpartition("/")[0] for name in tree.pictures}
     for folder in sorted(tree.folders):
         path = folder.split("/")
@@ -144,9 +148,7 @@ def _of_folder(place: Path) -> Survey:
 
 def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]], sign: str) -> Survey:
     found = Survey(place, place if place.is_dir() else place.parent)
-    for split, parts in listed.items():
-        for table in parts:
-            _add_table(found, table, split, sign)
+    _add_tables(found, listed, sign)
     known = {row.name for row in found.rows}
     # Beside the pictures that are listed, and not below: a table may lie in a home directory.
     for folder in sorted({os.path.dirname(name) for name in known}):
@@ -162,23 +164,30 @@ def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]], sign: str) -> 
     return found
 
 
-def _add_table(found: Survey, table: Path, split: str, sign: str) -> None:
-    """Adds what a CSV file lists; its rows are of a split, unless they have a column for it."""
-    _, header, rows = tables.cells(table)
-    at = tables.columns(table, header)
-    column = [row[at["label"]] for row in rows]
-    sign = sign or tables.sign_of(header[at["label"]], column)
-    for row, cell in zip(rows, column, strict=True):
-        given = row[at["path"]].strip()
-        path = tables.path_of(table.parent, given)
-        if path is None:
-            found.absent.append(given)
-            continue
-        part = PARTS.get(row[at["split"]].strip().lower(), "") if "split" in at else split
-        labels = (label.strip() for label in (cell.split(sign) if sign else [cell]))
-        name = os.path.relpath(path, found.root)
-        given_labels = sorted({normal(label) for label in labels if label})
-        found.rows.append(Row(name, part, tuple(given_labels)))
+def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) -> None:
+    """Adds what CSV files list; their rows are of a split, unless they have a column for it."""
+    read = [(split, tables.open_csv(table)) for split, places in listed.items() for table in places]
+    given = [table.labels for _, table in read]
+    try:
+        form = labels.form_of(given, sign)
+    except BadInput:  # as all else that is refused below: it is told as what training refuses
+        form = labels.Form()
+    for split, table in read:
+        for row, cell in enumerate(table.paths):
+            path = tables.path_of(table.place.parent, cell.strip())
+            if path is None:
+                found.absent.append(cell.strip())
+                continue
+            part = PARTS.get(table.splits[row].strip().lower(), "") if table.splits else split
+            try:
+                names = form.read(table.labels, row)
+            except BadInput:
+                names = []
+            name = os.path.relpath(path, found.root)
+            found.rows.append(Row(name, part, tuple(sorted(names))))
+    every = [row.labels for row in found.rows]
+    if every:
+        found.labels = said(given, form, every, sorted(set(chain.from_iterable(every))))
 
 
 class _Tree:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.listings.digests import SOME, beginning
+from flaxmill.data.listings.labels import Column
 from flaxmill.data.listings.listing import PARTS, Listing
-from flaxmill.data.listings.tables import Table, listings, named
+from flaxmill.data.listings.tables import Table, listings
 from flaxmill.errors import BadInput, nearest
 
 _FEW = 32  # pictures that a digest takes of those that are decoded by others
@@ -121,7 +122,7 @@ def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
 
 
 def hugging_face(
-    splits: Mapping[str, Any], *, image: str = "image", label: str = "label"
+    splits: Mapping[str, Any], *, image: str = "image", label: str = "label", sign: str = ""
 ) -> dict[str, Listing]:
     """Returns the listings of data sets as ``datasets.load_dataset`` returns them.
 
@@ -130,6 +131,7 @@ def hugging_face(
         image: The column of pictures.
         label: The column of classes: a ``ClassLabel``, numbers or names, or a list of such where a
             picture has several.
+        sign: What stands between several labels of a picture, where they are text in one cell.
 
     Returns:
         What `flaxmill.data.folder.pictures` takes in the place of a folder.
@@ -155,15 +157,9 @@ def hugging_face(
         kind = data_set.features[label]
         names = getattr(getattr(kind, "feature", kind), "names", None)  # of a list, of what it has
         values = list(data_set.select_columns([label]).with_format(None)[label])
-        place = Path(f"the split {name}")
-        tables[PARTS[name]] = Table(
-            place,
-            Records(data_set, image, name),
-            named(values, names, place),
-            None,
-            range(len(values)),
-            tuple(names or ()),
-        )
+        place, lines = Path(f"the split {name}"), range(len(values))
+        labels = Column(label, values, place, lines, tuple(names or ()))
+        tables[PARTS[name]] = Table(place, Records(data_set, image, name), labels, None, lines)
     if not tables:
         raise BadInput(f"no split is called train.{nearest('train', splits)}")
-    return listings(tables)
+    return listings(tables, sign=sign)

@@ -28,12 +28,12 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
         if prepared.is_prepared(place):
             return prepared.read_prepared(place)
         if arrays := numpy_files.in_folder(place):
-            return numpy_files.read_npy(place, arrays)
+            return numpy_files.read_npy(place, arrays, sign=sign)
         if not class_folders.present(place) and (found := tables_in(place)):
             return _read_tables(found, sign)
         return _doubted(place, class_folders.read_folders(place))
     if place.suffix.lower() == ".npz":
-        return numpy_files.read_npz(place)
+        return numpy_files.read_npz(place, sign=sign)
     if place.suffix.lower() in _TABLES:
         return _read_tables({"train": [place]}, sign)
     if place.suffix.lower() in _PACKED:
@@ -88,14 +88,14 @@ def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
         if packed and len(packed) == len(places):
             read[name] = parquet.read_parquet(packed)
         elif len(places) == 1:
-            read[name] = tables.read_csv(places[0], sign=sign)
+            read[name] = tables.read_csv(places[0])
         else:
             shown = ", ".join(place.name for place in places)
             raise BadInput(
                 f"in {places[0].parent} there are several tables, {shown}: give the one that lists "
                 "the pictures, or call them train, val and test."
             )
-    return tables.listings(read)
+    return tables.listings(read, sign=sign)
 
 
 def tables_in(place: Path) -> dict[str, list[Path]]:

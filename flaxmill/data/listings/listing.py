@@ -118,7 +118,7 @@ def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
               called split; or a folder with such files, called train, val and test;
             - Parquet files that hold the pictures, as Hugging Face's do, or a folder of them;
             - an ``.npz`` file, or a folder of ``.npy`` files, with arrays of pictures and labels.
-        sign: What stands between the labels of a picture that has several, in a CSV file.
+        sign: What stands between the labels of a picture that has several, in a table.
 
     Returns:
         "train", and where they are given "validation" and "test"; all with the same classes.

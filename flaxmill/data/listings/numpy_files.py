@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.listings.digests import SOME, WHOLE
-from flaxmill.data.listings.listing import PARTS, Listing, class_order
-from flaxmill.errors import BadInput, nearest
+from flaxmill.data.listings.label_words import said
+from flaxmill.data.listings.labels import Column, form_of
+from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
+from flaxmill.errors import BadInput, nearest, quoted
 
 _PICTURES = ("images", "image", "pictures", "x", "data")
 _LABELS = ("labels", "label", "y", "targets")
@@ -51,7 +53,7 @@ class Frames(Sequence[Any]):
         return summed.hexdigest()
 
 
-def read_npz(place: Path) -> dict[str, Listing]:
+def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:
     """Reads an ``.npz`` file with ``images`` and ``labels``, or ``train_images`` and so on.
 
     Other names are understood too: ``x`` and ``y``, before or after the split's (``x_train``). The
@@ -59,6 +61,7 @@ def read_npz(place: Path) -> dict[str, Listing]:
 
     Args:
         place: The file.
+        sign: What stands between several labels of a picture, where they are text.
 
     Raises:
         BadInput: It is damaged, or its arrays are not those of pictures and labels.
@@ -70,7 +73,7 @@ def read_npz(place: Path) -> dict[str, Listing]:
         raise BadInput(f"{place} is an .npy file: give the folder of such files.") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{place} cannot be read as an .npz file: {_words(error)}.") from None
-    return _listings(place, arrays)
+    return _listings(place, arrays, sign)
 
 
 def in_folder(place: Path) -> dict[str, Path]:
@@ -80,12 +83,13 @@ def in_folder(place: Path) -> dict[str, Path]:
     return found if {"images", "labels"} <= set(kinds.values()) else {}
 
 
-def read_npy(place: Path, found: Mapping[str, Path]) -> dict[str, Listing]:
+def read_npy(place: Path, found: Mapping[str, Path], *, sign: str = "") -> dict[str, Listing]:
     """Maps ``.npy`` files of a folder into memory: only what is asked for is read from the disk.
 
     Args:
         place: The folder.
         found: Its files, by their names, which mean what they mean in an ``.npz`` file.
+        sign: What stands between several labels of a picture, where they are text.
 
     Raises:
         BadInput: One is damaged, or they are not those of pictures and labels.
@@ -96,7 +100,7 @@ def read_npy(place: Path, found: Mapping[str, Path]) -> dict[str, Listing]:
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BadInput(f"{path} cannot be read as an .npy file: {_words(error)}.") from None
-    return _listings(place, arrays)
+    return _listings(place, arrays, sign)
 
 
 def _words(error: Exception) -> str:
@@ -121,7 +125,7 @@ def _kind(name: str) -> tuple[str, str]:
     return split, next((kind for kind, names in kinds.items() if rest in names), "")
 
 
-def _listings(place: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Listing]:
+def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[str, Listing]:
     found: dict[tuple[str, str], str] = {}
     for name in arrays:
         split, kind = _kind(name)
@@ -135,13 +139,15 @@ def _listings(place: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Listin
             "test_images and test_labels."
         )
     labels = {name: _labels(place, found[name, "labels"], arrays) for name in splits}
-    classes, indices = _classes(place, arrays.get(found.get(("train", "classes"), "")), labels)
+    names = arrays.get(found.get(("train", "classes"), ""))
+    classes, indices, note = _classes(place, names, labels, sign)
     return {
         name: Listing(
             _pictures(place, found[name, "images"], arrays, len(indices[name])),
             indices[name],
             classes,
             place,
+            note if name == "train" else "",
         )
         for name in splits
     }
@@ -172,46 +178,65 @@ def _pictures(place: Path, name: str, arrays: Mapping[str, Any], count: int) -> 
 
 
 def _classes(
-    place: Path, names: np.ndarray | None, labels: Mapping[str, np.ndarray]
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Returns class names, and the labels of each split as a listing has them."""
-    train = labels["train"]
-    if names is not None:
-        names = _text(place, "classes", names)
-        if names.ndim != 1:
+    place: Path, names: np.ndarray | None, given: Mapping[str, np.ndarray], sign: str
+) -> tuple[tuple[str, ...], dict[str, np.ndarray], str]:
+    """Returns class names, the labels of each split as a listing has them, and what to tell."""
+    known = _names(place, names)
+    columns = {split: _column(place, split, array, known) for split, array in given.items()}
+    form = form_of(list(columns.values()), sign)
+    rows = {split: form.rows(column) for split, column in columns.items()}
+    trained = (name for row in rows["train"] for name in row)
+    wide = given["train"].shape[1] if given["train"].ndim == 2 else 0
+    classes = known or tuple(map(str, range(wide))) or class_order(trained)
+    if len(classes) < (1 if form.many else 2):
+        raise BadInput(
+            f"{place} has one class only, {', '.join(map(quoted, classes))}: expected two or more."
+        )
+    number = {name: at for at, name in enumerate(classes)}
+    labels: dict[str, np.ndarray] = {}
+    for split, found in rows.items():
+        if strange := sorted({name for row in found for name in row} - set(number)):
             raise BadInput(
-                f"the classes in {place} have the shape {names.shape}: expected a name for each."
+                f"in {place} the class {quoted(strange[0])} is among the labels for {split} and "
+                f"not among those for training, so it cannot be learnt."
+                f"{nearest(strange[0], classes)}"
             )
-    if train.ndim == 2:
-        count = train.shape[1]
-        classes = tuple(map(str, range(count) if names is None else names.tolist()))
-        for name, array in labels.items():
-            if array.shape[1:] != (len(classes),) or not np.isin(array, (0, 1)).all():
-                raise BadInput(
-                    f"the labels for {name} in {place} have the shape {array.shape}: expected rows "
-                    f"of zeros and ones, {len(classes)} in each."
-                )
-        if all((array.sum(axis=1) == 1).all() for array in labels.values()):  # one-hot
-            return classes, {
-                n: array.argmax(axis=1).astype(np.int32) for n, array in labels.items()
-            }
-        return classes, {name: array.astype(np.float32) for name, array in labels.items()}
-    if names is not None:
-        words = {name: _named(place, name, array, names) for name, array in labels.items()}
-        classes = tuple(map(str, names.tolist()))
-    else:
-        words = {name: list(map(_word, array.tolist())) for name, array in labels.items()}
-        classes = class_order(words["train"])
-    known = {word: number for number, word in enumerate(classes)}
-    for name, found in words.items():
-        if strange := sorted(set(found) - set(known)):
-            raise BadInput(
-                f"in {place} the class {strange[0]!r} is among the labels for {name} and not among "
-                f"those for training, so it cannot be learnt.{nearest(strange[0], classes)}"
-            )
-    if len(classes) < 2:
-        raise BadInput(f"{place} has one class only, {classes[0]!r}: expected two or more.")
-    return classes, {n: np.array([known[w] for w in found], np.int32) for n, found in words.items()}
+        if form.many:
+            labels[split] = np.zeros((len(found), len(classes)), np.float32)
+            for at, row in enumerate(found):
+                labels[split][at, [number[name] for name in row]] = 1
+        else:
+            labels[split] = np.array([number[name] for [name] in found], np.int32)
+    every = [row for found in rows.values() for row in found]
+    return classes, labels, said(list(columns.values()), form, every, classes)
+
+
+def _names(place: Path, names: np.ndarray | None) -> tuple[str, ...]:
+    """Returns the names of the classes, if an array has them."""
+    if names is None:
+        return ()
+    names = _text(place, "classes", names)
+    if names.ndim != 1:
+        raise BadInput(
+            f"the classes in {place} have the shape {names.shape}: expected a name for each."
+        )
+    return tuple(normal(str(name)) for name in names.tolist())
+
+
+def _column(place: Path, split: str, array: np.ndarray, names: tuple[str, ...]) -> Column:
+    """Returns labels as a column of a table; of rows of zeros and ones, which are ones."""
+    how = {"place": place, "lines": range(len(array)), "unit": f"{split} row"}
+    if array.ndim == 1:
+        return Column("", array.tolist(), names=names, source="an array of labels", **how)
+    names = names or tuple(map(str, range(array.shape[1])))
+    off = -1 if np.isin(array, (-1, 1)).all() else 0
+    if array.shape[1:] != (len(names),) or not np.isin(array, (off, 1)).all():
+        raise BadInput(
+            f"the labels for {split} in {place} have the shape {array.shape}: expected rows of "
+            f"zeros and ones, {len(names)} in each, as (labels > 0).astype('uint8') makes them."
+        )
+    cells = [[names[at] for at in np.flatnonzero(row == 1)] for row in array]
+    return Column("", cells, flags=True, source="rows of 0 and 1", **how)
 
 
 def _text(place: Path, name: str, array: np.ndarray) -> np.ndarray:
@@ -224,23 +249,6 @@ def _text(place: Path, name: str, array: np.ndarray) -> np.ndarray:
         raise BadInput(
             f"{name} in {place} are bytes that are no UTF-8: write the names as text."
         ) from None
-
-
-def _word(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _named(place: Path, split: str, labels: np.ndarray, names: np.ndarray) -> list[str]:
-    """Returns the class names of labels that are places among the names."""
-    if labels.dtype.kind in "iub":
-        outside = labels[(labels < 0) | (labels >= len(names))]
-        if not len(outside):
-            return [str(names[label]) for label in labels]
-        raise BadInput(
-            f"in {place} a label for {split} is {outside[0]}, but there are {len(names)} classes, "
-            f"numbered from 0 to {len(names) - 1}."
-        )
-    return list(map(str, labels.tolist()))
 
 
 def _labels(place: Path, name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

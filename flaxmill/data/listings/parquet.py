@@ -6,15 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import files
-from flaxmill.data.listings.tables import (
-    LABELS,
-    PATHS,
-    Table,
-    columns,
-    existing,
-    named,
-    named_splits,
-)
+from flaxmill.data.listings.label_columns import column_of
+from flaxmill.data.listings.labels import TITLES
+from flaxmill.data.listings.tables import PATHS, Table, columns, existing, named_splits
 from flaxmill.errors import BadInput
 
 _MOST = 4 * 2**30  # bytes that are held in memory
@@ -71,21 +65,24 @@ def read_parquet(places: Sequence[Path]) -> Table:
     schema = _read(first, "read_schema")
     header = schema.names
     at = _picture_columns(schema) or columns(first, header)
-    table = _table(places, [header[column] for column in at.values()])
+    wanted = [header[number] for number in at.values()] if "label" in at else header
+    table = _table(places, wanted)
     lines = range(1, table.num_rows + 1)
-    label, path = header[at["label"]], header[at["path"]]
-    classes = _class_names(schema).get(label)
-    labels = named(table.column(label).to_pylist(), classes, first, start=1)
+
+    def cells(number: int) -> list[Any]:
+        return table.column(header[number]).to_pylist()
+
+    names = _class_names(schema).get(header[at["label"]], []) if "label" in at else []
+    labels = column_of(first, header, at, cells, lines, tuple(names))
     splits = None
     if "split" in at:
-        words = table.column(header[at["split"]]).to_pylist()
-        splits = named_splits(first, lines, list(map(str, words)))
-    pictures = table.column(path)
+        splits = named_splits(first, lines, list(map(str, cells(at["split"]))))
+    pictures = table.column(header[at["path"]])
     if _holds_pictures(pictures.type):
         given: Any = Embedded(pictures, first, "".join(files.sha256(place) for place in places))
     else:
         given = existing(first, lines, list(map(str, pictures.to_pylist())))
-    return Table(first, given, labels, splits, lines, tuple(classes or ()))
+    return Table(first, given, labels, splits, lines)
 
 
 def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
@@ -159,9 +156,9 @@ def _picture_columns(schema: Any) -> dict[str, int]:
     names = ["" if name in PATHS else name for name in names]  # a path beside the picture itself
     names[pictures[0]] = PATHS[0]  # whatever it is called
     labelled = [name for name in schema.names if name in _class_names(schema)]
-    if labelled and not set(LABELS) & set(names):
-        names[schema.names.index(labelled[0])] = LABELS[0]
-    return columns(Path("the table"), names) if set(LABELS) & set(names) else {}
+    if labelled and not set(TITLES) & set(names):
+        names[schema.names.index(labelled[0])] = TITLES[0]
+    return columns(Path("the table"), names)
 
 
 def _class_names(schema: Any) -> dict[str, list[str]]:

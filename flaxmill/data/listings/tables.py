@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from flaxmill.data.listings import label_words, labels
+from flaxmill.data.listings.label_columns import column_of
 from flaxmill.data.listings.listing import PARTS, Listing, chosen, class_order, normal
 from flaxmill.data.source import SPLITS
-from flaxmill.errors import BadInput, nearest
+from flaxmill.errors import BadInput, listed, nearest, quoted
 
-PATHS = ("path", "file", "filename", "file_name", "image")
-LABELS = ("label", "labels", "class")
+PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")
 SPLIT = "split"
-SIGNS = ("|", ";", ",")
-"""What may stand between the labels of a picture, if the column is called labels."""
 _TYPES = (np.int32, np.float32)  # of single labels, and of rows of zeros and ones
 _SHOWN = 3  # missing files that a message names
 
@@ -29,63 +28,70 @@ class Table:
     Attributes:
         place: The file, for messages.
         files: A path, or something that gives a picture file's content, for each row.
-        labels: A class name for each row, or several of them.
+        labels: The cells that say what they show.
         splits: "train", "validation" or "test" for each row; None if there is no such column.
         lines: The number of each row, as a person counts them.
-        classes: All class names in an order that was given; empty if it was not.
     """
 
     place: Path
     files: Sequence[Any]
-    labels: Sequence[str] | Sequence[Sequence[str]]
+    labels: labels.Column
     splits: Sequence[str] | None
     lines: Sequence[int]
-    classes: tuple[str, ...] = ()
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether rows have several labels."""
-        return bool(len(self.labels)) and not isinstance(self.labels[0], str)
 
 
-def sign_of(title: str, cells: Sequence[str]) -> str:
-    """Returns what stands between several labels, in a column of this title; nothing, if in none.
+@dataclass(frozen=True)
+class Written:
+    """What is written in a table, before it is asked whether it is so.
 
-    Args:
-        title: Of the column: one that is called "labels" may hold several.
-        cells: Of the column.
+    Attributes:
+        place: The file.
+        paths: Of pictures, relative to the file's folder.
+        labels: The cells that say what they show.
+        splits: The cells that say which split each is in; None if there is no such column.
+        lines: The number of each row, as a person counts them.
     """
-    if title.strip().lower() != "labels":
-        return ""
-    none_holds = SIGNS[0] if any(not cell.strip() for cell in cells) else ""  # of some pictures
-    return next((sign for sign in SIGNS if any(sign in cell for cell in cells)), none_holds)
+
+    place: Path
+    paths: Sequence[str]
+    labels: labels.Column
+    splits: Sequence[str] | None
+    lines: Sequence[int]
 
 
-def read_csv(place: Path, *, sign: str = "") -> Table:
+def open_csv(place: Path) -> Written:
     """Reads a CSV file with a header, between whose cells are commas, semicolons or tabs.
 
     Args:
-        place: The file. Paths in it are relative to its folder.
-        sign: What stands between several labels of a picture. Where the column is called "labels",
-            the first of ``| ; ,`` that occurs in it, if one does.
+        place: The file.
 
     Raises:
-        BadInput: It is no such table; a picture is missing; a row has no label. Rows are named.
+        BadInput: It is no such table, or has no columns of paths and labels.
     """
     lines, header, rows = cells(place)
     at = columns(place, header)
-    column = [row[at["label"]].strip() for row in rows]
-    labels: list[Any] = column
-    if sign := sign or sign_of(header[at["label"]], column):
-        parts = ([part.strip() for part in cell.split(sign)] for cell in column)
-        labels = [[part for part in row if part] for row in parts]
-    elif "" in column:
-        raise BadInput(f"{place}, line {lines[column.index('')]}: the label is empty.")
-    splits = None
-    if "split" in at:
-        splits = named_splits(place, lines, [row[at["split"]] for row in rows])
-    files = existing(place, lines, [row[at["path"]] for row in rows])
-    return Table(place, files, labels, splits, lines)
+
+    def column(number: int) -> list[str]:
+        return [row[number] for row in rows]
+
+    found = column_of(place, header, at, column, lines)
+    splits = column(at["split"]) if "split" in at else None
+    return Written(place, column(at["path"]), found, splits, lines)
+
+
+def read_csv(place: Path) -> Table:
+    """Reads a CSV file that lists pictures, see `open_csv`.
+
+    Args:
+        place: The file. Paths in it are relative to its folder.
+
+    Raises:
+        BadInput: It is no such table; a picture is missing. Rows are named.
+    """
+    said = open_csv(place)
+    splits = None if said.splits is None else named_splits(place, said.lines, said.splits)
+    files = existing(place, said.lines, said.paths)
+    return Table(place, files, said.labels, splits, said.lines)
 
 
 def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
@@ -123,60 +129,24 @@ def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
 
 
 def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
-    """Returns which columns hold "path" and "label", and maybe "split".
+    """Returns which column holds "path", and which may hold "label" and "split".
 
     Raises:
-        BadInput: One of the first two is missing.
+        BadInput: There is none of paths.
     """
     names = [name.strip().lower() for name in header]
-    known = {"path": PATHS, "label": LABELS, "split": (SPLIT,)}
+    known = {"path": PATHS, "label": labels.TITLES, "split": (SPLIT,)}
     found = {
         what: names.index(name)
         for what, wanted in known.items()
         if (name := next((name for name in wanted if name in names), None))
     }
-    for what in ("path", "label"):
-        if what not in found:
-            raise BadInput(
-                f"{place} has no column of {what}s: its columns are "
-                f"{', '.join(map(repr, header))}; expected one called {' or '.join(known[what])} "
-                "(in the first row of a CSV file)."
-            )
+    if "path" not in found:
+        raise BadInput(
+            f"{place} has no column of paths: its columns are {listed(header)}; expected one "
+            f"called {' or '.join(PATHS)} (in the first row of a CSV file)."
+        )
     return found
-
-
-def named(
-    values: Sequence[Any], names: Sequence[str] | None, place: Path, *, start: int = 0
-) -> list[Any]:
-    """Returns each row's class name, or names, of a column that may hold numbers of them.
-
-    Args:
-        values: The column.
-        names: What the numbers mean; without it, they are names themselves.
-        place: The file, for messages.
-        start: The number of the first row.
-
-    Raises:
-        BadInput: A row is empty, or holds a number without a name.
-    """
-
-    def word(value: Any, row: int) -> str:
-        if names is None or isinstance(value, str):
-            whole = isinstance(value, float) and value.is_integer()  # as pandas writes 3: 3.0
-            return str(int(value) if whole else value)
-        if not 0 <= value < len(names):
-            raise BadInput(
-                f"{place}, line {row}: the label {value} is none of {len(names)} classes."
-            )
-        return names[int(value)]
-
-    labels: list[Any] = []
-    for row, value in enumerate(values, start=start):
-        if value is None or value == "" or value != value:  # not a number: pandas's gap
-            raise BadInput(f"{place}, line {row}: the label is empty.")
-        many = isinstance(value, list)
-        labels.append([word(each, row) for each in value] if many else word(value, row))
-    return labels
 
 
 def named_splits(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]:
@@ -185,7 +155,7 @@ def named_splits(place: Path, lines: Sequence[int], column: Sequence[str]) -> li
     for line, cell in zip(lines, column, strict=True):
         if not known[cell]:
             raise BadInput(
-                f"{place}, line {line}: no split is called {cell!r}.{nearest(cell, PARTS)}"
+                f"{place}, line {line}: no split is called {quoted(cell)}.{nearest(cell, PARTS)}"
             )
     return [known[cell] for cell in column]
 
@@ -199,7 +169,8 @@ def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[P
     paths = [path_of(place.parent, name.strip()) for name in names]
     missing = [row for row, path in enumerate(paths) if path is None]
     if missing:
-        shown = ", ".join(f"{names[row]!r} (line {lines[row]})" for row in missing[:_SHOWN])
+        some = missing[:_SHOWN]
+        shown = ", ".join(f"{quoted(names[row])} (line {lines[row]})" for row in some)
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         there = "is" if len(missing) == 1 else "are"
         raise BadInput(
@@ -232,88 +203,103 @@ def _ending(folder: Path, name: str) -> str:
     return ""
 
 
-def listings(tables: Mapping[str, Table]) -> dict[str, Listing]:
+@dataclass(frozen=True)
+class _Part:
+    """The rows of a table that are of one split, and the class names of all rows of it."""
+
+    table: Table
+    rows: np.ndarray
+    names: Sequence[Sequence[str]]
+
+
+def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listing]:
     """Makes listings with the same classes of the tables of the splits.
 
     Args:
         tables: "train" and maybe "validation" and "test"; or one for all, under "train", that has a
             column for the split.
+        sign: What stands between several labels of a picture. Where the column is called "labels",
+            the first of ``| ; ,`` that occurs in it, if one does.
 
     Raises:
         BadInput: There is nothing to train on, or only one class; another split has a class that
-            training lacks.
+            training lacks; labels cannot be understood.
     """
-    parts: dict[str, tuple[Table, np.ndarray]] = {}
+    given = [table.labels for table in tables.values()]
+    form = labels.form_of(given, sign)
+    parts: dict[str, _Part] = {}
     for name, table in tables.items():
-        splits = np.asarray(table.splits or [name] * len(table.labels))
+        splits = np.asarray(table.splits or [name] * len(table.lines))
+        names = form.rows(table.labels)
         for split in sorted(set(splits.tolist())):
             if split in parts:
                 raise BadInput(
-                    f"{parts[split][0].place} and {table.place} both have rows for {split}: leave "
-                    f"them in one of the two."
+                    f"{parts[split].table.place} and {table.place} both have rows for {split}: "
+                    "leave them in one of the two."
                 )
-            parts[split] = table, np.flatnonzero(splits == split)
+            parts[split] = _Part(table, np.flatnonzero(splits == split), names)
     place = next(iter(tables.values())).place
     if "train" not in parts:
         raise BadInput(f"{place} has no rows for training: no split is called train.")
-    many = any(table.multi_label for table, _ in parts.values())
-    listed = sum(len(rows) for _, rows in parts.values())
-    parts = {name: (table, _once(table, rows)) for name, (table, rows) in parts.items()}
-    repeated = listed - sum(len(rows) for _, rows in parts.values())
-    table, rows = parts["train"]
-    classes = table.classes or class_order(n for row in rows.tolist() for n in _row(table, row))
-    if len(classes) < (1 if many else 2):
+    total = sum(len(part.rows) for part in parts.values())
+    parts = {name: replace(part, rows=_once(part)) for name, part in parts.items()}
+    repeated = total - sum(len(part.rows) for part in parts.values())
+    train = parts["train"]
+    known = dict.fromkeys(normal(name) for name in train.table.labels.names)
+    classes = tuple(known) or class_order(n for row in train.rows for n in train.names[row])
+    if len(classes) < (1 if form.many else 2):
         raise BadInput(
-            f"{table.place} has one class only for training, {', '.join(map(repr, classes))}: "
-            "expected two or more."
+            f"{train.table.place} has one class only for training, {listed(classes)}: expected two "
+            "or more."
         )
-    found = {
-        name: _listing(table, rows, classes, name, many) for name, (table, rows) in parts.items()
-    }
+    found = {name: _listing(part, classes, name, form.many) for name, part in parts.items()}
     _check_apart({name: parts[name] for name in SPLITS if name in parts})
+    rows = [names for part in parts.values() for names in (part.names[row] for row in part.rows)]
+    notes = [label_words.said(given, form, rows, classes)]
     if repeated:
         rows_repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
-        note = f"{place.name}: {rows_repeat} a picture, which counts once."
-        found["train"] = replace(found["train"], note=note)
-    return found
+        notes.append(f"{place.name}: {rows_repeat} a picture, which counts once.")
+    return {**found, "train": replace(found["train"], note=" ".join(notes))}
 
 
-def _once(table: Table, rows: np.ndarray) -> np.ndarray:
+def _once(part: _Part) -> np.ndarray:
     """Leaves out rows that repeat a picture: held out, it would be what was trained on.
 
     Raises:
         BadInput: A picture stands in two rows with different labels: nobody can learn both. The
             message names the rows, and how several labels are written.
     """
+    table = part.table
     if not isinstance(table.files, tuple):
-        return rows
+        return part.rows
     first: dict[Any, int] = {}
-    for row in rows.tolist():
+    for row in part.rows.tolist():
         before = first.setdefault(table.files[row], row)
-        names = _row(table, before), _row(table, row)
+        names = part.names[before], part.names[row]
         if sorted(names[0]) != sorted(names[1]):
-            one, other = (", ".join(map(repr, each)) or "none" for each in names)
-            together = "|".join(dict.fromkeys([*names[0], *names[1]]))
+            one, other = (listed(each) or "none" for each in names)
+            together = quoted("|".join(dict.fromkeys([*names[0], *names[1]])))[1:-1]
             raise BadInput(
                 f"{table.place}, lines {table.lines[before]} and {table.lines[row]}: the picture "
                 f"{table.files[row]} has the label {one} and the label {other}. "
                 f"Leave one of them; or if both hold, call the column labels, and write them into "
                 f"one row, as {together}."
             )
-    return np.array(list(first.values()), dtype=rows.dtype)
+    return np.array(list(first.values()), dtype=part.rows.dtype)
 
 
-def _check_apart(parts: Mapping[str, tuple[Table, np.ndarray]]) -> None:
+def _check_apart(parts: Mapping[str, _Part]) -> None:
     """Refuses a picture in two splits: a test of what was trained on tells nothing.
 
     Raises:
         BadInput: There is one; the message names both rows.
     """
     first: dict[Any, tuple[str, str]] = {}
-    for split, (table, rows) in parts.items():
+    for split, part in parts.items():
+        table = part.table
         if not isinstance(table.files, tuple):
             continue
-        for row in rows.tolist():
+        for row in part.rows.tolist():
             here = f"{table.place}, line {table.lines[row]}"
             other, there = first.setdefault(table.files[row], (split, here))
             if other != split:
@@ -323,26 +309,20 @@ def _check_apart(parts: Mapping[str, tuple[Table, np.ndarray]]) -> None:
                 )
 
 
-def _row(table: Table, row: int) -> Sequence[str]:
-    labels = table.labels[row]
-    return [normal(labels)] if isinstance(labels, str) else [normal(name) for name in labels]
-
-
-def _listing(
-    table: Table, rows: np.ndarray, classes: tuple[str, ...], split: str, many: bool
-) -> Listing:
+def _listing(part: _Part, classes: tuple[str, ...], split: str, many: bool) -> Listing:
     known = {name: number for number, name in enumerate(classes)}
-    labels = np.zeros((len(rows), len(classes)) if many else len(rows), _TYPES[many])
+    table, rows = part.table, part.rows
+    numbers = np.zeros((len(rows), len(classes)) if many else len(rows), _TYPES[many])
     for place, row in enumerate(rows.tolist()):
-        for name in _row(table, row):
+        for name in part.names[row]:
             if (number := known.get(name)) is None:
                 raise BadInput(
-                    f"{table.place}, line {table.lines[row]}: the class {name!r} is in the rows "
-                    f"for {split} and not in those for training, so it cannot be learnt."
+                    f"{table.place}, line {table.lines[row]}: the class {quoted(name)} is in the "
+                    f"rows for {split} and not in those for training, so it cannot be learnt."
                     f"{nearest(name, classes)}"
                 )
             if many:
-                labels[place, number] = 1
+                numbers[place, number] = 1
             else:
-                labels[place] = number
-    return Listing(chosen(table.files, rows), labels, classes, table.place.parent)
+                numbers[place] = number
+    return Listing(chosen(table.files, rows), numbers, classes, table.place.parent)

@@ -1,0 +1,73 @@
+"""What is told before a training of how labels were understood."""
+
+from collections.abc import Sequence
+
+from flaxmill.data.listings.labels import SIGNS, Column, Form, tried
+from flaxmill.errors import quoted
+
+_PERHAPS = ("none", "null", "na", "n/a")  # what people write for none, and call classes
+_SHOWN = 3  # cells that are told
+_WIDE = 24  # characters of each
+
+
+def said(
+    columns: Sequence[Column], form: Form, names: Sequence[Sequence[str]], classes: Sequence[str]
+) -> str:
+    """Says how labels were understood, in a line or two.
+
+    Args:
+        columns: Of the tables.
+        form: How their cells are written.
+        names: The class names of each row.
+        classes: All class names.
+    """
+    first = columns[0]
+    counts = [len(each) for each in names]
+    least, most = min(counts), max(counts)
+    number = f"{least}" if least == most else f"{least} to {most}"
+    many = f"{number} of {len(classes):,} a picture, each of which may hold or not"
+    sure = many if form.many else f"one of {len(classes):,} classes a picture"
+    source = first.source or f"the column {quoted(first.title.strip(), _WIDE)}"
+    if form.lists:
+        source += ", which holds lists"
+    elif form.sign:
+        source += f", with {form.sign!r} between them"
+    cells = [quoted(tried(cell) or "", _WIDE) for cell in first.cells[:_SHOWN]]
+    more = ", …" if len(first.cells) > _SHOWN else ""
+    doubts = _doubts(columns, form, classes) + _alone(form, counts)
+    return " ".join([f"Labels: {sure}, from {source}: {', '.join(cells)}{more}.", *doubts])
+
+
+def _alone(form: Form, counts: Sequence[int]) -> list[str]:
+    if form.many and form.lists and set(counts) == {1}:
+        return [
+            "Each list has one label: written as plain names, one class of all would be learnt."
+        ]
+    return []
+
+
+def _doubts(columns: Sequence[Column], form: Form, classes: Sequence[str]) -> list[str]:
+    """Says what was taken for a class, or for no separator, and may be meant otherwise."""
+    doubts = []
+    if perhaps := [name for name in classes if _perhaps(name, classes)]:
+        doubts.append(
+            f"{perhaps[0]!r} counts as a class: if it says that there is none, take those rows out."
+        )
+    if form.asked and not any(form.sign in name for column in columns for name in _texts(column)):
+        doubts.append(f"--separator {form.sign!r} stands in no cell.")
+    inside = [sign for sign in SIGNS[:2] if any(sign in name for name in classes)]
+    if inside and not form.many:
+        doubts.append(
+            f"{inside[0]!r} counts as part of a name: if it separates several labels, give "
+            f"--separator {inside[0]!r}."
+        )
+    return doubts
+
+
+def _texts(column: Column) -> list[str]:
+    return [cell for cell in map(tried, column.cells) if isinstance(cell, str)]
+
+
+def _perhaps(name: str, classes: Sequence[str]) -> bool:
+    """Says whether a class may be none: -1 is one of two in the data of some."""
+    return name.lower() in _PERHAPS or (name == "-1" and len(classes) > 2)
