@@ -236,8 +236,14 @@ def test_one_given_part_is_the_test(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({"validation": 16}, "--validation 16 does not fit 13 pictures: give one from 0 to 12, or"),
-        ({"test": -1}, "--test -1 does not fit 16 pictures: give one from 0 to 15"),
+        (
+            {"validation": 16},
+            "--validation 16 does not fit 13 pictures of 2 classes, .* a number from 0 to 11,",
+        ),
+        (
+            {"test": -1},
+            "--test -1 does not fit 16 pictures of 2 classes, .*: give a number from 0 to 14,",
+        ),
         (
             {"validation": 0.4, "test": 0.6},
             "--validation 0.4 and --test 0.6 leave nothing to train on: together .* below 1",

@@ -10,7 +10,8 @@ from forbidding import forbidden
 from picture_files import classes, save
 
 from flaxmill.data.listings.digests import digests
-from flaxmill.data.listings.listing import Listing, interleaved, scan, stratified
+from flaxmill.data.listings.dividing import interleaved, stratified
+from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.errors import BadInput
 
 
@@ -285,7 +286,9 @@ def test_a_number_is_held_out_exactly(count: int) -> None:
 @pytest.mark.parametrize("wrong", [-1, 30, 1.0, -0.1, float("nan")])
 def test_what_cannot_be_held_out_is_refused(wrong: float) -> None:
     with pytest.raises(
-        BadInput, match=rf"--test {wrong} does not fit 30 pictures: give one from 0"
+        BadInput,
+        match=rf"--test {wrong} does not fit 30 pictures of 3 classes, each of which keeps one "
+        r"to be learnt from: give a number from 0 to 27, or a share such as 0\.1\.",
     ):
         stratified(many(10, 13, 7), wrong, option="--test")
 

@@ -12,15 +12,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from flaxmill.data.listings.digests import digests
-from flaxmill.data.listings.listing import (
-    Labels,
-    Listing,
-    Rows,
-    interleaved,
-    name_of,
-    scan,
-    stratified,
-)
+from flaxmill.data.listings.dividing import interleaved, spare, stratified
+from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.pictures.decode import extent, naming, open_picture, plain
 from flaxmill.data.pictures.fit import covering, fit
@@ -262,6 +255,7 @@ def divided(
             raise BadInput(
                 "--test 0: there must be pictures to test on; give a number, or a share."
             )
+        _check_room(train, validation)
         train, splits["test"] = stratified(train, test, option="--test")
         if isinstance(validation, float) and isinstance(test, float):
             if validation >= 1 - test:
@@ -272,7 +266,13 @@ def divided(
             validation = validation / (1 - test)  # a share of all there was
     if len(given) < 2:
         splits["test"] = splits["test" if "test" in splits else "validation"]
+        if validation and not given and not spare(train):
+            raise BadInput(_all_tested(found["train"], test, len(splits["test"])))
         splits["train"], splits["validation"] = stratified(train, validation, option="--validation")
+    elif validation and not len(splits["validation"]):
+        raise BadInput(
+            f"{train.root} has no pictures for validation, as it was prepared: give --validation 0."
+        )
     if given == ["validation"]:
         notes.append(
             "The pictures given for validation are kept for the test, and a share of those for "
@@ -285,6 +285,33 @@ def divided(
         )
     notes.append(_untested(splits["test"]))
     return splits, " ".join(filter(None, notes))
+
+
+def _check_room(train: Listing, validation: int | float) -> None:
+    """Makes sure that a picture can be held out for each part that there is to be.
+
+    Raises:
+        BadInput: There are too few.
+    """
+    if (most := spare(train)) < (needed := 2 if validation else 1):
+        cure = ", or give --validation 0" if most else ", or a folder of pictures for the test"
+        raise BadInput(
+            f"{train.root} has too few pictures to be divided, {len(train):,}: every class keeps "
+            f"one to be learnt from, so {most or 'none'} can be held out, and "
+            f"{'the test and validation take one each' if needed == 2 else 'the test takes one'}. "
+            f"Add pictures{cure}."
+        )
+
+
+def _all_tested(whole: Listing, test: int | float, taken: int) -> str:
+    """Says how to leave something for validation, where the test has all that can be held out."""
+    half = spare(whole) // 2
+    share = "" if whole.multi_label else f"--test {spare(whole) - half} --validation {half}, or "
+    return (
+        f"--test {test} holds out {taken:,} of {len(whole):,} pictures. Every class keeps one to "
+        f"be learnt from, so none is left for validation: give {share}--validation 0, or add "
+        "pictures."
+    )
 
 
 def _untested(test: Listing) -> str:

@@ -234,10 +234,17 @@ def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
     count = int(round(validation * total) if share else validation) if fits else -1
     if not fits or count == total or bool(count) != bool(validation):
         raise BadInput(
-            f"--validation {validation} does not fit {total:,} training examples: give a number "
-            f"from 0 to {total - 1:,}, or a share such as 0.1."
+            f"--validation {validation} does not fit {total:,} training examples: give "
+            f"{_possible(total)}."
         )
     return part(source, 0, total - count), part(source, total - count, total)
+
+
+def _possible(total: int) -> str:
+    """Says how many of so many examples can be held out, and which shares are one or more."""
+    if total < 2:
+        return "0"
+    return f"a number from 0 to {total - 1:,}, or a share such as {0.1 if total > 5 else 0.5}"
 
 
 def divide(

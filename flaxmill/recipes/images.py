@@ -202,11 +202,6 @@ def data(config: Config) -> Splits:
         share=share,
         sign=config.separator,
     )
-    if config.validation and not len(splits.validation):
-        raise BadInput(
-            f"{splits.title} has too few pictures to hold some out for validation: add pictures, "
-            f"or give --validation 0."
-        )
     return replace(
         splits,
         train=kept(splits.train),

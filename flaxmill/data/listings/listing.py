@@ -1,4 +1,4 @@
-"""Listings: which pictures there are, in which classes, and how they are divided."""
+"""Listings: which pictures there are, and in which classes."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
-
-from flaxmill.data.permutation import permute
-from flaxmill.errors import BadInput
+from jaxtyping import Float32, Int, Int32
 
 PARTS = {
     "train": "train",
@@ -97,7 +94,7 @@ class Listing:
         return replace(self, files=chosen(self.files, rows), labels=self.labels[rows])
 
     def groups(self) -> Int32[np.ndarray, " example"]:
-        """Returns what `stratified` keeps apart: the class, or the rarest of the labels."""
+        """Returns what dividing keeps apart: the class, or the rarest of the labels."""
         if not self.multi_label:
             return self.labels
         count = self.labels.sum(axis=0)
@@ -149,100 +146,3 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     names = sorted(set(names))
     numbers = all(name.isascii() and name.isdigit() for name in names)
     return tuple(sorted(names, key=int) if numbers else names)
-
-
-def stratified(
-    listing: Listing, held_out: int | float, *, seed: int = 0, option: str = "the number"
-) -> tuple[Listing, Listing]:
-    """Divides a listing so that both parts have each class in its proportion.
-
-    The draw depends on nothing but the listing's order and the seed. Pictures with several labels
-    are divided as Sechidis, Tsoumakas and Vlahavas (2011, "On the stratification of multi-label
-    data", algorithm 1) do: the rarest label first.
-
-    Args:
-        listing: What to divide.
-        held_out: How many pictures to hold out, or which share of them if it is a fraction below 1.
-            A share holds out at least one of each class; every class keeps at least one. Of
-            pictures with several labels, it is about so many.
-        seed: Of the draw.
-        option: What messages call the number.
-
-    Returns:
-        What is kept, and what is held out.
-
-    Raises:
-        BadInput: The number is negative or leaves nothing.
-    """
-    share = isinstance(held_out, float)
-    if not 0 <= held_out < (1 if share else len(listing)):
-        raise BadInput(
-            f"{option} {held_out} does not fit {len(listing):,} pictures: give one from 0 to "
-            f"{len(listing) - 1:,}, or a share such as 0.1."
-        )
-    if listing.multi_label:
-        part = held_out if isinstance(held_out, float) else held_out / len(listing)
-        held = _several(listing.labels, part, seed)
-        return listing.rows(np.flatnonzero(~held)), listing.rows(np.flatnonzero(held))
-    groups = listing.groups()
-    rows = _dealt(groups, seed)
-    each, place = np.unique(groups, return_counts=True), _places(groups[rows])
-    counts = _counts(each[1], held_out)
-    held = place < counts[np.searchsorted(each[0], groups[rows])]
-    return listing.rows(np.sort(rows[~held])), listing.rows(np.sort(rows[held]))
-
-
-def _several(
-    labels: Float32[np.ndarray, "example class"], share: float, seed: int
-) -> Bool[np.ndarray, " example"]:
-    """Returns which pictures with several labels to hold out."""
-    rows = _dealt(np.zeros(len(labels), np.int32), seed)
-    wanted = np.array([1 - share, share])
-    of_label, of_all = wanted[:, None] * labels.sum(axis=0), wanted * len(labels)
-    held, left = np.zeros(len(labels), bool), np.ones(len(labels), bool)
-
-    def put(row: int, part: bool) -> None:
-        held[row], left[row] = part, False
-        of_label[int(part)] -= labels[row]
-        of_all[int(part)] -= 1
-
-    while (counts := labels[left].sum(axis=0)).any():
-        label = np.where(counts > 0, counts, np.inf).argmin()
-        for row in rows[left[rows] & (labels[rows, label] > 0)].tolist():
-            kept, apart = zip(of_label[:, label].tolist(), of_all.tolist(), strict=True)
-            put(row, apart > kept)
-    for row in rows[left[rows]].tolist():  # those of which no label holds
-        put(row, bool(of_all[1] > of_all[0]))
-    return held
-
-
-def interleaved(listing: Listing, *, seed: int = 0) -> Listing:
-    """Orders a listing so that its beginning has something of every class."""
-    groups = listing.groups()
-    rows = _dealt(groups, seed)
-    return listing.rows(rows[np.argsort(_places(groups[rows]), kind="stable")])
-
-
-def _dealt(groups: Int32[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
-    """Returns all rows, group by group, in a drawn order within each."""
-    total = len(groups)
-    drawn = permute(np.arange(total), total, seed=seed, epoch=np.zeros(total, np.int64))
-    return drawn[np.argsort(groups[drawn], kind="stable")]
-
-
-def _places(groups: Int32[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
-    """Numbers the examples of each group, given group by group, from 0 on."""
-    starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
-    return np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
-
-
-def _counts(sizes: Int[np.ndarray, " group"], held_out: int | float) -> np.ndarray:
-    """Returns how many to hold out of each group."""
-    if isinstance(held_out, float):
-        counts = np.maximum(np.round(held_out * sizes), held_out > 0)
-    else:  # exactly so many: what rounding down leaves goes to the largest remainders
-        ideal = held_out * sizes / sizes.sum()
-        counts = np.floor(ideal)
-        left = held_out - int(counts.sum())
-        counts[np.argsort(counts - ideal, kind="stable")[:left]] += 1
-    return np.minimum(counts, sizes - 1).astype(np.int64)

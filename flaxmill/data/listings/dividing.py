@@ -1,0 +1,136 @@
+"""How listings are divided: each class in its proportion, and something of every class first."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, Int32
+
+from flaxmill.data.listings.listing import Listing
+from flaxmill.data.permutation import permute
+from flaxmill.errors import BadInput
+
+
+def stratified(
+    listing: Listing, held_out: int | float, *, seed: int = 0, option: str = "the number"
+) -> tuple[Listing, Listing]:
+    """Divides a listing so that both parts have each class in its proportion.
+
+    The draw depends on nothing but the listing's order and the seed. Pictures with several labels
+    are divided as Sechidis, Tsoumakas and Vlahavas (2011, "On the stratification of multi-label
+    data", algorithm 1) do: the rarest label first.
+
+    Args:
+        listing: What to divide.
+        held_out: How many pictures to hold out, or which share of them if it is a fraction below 1.
+            A share holds out at least one of each class that has two; every class keeps at least
+            one. Of pictures with several labels, it is about so many, and at least one.
+        seed: Of the draw.
+        option: What messages call the number.
+
+    Returns:
+        What is kept, and what is held out; neither is empty, unless nothing was to be held out.
+
+    Raises:
+        BadInput: The number is negative, or more than can be held out so; the message says how many
+            can.
+    """
+    most = spare(listing)
+    fits = 0 <= held_out < 1 if isinstance(held_out, float) else 0 <= held_out <= most  # NaN not
+    if not fits or (held_out and not most):
+        raise BadInput(f"{option} {held_out} does not fit {_possible(listing, most)}")
+    if listing.multi_label:
+        part = held_out if isinstance(held_out, float) else held_out / len(listing)
+        held = _several(listing.labels, part, seed)
+        return listing.rows(np.flatnonzero(~held)), listing.rows(np.flatnonzero(held))
+    groups = listing.groups()
+    rows = _dealt(groups, seed)
+    each, place = np.unique(groups, return_counts=True), _places(groups[rows])
+    counts = _counts(each[1], held_out)
+    held = place < counts[np.searchsorted(each[0], groups[rows])]
+    return listing.rows(np.sort(rows[~held])), listing.rows(np.sort(rows[held]))
+
+
+def spare(listing: Listing) -> int:
+    """Returns how many pictures can be held out, at most, if every class keeps one."""
+    if not listing.multi_label:
+        return len(listing) - len(np.unique(listing.labels))
+    return len(listing) - 1 if len(listing) > 1 and _free(listing.labels).any() else 0
+
+
+def _free(labels: Float32[np.ndarray, "example class"]) -> Bool[np.ndarray, " example"]:
+    """Returns which pictures have no label that is theirs alone."""
+    alone = labels.sum(axis=0) == 1
+    return np.logical_not(labels[:, alone].any(axis=1))
+
+
+def _possible(listing: Listing, most: int) -> str:
+    """Says how many pictures there are, and how many of them can be held out."""
+    each = listing.labels.sum(axis=0) if listing.multi_label else np.bincount(listing.labels)
+    classes, what = int(np.count_nonzero(each)), "labels" if listing.multi_label else "classes"
+    pictures = "1 picture" if len(listing) == 1 else f"{len(listing):,} pictures"
+    words = f"{pictures} of {classes:,} {what}, each of which keeps one to be learnt from"
+    if not most:
+        return f"{words}: none is left over. Add pictures, or give 0."
+    return f"{words}: give a number from 0 to {most:,}, or a share such as 0.1."
+
+
+def _several(
+    labels: Float32[np.ndarray, "example class"], share: float, seed: int
+) -> Bool[np.ndarray, " example"]:
+    """Returns which pictures with several labels to hold out."""
+    rows = _dealt(np.zeros(len(labels), np.int32), seed)
+    wanted = np.array([1 - share, share])
+    of_label, of_all = wanted[:, None] * labels.sum(axis=0), wanted * len(labels)
+    held, left = np.zeros(len(labels), bool), np.ones(len(labels), bool)
+
+    def put(row: int, part: bool) -> None:
+        held[row], left[row] = part, False
+        of_label[int(part)] -= labels[row]
+        of_all[int(part)] -= 1
+
+    while (counts := labels[left].sum(axis=0)).any():
+        label = np.where(counts > 0, counts, np.inf).argmin()
+        for row in rows[left[rows] & (labels[rows, label] > 0)].tolist():
+            kept, apart = zip(of_label[:, label].tolist(), of_all.tolist(), strict=True)
+            put(row, apart > kept)
+    for row in rows[left[rows]].tolist():  # those of which no label holds
+        put(row, bool(of_all[1] > of_all[0]))
+    for label in np.flatnonzero(labels[held].any(axis=0) & ~labels[~held].any(axis=0)):
+        if not labels[~held, label].any():  # nor does a picture that was given back before have it
+            held[next(row for row in rows if labels[row, label])] = False
+    if held.all():
+        held[rows[0]] = False
+    if share and not held.any():
+        held[next(row for row in rows if _free(labels)[row])] = True
+    return held
+
+
+def interleaved(listing: Listing, *, seed: int = 0) -> Listing:
+    """Orders a listing so that its beginning has something of every class."""
+    groups = listing.groups()
+    rows = _dealt(groups, seed)
+    return listing.rows(rows[np.argsort(_places(groups[rows]), kind="stable")])
+
+
+def _dealt(groups: Int32[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
+    """Returns all rows, group by group, in a drawn order within each."""
+    total = len(groups)
+    drawn = permute(np.arange(total), total, seed=seed, epoch=np.zeros(total, np.int64))
+    return drawn[np.argsort(groups[drawn], kind="stable")]
+
+
+def _places(groups: Int32[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
+    """Numbers the examples of each group, given group by group, from 0 on."""
+    starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
+    return np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
+
+
+def _counts(sizes: Int[np.ndarray, " group"], held_out: int | float) -> np.ndarray:
+    """Returns how many to hold out of each group, which keeps at least one."""
+    if isinstance(held_out, float):
+        counts = np.maximum(np.round(held_out * sizes), held_out > 0)
+        return np.minimum(counts, sizes - 1).astype(np.int64)
+    ideal = held_out * sizes / sizes.sum()
+    counts = np.minimum(np.floor(ideal), sizes - 1)
+    order = np.argsort(np.floor(ideal) - ideal, kind="stable")
+    while left := held_out - int(counts.sum()):  # what rounding leaves goes to the largest remains
+        counts[order[counts[order] < sizes[order] - 1][:left]] += 1
+    return counts.astype(np.int64)
