@@ -92,7 +92,7 @@ def predict(
         pairs = zip(pictures.values(), answers, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
     if look and sheet:
-        from flaxmill.report.look import own_pictures
+        from flaxmill.report.answered import own_pictures
 
         seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
         to = own_pictures(seen, said, Path(SHEET))

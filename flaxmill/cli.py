@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flaxmill import exit_status
 from flaxmill.data.command import check, fetch, prepare
 from flaxmill.errors import BadInput, nearest
+from flaxmill.report.command import look, report
 from flaxmill.serve.command import serve
 
 Checkpoint = Literal["final", "best"]
@@ -68,8 +69,11 @@ def _parse(
     target: Any, program: str, arguments: list[str], *, flag_pairs: bool = True, **how: Any
 ) -> Any:
     import tyro
-    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
+    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
 
+    for name, kind in getattr(target, "__annotations__", {}).items():
+        if name.endswith("_"):  # a word of Python, which the option's name may be
+            target.__annotations__[name] = Annotated[kind, arg(name=name[:-1])]
     style = (OmitArgPrefixes,) if flag_pairs else (OmitArgPrefixes, FlagCreatePairsOff)
     return tyro.cli(target, args=arguments, prog=program, config=style, **how)
 
@@ -191,69 +195,6 @@ def predict(
         raise BadInput(f"--top {top}: give 1 or more.")
     asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
     asking.predict(asked, files, top=top, json=json, look=look)
-
-
-def look(
-    what: str,
-    /,
-    *,
-    augmented: bool = False,
-    preset: str | None = None,
-    data: str | None = None,
-    recipe: str | None = None,
-    to: Path | None = None,
-) -> None:
-    """Draw a sheet of a recipe's data, or of a run's predictions.
-
-    Args:
-        what: A recipe, or a run directory.
-        augmented: Show training examples as augmentation changes them.
-        preset: Which of the recipe's presets.
-        data: Another place to take the data from.
-        recipe: Where a fork's file lies now.
-        to: The PNG to write.
-    """
-    from flaxmill.report import look as sheets
-
-    sheet = sheets.draw(
-        what, augmented=augmented, preset=preset, data_from=data, recipe=recipe, to=to
-    )
-    print(sheet.words)
-    print(f"wrote {sheet.path}")
-
-
-def report(
-    runs: tuple[Path, ...],
-    /,
-    *,
-    data: str | None = None,
-    to: Path | None = None,
-    open: bool = False,
-    recipe: str | None = None,
-) -> None:
-    """Write one HTML page of a run, or of a comparison of several.
-
-    Args:
-        runs: Run directories.
-        data: Another place to take their data from.
-        to: The page to write; by default report.html in the run, or comparison.html here.
-        open: Show it in the browser.
-        recipe: Where a fork's file lies now.
-    """
-    from flaxmill.report import evidence, page
-    from flaxmill.trained import TrainedRun
-
-    if not runs:
-        raise BadInput("report takes run directories: flaxmill report RUN [RUN …]")
-    target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
-    page.write_page(
-        [evidence.subject(TrainedRun(run, recipe=recipe), data) for run in runs], target
-    )
-    print(f"wrote {target}")
-    if open:
-        import webbrowser
-
-        webbrowser.open(target.resolve().as_uri())
 
 
 def export(

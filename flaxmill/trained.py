@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,18 +234,32 @@ class TrainedRun:
         """
         return predictions(pictures, self.signature, self.classify, top=top)
 
-    def look(self, to: str | Path | None = None) -> Any:
-        """Draws 25 test pictures with what the model says: right in green, wrong in red.
+    def look(
+        self,
+        to: str | Path | None = None,
+        *,
+        wrong: bool = False,
+        classes: Sequence[str] = (),
+        split: str = "test",
+        data: str | None = None,
+    ) -> Any:
+        """Draws 25 pictures with what the model says: right in green, wrong in red.
 
         Args:
             to: Where to write a PNG; by default ``look.png`` in the run directory.
+            wrong: Draw wrong answers alone, the surest first.
+            classes: Draw pictures with these labels alone.
+            split: Which part of the data.
+            data: Another place to take the data from.
 
         Returns:
             The sheet, which a notebook shows.
         """
-        from flaxmill.report import look
+        from flaxmill.report import answered
 
-        return look.predictions(self, self.splits(), Path(to) if to else self.path / "look.png")
+        path = Path(to) if to else self.path / "look.png"
+        which: dict[str, Any] = {"wrong": wrong, "classes": classes, "split": split}
+        return answered.draw(self, self.splits(data), path, **which)
 
     def report(self, to: str | Path | None = None, *, data: str | None = None) -> Path:
         """Writes the report page; returns where.

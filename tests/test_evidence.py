@@ -1,15 +1,20 @@
 """What the report gathers from a run is true of its model."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import picture_files
 from flax import nnx
 
+from flaxmill.data.folder import pictures
+from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Arrays, Items, labels_known, part
 from flaxmill.models.scaling import unit_interval
-from flaxmill.report.evidence import Pictures, _saliency, _surest
+from flaxmill.report.evidence import _saliency, _surest
+from flaxmill.report.pictures import FileName, Pictures
 from flaxmill.trained import TrainedRun
 
 
@@ -32,18 +37,18 @@ class Asked(TrainedRun):
 
 def test_the_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
     model = Linear()
-    pictures = np.random.default_rng(0).integers(0, 256, (40, 4, 3, 1), np.uint8)
-    logits = np.asarray(model(jnp.asarray(pictures)))
+    seen = np.random.default_rng(0).integers(0, 256, (40, 4, 3, 1), np.uint8)
+    logits = np.asarray(model(jnp.asarray(seen)))
     labels = logits.argmax(-1).astype(np.int32)
     labels[:3] = (labels[:3] + 1) % 3  # three of them are mistakes
-    found = _saliency(Asked(model), logits, labels, pictures)
+    found = _saliency(Asked(model), logits, labels, seen)
     assert [label for label, _, _ in found] == [0, 1, 2]
     probabilities = np.array(jax.nn.softmax(logits))
     probabilities[:3] = 0
     kernel = np.asarray(model.scores.kernel[...])
     for label, picture, gradient in found:
         surest = np.where(labels == label, probabilities[:, label], 0).argmax()
-        np.testing.assert_array_equal(picture, pictures[surest])
+        np.testing.assert_array_equal(picture, seen[surest])
         np.testing.assert_array_equal(gradient, np.abs(kernel[:, label]).reshape(4, 3))
 
 
@@ -64,13 +69,21 @@ def test_pictures_are_read_when_they_are_asked_for_and_know_their_files() -> Non
             read.append(index)
             return super().__getitem__(index)
 
-    pictures = [{"image": np.full((2, 2, 3), i, np.uint8), "label": i} for i in range(3)]
-    found = Pictures(part(Files(Noting(pictures)), 1, 3))
+    examples = [{"image": np.full((2, 2, 3), i, np.uint8), "label": i} for i in range(3)]
+    found = Pictures(part(Files(Noting(examples)), 1, 3))
     assert read == []
     assert found[1].max() == 2
     assert read == [2]
-    assert [found.name(0), found.name(1)] == ["b/1.jpg", "b/2.jpg"]
-    assert Pictures(Items(pictures)).name(0) == ""
+    assert [found.name(0).shown, found.name(1).shown] == ["b/1.jpg", "b/2.jpg"]
+    assert Pictures(Items(examples)).name(0) == FileName("", "")
+
+
+def test_files_are_named_below_the_folder_of_their_data(tmp_path: Path) -> None:
+    picture_files.classes(tmp_path / "photos", {"ant": 4, "bee": 4})
+    splits = pictures(str(tmp_path / "photos"), size=8)
+    shown, whole = Pictures(kept(splits.test)).name(0)
+    assert whole == str(tmp_path / "photos" / shown)
+    assert shown.split("/")[0] in ("ant", "bee")
 
 
 def test_labels_are_known_without_reading_where_the_source_has_them() -> None:

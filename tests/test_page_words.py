@@ -8,6 +8,7 @@ from pages import Page, subject
 
 from flaxmill.report import label_statistics
 from flaxmill.report.page import Subject, render
+from flaxmill.report.pictures import FileName
 
 SPLITS = ("train", "validation")
 
@@ -62,11 +63,12 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
         test_logits=logits,
         test_labels=labels,
         test_pictures=np.zeros((100, 8, 8, 1), np.uint8),
-        test_name=lambda index: f"/home/me/things/test/shirt/{index}.jpg",
+        test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/things/test/{index}.jpg"),
         train_counts=np.array([600, 300, 20]),
         saliency=None,
     )
-    text = Page(render([run])).text
+    page = Page(render([run]))
+    text = page.text
     assert (
         "Of 100 new pictures of this kind, about 85 will be right: most likely between 76" in text
     )
@@ -77,8 +79,11 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
     assert "The classes are uneven: 600 pictures of “Coat”, 20 of" in text
     assert "Collect more pictures of “Shirt” (50 % found)" in text
     assert "It knows 99 % of its training pictures and 80 % of those held out" in text
-    assert "test/shirt/60.jpg: labelled Shirt, taken for Coat" in text
-    assert "/home/me" not in text
+    # Sure answers of “Coat” agree with 60 of 75 labels: it is the model that is wrong.
+    assert "Look at these files" not in text
+    assert "96.5 % suretest/60.jpg" in text and "/home/me" not in text
+    names = [span for span in page.all("span") if span.get("class") == "file"]
+    assert {"class": "file", "title": "/home/me/things/test/60.jpg"} in names
     seen = Page(render([replace(run, seen=True)]))
     assert "In plain words" not in seen.text
 
@@ -111,3 +116,30 @@ def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
     assert "The 20 with the lowest F1, of 1000:" in page.text
     tables = [text.count("class ") for text in page.texts["table"]]
     assert 20 in tables and 1000 in tables
+
+
+def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_believed() -> None:
+    labels = np.repeat([0, 1, 2], 200)
+    logits = 8 * np.eye(3)[labels]
+    labels[[3, 7, 205]] = [1, 1, 0]
+    held_out = logits[::2], np.repeat([0, 1, 2], 100)
+    run = subject(
+        result={"test": {"accuracy": 0.995, "loss": 0.1, "examples": 600}},
+        metrics=[],
+        test_logits=logits,
+        test_labels=labels,
+        test_pictures=np.zeros((600, 8, 8, 1), np.uint8),
+        test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/test/{index}.jpg"),
+        held_out=held_out,
+        saliency=None,
+    )
+    page = Page(render([run]))
+    assert "Look at these files: more than half of their labels are probably wrong." in page.text
+    assert "test/3.jpg: labelled Shirt, taken for Coat" in page.text
+    assert "test/205.jpg: labelled Coat, taken for Shirt" in page.text
+    assert (
+        "of the 200 times that it was at least 90 % sure of that, the label agreed 198" in page.text
+    )
+    assert {"class": "file", "title": "/home/me/test/3.jpg"} in page.all("code")
+    without = Page(render([replace(run, held_out=None)]))  # nothing says what sureness is worth
+    assert "Look at these files" not in without.text

@@ -5,15 +5,17 @@ thumb, and chosen so that a sentence which is not there would have said little.
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flaxmill import answers
+from flaxmill.report.suspects import suspects
+
 FEW_TESTED = 200  # examples; fewer leave an interval of ten points or more
 FEW_TRAINED = 50  # examples of a class
 UNEVEN = 5  # times as many examples in the largest class as in the smallest
-SURE = 0.9  # probability of a wrong answer from which on its label is worth a look
+WEAK = 0.9  # share of a class, or of what was learnt, below which there is something to do
 NUM_FILES = 5
 NUM_CLASSES = 3
 
@@ -23,11 +25,12 @@ def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
 
     Args:
         subject: The run, with logits and labels of its test.
-        found: The material of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``.
+        found: The material of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``,
+            and the ``temperature``.
 
     Returns:
         ``expect`` (what a person may expect), ``confused``, ``cautions``, ``next`` (what to do),
-        and ``files`` whose label may be wrong; None where the test says nothing of new examples.
+        and ``files`` with probably wrong labels; None where the test says nothing of new examples.
     """
     headline = found["headline"]
     if subject.seen or headline is None or headline["accuracy"] is None:
@@ -38,7 +41,7 @@ def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
         "confused": _confused(found),
         "cautions": _cautions(subject, headline, things),
         "next": _next(subject, found, things),
-        "files": _files(subject, found["mistakes"] or []),
+        "files": _files(subject, found["temperature"]),
     }
 
 
@@ -108,7 +111,7 @@ def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
     advice = []
     rows = [row for row in found["classes"]["rows"] if math.isfinite(row[2])]
     weak = sorted(rows, key=lambda row: row[2])[:NUM_CLASSES]
-    weak = [f"“{row[0]}” ({100 * row[2]:.0f} % found)" for row in weak if row[2] < SURE]
+    weak = [f"“{row[0]}” ({100 * row[2]:.0f} % found)" for row in weak if row[2] < WEAK]
     if weak:
         advice.append(
             f"Collect more {things} of {_listed(weak)}: the model misses these most often."
@@ -122,7 +125,7 @@ def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
                 f"those held out: more {things}, or weights that were trained on many "
                 f"(--init-from), will help more than longer training."
             )
-        elif learnt < SURE:
+        elif learnt < WEAK:
             advice.append(
                 f"It has not learnt its training {things} yet ({100 * learnt:.0f} %): train longer "
                 f"(--epochs), or begin with trained weights (--init-from)."
@@ -135,20 +138,27 @@ def _last(subject: Any, figure: str) -> dict[str, float]:
     return {row["split"]: row[figure] for row in subject.metrics if row.get(figure) is not None}
 
 
-def _files(subject: Any, mistakes: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Returns test files that the model is sure are something else than their label says."""
+def _files(subject: Any, temperature: float | None) -> list[dict[str, Any]]:
+    """Returns test files whose label is probably wrong, where the model can be believed."""
     if subject.test_name is None:
         return []
-    named = [(mistake, subject.test_name(mistake["index"])) for mistake in mistakes]
-    return [
-        {
-            "file": str(Path(*Path(name).parts[-3:])),
-            "truth": mistake["truth"],
-            "answer": mistake["answer"],
-        }
-        for mistake, name in named
-        if name and mistake["confidence"] >= SURE
-    ][:NUM_FILES]
+    logits, labels, classes = subject.test_logits, subject.test_labels, list(subject.labels)
+    found = []
+    for suspect in suspects(logits, labels, temperature):
+        this = slice(suspect.index, suspect.index + 1)
+        if (file := subject.test_name(suspect.index)).whole:
+            said = answers.of_labels(labels).said(logits[this])
+            found.append(
+                {
+                    "file": file,
+                    "truth": answers.names(labels[this], classes)[0],
+                    "answer": answers.names(said, classes)[0],
+                    "suspect": suspect,
+                }
+            )
+        if len(found) == NUM_FILES:
+            break
+    return found
 
 
 def _listed(parts: list[str]) -> str:

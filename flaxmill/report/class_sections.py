@@ -68,7 +68,7 @@ def mistakes(subject: Any) -> list[dict[str, Any]] | None:
     confidence = np.exp(statistics.log_probabilities(logits[worst]).max(axis=-1))
     return [
         {
-            "index": int(index),
+            "file": subject.test_name and subject.test_name(int(index)),
             "picture": figures.picture_uri(pictures[int(index)]),
             "truth": subject.labels[labels[index]],
             "answer": subject.labels[logits[index].argmax()],

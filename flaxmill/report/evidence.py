@@ -6,30 +6,14 @@ import jax
 import numpy as np
 
 from flaxmill import answers
-from flaxmill.data.listings.listing import name_of
-from flaxmill.data.source import behind, labels_known
+from flaxmill.data.source import labels_known
 from flaxmill.log import mean_rows
 from flaxmill.report import statistics
 from flaxmill.report.page import Subject
+from flaxmill.report.pictures import Pictures
 from flaxmill.trained import TrainedRun
 
 _MOST_SALIENT = 12  # classes of which a picture is looked into
-
-
-class Pictures:
-    """The pictures of a source, each read when it is asked for: all need not fit into memory."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self._source[int(index)]["image"]
-
-    def name(self, index: int) -> str:
-        """Returns the file that an example was read from; empty where there is none."""
-        source, rows = behind(self._source, np.array([index]))
-        files = getattr(source, "files", None)
-        return "" if files is None else name_of(files, int(rows[0]))
 
 
 def subject(trained: TrainedRun, data: str | None = None) -> Subject:

@@ -63,12 +63,15 @@ def sheet(
     if not len(pictures):
         raise BadInput("There is no picture to show: a sheet needs at least one.")
     rows = math.ceil(len(pictures) / columns)
-    width, height, head = 1.5 * columns, 1.88 * rows, 0.5 if title else 0.1  # inches
-    with matplotlib.rc_context({"font.family": list(fonts())}):
+    below = 0.38 + 0.15 * max(0, max(caption.count("\n") for caption in captions) - 1)
+    width, height, head = 1.5 * columns, (1.5 + below) * rows, 0.5 if title else 0.1  # inches
+    title = shortened(title, 16 * columns)
+    with matplotlib.rc_context({"font.family": fonts([title, *captions])}):
         figure = Figure(figsize=(width, height + head), dpi=150, facecolor="white")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.subplots_adjust(
-            *(0.02, 0.4 / (height + head), 0.98, 1 - head / (height + head)), 0.08, 0.3
+            *(0.02, (0.02 + below) / (height + head), 0.98, 1 - head / (height + head)),
+            *(0.08, 0.3 + (below - 0.38) / 1.5),
         )
         figure.suptitle(title, x=0.02, y=1 - 0.22 / (height + head), ha="left", va="center")
         for panel in panels[len(pictures) :]:
@@ -82,7 +85,7 @@ def sheet(
             panel.set_xticks([])
             panel.set_yticks([])
             panel.spines[:].set_visible(False)
-            lines = [shortened(line, 20) for line in caption.split("\n")]
+            lines = [shortened(line, 18) for line in caption.split("\n")]
             panel.set_xlabel("\n".join(lines), color=colour, fontsize=9, labelpad=4)
     return figure
 

@@ -41,7 +41,7 @@ def mistakes(subject: Any) -> list[dict[str, Any]] | None:
     worst = label_statistics.worst_label_mistakes(logits, labels, NUM_MISTAKES)
     return [
         {
-            "index": index,
+            "file": subject.test_name and subject.test_name(index),
             "picture": figures.picture_uri(subject.test_pictures[index]),
             "truth": answers.names(labels[index : index + 1], list(subject.labels))[0],
             "answer": answers.names(logits[index : index + 1], list(subject.labels))[0],

@@ -2,52 +2,34 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from flaxmill import answers, recipes
 from flaxmill.data.augment import Mixing, Transform
-from flaxmill.data.permutation import permute
-from flaxmill.data.source import Source, Splits, labels_known
+from flaxmill.data.source import Splits, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
-from flaxmill.report import figures
+from flaxmill.report import answered, choosing, figures
 from flaxmill.report.letters import showable
+from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
 from flaxmill.trained import TrainedRun
 
-_COUNT = 25
 _READ_BYTES = 64 * 2**20  # of pictures that are read for a summary
-_COLUMNS = 5
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A sheet of pictures; a notebook shows it.
-
-    Attributes:
-        figure: The drawing.
-        path: The PNG that was written.
-        words: What it is of, in a few lines.
-    """
-
-    figure: Figure
-    path: Path
-    words: str
-
-    def _repr_png_(self) -> bytes:
-        return figures.png(self.figure)
 
 
 def draw(
     what: str,
     *,
     augmented: bool = False,
+    wrong: bool = False,
+    classes: Sequence[str] = (),
+    split: str | None = None,
     preset: str | None = None,
     data_from: str | None = None,
     recipe: str | None = None,
@@ -58,15 +40,23 @@ def draw(
     Args:
         what: A recipe's name or ``.py`` file, or else a run directory.
         augmented: Show training examples as augmentation changes them.
+        wrong: Show a run's wrong answers alone, the surest first.
+        classes: Show examples with these labels alone.
+        split: Which part of the data; by default a recipe's training data, and a run's test data.
         preset: Which of a recipe's presets; by default the one that training takes.
         data_from: Another place to take the data from.
         recipe: Where the fork that a run trained lies now.
         to: The PNG to write.
 
     Raises:
-        BadInput: There is no such recipe or run, or ``recipe`` was given for a recipe, or
-            ``preset`` for a run.
+        BadInput: There is no such recipe or run, or ``recipe`` or ``wrong`` was given for a recipe,
+            or ``preset`` for a run; or there is no such example.
     """
+    if augmented and (wrong or split not in (None, "train")):
+        raise BadInput(
+            f"--augmented shows training examples as augmentation changes them: leave "
+            f"{'--wrong' if wrong else f'--split {split}'} out."
+        )
     if recipes.is_recipe(what) or not (os.sep in what or Path(what).is_dir()):
         loaded = recipes.load(what)
         if recipe is not None:
@@ -74,24 +64,39 @@ def draw(
                 f"--recipe {recipe} says where a run's recipe lies now, and {what} is a recipe: "
                 f"leave --recipe out, or give a run directory (./{what} where the name is both)."
             )
+        if wrong:
+            raise BadInput(
+                f"--wrong shows what a run answers wrongly, and {what} is a recipe: leave --wrong "
+                f"out, or give a run directory (./{what} where the name is both)."
+            )
         config = loaded.preset(preset)
         config = config if data_from is None else replace(config, data=data_from)
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
-        return data(loaded, config, loaded.module.data(config), path, augmented=augmented)
+        how: dict[str, Any] = {"classes": classes, "split": split or "train"}
+        return data(loaded, config, loaded.module.data(config), path, augmented=augmented, **how)
     trained = TrainedRun(what, recipe=recipe)
     if preset is not None:
         raise BadInput(f"--preset {preset}: {what} is a run, which has its config: leave it out.")
     path = to or trained.path / ("augmented.png" if augmented else "look.png")
     splits = trained.splits(data_from)
     if augmented:
-        return data(trained.recipe, trained.config, splits, path, augmented=True)
-    return predictions(trained, splits, path)
+        how = {"augmented": True, "classes": classes}
+        return data(trained.recipe, trained.config, splits, path, **how)
+    how = {"wrong": wrong, "classes": classes, "split": split or "test"}
+    return answered.draw(trained, splits, path, **how)
 
 
 def data(
-    recipe: Recipe, config: Any, splits: Splits, path: Path, *, augmented: bool = False
+    recipe: Recipe,
+    config: Any,
+    splits: Splits,
+    path: Path,
+    *,
+    augmented: bool = False,
+    classes: Sequence[str] = (),
+    split: str = "train",
 ) -> Sheet:
-    """Draws 25 training examples with their labels, or five of them augmented four times.
+    """Draws 25 examples with their labels, or five for training augmented four times.
 
     Args:
         recipe: Says what the augmentation is.
@@ -99,8 +104,14 @@ def data(
         splits: The data.
         path: The PNG to write.
         augmented: Show what augmentation makes of them.
+        classes: Of which labels; of any if there are none.
+        split: Which part of the data.
+
+    Raises:
+        BadInput: There is no such class, split or example.
     """
-    chosen = splits.train.take(_some(splits.train))
+    indices = choosing.indices(splits, split, classes)
+    chosen = splits[split].take(indices)
     names, legend = showable(splits.labels)
     if augmented:
         transform, mixing = _changes(recipe, config, len(names))
@@ -110,56 +121,9 @@ def data(
     else:
         pictures = _as_they_were(chosen)
         captions = answers.names(np.asarray(chosen["label"]), names)
-        kind = "training examples"
-    figure = figures.sheet(pictures, captions, title=_title(splits, kind), columns=_COLUMNS)
-    return _written(figure, path, "\n".join([*_summary(splits), *legend]))
-
-
-def predictions(trained: TrainedRun, splits: Splits, path: Path) -> Sheet:
-    """Draws 25 test examples with what the model says: right in green, wrong in red.
-
-    Args:
-        trained: The run.
-        splits: The data.
-        path: The PNG to write.
-    """
-    indices = _some(splits.test)
-    chosen = splits.test.take(indices)
-    names, legend = showable(splits.labels)
-    kind = answers.of(trained.signature)
-    logits, labels = trained.outputs(chosen["image"]), np.asarray(chosen["label"])
-    captions, colours = figures.prediction_captions(labels, kind.said(logits), names)
-    right = int(kind.right(logits, labels).sum())
-    title = _title(splits, f"test examples, {right} of {len(indices)} right")
-    figure = figures.sheet(chosen["image"], captions, colours, title=title, columns=_COLUMNS)
-    words = [f"{right} of {len(indices)} test examples are right.", *legend]
-    return _written(figure, path, "\n".join(words))
-
-
-def own_pictures(pictures: Sequence[np.ndarray], said: Sequence[Any], path: Path) -> Path:
-    """Draws a person's pictures as the model saw them, with what it says; returns the path."""
-    captions = []
-    for one in said:
-        top = one["predictions"][0]
-        several = ", ".join(one["labels"]) or "none" if "labels" in one else None
-        captions.append(several or f"{top['label']}\n{top['probability']:.0%}")
-    captions, _ = showable(captions)  # what a number stands for was printed
-    figure = figures.sheet(
-        np.stack(pictures), captions, title="as the model saw them", columns=_COLUMNS
-    )
-    return _written(figure, path, "").path
-
-
-def _some(source: Source) -> np.ndarray:
-    """Returns the indices of 25 examples, always the same."""
-    positions = np.arange(min(_COUNT, len(source)))
-    return permute(positions, len(source), seed=0, epoch=np.zeros_like(positions))
-
-
-def _title(splits: Splits, kind: str) -> str:
-    """Returns a sheet's title; a data set's name that cannot be shown is left out."""
-    _, hidden = showable([splits.title])
-    return kind if hidden else f"{splits.title}: {kind}"
+        kind = f"{choosing.called(split)} examples{choosing.named(classes)}"
+    figure = figures.sheet(pictures, captions, title=titled(splits, kind), columns=COLUMNS)
+    return written(figure, path, "\n".join([*_summary(splits), *legend]))
 
 
 def _as_they_were(chosen: Any) -> list[np.ndarray]:
@@ -208,17 +172,17 @@ def _augmented(
 
     Where a recipe mixes, the last two are mixed with the row above, as in a batch of these rows.
     """
-    few = {name: array[:_COLUMNS] for name, array in chosen.items()}
+    few = {name: array[:COLUMNS] for name, array in chosen.items()}
     columns = [(_as_they_were(few), answers.names(np.asarray(few["label"]), names))]
     count = len(few["label"])
     ids = np.arange(count, dtype=np.uint32)
     change = jax.jit(jax.vmap(transform)) if transform else lambda batch, keys: batch
-    for epoch in range(1, _COLUMNS):
+    for epoch in range(1, COLUMNS):
         keys = jax.random.split(jax.random.key(epoch), count)
         given = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
         batch = change(jax.tree.map(jax.numpy.asarray, given), keys)
         captions = [f"epoch {epoch}"] * count
-        if mixing and epoch > _COLUMNS - 3:
+        if mixing and epoch > COLUMNS - 3:
             batch = mixing(batch, key=jax.random.key(epoch))
             captions = [_shares(label, names) for label in np.asarray(batch["label"])]
         columns.append(([_as_bytes(np.asarray(picture)) for picture in batch["image"]], captions))
@@ -259,8 +223,3 @@ def _summary(splits: Splits) -> list[str]:
                 f"mean brightness {some['image'].mean():.1f} of 255{of}"
             )
     return lines
-
-
-def _written(figure: Figure, path: Path, words: str) -> Sheet:
-    figures.save_png(figure, path)
-    return Sheet(figure, path, words)

@@ -11,7 +11,7 @@ from flaxmill.data.check.index import opened
 from flaxmill.data.pictures.decode import plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
-from flaxmill.report.letters import showable
+from flaxmill.report.letters import ending, showable
 
 _MOST = 40  # pictures in all
 _EACH = 6  # of one reason
@@ -45,7 +45,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
         picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
         pictures.append(np.asarray(picture))
         reasons.append(reason)
-        endings.append(_ending(name))
+        endings.append(ending(name, _LETTERS))
         colours.append(figures.WRONG if reason in serious else "black")
     if not pictures:
         raise BadInput(f"{checked.place} has no picture that can be shown.")
@@ -80,8 +80,3 @@ def _odd(checked: Checked) -> Iterator[tuple[str, str]]:
         for places, reason in ((order[:2], least), (order[::-1][:2], most)):
             if len(order) and values[order[0]] != values[order[-1]]:
                 yield from ((facts.names[facts.good[at]], reason) for at in places.tolist())
-
-
-def _ending(name: str) -> str:
-    """Returns the end of a name, which tells pictures apart, as long as a caption is."""
-    return name if len(name) <= _LETTERS else "…" + name[1 - _LETTERS :]

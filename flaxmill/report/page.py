@@ -13,6 +13,7 @@ from flaxmill.errors import BadInput
 from flaxmill.files import write_atomic
 from flaxmill.report.figures import NUM_SERIES
 from flaxmill.report.sections import Subject, curves, flat, named_seeds, sections
+from flaxmill.report.suspects import SURE
 
 MOST_ROWS, WEAKEST_ROWS = 60, 20  # classes in a table, and those that stand out of a longer one
 NOTHING = "–"  # where a figure does not exist
@@ -51,6 +52,7 @@ def render(subjects: Sequence[Subject]) -> str:
         series=NUM_SERIES,
         named_seeds=named_seeds,
         nothing=NOTHING,
+        sure=SURE,
         most_rows=MOST_ROWS,
         weakest_rows=WEAKEST_ROWS,
     )

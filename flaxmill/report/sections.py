@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
 from flaxmill.report import advice, class_sections, figures, label_sections, statistics
+from flaxmill.report.pictures import FileName
 
 PHASES = {
     "import": "starting up",
@@ -52,7 +53,7 @@ class Subject:
         test_labels: Their true classes, or a row of zeros and ones each.
         test_pictures: Gives an example by its index: uint8 [height, width, channel], grey (1
             channel) or colour (3).
-        test_name: Gives the name of the file that an example was read from, or an empty text.
+        test_name: Gives the file that an example was read from.
         train_counts: Number of training examples of each class.
         held_out: Logits and labels of the validation part, on which the temperature is fitted.
         saliency: A class, an example of it, and the gradient of its score by the pixels.
@@ -73,7 +74,7 @@ class Subject:
     test_logits: Logits | None = None
     test_labels: Labels | None = None
     test_pictures: Any = None
-    test_name: Callable[[int], str] | None = None
+    test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
     held_out: tuple[np.ndarray, np.ndarray] | None = None
     saliency: Sequence[tuple[int, np.ndarray, np.ndarray]] | None = None
@@ -101,6 +102,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "confusion": class_sections.confusion(subject) if scored and not subject.several else None,
         "classes": ways.classes(subject) if scored else None,
         "mistakes": ways.mistakes(subject) if scored else None,
+        "temperature": statistics.fit_temperature(*subject.held_out) if subject.held_out else None,
     }
     return {
         "number": number,
@@ -109,7 +111,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         **found,
         "advice": advice.words(subject, found) if scored else None,
         "seeds": _seeds(subject),
-        "calibration": _calibration(subject, number),
+        "calibration": _calibration(subject, number, found["temperature"]),
         "saliency": _saliency(subject),
         "speed": _speed(subject),
         "details": [
@@ -202,13 +204,10 @@ def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     return drawn
 
 
-def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
+def _calibration(subject: Subject, number: int, temperature: float | None) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
     state = (label_sections if subject.several else class_sections).calibration_state
-    temperature = (
-        None if subject.held_out is None else statistics.fit_temperature(*subject.held_out)
-    )
     states = []
     for when, divisor in (("before", 1.0), ("after", temperature)):
         if divisor is not None:

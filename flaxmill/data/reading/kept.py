@@ -31,7 +31,7 @@ class Kept:
 
     def __getattr__(self, name: str) -> Any:
         """Returns what the source has besides, its ``files``, or how it is to be read."""
-        if name in ("files", "labels", "items", "holds_gil"):
+        if name in ("files", "listing", "labels", "items", "holds_gil"):
             return getattr(self.source, name)
         raise AttributeError(name)
 

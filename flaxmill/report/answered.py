@@ -1,0 +1,103 @@
+"""Sheets of pictures with what a model says of them: right in green, wrong in red."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill import answers
+from flaxmill.data.source import Splits
+from flaxmill.report import choosing, figures
+from flaxmill.report.letters import ending, showable
+from flaxmill.report.pictures import Pictures
+from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
+from flaxmill.trained import TrainedRun
+
+_LETTERS = 18  # of a caption's line
+
+
+def draw(
+    trained: TrainedRun,
+    splits: Splits,
+    path: Path,
+    *,
+    wrong: bool = False,
+    classes: Sequence[str] = (),
+    split: str = "test",
+) -> Sheet:
+    """Draws 25 examples with what a run says of them.
+
+    Below a wrong one stands the end of its file's name, and the words name all of these files.
+
+    Args:
+        trained: The run.
+        splits: The data.
+        path: The PNG to write.
+        wrong: Draw wrong answers alone, the surest first.
+        classes: Of which labels; of any if there are none.
+        split: Which part of the data.
+
+    Raises:
+        BadInput: There is no such class, split or example.
+    """
+    source, kind = splits[split], answers.of(trained.signature)
+    these = f"{choosing.called(split)} examples{choosing.named(classes)}"
+    worst, number = None, 0
+    if wrong:
+        worst, number = choosing.wrong_answers(splits, split, classes, trained.scored)
+        indices = worst[: choosing.COUNT]
+    else:
+        indices = choosing.indices(splits, split, classes)
+    chosen = source.take(indices)
+    labels, said = np.asarray(chosen["label"]), kind.said(trained.outputs(chosen["image"]))
+    names, legend = showable(splits.labels)
+    captions, colours = figures.prediction_captions(labels, said, names)
+    files = _files_of_mistakes(Pictures(source), indices, colours)
+    if worst is None:
+        right = f"{colours.count(figures.RIGHT)} of {len(indices)}"
+        title, words = f"{these}, {right} right", f"{right} {these} are right."
+    else:
+        first = f"surest {len(indices)} first" if len(indices) < len(worst) else "surest first"
+        title = f"{len(worst):,} of {number:,} {these} wrong, the {first}"
+        words = f"{title}."
+    figure = figures.sheet(
+        chosen["image"],
+        [_with_file(*pair) for pair in zip(captions, files, strict=True)],
+        colours,
+        title=titled(splits, title),
+        columns=COLUMNS,
+    )
+    plain, _ = figures.prediction_captions(labels, said, splits.labels)
+    told = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
+    return written(figure, path, "\n".join([words, *told, *legend]))
+
+
+def own_pictures(pictures: Sequence[np.ndarray], said: Sequence[Any], path: Path) -> Path:
+    """Draws a person's pictures as the model saw them, with what it says; returns the path."""
+    captions = []
+    for one in said:
+        top = one["predictions"][0]
+        several = ", ".join(one["labels"]) or "none" if "labels" in one else None
+        captions.append(several or f"{top['label']}\n{top['probability']:.0%}")
+    captions, _ = showable(captions)  # what a number stands for was printed
+    figure = figures.sheet(
+        np.stack(pictures), captions, title="as the model saw them", columns=COLUMNS
+    )
+    return written(figure, path, "").path
+
+
+def _files_of_mistakes(
+    pictures: Pictures, indices: np.ndarray, colours: Sequence[str]
+) -> list[str]:
+    """Returns the files of the examples that are answered wrongly, and nothing for others."""
+    return [
+        pictures.name(int(index)).shown if colour == figures.WRONG else ""
+        for index, colour in zip(indices, colours, strict=True)
+    ]
+
+
+def _with_file(caption: str, file: str) -> str:
+    """Adds the end of a file's name to a caption, where its letters can be shown."""
+    end = ending(file, _LETTERS)
+    return f"{caption}\n{end}" if file and not showable([end])[1] else caption

@@ -1,0 +1,42 @@
+"""What every sheet of pictures is: a drawing, a PNG, and words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from flaxmill.data.source import Splits
+from flaxmill.report import figures
+from flaxmill.report.letters import showable
+
+COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of pictures; a notebook shows it.
+
+    Attributes:
+        figure: The drawing.
+        path: The PNG that was written.
+        words: What it is of, in a few lines.
+    """
+
+    figure: Figure
+    path: Path
+    words: str
+
+    def _repr_png_(self) -> bytes:
+        return figures.png(self.figure)
+
+
+def titled(splits: Splits, kind: str) -> str:
+    """Returns a sheet's title; a data set's name that cannot be shown is left out."""
+    _, hidden = showable([splits.title])
+    return kind if hidden else f"{splits.title}: {kind}"
+
+
+def written(figure: Figure, path: Path, words: str) -> Sheet:
+    """Writes a sheet as a PNG."""
+    figures.save_png(figure, path)
+    return Sheet(figure, path, words)
