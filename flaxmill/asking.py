@@ -12,6 +12,7 @@ import numpy as np
 from flaxmill.data.pictures.ready import find_pictures, prepare
 from flaxmill.errors import BadInput
 from flaxmill.exported import ENGINES, Exported, is_export
+from flaxmill.program import typed
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
@@ -44,8 +45,8 @@ def open_model(
         return Exported(path, engine=None if format is None else ENGINES[format])
     if format is not None:
         raise BadInput(
-            f"{path} is no export directory, and --format {format} is of one: flaxmill export "
-            f"makes it, by default in RUN/export."
+            f"{path} is no export directory, and --format {format} is of one: "
+            f"{typed('export RUN')} makes it, by default in RUN/export."
         )
     return TrainedRun(path, recipe=recipe, checkpoint=checkpoint)
 

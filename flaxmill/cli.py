@@ -5,6 +5,7 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import gc
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 from flaxmill import exit_status
 from flaxmill.data.command import check, fetch, prepare
 from flaxmill.errors import BadInput, nearest
+from flaxmill.program import typed
 from flaxmill.report.command import look, report
 from flaxmill.serve.command import serve
 
@@ -41,9 +43,9 @@ def _overview() -> str:
     lines = [
         "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
         "",
-        "  flaxmill train fashion_mnist     a trained clothing classifier in a quarter of a minute",
+        f"  {typed('train fashion_mnist')}     a trained clothing classifier in 15 seconds",
         "",
-        "Commands (flaxmill COMMAND --help says more):",
+        f"Commands ({typed('COMMAND --help')} says more):",
     ]
     for name, command in COMMANDS.items():
         headline = (command.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -60,7 +62,7 @@ def _status(name: str, *arguments: str) -> int:
         if name in ("train", "lr-find"):
             COMMANDS[name](list(arguments))
         else:
-            _parse(COMMANDS[name], f"flaxmill {name}", list(arguments), flag_pairs=False)
+            _parse(COMMANDS[name], typed(name), list(arguments), flag_pairs=False)
 
     return exit_status.after(command)
 
@@ -99,7 +101,7 @@ def train(arguments: list[str]) -> None:
     from flaxmill.progress import Words
     from flaxmill.training import fulfil
 
-    order = from_command(recipe, arguments[1:], f"flaxmill train {arguments[0]}")
+    order = from_command(recipe, arguments[1:], typed(f"train {arguments[0]}"))
     fulfil(order, Words(), Clock())
 
 
@@ -109,7 +111,7 @@ def lr_find(arguments: list[str]) -> None:
         return
     from flaxmill.lr_find import command
 
-    command(recipe, arguments[1:], f"flaxmill lr-find {arguments[0]}")
+    command(recipe, arguments[1:], typed(f"lr-find {arguments[0]}"))
 
 
 def _recipe_of(command: str, arguments: list[str]) -> Any:
@@ -120,12 +122,12 @@ def _recipe_of(command: str, arguments: list[str]) -> Any:
         return recipes.load(arguments[0])
     if not arguments or arguments[0] not in ("-h", "--help"):
         raise BadInput(
-            f"{command} takes the recipe first: flaxmill {command} RECIPE [OPTIONS]."
+            f"{command} takes the recipe first: {typed(f'{command} RECIPE [OPTIONS]')}."
             + nearest("", recipes.names())
         )
-    print(f"usage: flaxmill {command} RECIPE [--preset NAME] [OPTIONS]\n")
+    print(f"usage: {typed(command)} RECIPE [--preset NAME] [OPTIONS]\n")
     list_recipes()
-    print(f"\nflaxmill {command} RECIPE --help lists all options of a recipe.")
+    print(f"\n{typed(f'{command} RECIPE --help')} lists all options of a recipe.")
     return None
 
 
@@ -190,7 +192,7 @@ def predict(
     from flaxmill import asking
 
     if not files:
-        raise BadInput("predict takes pictures after the model: flaxmill predict RUN PICTURE …")
+        raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
     asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
@@ -261,7 +263,7 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     from flaxmill import recipes
 
     made = recipes.fork(recipe, file)
-    print(f"wrote {made}; change it, then: flaxmill train {made}")
+    print(f"wrote {made}; change it, then: {typed(f'train {shlex.quote(str(made))}')}")
 
 
 def doctor() -> None:

@@ -53,7 +53,7 @@ class RunDirectory:
         if name == "config.json" and not path.exists():
             raise BadInput(
                 f"{self.path} is not a run directory (it has no config.json): "
-                f"give a directory that `flaxmill train` made, such as runs/fashion_mnist-quick-0."
+                f"give a directory that training made, such as runs/fashion_mnist-quick-0."
             )
         found = files.read_json(path)
         check_format(found, path)

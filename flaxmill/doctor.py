@@ -12,6 +12,7 @@ from rich.console import Console
 from flaxmill.data import fetch
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
+from flaxmill.program import installing, typed
 
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
 EXTRAS = {
@@ -52,7 +53,7 @@ def _packages() -> Findings:
         try:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            wrong.append(f"{name} is not installed: pip install flaxmill")
+            wrong.append(f"{name} is not installed: {installing()}")
     return found, wrong
 
 
@@ -62,7 +63,7 @@ def _extras() -> Findings:
         try:
             here = ", ".join(f"{name} {metadata.version(name)}" for name in names)
         except metadata.PackageNotFoundError:
-            here = f"not here: pip install 'flaxmill[{extra}]'"
+            here = f"not here: {installing(extra)}"
         found.append((f"extra {extra}", here))
     return found, []
 
@@ -101,9 +102,7 @@ def _devices() -> Findings:
     ]
     wrong = []
     if backend == "cpu" and shutil.which("nvidia-smi"):
-        wrong.append(
-            "there is an NVIDIA GPU that JAX does not use: install flaxmill with its [cuda] extra"
-        )
+        wrong.append(f"there is an NVIDIA GPU that JAX does not use: {installing('cuda')}")
     return found, wrong
 
 
@@ -137,7 +136,7 @@ def _data() -> Findings:
         except BadInput as trouble:
             folder = None
             wrong.append(str(trouble))
-        found.append((name, str(folder) if folder else f"not here: flaxmill fetch {name}"))
+        found.append((name, str(folder) if folder else f"not here: {typed(f'fetch {name}')}"))
     found.append(("sketches", "built in"))
     return found, wrong
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import BadInput
+from flaxmill.program import installing
 from flaxmill.signature import Signature
 
 Answers = dict[str, np.ndarray]
@@ -107,8 +108,8 @@ def onnxruntime() -> Any:
         import onnxruntime
     except ImportError:
         raise BadInput(
-            "ONNX Runtime is not installed: pip install 'flaxmill[onnx]'. Without it there is the "
-            "engine jax, and the format stablehlo."
+            f"ONNX Runtime is not installed: {installing('onnx')}. Without it there is the "
+            f"engine jax, and the format stablehlo."
         ) from None
     return onnxruntime
 

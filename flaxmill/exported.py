@@ -15,6 +15,7 @@ from flaxmill.evaluation import measured, padded_batches, total
 from flaxmill.metrics import Sums
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
+from flaxmill.program import installing, typed
 from flaxmill.signature import Signature, check_format
 
 ENGINES = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
@@ -50,7 +51,7 @@ class Exported:
         if not is_export(self.path):
             raise BadInput(
                 f"{path} is no export directory (signature.json with parity.json): "
-                f"flaxmill export RUN makes one."
+                f"{typed('export RUN')} makes one."
             )
         self.signature = Signature.load(self.path / "signature.json")
         _check_origin(self.path, self.signature, ("weights_sha256",))
@@ -206,8 +207,8 @@ def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:
     if found is None or not (path / name).is_file():
         there = ", ".join(one["file"] for one in formats)
         raise BadInput(
-            f"{path} holds no {name} (it holds {there}): flaxmill export RUN writes it, the int8 "
-            f"one with --quantize int8, those for ONNX after pip install 'flaxmill[onnx]'."
+            f"{path} holds no {name} (it holds {there}): {typed('export RUN')} writes it, the int8 "
+            f"one with --quantize int8, those for ONNX after {installing('onnx')}."
         )
     if files.sha256(path / name) != found["sha256"]:
         raise BadInput(

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import shlex
 import signal
 import tempfile
 import threading
@@ -16,12 +15,14 @@ import numpy as np
 from flaxmill import directory as directories
 from flaxmill import files, recipes, weights
 from flaxmill.clock import WAITING, Clock, process_age
+from flaxmill.closing import next_commands
 from flaxmill.data.batches import Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
 from flaxmill.options import Options
 from flaxmill.order import Order, configure
+from flaxmill.program import typed
 from flaxmill.progress import Words, duration, figures
 from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
@@ -296,7 +297,7 @@ def waiting_words(seconds: Mapping[str, float]) -> str:
     share = 100 * waited / seconds["train"]
     return (
         f"For {duration(waited)} of the training ({share:.0f} %) the device "
-        f"waited for data. Pictures can be made ready once (flaxmill prepare DATA --to DIR), or "
+        f"waited for data. Pictures can be made ready once ({typed('prepare DATA --to DIR')}), or "
         f"smaller; where cores are idle, more --readers help."
     )
 
@@ -326,11 +327,6 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     words.say(
         f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")
     )
-    run = shlex.quote(str(where))
-    recipe = shlex.quote(trained.identity["recipe_file"] or trained.recipe_name)
     words.say("Try next:")
-    words.say(f"  flaxmill look {run}")
-    words.say(f"  flaxmill predict {run} PICTURE.png")
-    words.say(f"  flaxmill serve {run}    # a page to try it, and a service that clients speak to")
-    words.say(f"  flaxmill export {run}    # files that run elsewhere")
-    words.say(f"  flaxmill fork {recipe} mine.py    # change the loop, then train mine.py")
+    for command in next_commands(trained):
+        words.say(f"  {command}")

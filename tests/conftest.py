@@ -2,6 +2,7 @@
 
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Messages name the program as a shell finds it: as it does in an environment that was activated.
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
 if "FLAXMILL_DATA" in os.environ:
     os.environ["FLAXMILL_DATA"] = str(Path(os.environ["FLAXMILL_DATA"]).resolve())
 

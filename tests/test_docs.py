@@ -28,9 +28,6 @@ from flaxmill.export import parity, web
 from flaxmill.exported import Exported
 from flaxmill.options import training_arguments
 from flaxmill.order import configure
-from flaxmill.progress import Words
-from flaxmill.trained import TrainedRun
-from flaxmill.training import closing_words
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -271,19 +268,6 @@ def test_looking_at_a_recipe_needs_nothing_else(
     (sheet,) = tmp_path.iterdir()
     assert f"wrote {sheet.name}" in said
     assert sheet.stat().st_size > 10_000
-
-
-def test_what_the_closing_words_offer_can_be_typed(desk: Path, capsys: Any) -> None:
-    place = shutil.copytree(desk / RUN, desk / "a place with spaces")
-    closing_words(Words(), TrainedRun(place))
-    offered = capsys.readouterr().out.partition("Try next:\n")[2].splitlines()
-    commands = [shlex.split(line, comments=True) for line in offered]
-    assert [words[:2] for words in commands] == [
-        ["flaxmill", name] for name in ("look", "predict", "serve", "export", "fork")
-    ]
-    for words in commands:
-        parse(words[1], words[2:])
-    assert commands[0][2] == commands[1][2] == str(place)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

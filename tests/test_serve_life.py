@@ -236,6 +236,5 @@ def test_without_the_extra_it_says_how_to_get_it(shipped: Path) -> None:
         [sys.executable, "-c", forbid, "serve", str(shipped)], capture_output=True, text=True
     )
     assert found.returncode == 2
-    assert found.stderr == (
-        "flaxmill: serving needs uvicorn, which is not installed: pip install 'flaxmill[serve]'.\n"
-    )
+    assert "serving needs uvicorn, which is not installed: python -m pip install" in found.stderr
+    assert "'uvicorn>" in found.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flaxmill.data.known.published import DATA_SETS, DataFile, DataSet
 from flaxmill.errors import BadInput, nearest
+from flaxmill.program import typed
 
 Progress = Callable[[str, int, int], None]
 """Called as (file name, bytes that are here, bytes of the whole file) while a file arrives."""
@@ -245,4 +246,4 @@ def _listed(names: list[str], most: int = 5) -> str:
 
 def _fetch_command(name: str, folder: Path | None = None) -> str:
     to = f" --to {shlex.quote(str(folder))}" if folder else ""
-    return f"`flaxmill fetch {name}{to}`"
+    return f"`{typed(f'fetch {name}{to}')}`"

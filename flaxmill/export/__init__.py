@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
 from flaxmill.export.formats import Subject, written_formats
+from flaxmill.program import typed
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
 
@@ -110,8 +112,8 @@ def directory_of(model: Path, say: Callable[[str], None]) -> Path:
     if held.get("weights_sha256") != run.result["weights_sha256"]:  # such as its best checkpoint
         raise BadInput(
             f"{place} does not hold the final weights of {run.path} but those of step "
-            f"{held.get('step')}: name the export itself, or have flaxmill export {run.path} "
-            f"replace it."
+            f"{held.get('step')}: name the export itself, or have "
+            f"{typed(f'export {shlex.quote(str(run.path))}')} replace it."
         )
     return place
 

@@ -13,6 +13,7 @@ from flaxmill.engines import onnxruntime
 from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import Apply, answering, input_shape
+from flaxmill.program import installing
 from flaxmill.signature import Signature
 
 OPSET = 18
@@ -31,7 +32,7 @@ def check_installed() -> None:
     except ImportError as missing:
         raise BadInput(
             f"ONNX cannot be written, for {missing.name} is not installed: "
-            f"pip install 'flaxmill[onnx]', or leave the format onnx out."
+            f"{installing('onnx')}, or leave the format onnx out."
         ) from None
 
 

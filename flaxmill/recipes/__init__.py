@@ -13,6 +13,7 @@ from typing import Any
 
 from flaxmill import files
 from flaxmill.errors import BadInput, nearest
+from flaxmill.program import typed
 
 FOLDER = Path(__file__).parent
 
@@ -120,7 +121,7 @@ def load(recipe: str) -> Recipe:
         if Path(recipe).is_dir():
             raise BadInput(
                 f"{recipe} is a folder, not a recipe: the recipe images trains on the pictures in "
-                f"a folder (flaxmill train images --data {shlex.quote(recipe)})."
+                f"a folder ({typed(f'train images --data {shlex.quote(recipe)}')})."
             )
         raise BadInput(
             f"no recipe is called {recipe!r}.{nearest(name, names())} A recipe of your own is "
@@ -167,6 +168,6 @@ def _module_of(file: Path, content: str) -> ModuleType:
     if missing:
         raise BadInput(
             f"{file} is not a recipe: it lacks {', '.join(missing)}. "
-            f"Start from a copy: flaxmill fork fashion_mnist {file.name}"
+            f"Start from a copy: {typed(f'fork fashion_mnist {shlex.quote(file.name)}')}"
         )
     return module

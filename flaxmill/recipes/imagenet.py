@@ -123,7 +123,7 @@ def data(config: Config) -> Splits:
     if splits.multi_label:
         raise BadInput(
             f"{splits.title} has several labels a picture, and imagenet learns one class of each: "
-            f"flaxmill train images does learn them."
+            f"the recipe images does learn them."
         )
     return splits
 

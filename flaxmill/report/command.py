@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from flaxmill.errors import BadInput
+from flaxmill.program import typed
 
 
 def look(
@@ -71,7 +72,7 @@ def report(
     from flaxmill.trained import TrainedRun
 
     if not runs:
-        raise BadInput("report takes run directories: flaxmill report RUN [RUN …]")
+        raise BadInput(f"report takes run directories: {typed('report RUN [RUN …]')}")
     target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
     page.write_page(
         [evidence.subject(TrainedRun(run, recipe=recipe), data) for run in runs], target

@@ -8,6 +8,7 @@ decides who may ask and what the question is, `open_inference` or `pictures` tur
 from importlib.util import find_spec
 
 from flaxmill.errors import BadInput
+from flaxmill.program import installing
 
 _NEEDED = ("fastapi", "uvicorn", "httptools", "uvloop", "python_multipart", "prometheus_client")
 
@@ -20,6 +21,5 @@ def check_installed() -> None:
     """
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise BadInput(
-            f"serving needs {', '.join(missing)}, which is not installed: "
-            f"pip install 'flaxmill[serve]'."
+            f"serving needs {', '.join(missing)}, which is not installed: {installing('serve')}."
         )

@@ -17,6 +17,7 @@ from flaxmill.data.known.published import CIFAR_10, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
+from flaxmill.program import typed
 
 LABELS = (
     "airplane",
@@ -218,7 +219,7 @@ def read_cifar10(
             for (path, content), batch in zip(contents, batches, strict=True)
         ]
     except BadInput as error:
-        command = f"flaxmill fetch {data_set.name} --to {shlex.quote(str(folder))}"
+        command = typed(f"fetch {data_set.name} --to {shlex.quote(str(folder))}")
         raise BadInput(f"{error} Replace the file, or let `{command}` do so.") from None
     *training, test = parts
     digests = {

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from flaxmill.data.fetch import require, stored
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput
+from flaxmill.program import typed
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -89,7 +90,7 @@ def read_idx_set(folder: Path, data_set: DataSet, num_classes: int = 10) -> Labe
     try:
         return _read_checked(folder, data_set, num_classes)
     except BadInput as error:
-        command = f"flaxmill fetch {data_set.name} --to {shlex.quote(str(folder))}"
+        command = typed(f"fetch {data_set.name} --to {shlex.quote(str(folder))}")
         raise BadInput(f"{error} Replace the file, or let `{command}` do so.") from None
 
 

@@ -11,6 +11,7 @@ from flaxmill.data import fetch
 from flaxmill.data.known.idx import LabelledImages
 from flaxmill.data.source import Arrays, Source, Splits, divide
 from flaxmill.errors import BadInput
+from flaxmill.program import typed
 from flaxmill.progress import Download
 
 TRAIN, TEST = 60_000, 10_000
@@ -64,7 +65,7 @@ def pictures(known: Known, data: str, *, validation: int | float = 0, overfit: i
         except BadInput:
             note = (
                 f"The real pictures of {known.title} could not be had, so these are drawn "
-                f"garments. flaxmill fetch {known.name} says why."
+                f"garments. {typed(f'fetch {known.name}')} says why."
             )
             return _drawn(known, note, validation, overfit)
         return _real(known, folder, validation, overfit)

@@ -10,6 +10,7 @@ from flaxmill.data.listings.label_columns import column_of
 from flaxmill.data.listings.labels import TITLES
 from flaxmill.data.listings.tables import PATHS, Table, columns, existing, named_splits
 from flaxmill.errors import BadInput
+from flaxmill.program import installing
 
 _MOST = 4 * 2**30  # bytes that are held in memory
 
@@ -124,7 +125,7 @@ def _read(place: Path, what: str, **options: Any) -> Any:
         from pyarrow import parquet
     except ImportError:
         raise BadInput(
-            f"{place} is read with pyarrow, which is not installed: pip install 'flaxmill[data]'."
+            f"{place} is read with pyarrow, which is not installed: {installing('data')}."
         ) from None
     try:
         return getattr(parquet, what)(place, **options)
