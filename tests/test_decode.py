@@ -1,6 +1,7 @@
 """Picture files of every kind, and those that are none."""
 
 import itertools
+import struct
 import subprocess
 import zlib
 from pathlib import Path
@@ -11,8 +12,9 @@ from forbidding import forbidden
 from picture_files import bomb, encoded, save, textured
 from PIL import Image, PngImagePlugin
 
-from flaxmill.data.pictures.decode import FORMATS, READ, extent, header, open_picture, plain
+from flaxmill.data.pictures.decode import FORMATS, READ, extent, header, open_picture
 from flaxmill.data.pictures.fit import fit
+from flaxmill.data.pictures.plain import plain
 from flaxmill.errors import BadInput
 
 
@@ -309,3 +311,37 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
     small = Image.Exif()
     small[0x927C] = many_scans(200)[:60_000]  # a picture within the camera's data
     assert open_picture(encoded(textured((64, 48)), exif=small)).size == (64, 48)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as flaxmill does
+def test_a_small_file_that_says_it_is_a_huge_picture_is_refused_by_its_header() -> None:
+    """Blank pages and drawings of two colours are large in few bytes; they take little memory."""
+    words = r"small is too large a picture .* 13,000 × 9,000 pixels, and no such picture has room"
+    for kind, at, form in (("bmp", 18, "<ii"), ("gif", 6, "<HH")):
+        content = bytearray(encoded(textured((16, 12)), kind))
+        struct.pack_into(form, content, at, 13_000, 9_000)
+        with pytest.raises(BadInput, match=words), header(bytes(content), name="small"):
+            pass
+    drawing = encoded(Image.new("1", (13_000, 9_000), 1), "tiff", compression="group4")
+    assert len(drawing) < 30_000
+    with header(drawing) as opened:
+        assert opened.size == (13_000, 9_000)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("how", ["crop", "pad", "squash"])
+def test_a_grey_picture_that_stays_grey_has_the_same_pixels(mode: str, how: str) -> None:
+    picture = textured((37, 61))
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 200)
+    elif mode == "P":
+        picture = picture.quantize(8)
+    else:
+        picture = picture.convert(mode)
+        if mode in ("LA", "RGBA"):
+            picture.putalpha(textured((37, 61), seed=1).convert("L"))
+    lean, whole = plain(picture, 3, lean=True), plain(picture, 3)
+    assert (lean.mode, whole.mode) == ("RGB" if mode in ("P", "RGB", "RGBA") else "L", "RGB")
+    np.testing.assert_array_equal(
+        fit(lean, (20, 20), how, share=0.9, channels=3), fit(whole, (20, 20), how, share=0.9)
+    )

@@ -150,6 +150,21 @@ def test_what_is_cut_of_a_thin_picture_is_what_the_whole_would_have_there(
     np.testing.assert_allclose(part[2:-2, 2:-2].astype(int), whole[2:-2, 2:-2].astype(int), atol=8)
 
 
+@pytest.mark.parametrize(("channels", "size"), [(1, (28, 28)), (3, (20, 9)), (3, (7, 64))])
+def test_the_padding_of_a_thin_picture_is_what_it_would_be(
+    channels: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width, height in ((1, 30), (3, 700), (20, 521), (21, 1200)):
+        noise = np.random.default_rng(height).integers(0, 256, (height, width, channels))
+        thin = Image.fromarray(
+            noise.astype(np.uint8).squeeze(2) if channels == 1 else noise.astype(np.uint8)
+        )
+        seen = fit(thin, size, "pad")
+        with monkeypatch.context() as patch:
+            patch.setattr("flaxmill.data.pictures.fit._THIN", height)
+            np.testing.assert_array_equal(seen, fit(thin, size, "pad"))
+
+
 def test_exif_rotation_is_followed(tmp_path: Path) -> None:
     picture = np.zeros((28, 28), np.uint8)
     picture[:5] = 255

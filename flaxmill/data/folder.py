@@ -15,8 +15,9 @@ from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.dividing import interleaved, spare, stratified
 from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
 from flaxmill.data.listings.numpy_files import Frames
-from flaxmill.data.pictures.decode import extent, naming, open_picture, plain
+from flaxmill.data.pictures.decode import extent, naming, open_picture
 from flaxmill.data.pictures.fit import covering, fit
+from flaxmill.data.pictures.plain import WHITES, plain
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
@@ -40,6 +41,7 @@ class Pictures:
         draft: Decode JPEGs no larger than needed, see
             `flaxmill.data.pictures.decode.open_picture`. Without it the pixels are those of
             decoding whole pictures.
+        white: What is white in grey pictures of more than 8 bits.
     """
 
     listing: Listing
@@ -48,6 +50,7 @@ class Pictures:
     share: float = 1.0
     channels: int = 3
     draft: bool = True
+    white: int = WHITES[-1]
 
     @property
     def files(self) -> Any:
@@ -82,14 +85,15 @@ class Pictures:
         """Returns a picture's pixels, and its width divided by its height."""
         file, name = self.files[index], functools.partial(name_of, self.files, index)
         try:
-            picture = plain(self._opened(file, name), self.channels, name=name)
+            picture = self._opened(file, name)
+            picture = plain(picture, self.channels, white=self.white, lean=True, name=name)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
                 raise _gone(file) from None
             raise
         left, top, right, bottom = extent(picture)
         with naming(name):
-            pixels = fit(picture, self.size, self.fit, share=self.share)
+            pixels = fit(picture, self.size, self.fit, share=self.share, channels=self.channels)
         return pixels, (right - left) / (bottom - top)
 
     def _opened(self, file: Any, name: Callable[[], str]) -> Image.Image:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from flaxmill.data.check import Checked
 from flaxmill.data.check.index import opened
-from flaxmill.data.pictures.decode import plain
+from flaxmill.data.pictures.plain import plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
 from flaxmill.report.letters import ending, showable

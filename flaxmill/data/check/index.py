@@ -27,7 +27,8 @@ from PIL import ExifTags, Image
 from flaxmill import files
 from flaxmill.data.check import duplicates
 from flaxmill.data.fetch import cache_folder
-from flaxmill.data.pictures.decode import header, naming, open_picture, plain
+from flaxmill.data.pictures.decode import header, naming, open_picture
+from flaxmill.data.pictures.plain import plain
 from flaxmill.errors import BadInput
 
 RECORD = np.dtype(
@@ -234,7 +235,7 @@ def opened(item: Any, name: str) -> Image.Image:
 def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
     """Fills in the record of a picture; returns it grey and small."""
     picture = opened(item, name)
-    upright = plain(picture, 3, name=name)
+    upright = plain(picture, 3, lean=True, name=name)
     record["pixels"] = record["file"] = _digest(upright)
     record["width"], record["height"] = upright.size
     record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()
@@ -242,7 +243,7 @@ def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
     if isinstance(item, bytes):
         record["file"] = hashlib.sha256(item).digest()
         record["bits"], record["frames"], record["orientation"] = _header(item)
-    grey = upright.convert("L")
+    grey = upright if upright.mode == "L" else upright.convert("L")
     low, high = np.ravel(grey.getextrema())
     record["contrast"] = float(high > low)  # made exact when the others of the group are read
     return duplicates.thumbnail(grey)
@@ -254,7 +255,8 @@ def _digest(picture: Image.Image) -> bytes:
     digest = hashlib.sha256(struct.pack("<II", width, height))
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
-        digest.update(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+        strip = picture.crop((0, top, width, min(top + rows, height)))
+        digest.update(strip.convert("RGB").tobytes())
     return digest.digest()
 
 

@@ -1,13 +1,24 @@
 """What is refused by the header of a picture, before it takes the time or the memory."""
 
+import io
 import re
 from typing import Any
 
-from PIL import Image
+from PIL import ImageFile
 
 MOST_SCANS = 100
 """Passes over a JPEG. A progressive one has about ten, and each may take as long as all others: a
 file of 100 KB has room for ten thousand, which take minutes."""
+
+MOST_BYTES = 320 << 20
+"""Memory that a picture may take while it is read, unless its file is large enough for a photograph
+of so many pixels. Large photographs take more, up to Pillow's limit of 179 million pixels; a file
+of a few kilobytes that says so is damaged, or meant to do harm."""
+MOST_PIXELS_A_BYTE = 256
+"""Of a file, where a picture would take more than that. Blank pages have about 170 as JPEG, and
+photographs fewer than ten."""
+_BYTES = {"1": 2, "L": 1, "LA": 8, "I;16": 3, "P": 5, "RGB": 4}  # a pixel, made plain; others 8
+_BESIDE = {"JPEG": 6, "MPO": 6, "WEBP": 16, "AVIF": 12, "TIFF": 2, "GIF": 8}  # in decoders
 
 _START_OF_SCAN = b"\xff\xda"
 _SCAN_OR_END = re.compile(rb"\xff([\xda\xd9])")
@@ -17,7 +28,7 @@ class Beyond(ValueError):
     """A picture would take too long, or too much memory; the message says why."""
 
 
-def check(picture: Image.Image) -> None:
+def check(picture: ImageFile.ImageFile) -> None:
     """Refuses a picture that is open, and of which only the header was read.
 
     Beyond this, Pillow refuses pictures of more than 179 million pixels.
@@ -25,15 +36,29 @@ def check(picture: Image.Image) -> None:
     Raises:
         Beyond: It would take too much.
     """
-    if picture.format in ("JPEG", "MPO") and (file := getattr(picture, "fp", None)) is not None:
+    if (file := picture.fp) is None:
+        return
+    at = file.tell()
+    _check_memory(picture, file.seek(0, io.SEEK_END))
+    if picture.format in ("JPEG", "MPO"):
         _check_scans(file)
+    file.seek(at)
+
+
+def _check_memory(picture: ImageFile.ImageFile, length: int) -> None:
+    width, height = picture.size
+    pixels, grey = width * height, picture.mode in ("1", "L")
+    each = _BYTES.get(picture.mode, 8) + _BESIDE.get(picture.format or "", 0) // (3 if grey else 1)
+    if pixels * each > MOST_BYTES and pixels > MOST_PIXELS_A_BYTE * length:
+        raise Beyond(
+            f"it says that it has {width:,} × {height:,} pixels, and no such picture has room in "
+            f"{length:,} bytes. Save it anew, or leave it out."
+        )
 
 
 def _check_scans(file: Any) -> None:
-    at = file.tell()
     file.seek(0)
     content = file.read()
-    file.seek(at)
     if content.count(_START_OF_SCAN) <= MOST_SCANS:  # not exact, but fast
         return
     for count, found in enumerate(_SCAN_OR_END.finditer(content, _first_scan(content)), start=1):

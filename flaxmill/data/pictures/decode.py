@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from flaxmill.data.pictures import bounds, png_text
 from flaxmill.errors import BadInput
@@ -35,19 +34,9 @@ SUFFIXES = tuple(ending for endings in _ENDINGS.values() for ending in endings)
 READ = "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF"
 """The same in words."""
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each orientation that a camera may write (Exif 2.3, section 4.6.4, tag 274)."""
-
 _WORDS = 100  # letters that a message quotes of a decoder's
-_EXTENT = (-1, -1)  # in a picture's `info`, where names that are texts come from its file too
+EXTENT = (-1, -1)
+"""In the `info` of a picture: where it lies. Names that are texts come from its file."""
 
 # Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
@@ -115,10 +104,10 @@ def decoded(
         drafted = picture.draft(None, (least, least)) if least is not None else None
         picture = _loaded(picture)
         if drafted:
-            picture.info[_EXTENT] = drafted[1]
+            picture.info[EXTENT] = drafted[1]
         if isinstance(picture.info.get("transparency"), str):  # text in a PNG, of that name
             del picture.info["transparency"]
-        picture.filename = name  # for messages of `plain`
+        picture.filename = name  # for messages to come
     return picture
 
 
@@ -216,94 +205,15 @@ def _instead(source: str | Path | io.BytesIO | None) -> str:
     return "it is empty" if empty else f"expected {READ}"
 
 
-def plain(
-    picture: Image.Image, channels: int, *, name: str | Callable[[], str] = ""
-) -> Image.Image:
-    """Makes any picture an upright one of 8 bits, grey or RGB.
-
-    It is turned as its EXIF data says and put on white where it is transparent; 16 bits become the
-    upper 8 of them.
-
-    Args:
-        picture: Of any mode.
-        channels: 1 for grey, 3 for RGB.
-        name: What messages call it, or what returns that; empty for its ``filename``.
-
-    Raises:
-        BadInput: It has a mode that has no meaning as colours, such as floating-point numbers, or
-            it cannot be turned or converted.
-    """
-    name = name or called(picture)
-    with naming(name):
-        try:
-            return _plain(picture, "L" if channels == 1 else "RGB")
-        except _Meaningless as error:
-            raise BadInput(f"{name if isinstance(name, str) else name()} {error}") from None
-
-
-class _Meaningless(Exception):
-    """The numbers of a picture are no colours; the message says why, and what to do."""
-
-
-def _plain(picture: Image.Image, mode: str) -> Image.Image:
-    turn = _orientation(picture)
-    if turn in _TURNS:
-        box = _turned(extent(picture), picture.size, turn)
-        picture = picture.transpose(_TURNS[turn])
-        picture.info[_EXTENT] = box
-    if picture.mode.startswith("I"):
-        picture = _shallow(picture)
-    if picture.mode == "F":
-        raise _Meaningless(
-            "holds floating-point numbers, and nothing says which of them is white: save it with 8 "
-            "or 16 bits."
-        )
-    try:
-        if picture.has_transparency_data:
-            layers = picture.convert("RGBA")
-            picture = Image.new("RGBA", layers.size, "white")
-            picture.alpha_composite(layers)
-        return picture if picture.mode == mode else picture.convert(mode)
-    except ValueError:
-        raise _Meaningless(
-            f"has the colours {picture.mode}, which cannot be made {mode}: save it as RGB."
-        ) from None
-
-
 def extent(picture: Image.Image) -> tuple[float, float, float, float]:
     """Returns where a picture lies in its pixels: left, top, right and bottom.
 
     That is all of them, but for a JPEG that was decoded to a part of its size: an eighth of 2,001
     pixels is 250.125 pixels of 251.
     """
-    return picture.info.get(_EXTENT, (0, 0, *picture.size))
-
-
-def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[float, ...]:
-    """Returns where a picture lies after it was turned; before, it lay at the left and the top."""
-    (width, height), (right, bottom) = box[2:], (size[0] - box[2], size[1] - box[3])
-    if turn >= 5:  # rows become columns
-        width, height, right, bottom = height, width, bottom, right
-    left = right if turn in (2, 3, 6, 7) else 0
-    top = bottom if turn in (3, 4, 7, 8) else 0
-    return left, top, left + width, top + height
+    return picture.info.get(EXTENT, (0, 0, *picture.size))
 
 
 def called(picture: Image.Image) -> str:
     """Returns what messages call a picture."""
     return str(getattr(picture, "filename", "")) or "the picture"
-
-
-def _orientation(picture: Image.Image) -> int:
-    """Returns how the camera was held; a picture whose EXIF data is damaged counts as upright."""
-    try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # it may be anything: bytes that say nothing, text where numbers belong
-        return 1
-
-
-def _shallow(picture: Image.Image) -> Image.Image:
-    """Returns a grey picture of 16 bits in 8; the value that means transparent becomes white."""
-    deep = np.asarray(picture)
-    clear = deep == picture.info.get("transparency", -1)
-    return Image.fromarray(np.where(clear, 255, np.clip(deep >> 8, 0, 255)).astype(np.uint8))

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from flaxmill.data.pictures.decode import SUFFIXES, called, naming, open_picture, plain
+from flaxmill.data.pictures.decode import SUFFIXES, called, naming, open_picture
 from flaxmill.data.pictures.fit import border, fit
+from flaxmill.data.pictures.plain import WHITES, plain
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
@@ -73,14 +74,16 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
         picture = open_picture(picture)
     if not isinstance(picture, Image.Image):
         return _checked(np.asarray(picture), (height, width, channels))
-    name, picture = called(picture), plain(picture, channels)
-    wanted = signature.preprocess
+    wanted, name = signature.preprocess, called(picture)
+    white = int(wanted.get("white", WHITES[-1]))
+    picture = plain(picture, channels, white=white, lean=True)
     dark_ground = str(wanted.get("background", "")).startswith("dark")
     how = str(wanted.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
     with naming(name):
         if dark_ground and border(picture).mean() >= _BORDER_IS_LIGHT:
             picture = ImageOps.invert(picture)
-        return fit(picture, (height, width), how, share=float(wanted.get("share", 1)))
+        share = float(wanted.get("share", 1))
+        return fit(picture, (height, width), how, share=share, channels=channels)
 
 
 def _checked(array: np.ndarray, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
