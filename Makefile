@@ -1,14 +1,19 @@
 # `make train` and `make test` set up everything they need, the first time, from nothing but
-# Python 3.11 or newer and a network; afterwards they work offline.
+# Python 3.11 or newer and a network; afterwards they work offline. What trains, exports and serves
+# is less than what tests: whoever only uses flaxmill waits for the former alone.
 
 SHELL := /bin/bash
 BIN := .venv/bin
+USABLE := .venv/.usable
+USED := onnx,serve
 READY := .venv/.ready
 
 # The first of these that runs, can make environments, and is new enough (PYTHON=… chooses).
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
-    $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-    && { echo $$python; break; }; done)
+    $$python -c 'import ensurepip; $(NEW_ENOUGH)' 2>/dev/null && { echo $$python; break; }; done)
+
+ASKED := $(or $(PYTHON),python3)
 
 # Data beside the checkout is used if nothing else is said; FLAXMILL_DATA= (empty) uses none.
 FLAXMILL_DATA ?= $(wildcard ../shared/data)
@@ -24,7 +29,7 @@ ARGS ?=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-train: $(READY)  ## train on pictures of clothing, the real ones if they can be had
+train: $(USABLE)  ## train on pictures of clothing, the real ones if they can be had
 	$(BIN)/flaxmill train fashion_mnist --data auto $(ARGS)
 
 test: $(READY)  ## run all tests, offline
@@ -130,11 +135,30 @@ clean:  ## remove what building and testing left; runs/ and .venv/ stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# An environment that cannot run flaxmill (of an older Python, or broken) is made anew, for it would
+# fail again and again.
+define environment
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	    test -n "$(PYTHON)" && $(PYTHON) -c 'import ensurepip; $(NEW_ENOUGH)' 2>/dev/null || { \
+	        echo "flaxmill needs Python 3.11 or newer with its module venv, and" \
+	            "$(ASKED) here is $$($(ASKED) -V 2>/dev/null || echo missing)." \
+	            "Install one (Debian 12, Ubuntu 24.04: apt install python3 python3-venv; Ubuntu" \
+	            "22.04: apt install python3.11-venv), or give PYTHON=/path/to/python." >&2; \
+	        exit 2; }; \
+	    test ! -e .venv || echo "The environment .venv is broken, or older than Python 3.11:" \
+	        "it is made anew."; \
+	    $(PYTHON) -m venv --clear .venv; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	@echo "Installing into .venv, once, which takes some minutes: $(2)."
+	@$(BIN)/python -m pip install $$(test -t 1 || echo --quiet) --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[$(1)]'
+endef
+
 # Made again when what is to be installed changes. A broken attempt leaves no stamp.
-$(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed" \
-	    "(Debian, Ubuntu: apt install python3-venv), or give PYTHON=/path/to/python." >&2; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint constraints.txt --editable '.[dev]'
+$(USABLE): pyproject.toml constraints.txt
+	$(call environment,$(USED),what trains and exports and serves (1.2 GB on disk))
 	@touch $@
+
+$(READY): pyproject.toml constraints.txt
+	$(call environment,dev,all that flaxmill is developed with (1.7 GB on disk))
+	@touch $(USABLE) $@
