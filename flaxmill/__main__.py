@@ -1,12 +1,16 @@
 """``python -m flaxmill`` is the command ``flaxmill``."""
 
-from flaxmill.memory_pages import begin_anew_with_large_pages
+import signal
 
 
 def command() -> None:
     """Runs the command that was typed."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it can be answered with a message
+    from flaxmill.memory_pages import begin_anew_with_large_pages
+
     begin_anew_with_large_pages()
-    from flaxmill.cli import main  # takes longer than the line above
+    from flaxmill.cli import main  # takes longer than the lines above
 
     main()
 

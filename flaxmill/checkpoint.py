@@ -5,7 +5,6 @@ kept beside them, and a checkpoint that does not match is passed over. A folder
 ``checkpoints/<step>`` exists only when all that is in it was written and digested.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -248,12 +247,19 @@ def _digests_text(digests: Mapping[str, str]) -> str:
 
 
 def _orbax() -> Any:
-    """Imports Orbax when it is needed, for it takes a second; its progress notes are not ours."""
+    """Imports Orbax when it is needed, for it takes a second; what it logs is not ours to say."""
     import orbax.checkpoint as ocp
 
-    with contextlib.suppress(AttributeError):
-        logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").addFilter(_not_orbax)
     return ocp
+
+
+def _not_orbax(record: logging.LogRecord) -> bool:
+    """Says whether somebody else than Orbax logs something.
+
+    It logs its progress, and pages of each error that it raises as well; that is told in a line.
+    """
+    return "/orbax/" not in record.pathname
 
 
 def _reason(error: BaseException) -> str:

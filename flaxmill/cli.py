@@ -4,7 +4,6 @@ Nothing heavy is imported before a command asks for it, so that help comes at on
 before the ``/`` of a command are its positional arguments, the others its options.
 """
 
-import gc
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from json import dumps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from flaxmill import exit_status
+from flaxmill import exit_status, stopping
 from flaxmill.data.command import check, fetch, prepare
 from flaxmill.errors import BadInput, nearest
 from flaxmill.program import typed
@@ -23,7 +22,12 @@ Checkpoint = Literal["final", "best"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits with its status."""
+    """Runs a command and exits with its status.
+
+    Args:
+        arguments: By default those of this process, which is the command's own then.
+    """
+    own = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     exit_status.speak_plainly()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -33,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(f"flaxmill {metadata.version('flaxmill')}")
     else:
-        status = _status(*arguments)
-        gc.freeze()  # Python need not look through all of JAX's objects once more before it ends
-        sys.exit(status)
+        exit_status.leave_with(lambda: _status(*arguments), own=own)
 
 
 def _overview() -> str:
@@ -233,7 +235,7 @@ def export(
         if not json:
             exit_status.print_if_read(words(name, row))
 
-    with exit_status.stopping("stopped; nothing was exported, and what was there before stays."):
+    with stopping.scope("stopped; nothing was exported, and what was there before stays."):
         written = exports.export(
             TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
             to,

@@ -101,12 +101,14 @@ class Stopped(BaseException):
     """A run was asked to stop by a signal; the message says what is kept.
 
     Attributes:
-        signal: The number of the signal; the exit status is 128 more.
+        signal: The number of the signal.
+        status: The exit status that it deserves: 128 more, or 0 for what ends in no other way.
     """
 
-    def __init__(self, signal: int, words: str) -> None:
+    def __init__(self, signal: int, words: str, *, usual: bool = False) -> None:
         super().__init__(words)
         self.signal = signal
+        self.status = 0 if usual else 128 + signal
 
 
 class NotFinite(Exception):

@@ -2,15 +2,15 @@
 
 import contextlib
 import errno
+import gc
 import io
 import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import NoReturn
 
+from flaxmill import stopping
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -20,23 +20,39 @@ _REFUSED = (
 )
 
 
+def leave_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
+    """Exits with a status.
+
+    Args:
+        status_of: Runs the command that has it.
+        own: Whether this process is the command's own, and ends soon when a signal asks for that.
+    """
+    with stopping.watched() if own else contextlib.nullcontext():
+        status = status_of()
+        if own and stopping.ended():
+            stopping.leave(status)
+    gc.freeze()  # Python need not look through all of JAX's objects once more before it ends
+    sys.exit(status)
+
+
 def after(command: Callable[[], None]) -> int:
     """Runs a command; returns the exit status that its end deserves.
+
+    A signal that would end the process ends the command, in good order.
 
     Raises:
         Exception: A defect of ours, whose traceback is wanted.
     """
     try:
-        command()
-        sys.stdout.flush()
+        _in_good_order(command)
     except BadInput as trouble:
         return _say(str(trouble), 2)
     except CannotGoOn as trouble:
         return _say(str(trouble), 3)
     except Stopped as stopped:
-        return _say(str(stopped), 128 + stopped.signal)
+        return _say(str(stopped), stopped.status)
     except KeyboardInterrupt:
-        return _say("interrupted; nothing was under way that needed saving.", 130)
+        return _say(stopping.NOTHING_TO_SAVE, 130)
     except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
         drop_output()
     except OSError as trouble:
@@ -57,28 +73,16 @@ def after(command: Callable[[], None]) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def stopping(words: str) -> Iterator[None]:
-    """Has what is done inside end in good order on SIGTERM too; only a main thread can.
-
-    Args:
-        words: What is said then.
-
-    Raises:
-        Stopped: The signal came.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: Any) -> None:
-        raise Stopped(number, words)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _in_good_order(command: Callable[[], None]) -> None:
+    """Runs a command, which ends as a signal asks for it, whatever others have made of that end."""
+    with stopping.scope():
+        try:
+            command()
+            sys.stdout.flush()
+        except BaseException:
+            if (stopped := stopping.ended()) is not None:
+                raise stopped from None
+            raise
 
 
 def speak_plainly() -> None:

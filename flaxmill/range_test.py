@@ -5,15 +5,14 @@ Source: Smith 2017, "Cyclical learning rates for training neural networks", sect
 
 import dataclasses
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from flaxmill import stopping
 from flaxmill.data.batches import Schedule
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, DryRun
@@ -118,9 +117,7 @@ class Trial(Run):
     def restore(self, state: State, schedule: Schedule, own: Sequence[str] = ()) -> State:
         """Returns the state to begin with: ``init_from``, or the fresh one."""
         self.losses: list[float] = []
-        state = super().restore(state, schedule, own)
-        self._can_save = False  # a signal is answered at once
-        return state
+        return super().restore(state, schedule, own)
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled."""
@@ -232,8 +229,8 @@ def find(
     _check_optimizer(order, tried, steps)
     options = dataclasses.replace(order.options, chunk=1, dry_run=True)
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
-    with tempfile.TemporaryDirectory() as nowhere:
-        place = RunDirectory(Path(nowhere))
+    with stopping.temporary_folder() as nowhere:
+        place = RunDirectory(nowhere)
         run = prepared(
             dataclasses.replace(order, options=options), splits, initial, place, words, kind=Trial
         )

@@ -1,7 +1,6 @@
 """A run while it trains: what it starts from, what it logs, when it saves, how it ends."""
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxmill import checkpoint, manifest, parallel
+from flaxmill import checkpoint, manifest, parallel, signals, stopping
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import Identity, RunDirectory
-from flaxmill.errors import BadInput, DryRun, NotFinite, Stopped
+from flaxmill.errors import BadInput, DryRun, NotFinite
 from flaxmill.facts import costs, facts
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
@@ -61,7 +60,6 @@ class Run:
     recipe: str = ""
     initial: Mapping[str, np.ndarray] | None = None
     step: int = 0
-    asked_to_stop: int | None = None
 
     def __post_init__(self) -> None:
         self.seed, self.seeds = self.identity.seed, self.identity.every_seed
@@ -79,7 +77,7 @@ class Run:
         self._line: list[str] = []
         self._saved_at = time.monotonic()
         self.meter = Meter(self.clock)
-        self._can_save = False
+        self.asked = stopping.Asked(lambda: f"stopped; {self.kept()}")
 
     # Before the loop.
 
@@ -115,9 +113,8 @@ class Run:
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
         self.meter = Meter(self.clock, self.step)
-        self._can_save = self.step < schedule.steps
         self._introduce(state, schedule)
-        if not self._can_save:  # nothing is left to train: no compilation follows
+        if self.step == schedule.steps:  # nothing is left to train: no compilation follows
             self._begin()
         if not self.options.dry_run:
             self.checkpoints.warm_up()
@@ -184,6 +181,7 @@ class Run:
             self.words.facts(costs(train_chunk.program, step_seconds))
             raise DryRun
         self._begin()
+        self.asked.can_save = True
         self.words.begin(self.step, self.schedule.steps)
         self.meter.begin(step_seconds)
 
@@ -246,27 +244,26 @@ class Run:
                 f"Epoch {round(self.schedule.epoch(step), 2):g}: " + " | ".join(self._line)
             )
             self._line = []
+        self.asked.can_save = True
         last = step == self.schedule.steps
         due = time.monotonic() - self._saved_at >= self.options.save_every
         best = step == checkpoint.best_step(self._log.rows)
-        if last or due or best or self.asked_to_stop is not None:
+        if last or due or best or self.asked.number is not None:
             jax.block_until_ready(state.finite)  # counts as training, not as saving
             with self.clock("save"):
                 self._save(step, state)
-                if self.asked_to_stop is not None:
-                    name = signal.Signals(self.asked_to_stop).name
+                if self.asked.number is not None:
+                    name = signals.name(self.asked.number)
                     self.words.say(f"{name}: saving step {step:,} …")
-                    self.checkpoints.wait()
-                    raise self._stopped(self.asked_to_stop)
+                    self._close_saving()
                 if last:
                     self._close_saving()
 
     def _close_saving(self) -> None:
         """Waits for the last save; from here on, a signal needs no more saving."""
         self.checkpoints.wait()
-        self._can_save = False
-        if self.asked_to_stop is not None:  # it came during the wait
-            raise self._stopped(self.asked_to_stop)
+        self.asked.can_save = False
+        self.asked.check()  # it may have come during the wait
 
     def _save(self, step: int, state: State) -> None:
         self._begin()
@@ -285,18 +282,6 @@ class Run:
         if self.checkpoints.steps():
             self._begun_with = None  # a newer state is safe: do not hold this one for hours
         self._saved_at = time.monotonic()
-
-    def stop(self, signal_number: int, _frame: Any) -> None:
-        """Answers a signal: at once where there is nothing to save, else after the chunk.
-
-        It says nothing itself, for it may interrupt somebody who is speaking.
-        """
-        if not self._can_save or self.asked_to_stop is not None:
-            raise self._stopped(signal_number)
-        self.asked_to_stop = signal_number
-
-    def _stopped(self, signal_number: int) -> Stopped:
-        return Stopped(signal_number, f"stopped; {self.kept()}")
 
     def kept(self) -> str:
         """Says where the same command goes on."""

@@ -1,19 +1,15 @@
 """`train`: one call, or one command, from a recipe's name to a trained run directory."""
 
-import contextlib
 import errno
-import signal
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from flaxmill import directory as directories
-from flaxmill import files, recipes, weights
+from flaxmill import files, recipes, stopping, weights
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.closing import next_commands
 from flaxmill.data.batches import Schedule
@@ -22,7 +18,7 @@ from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
 from flaxmill.options import Options
 from flaxmill.order import Order, configure
-from flaxmill.program import typed
+from flaxmill.program import placed, typed
 from flaxmill.progress import Words, duration, figures
 from flaxmill.run import Run
 from flaxmill.trained import TrainedRun
@@ -131,8 +127,8 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         carry_out(order, prepared(order, splits, initial, directory, words, clock))
 
     if order.options.dry_run:
-        with tempfile.TemporaryDirectory() as nowhere:
-            train_in(RunDirectory(Path(nowhere)))
+        with stopping.temporary_folder() as nowhere:
+            train_in(RunDirectory(nowhere))
         return None
     if order.fresh and directory.begun:
         with directory.locked():
@@ -183,7 +179,9 @@ def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
     trained = TrainedRun(directory.path, recipe=order.recipe)
     if order.options.report and not trained.has_report:
         began = time.perf_counter()
-        trained.report()
+        told = typed(f"report {placed(directory.path)}")
+        with stopping.scope(f"stopped; the run is finished, and {told} makes its report."):
+            trained.report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
     closing_words(words, trained)
     return trained
@@ -203,7 +201,7 @@ def carry_out(order: Order, run: Run) -> None:
     """
     seen = None
     try:
-        with _answering_signals(run), run.clock("train"):
+        with run.asked.answered(), run.clock("train"):
             order.recipe.module.train(order.config, run)
     except DryRun:
         return
@@ -217,7 +215,7 @@ def carry_out(order: Order, run: Run) -> None:
             f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
     except (MemoryError, OSError, RuntimeError) as error:
-        if (known := _known(error, run.directory)) is None:
+        if (known := _known(error, run)) is None:
             raise
         raise known from error
     finally:
@@ -227,21 +225,6 @@ def carry_out(order: Order, run: Run) -> None:
     if run.result is None:
         raise BadInput(f"{order.recipe.name}: its train() ended without calling run.finish().")
     files.write_json(run.directory.path / "result.json", run.result)
-
-
-@contextlib.contextmanager
-def _answering_signals(run: Run) -> Iterator[None]:
-    """Has the run save its state on SIGTERM and Ctrl-C; only a main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, run.stop) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _not_finite(run: Run, seen: int) -> str:
@@ -269,13 +252,12 @@ def _not_finite(run: Run, seen: int) -> str:
     )
 
 
-def _known(error: Exception, directory: RunDirectory) -> CannotGoOn | None:
+def _known(error: Exception, run: Run) -> CannotGoOn | None:
     """Turns trouble with the machine into a message; None for anything else: a defect of ours."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full:
         return CannotGoOn(
-            f"the disk with {directory.path} is full. Make room and give the same command again: "
-            f"it goes on from the last checkpoint."
+            f"the disk with {run.directory.path} is full. Make room. As for this run: {run.kept()}"
         )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return CannotGoOn(

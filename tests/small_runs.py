@@ -237,16 +237,16 @@ class Listening(Words):
 
 
 class Interrupting(Words):
-    """Sends this process SIGTERM when the run asks for the n-th time whether to show figures."""
+    """Sends this process a signal when the run asks for the n-th time whether to show figures."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, by: int = signal.SIGTERM) -> None:
         super().__init__(quiet=True)
-        self.left = after
+        self.left, self.by = after, by
 
     def wanted(self) -> bool:
         self.left -= 1
         if self.left == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.by)
         return False
 
 

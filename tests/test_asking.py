@@ -63,16 +63,19 @@ def test_an_export_is_written_though_nobody_reads_what_it_says(
     assert is_export(to)
 
 
-def test_a_stopped_export_leaves_nothing_behind(run: TrainedRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_export_leaves_nothing_behind(
+    number: int, run: TrainedRun, tmp_path: Path
+) -> None:
     words = ["export", str(run.path), "--to", str(tmp_path / "export")]
     process = subprocess.Popen(
         small_runs.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("stablehlo")  # the other formats are to come
-    process.terminate()
+    process.send_signal(number)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
     assert error == "flaxmill: stopped; nothing was exported, and what was there before stays.\n"
     assert not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,24 @@ def test_a_failed_save_names_the_checkpoint_that_remains(
     monkeypatch.undo()
     assert kept.steps() == [5, 7]
     verify(kept.folder / "7")
+
+
+def test_a_disk_that_fills_is_told_in_one_line(
+    kept: Checkpoints, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    numbers = np.random.default_rng(0).standard_normal(100_000)  # nothing that packs well
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # fails where a full disk would
+    try:
+        kept.save(9, {"weights": numbers}, {}, keep=set(), last=3)
+        with pytest.raises(CannotGoOn, match=r"File too large|EFBIG") as failed:
+            kept.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(failed.value)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    assert kept.steps() == [5, 7]
 
 
 def test_the_best_step_is_that_of_the_highest_accuracy_and_the_first_of_equals() -> None:

@@ -156,7 +156,7 @@ def test_a_run_directory_that_may_not_be_written_is_named(
         assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_the_same_command_goes_on(
     number: signal.Signals, tmp_path: Path, python: str
 ) -> None:

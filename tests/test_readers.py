@@ -12,6 +12,7 @@ from gil_source import Squares
 from small_loop import Runtime
 from test_batches import schedule
 
+from flaxmill import signals
 from flaxmill.data.batches import Gear, batches
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Arrays, Items, Source, part
@@ -236,7 +237,12 @@ def test_batches_of_an_evaluation_are_of_one_size_and_fit_the_devices() -> None:
 def test_processes_read_where_decoding_holds_the_lock() -> None:
     source = part(Squares(), 10, 90)
     wanted = [list(range(start, start + 8)) for start in range(0, 72, 8)]
-    found = list(read_ahead(source, requests(*wanted), Reading(2), ahead=2, finish=alone))
+    reading = read_ahead(source, requests(*wanted), Reading(2), ahead=2, finish=alone)
+    found = [next(reading)]
+    for process in multiprocessing.active_children():
+        for number in signals.ending():  # a terminal that closes tells all: they are not meant
+            os.kill(process.pid or 0, number)
+    found += reading
     squares = np.concatenate([arrays["square"] for _, arrays in found])
     assert squares.tolist() == [(10 + index) ** 2 for index in range(72)]
     assert os.getpid() not in np.concatenate([arrays["process"] for _, arrays in found])

@@ -39,6 +39,11 @@ ONE = ["fashion_mnist"]
 """What depends on the loop, and not on a recipe, is tried on one of them."""
 
 
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+ASKING = dict(zip(recipes.names(), itertools.cycle(_SIGNALS)))
+"""The signal that each recipe's training is stopped by: no recipe knows which."""
+
+
 @pytest.fixture(scope="module")
 def words(name: str) -> small_runs.Listening:
     return small_runs.Listening()
@@ -119,8 +124,9 @@ def test_resuming_is_bitwise_after_a_stop_in_mid_epoch(
     run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
     with pytest.raises(Stopped) as stopped:
         # Every step asks but those that end a row: 1 to 4, 6 to 9, 11, 12, and 13, the eleventh.
-        small_runs.train(name, run, how, words=small_runs.Interrupting(after=11), **THOROUGH[name])
-    assert stopped.value.signal == signal.SIGTERM
+        words = small_runs.Interrupting(after=11, by=ASKING[name])
+        small_runs.train(name, run, how, words=words, **THOROUGH[name])
+    assert stopped.value.signal == ASKING[name]
     assert int(small_runs.saved(run)["step"]) == 13
     assert [row["step"] for row in small_runs.figures(run)][-1] == 10
     resumed = small_runs.train(name, run, **THOROUGH[name])

@@ -53,7 +53,7 @@ def test_a_signal_during_the_last_save_stops_the_run(tmp_path: Path) -> None:
         "            def waiting():\n"
         "                times.append(len(times))\n"
         "                if times[-1] == 1:  # the second wait: the last save is under way\n"
-        "                    run.stop(15, None)\n"
+        "                    run.asked.by(15)\n"
         "                wait()\n"
         "            run.checkpoints.wait = waiting\n"
         f"        {SAVE}"
@@ -84,7 +84,7 @@ def test_a_metric_may_be_called_value(tmp_path: Path) -> None:
     )
     stops = (
         SAVE,
-        f"run.stop(15, None) if chunk.stop == 3 and not run.step else None\n        {SAVE}",
+        f"run.asked.by(15) if chunk.stop == 3 and not run.step else None\n        {SAVE}",
     )
     fork = small_runs.fork(tmp_path / "mine.py", named, stops)
     how: dict[str, Any] = {"epochs": 0.5, "log_every": 1.0}

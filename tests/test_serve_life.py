@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from commands import command
 from serving import INFER, Client, Served, pictures
 
 from flaxmill.exported import Exported
+from flaxmill.serve.server import Terminal
 
 CLIENTS = 64
 
@@ -91,7 +93,7 @@ def test_sigterm_ends_it_before_it_is_ready_too(shipped: Path) -> None:
         process.terminate()
         assert process.wait(60) == 0
         assert process.stderr is not None
-        assert '"event": "stopped"' in process.stderr.read()
+        assert "stopped" in process.stderr.read()
 
 
 def test_sighup_under_load_fails_no_request(shipped: Path, tmp_path: Path) -> None:
@@ -167,8 +169,19 @@ def test_nothing_is_kept_or_sent_but_answers(shipped: Path, tmp_path: Path) -> N
     with serving.serving(shipped, tmp_path / "log", "--engine", "onnx", **places) as server:
         answer = server.raw(serving.request(pictures(0)))
         assert answer is not None and answer.status == 200
-        assert server.stop() == 0
+        assert server.stop(signal.SIGUSR1) == 0  # as every signal that would end it
+        assert server.log()[-1]["event"] == "stopped"
     assert list(home.iterdir()) == []
+
+
+def test_a_terminal_that_closes_is_told_from_a_signal_that_somebody_sends() -> None:
+    theirs, ours = pty.openpty()
+    terminal, none = Terminal([ours]), Terminal([])
+    assert not terminal.closed()
+    os.close(theirs)
+    assert terminal.closed()
+    assert not none.closed()
+    os.close(ours)
 
 
 def test_a_client_that_leaves_frees_its_place(shipped: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def prepare(
         separator: What stands between several labels of a picture, in a table.
         readers: Threads that decode; 0 takes one for each core.
     """
-    from flaxmill import exit_status
+    from flaxmill import stopping
     from flaxmill.data import prepare as preparing
     from flaxmill.data.pictures.fit import usual_share
     from flaxmill.progress import Reading
@@ -77,7 +77,7 @@ def prepare(
     if size < 0 or train_size < 0 or not 0 <= share <= 1:
         raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
     stopped = "stopped; the same command goes on with what is packed."
-    with exit_status.stopping(stopped), Reading() as progress:
+    with stopping.scope(stopped), Reading() as progress:
         made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
     sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
     usual = fit == "crop" and channels == 3 and draft and manner.share == usual_share(manner.size)

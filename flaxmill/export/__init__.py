@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flaxmill import exported, files
+from flaxmill import exported, files, stopping
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
@@ -81,13 +81,10 @@ def export(
     splits = run.splits(data)
     model = Subject.of(run, splits, licence or splits.licence)
     staged = _beside(place)
-    try:
+    with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
         _make(staged, target)
         found = _write(model, staged, chosen, quantize, done)
         _replace(staged, place)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
     return Written(target, found, left_out)
 
 

@@ -5,8 +5,6 @@ examples, weights get a scale for each channel, and the graph says with Quantize
 DequantizeLinear nodes where the integers begin and end. Any runtime that knows those runs it.
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from flaxmill import stopping
 from flaxmill.data.source import Source
 from flaxmill.export.graph import quiet
 from flaxmill.signature import Signature
@@ -46,8 +45,8 @@ def quantized(model: Any, train: Source, signature: Signature) -> Any:
         train: Training examples, on which ranges are measured.
         signature: Of the export.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        plain, ready, small = (Path(folder) / name for name in ("plain", "ready", "small"))
+    with stopping.temporary_folder() as folder, quiet():
+        plain, ready, small = (folder / name for name in ("plain", "ready", "small"))
         onnx.save(model, plain)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         quantization.quantize_static(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from flaxmill import stopping
 from flaxmill.serve import check_installed
 from flaxmill.serve.limits import USUAL, Limits
 
@@ -43,17 +44,18 @@ def serve(
     from flaxmill.serve.launch import run
     from flaxmill.serve.settings import settings
 
-    run(
-        settings(
-            model,
-            engine=engine,
-            threads=threads,
-            host=host,
-            port=port,
-            workers=workers,
-            token_file=token_file,
-            allow_hosts=allow_hosts,
-            quiet=quiet,
-            limits=limits,
+    with stopping.scope("stopped before it served anything.", usual=True):
+        run(
+            settings(
+                model,
+                engine=engine,
+                threads=threads,
+                host=host,
+                port=port,
+                workers=workers,
+                token_file=token_file,
+                allow_hosts=allow_hosts,
+                quiet=quiet,
+                limits=limits,
+            )
         )
-    )

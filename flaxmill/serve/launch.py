@@ -5,6 +5,7 @@ import socket
 
 import uvloop
 
+from flaxmill import stopping
 from flaxmill.errors import BadInput
 from flaxmill.serve.server import serve
 from flaxmill.serve.settings import Settings
@@ -19,10 +20,11 @@ def run(settings: Settings) -> None:
     """
     with listen(settings.host, settings.port) as listening:
         settings = dataclasses.replace(settings, port=listening.getsockname()[1])
-        if settings.workers > 1:
-            Workers(settings, listening).run(lambda: announce(settings))
-        else:
-            uvloop.run(serve(settings, listening, lambda: announce(settings)))
+        with stopping.left_to_others():
+            if settings.workers > 1:
+                Workers(settings, listening).run(lambda: announce(settings))
+            else:
+                uvloop.run(serve(settings, listening, lambda: announce(settings)))
 
 
 def listen(host: str, port: int) -> socket.socket:

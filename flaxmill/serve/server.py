@@ -5,17 +5,19 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
 import resource
 import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 
+from flaxmill import signals
 from flaxmill.errors import BadInput
 from flaxmill.serve.connection import Connection
 from flaxmill.serve.front import Front
@@ -35,9 +37,10 @@ class Server(uvicorn.Server):
     Args:
         front: The application.
         announce: Called once it answers.
+        stop_on: Signals that stop it.
     """
 
-    def __init__(self, front: Front, announce: Callable[[], None]) -> None:
+    def __init__(self, front: Front, announce: Callable[[], None], stop_on: Sequence[int]) -> None:
         config = uvicorn.Config(
             front,  # type: ignore[arg-type]
             http=Connection,
@@ -54,7 +57,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._front = front
         self._announce = announce
+        self._stop_on = stop_on
         self._reloading: set[asyncio.Task[None]] = set()
+        self._terminal = Terminal()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to answer."""
@@ -108,12 +113,19 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stops on SIGTERM and Ctrl-C, loads anew on SIGHUP."""
+        """Stops on SIGTERM, Ctrl-C and whatever else would end it, loads anew on SIGHUP."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._stop_on:
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         yield
+
+    def hang_up(self) -> None:
+        """Answers SIGHUP, which somebody sends, or the terminal when it is closed."""
+        if self._terminal.closed():
+            self.stop()
+        else:
+            self.reload()
 
     def stop(self) -> None:
         """Stops in good order; asked twice, at once."""
@@ -157,6 +169,7 @@ async def serve(
     Raises:
         BadInput: The export cannot be served.
     """
+    stop_on = stop_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
     _raise_descriptor_limit(2 * settings.limits.connections + 64)
     journal = Journal(quiet=settings.quiet)
@@ -166,14 +179,14 @@ async def serve(
     metrics = Metrics(settings.limits.max_batch)
     model = Model(settings, metrics.batch)
     try:
-        if not await _loaded(model, journal):
+        if not await _loaded(model, journal, stop_on):
             return
         if not settings.token and settings.host not in LOOPBACK:
             journal.event(
                 "whoever reaches this port may use the server: FLAXMILL_TOKEN or --token-file "
                 "has it ask for a token"
             )
-        server = Server(Front(settings, model, metrics, journal), announce)
+        server = Server(Front(settings, model, metrics, journal), announce, stop_on)
         if when_begun is not None:
             when_begun(server)
         await server.serve(sockets=[listening])
@@ -194,11 +207,35 @@ def take_no_more(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
-async def _loaded(model: Model, journal: Journal) -> bool:
+class Terminal:
+    """The terminal that this process was started in, if any.
+
+    Args:
+        streams: That may belong to it.
+    """
+
+    def __init__(self, streams: Iterable[int] = range(3)) -> None:
+        self._streams = [stream for stream in streams if os.isatty(stream)]
+
+    def closed(self) -> bool:
+        """Says whether there was one, and is no more."""
+        return bool(self._streams) and not any(map(os.isatty, self._streams))
+
+
+def stop_signals() -> list[int]:
+    """Returns the signals on which a server stops; what is ignored, or taken already, stays so."""
+    return [
+        number
+        for number in sorted(signals.ending() - {signal.SIGHUP})
+        if number in signals.ALWAYS or signal.getsignal(number) is signal.SIG_DFL
+    ]
+
+
+async def _loaded(model: Model, journal: Journal, stop_on: Sequence[int]) -> bool:
     """Loads the model; says whether it did, or was asked to stop before."""
     loop = asyncio.get_running_loop()
     loading = loop.create_task(model.load())
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_on:
         loop.add_signal_handler(number, loading.cancel)
     try:
         await loading

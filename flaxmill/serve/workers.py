@@ -20,7 +20,7 @@ from prometheus_client import multiprocess
 
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.serve.metrics import SHARED_FOLDER
-from flaxmill.serve.server import Server, serve, take_no_more
+from flaxmill.serve.server import Server, Terminal, serve, stop_signals, take_no_more
 from flaxmill.serve.settings import Settings
 
 _READY = "ready"
@@ -58,9 +58,10 @@ class Workers:
         self._listening = listening
         self._workers: list[_Worker] = []
         self._asked: list[int] = []
+        self._terminal = Terminal()
 
     def run(self, announce: Callable[[], None]) -> None:
-        """Runs until SIGTERM or Ctrl-C.
+        """Runs until a signal ends it.
 
         Raises:
             BadInput: The model cannot be served.
@@ -69,7 +70,7 @@ class Workers:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (*stop_signals(), signal.SIGHUP):
             signal.signal(number, self._note)
         with tempfile.TemporaryDirectory(prefix="flaxmill-metrics-") as shared:
             os.environ[SHARED_FOLDER] = shared
@@ -111,7 +112,7 @@ class Workers:
                     )
                 self._replace(pipes[some], said, deaths)
             while self._asked:
-                if (number := self._asked.pop(0)) != signal.SIGHUP:
+                if (number := self._asked.pop(0)) != signal.SIGHUP or self._terminal.closed():
                     return
                 for worker in self._workers:
                     worker.signal(number)

@@ -7,7 +7,6 @@ side of its pipe does, even one that was killed. Examples come through memory th
 import contextlib
 import multiprocessing
 import pickle
-import signal
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from flaxmill import signals
 from flaxmill.data.source import Example
 from flaxmill.errors import BadInput, CannotGoOn
 
@@ -52,11 +52,13 @@ class ReaderProcess:
 
     def __init__(self, source: bytes, room: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._shared = SharedMemory(create=True, size=room)
         self._pipe, theirs = context.Pipe()
+        with signals.left_to_this_process():  # Python may start a process that tracks the memory
+            self._shared = SharedMemory(create=True, size=room)
         arguments = (theirs, source, self._shared.name)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        with signals.left_to_this_process():  # once more: that has had Ctrl-C and SIGTERM through
+            self._process.start()
         theirs.close()
         try:
             self._answer()
@@ -95,7 +97,7 @@ class ReaderProcess:
     def close(self) -> None:
         """Ends the process, whatever it is at."""
         self._pipe.close()
-        self._process.terminate()
+        self._process.kill()  # whatever else could ask it to end is this process's to answer
         self._process.join()
         self._shared.unlink()
         with contextlib.suppress(BufferError):  # somebody still looks at the last examples
@@ -122,7 +124,6 @@ class _Shared:
 
 def _serve(pipe: Connection, pickled_source: bytes, shared: str) -> None:
     """Answers with examples until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer
     block = SharedMemory(shared)
     memory = _memory(block)
     with contextlib.suppress(EOFError, OSError):
