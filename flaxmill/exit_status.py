@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from flaxmill import stopping
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
+from flaxmill.files import meant
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (
@@ -58,9 +59,9 @@ def after(command: Callable[[], None]) -> int:
     except OSError as trouble:
         if trouble.errno in _FULL:
             drop_output()
-            return _say(f"the disk is full ({trouble.filename or 'no room left'}).", 3)
+            return _say(f"the disk is full ({_place(trouble, 'no room left')}).", 3)
         if trouble.errno in _REFUSED:
-            return _say(f"{trouble.filename or 'a file'}: {trouble.strerror}.", 2)
+            return _say(f"{_place(trouble, 'a file')}: {trouble.strerror}.", 2)
         raise
     except (RuntimeError, AssertionError):
         from flaxmill import parallel
@@ -117,6 +118,11 @@ def drop_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _place(trouble: OSError, otherwise: str) -> str:
+    """Returns where something went wrong, by the name that a person knows."""
+    return meant(os.fsdecode(trouble.filename)) if trouble.filename else otherwise
 
 
 def _say(words: str, status: int) -> int:

@@ -8,6 +8,7 @@ import jax
 from flaxmill import parallel, weights
 from flaxmill.data.batches import Schedule
 from flaxmill.data.source import SPLITS, Splits
+from flaxmill.progress import duration
 from flaxmill.state import State
 
 
@@ -45,7 +46,8 @@ def costs(program: Any, step_seconds: float) -> dict[str, str]:
         program: The compiled training function, which knows how much memory it needs.
         step_seconds: Measured.
     """
-    found = {"a step": f"{1000 * step_seconds:.3g} ms"}
+    short = step_seconds < 0.9995  # which is 1000 of three digits
+    found = {"a step": f"{1000 * step_seconds:.3g} ms" if short else duration(step_seconds)}
     needs = None if program is None else program.memory_analysis()
     if needs is not None:
         held = needs.argument_size_in_bytes + needs.generated_code_size_in_bytes

@@ -4,11 +4,28 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from flaxmill.errors import BadInput
+
+_TEMPORARY = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}(?=/|$)")
+
+
+def beside(path: Path) -> Path:
+    """Returns a place beside a path, for what is to take its place once it is whole."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def meant(place: str) -> str:
+    """Returns a place by the name that it is to have, for messages; see `beside`.
+
+    >>> meant("runs/one/.export.0f3a9c21/model.onnx")
+    'runs/one/export/model.onnx'
+    """
+    return _TEMPORARY.sub(r"\1\2", place)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -23,7 +40,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = beside(path)
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -35,7 +52,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            error.filename = str(path)  # what a message is to name
+            error.filename = str(path)
         raise
     sync_folder(path.parent)
 

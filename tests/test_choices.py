@@ -55,7 +55,7 @@ def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
     assert all(getattr(config, name) not in (0, "auto") for name in images.CHOSEN)
     assert why["size"].startswith(f"{config.size}: pictures are 300 to 500 pixels a side")
     assert why["network"] == "small: for 29 training pictures"
-    assert "min on two cores" in why["epochs"]
+    assert "of 10 to 100, fewer the more pictures" in why["epochs"]
     assert settled(photos) == (config, why)  # nothing but config and pictures decides
     assert images.settle(config, None) == (config, {})  # and what is settled stays
 

@@ -1,10 +1,12 @@
 """Files are whole or not there, and as readable as the person wants files to be."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from flaxmill import exit_status, files
 from flaxmill.files import write_atomic
 
 
@@ -31,3 +33,18 @@ def test_the_mode_is_what_the_umask_leaves(mask: int, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 3), (errno.EACCES, 2)])
+def test_a_message_names_what_was_meant_and_no_temporary_name(
+    number: int, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged = files.beside(tmp_path / "export")
+    assert staged.parent == tmp_path
+    assert staged != files.beside(tmp_path / "export")
+
+    def fail() -> None:
+        raise OSError(number, "trouble", str(staged / "model.onnx"))
+
+    assert exit_status.after(fail) == status
+    assert str(tmp_path / "export" / "model.onnx") in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Commands and options that flaxmill prints are ones that it takes: read out of its own text."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,3 +90,12 @@ def test_every_option_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_option_that_help_names_exists(name: str) -> None:
     assert set(named_options(cli.COMMANDS[name].__doc__ or "")) <= EVERY
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - {"train", "lr-find"}))
+def test_help_says_what_an_option_does_and_not_what_it_stops(name: str) -> None:
+    """An option without a value is off unless it is typed, so its help is about typing it."""
+    for one in inspect.signature(cli.COMMANDS[name]).parameters.values():
+        assert one.default is not True, (
+            f"{name}: --no-{one.name} would show the help of its opposite"
+        )

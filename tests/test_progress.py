@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from flaxmill import progress
+from flaxmill.facts import costs
 from flaxmill.progress import Reading, Words
 
 
@@ -126,3 +127,8 @@ def test_figures_are_asked_for_again_after_a_pause(monkeypatch: pytest.MonkeyPat
 def test_before_a_step_was_timed_no_speed_is_claimed(capsys: pytest.CaptureFixture[str]) -> None:
     Words().show(0, 10, {"loss": 1.0}, 0.0, 64)
     assert capsys.readouterr().out == "  step 0 of 10: loss 1.0000, …, 0.0 s left\n"
+
+
+def test_what_a_step_takes_is_told_in_units_that_are_read() -> None:
+    told = [costs(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)]
+    assert told == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]

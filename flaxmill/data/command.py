@@ -33,7 +33,7 @@ def prepare(
     fit: Literal["crop", "pad", "squash"] = "crop",
     share: float = 0.0,
     channels: Literal[1, 3] = 3,
-    draft: bool = True,
+    no_draft: bool = False,
     validation: int | float = 0.15,
     test: int | float = 0.15,
     separator: str = "",
@@ -51,7 +51,7 @@ def prepare(
         fit: How a picture is brought to that size.
         share: Share of the sides that a crop leaves; 0 takes 0.875, and 1 up to 64 pixels.
         channels: 3 for RGB, 1 for grey.
-        draft: Decode JPEGs no larger than needed, which is faster.
+        no_draft: Decode JPEGs whole; otherwise no larger than needed, which is faster.
         validation: Pictures to hold out for validation if none are given: how many, or a share.
         test: The same for the test.
         separator: What stands between several labels of a picture, in a table.
@@ -69,7 +69,7 @@ def prepare(
         fit=fit,
         share=share,
         channels=channels,
-        draft=draft,
+        draft=not no_draft,
         validation=validation,
         test=test,
         sign=separator,
@@ -80,7 +80,12 @@ def prepare(
     with stopping.scope(stopped), Reading() as progress:
         made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
     sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
-    usual = fit == "crop" and channels == 3 and draft and manner.share == usual_share(manner.size)
+    usual = (
+        fit == "crop"
+        and channels == 3
+        and not no_draft
+        and manner.share == usual_share(manner.size)
+    )
     whose = "train" if usual else "a recipe that asks for the same can train"
     print(f"wrote {made} ({sides}); {whose} with --data {shlex.quote(str(made))}")
 

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import os
 import re
-import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +79,7 @@ def export(
     _check_place(target, place)
     splits = run.splits(data)
     model = Subject.of(run, splits, licence or splits.licence)
-    staged = _beside(place)
+    staged = files.beside(place)
     with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
         _make(staged, target)
         found = _write(model, staged, chosen, quantize, done)
@@ -225,7 +224,7 @@ def _replace(staged: Path, target: Path) -> None:
     files.sync_folder(staged)
     replaced: list[Path] = []
     while not _moved(staged, target):
-        old = _beside(target)
+        old = files.beside(target)
         with contextlib.suppress(FileNotFoundError):  # taken away by another export at this moment
             os.rename(target, old)
             replaced.append(old)
@@ -243,8 +242,3 @@ def _moved(staged: Path, target: Path) -> bool:
             return False
         raise
     return True
-
-
-def _beside(place: Path) -> Path:
-    """Returns a new hidden name in the same folder, from and to which renaming is at once."""
-    return place.with_name(f".{place.name}.{secrets.token_hex(4)}")

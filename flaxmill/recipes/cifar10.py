@@ -58,11 +58,11 @@ class Config:
     log_every: float = 0.5  # epochs between rows of training figures
     evaluate_every: float = 3.0  # epochs between evaluations
     evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
-    network: Literal["fast", "resnet", "wide"] = "fast"  # FastCNN on whitened patches, or a ResNet
+    network: Literal["fast", "resnet", "wide"] = "fast"  # FastCNN on whitened patches, or ResNets
     channels: tuple[int, ...] = (64, 256, 256)  # of each block, under fast
     residual: tuple[int, ...] = (1, 1, 1)  # residual blocks after each of those, under fast
     scale: float = 1 / 9  # what the logits are multiplied by, under fast
-    stages: tuple[int, ...] = (2, 2, 2, 2)  # blocks of each stage, under resnet; the default is 18
+    stages: tuple[int, ...] = (2, 2, 2, 2)  # blocks of each stage, under resnet; 2 2 2 2: of 18
     width: int = 64  # channels of the first stage, under resnet
     depth: int = 28  # convolutions one after another, under wide
     widening: int = 10  # what the channels are multiplied by, under wide

@@ -40,7 +40,7 @@ from flaxmill.state import State, create_state
 class Config:
     """Everything that the numbers of a run depend on, beside the seed."""
 
-    data: str = "fashion-mnist"  # a folder, a data set's name, auto, or sketches
+    data: str = "fashion-mnist"  # a folder, the data set's name, auto, or sketches
     validation: int | float = 5000  # training examples held out: how many, or a share
     overfit: int = 0  # train and evaluate on the first N examples only; 0: on all
     epochs: float = 1.2  # how often every training example is seen

@@ -185,7 +185,7 @@ def _epochs(config: Config, train: int, weights: Mapping[str, Any] | None) -> tu
     each = 3 * operations / FASTEST  # forwards, and twice as much backwards
     least, most = (10, 30) if weights else (10, 100)
     epochs = choices.fitting_epochs(SECONDS, each, train, least=least, most=most)
-    return epochs, f"about {max(1, round(epochs * each * train / 60))} min on two cores"
+    return epochs, f"of {least} to {most}, fewer the more pictures and the larger the network"
 
 
 def data(config: Config) -> Splits:
