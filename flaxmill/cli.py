@@ -5,6 +5,7 @@ before the ``/`` of a command are its positional arguments, the others its optio
 """
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
@@ -17,6 +18,9 @@ from flaxmill.errors import BadInput, nearest
 from flaxmill.program import typed
 from flaxmill.report.command import look, report
 from flaxmill.serve.command import serve
+
+_WIDEST = 100
+"""Columns of a line for people, at most."""
 
 Checkpoint = Literal["final", "best"]
 
@@ -86,12 +90,11 @@ def _parse(
 
 
 def list_recipes() -> None:
-    """List the recipes, a line each."""
+    """List the recipes: what each trains, on which data, and what to expect."""
     from flaxmill import recipes
 
-    for name in recipes.names():
-        text = recipes.text(name)
-        print(f"{name:16}  {recipes.headline(text)} {recipes.expectation(text)}")
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    print("\n".join(recipes.listed(width)))
 
 
 def train(arguments: list[str]) -> None:

@@ -1,5 +1,8 @@
 """How a run is carried out: all that is asked of it beside recipe, config and seed."""
 
+import dataclasses
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +19,7 @@ class Options:
     """How a run is carried out.
 
     None of this changes what a step computes, but for the last bits under another mesh; and
-    ``init_from`` is what the first step begins with.
+    --init-from is what the first step begins with.
 
     Attributes:
         gear: resident, streaming or auto.
@@ -85,3 +88,24 @@ def training_arguments(kind: type) -> type:
         ],
         frozen=True,
     )
+
+
+def spelt(kind: type) -> Iterator[str]:
+    """Yields the options that a dataclass of arguments comes to, as they are typed."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        renamed = [m.name for m in getattr(hint, "__metadata__", ()) if getattr(m, "name", None)]
+        yield from spelling(renamed[0] if renamed else field.name, hint)
+
+
+def spelling(name: str, hint: Any) -> Iterator[str]:
+    """Yields how a field is typed as an option, given its type; those of its own, if it has any."""
+    kind = getattr(hint, "__origin__", hint)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        yield from spelt(kind)
+        return
+    option = name.strip("_").replace("_", "-")  # class_ is --class
+    yield f"--{option}"
+    if kind is bool:
+        yield f"--no-{option}"

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill import recipes, weights
+from flaxmill import other_names, recipes, weights
+from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.directory import Identity
 from flaxmill.errors import BadInput, nearest
-from flaxmill.options import Options, training_arguments
+from flaxmill.options import Options, spelt, training_arguments
 from flaxmill.recipes import Recipe
 
 
@@ -92,6 +93,8 @@ class Order:
         data = None
         if splits is not None:
             data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
+            if place := fetch.path_of(getattr(self.config, "data", None)):
+                data["place"] = str(place)  # from another folder, a relative one means another
         return Identity(
             recipe=self.recipe.name,
             recipe_file=None if file is None else str(file),
@@ -178,6 +181,7 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
+    other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
     given = tyro.cli(
         kind,
         args=rest,

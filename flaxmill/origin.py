@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import recipes
+from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
@@ -103,6 +104,11 @@ class Origin:
         if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
             data = "sketches" if then["drawn"] else type(config).data
             config = dataclasses.replace(config, data=data)
+        elif place := then.get("place"):  # where it lay then; else as the config says it, from here
+            here = fetch.path_of(config.data)
+            config = dataclasses.replace(
+                config, data=str(here) if here and not Path(place).exists() else place
+            )
         splits = self.recipe.module.data(config)
         if dict(splits.digests) != then["digests"]:
             raise BadInput(

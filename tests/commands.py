@@ -1,17 +1,13 @@
 """Commands run in the process of a test, as a person types them; and which options each takes."""
 
-import dataclasses
 import functools
 import inspect
 import re
-import typing
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from flaxmill import cli, lr_find, recipes
-from flaxmill.options import training_arguments
+from flaxmill.options import spelling, spelt, training_arguments
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -34,7 +30,8 @@ def words(text: str) -> str:
 
 def named_options(text: str) -> list[str]:
     """Returns the options that a text names, whatever commands they are of."""
-    return re.findall(r"(?<![\w(-])--[a-z][a-z0-9-]*|(?<=(?<!var)\()--[a-z][a-z0-9-]*", text)
+    found = re.findall(r"(?<![\w(-])--[a-z][a-z0-9-]*|(?<=(?<!var)\()--[a-z][a-z0-9-]*", text)
+    return [one for one in found if not one.endswith("-")]  # that is the beginning of some
 
 
 def foreign_options(arguments: tuple[str, ...], message: str) -> list[str]:
@@ -50,29 +47,10 @@ def options(name: str) -> set[str]:
     if name in ("train", "lr-find"):
         kind = training_arguments if name == "train" else lr_find.arguments
         configs = [recipes.load(recipe).module.Config for recipe in recipes.names()]
-        return {"--help", "--preset"}.union(*(_of_class(kind(config)) for config in configs))
+        return {"--help", "--preset"}.union(*(spelt(kind(config)) for config in configs))
     parameters = inspect.signature(cli.COMMANDS[name]).parameters.values()
     found = {"--help"}
     for one in parameters:
         if one.kind == one.KEYWORD_ONLY:
-            found.update(_spelt(one.name, one.annotation))
+            found.update(spelling(one.name, one.annotation))
     return found
-
-
-def _of_class(kind: type) -> Iterator[str]:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    for field in dataclasses.fields(kind):
-        hint = hints[field.name]
-        renamed = [m.name for m in getattr(hint, "__metadata__", ()) if getattr(m, "name", None)]
-        yield from _spelt(renamed[0] if renamed else field.name, hint)
-
-
-def _spelt(name: str, hint: Any) -> Iterator[str]:
-    kind = getattr(hint, "__origin__", hint)
-    if dataclasses.is_dataclass(kind):
-        yield from _of_class(typing.cast(type, kind))
-        return
-    option = name.strip("_").replace("_", "-")  # class_ is --class
-    yield f"--{option}"
-    if kind is bool:
-        yield f"--no-{option}"

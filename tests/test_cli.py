@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,21 @@ SMALL = small_runs.flags(small_runs.SMALL["fashion_mnist"])
             "train fashion_mnist --data sketches --validation 40 --chunk 0",
             "--chunk must be at least 1",
         ),
-        ("train fashion_mnist --data absent", "absent cannot be used as the folder"),
+        ("train fashion_mnist --data absent", "--data absent: there is no such folder"),
+        (
+            "train fashion_mnist --data fashion_mnist",
+            "/fashion_mnist). Did you mean 'fashion-mnist'?",
+        ),
+        ("train fashion_mnist --data skeches", "Did you mean 'sketches'?"),
+        ("train mnist --data nothing", "/nothing). Other words are: 'mnist', 'auto', 'sketches'."),
+        ("train images --lr 0.1", "images has no option --lr: that is --learning-rate here."),
+        ("train images --data_dir=here", "has no option --data_dir=here: that is --data here."),
+        ("train mnist --fp16", "that is --precision bfloat16 here."),
+        ("train mnist --device cuda", "has 8 × cpu (cpu). JAX_PLATFORMS=cpu before the command"),
+        ("train mnist --resume", "the same command goes on with a run that is not finished"),
+        ("train images empty", ": flaxmill train images --data empty."),
+        ("lr-find images empty", ": flaxmill lr-find images --data empty."),
+        ("train mnist --imgsz 28", "Unrecognized options: --imgsz"),
         ("train fashion_mnist --data empty", "empty is an empty directory"),
         ("train fashion_mnist --data sketches --validation 40 --run file", "--run file is a file"),
         (
@@ -207,7 +222,7 @@ def test_a_name_that_is_also_a_folder_means_the_recipe(
     Path("fashion-mnist").mkdir()  # such as one with the data
     status, _, error = command(capsys, "look", "fashion-mnist", "--data", "absent")
     assert status == 2
-    assert "absent cannot be used as the folder" in words(error)
+    assert "--data absent: there is no such folder" in words(error)
 
 
 def test_look_draws_a_run_on_other_data(
@@ -299,13 +314,24 @@ def test_look_takes_no_preset_for_a_run(
     assert "is a run, which has its config: leave it out" in error
 
 
-def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_are_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     status, out, _ = command(capsys, "recipes")
     assert status == 0
-    for name, line in zip(recipes.names(), out.splitlines(), strict=True):
-        assert line.startswith(name)
-        for part in (recipes.headline(recipes.text(name)), "Data: ", "Expected: "):
-            assert part in line
+    assert all(len(line) <= 100 for line in out.splitlines())
+    rows = re.split(r"\n(?! )", out.strip())
+    for name, row in zip(recipes.names(), rows, strict=True):
+        assert row.startswith(name)
+        first, *more = (" ".join(line.split()) for line in row.splitlines())
+        assert first == f"{name} {recipes.headline(recipes.text(name))}"
+        assert " ".join(more) == recipes.expectation(recipes.text(name))
+        assert 1 <= len(more) <= 3
+        assert all(" ".join(more).count(part) == 1 for part in ("Data: ", "Expected: "))
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = command(capsys, "recipes")
+    assert max(map(len, out.splitlines())) <= 60
 
 
 def test_help_imports_nothing_heavy() -> None:

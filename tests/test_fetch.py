@@ -97,8 +97,12 @@ def test_a_given_folder_must_hold_the_files(empty_machine: Path, tmp_path: Path)
     message = str(caught.value)
     assert f"{empty} is an empty directory: it lacks pictures.gz, labels.gz." in message
     assert f"`flaxmill fetch tiny --to '{empty}'`" in message
-    with pytest.raises(BadInput, match=r"lacks pictures.gz; it holds labels.gz\. Put"):
+    with pytest.raises(BadInput, match=r"lacks pictures.gz; it holds labels.gz\. Put") as caught:
         find("tiny", put(empty, "labels.gz"))
+    assert "--to" not in str(caught.value)  # what it holds may be another set's
+    own = put(empty_machine / "data" / "tiny", "labels.gz")
+    with pytest.raises(BadInput, match=f"let `flaxmill fetch tiny --to {own}` download what is"):
+        find("tiny", own)
     for number in range(9):
         (empty / f"{number}.txt").touch()
     with pytest.raises(BadInput, match=r"holds 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, 5 more"):

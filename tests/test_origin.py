@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from picture_files import classes
 
+from flaxmill import recipes
+from flaxmill.data import fetch
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
+from flaxmill.order import Order
 from flaxmill.origin import Origin
 
 
@@ -62,3 +65,36 @@ def test_what_auto_came_to_is_looked_for_under_its_own_name(
     with pytest.raises(BadInput, match="cifar-10") as refused:
         Origin("runs/one", identity, record="").splits()
     assert "fashion-mnist" not in str(refused.value)
+
+
+def test_a_relative_place_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes(tmp_path / "then" / "photos", {"ant": 9, "bee": 9})
+    monkeypatch.chdir(tmp_path / "then")
+    loaded = recipes.load("images")
+    config = loaded.module.Config(data="photos", size=8)
+    order = Order(loaded, config, "quick", 0)
+    identity = order.identity(loaded.module.data(config)).json()
+    assert identity["config"]["data"] == "photos"
+    assert identity["data"]["place"] == str(tmp_path / "then" / "photos")
+    monkeypatch.chdir(tmp_path)
+    assert Origin("runs/one", identity, record="").splits().title.endswith("photos")
+    (tmp_path / "then" / "photos").rename(tmp_path / "photos")  # moved, and found as it was given
+    assert Origin("runs/one", identity, record="").splits().title.endswith("photos")
+    (tmp_path / "photos").rename(tmp_path / "other")
+    with pytest.raises(BadInput, match=f"there is no {tmp_path / 'then' / 'photos'}: give"):
+        Origin("runs/one", identity, record="").splits()
+
+
+@pytest.mark.parametrize("word", ["fashion-mnist", "auto", "sketches"])
+def test_a_word_for_a_set_is_no_place(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / word).mkdir()
+    (tmp_path / "mine").mkdir()
+    assert fetch.path_of(word) is None
+    assert fetch.path_of(f"./{word}") == tmp_path / word
+    assert fetch.path_of("mine") == tmp_path / "mine"
+    assert fetch.path_of("gone") is None

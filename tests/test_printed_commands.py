@@ -14,7 +14,8 @@ from flaxmill import cli
 PACKAGE = Path(cli.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 PAGES = sorted([*PACKAGE.parent.glob("README*.md"), *PACKAGE.parent.glob("docs/*.md")])
-OF_OTHERS = {"--directory", "--http-port", "--model-dir"}  # of programs that pages speak of too
+# Of programs that pages speak of too.
+OF_OTHERS = {"--directory", "--http-port", "--model-dir", "--signal"}
 OF_FORKS = ("models", "augment")  # folders of functions whose arguments a recipe has as fields
 EVERY = set().union(*map(options, cli.COMMANDS)) | {"--version"}
 

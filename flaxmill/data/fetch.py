@@ -32,6 +32,21 @@ def data_set(name: str) -> DataSet:
     return DATA_SETS[name]
 
 
+def path_of(data: object) -> Path | None:
+    """Returns the absolute path that a choice of data means from this folder on.
+
+    Args:
+        data: As a recipe's field has it: a path, or a word for a set.
+
+    Returns:
+        The path; None where it is a word, or nothing is there.
+    """
+    if not isinstance(data, str) or data in (*DATA_SETS, "auto", "sketches"):
+        return None
+    path = _absolute(data)
+    return path if path.exists() else None
+
+
 def cache_folder(name: str) -> Path:
     """Returns the folder that a data set is downloaded to.
 
@@ -133,8 +148,35 @@ def require(folder: Path, wanted: DataSet) -> None:
     what = f"lacks {_listed(absent)}; it holds {_listed(content)}"
     raise BadInput(
         f"{folder} {what if content else f'is an empty directory: it lacks {_listed(absent)}'}. "
-        f"Put them there, or let {_fetch_command(wanted.name, folder)} download them."
+        f"Put them there, or {whole_copy(wanted.name, folder)}."
     )
+
+
+def whole_copy(name: str, folder: Path) -> str:
+    """Says how to get a data set whole, where a folder does not hold it so.
+
+    Nothing is put into a folder that may hold something else, such as the set of a relative, whose
+    files have the same names: only into one that is empty, or a place of the set itself.
+
+    Args:
+        name: Of the data set.
+        folder: The folder.
+    """
+    if _is_for(name, folder):
+        return f"let {_fetch_command(name, folder)} download what is wrong or missing"
+    return (
+        f"let {_fetch_command(name)} download the set into your cache, where --data {name} finds it"
+    )
+
+
+def _is_for(name: str, folder: Path) -> bool:
+    """Says whether a folder is there for a data set alone."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return True
+    try:
+        return folder in places(name)
+    except BadInput:  # there is no home, and so no cache
+        return False
 
 
 def _strips(folder: Path, content: list[str]) -> str:

@@ -76,6 +76,8 @@ def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
         found["recipe_file"] = Path(found["recipe_file"]).name
     if isinstance(data := found["config"].get("data"), str):
         found["config"] = {**found["config"], "data": Path(data).name}
+    if found.get("data"):
+        found["data"] = {key: value for key, value in found["data"].items() if key != "place"}
     return found
 
 

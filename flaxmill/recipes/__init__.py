@@ -3,8 +3,10 @@
 import ast
 import hashlib
 import importlib
+import re
 import shlex
 import sys
+import textwrap
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +51,27 @@ def headline(recipe: str) -> str:
 
 def expectation(recipe: str) -> str:
     """Returns what a recipe's docstring says of its data and result, given its text."""
-    lines = _docstring(recipe).splitlines()
-    return " ".join(line for line in lines if line.startswith(("Data:", "Expected:")))
+    whole = " ".join(_docstring(recipe).split())
+    return " ".join(re.findall(r"\b(?:Data|Expected): .*?\.(?= |$)", whole))  # a sentence each
+
+
+def listed(width: int) -> list[str]:
+    """Returns lines that list the recipes with what is expected of each.
+
+    Args:
+        width: Columns of a line.
+    """
+    indent, lines = max(map(len, names())) + 2, []
+    for name in names():
+        for start, words in ((name, headline(text(name))), ("", expectation(text(name)))):
+            lines += textwrap.wrap(
+                words,
+                max(width, 40),
+                initial_indent=f"{start:{indent}}",
+                subsequent_indent=" " * indent,
+                break_on_hyphens=False,
+            )
+    return lines
 
 
 def _docstring(recipe: str) -> str:

@@ -1,7 +1,6 @@
 """CIFAR-10: its binary files, read and checked, and its place among the known sets."""
 
 import hashlib
-import shlex
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -11,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import require, stored
+from flaxmill.data.fetch import require, stored, whole_copy
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
 from flaxmill.data.known.published import CIFAR_10, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
-from flaxmill.program import typed
 
 LABELS = (
     "airplane",
@@ -219,8 +217,8 @@ def read_cifar10(
             for (path, content), batch in zip(contents, batches, strict=True)
         ]
     except BadInput as error:
-        command = typed(f"fetch {data_set.name} --to {shlex.quote(str(folder))}")
-        raise BadInput(f"{error} Replace the file, or let `{command}` do so.") from None
+        way = whole_copy(data_set.name, folder)
+        raise BadInput(f"{error} Replace the file, or {way}.") from None
     *training, test = parts
     digests = {
         batch.name: hashlib.sha256(rows.tobytes()).hexdigest()

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import math
-import shlex
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import require, stored
+from flaxmill.data.fetch import require, stored, whole_copy
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput
-from flaxmill.program import typed
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -90,8 +88,8 @@ def read_idx_set(folder: Path, data_set: DataSet, num_classes: int = 10) -> Labe
     try:
         return _read_checked(folder, data_set, num_classes)
     except BadInput as error:
-        command = typed(f"fetch {data_set.name} --to {shlex.quote(str(folder))}")
-        raise BadInput(f"{error} Replace the file, or let `{command}` do so.") from None
+        way = whole_copy(data_set.name, folder)
+        raise BadInput(f"{error} Replace the file, or {way}.") from None
 
 
 def read_fashion_mnist(folder: Path) -> LabelledImages:

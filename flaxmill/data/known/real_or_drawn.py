@@ -10,7 +10,7 @@ import numpy as np
 from flaxmill.data import fetch
 from flaxmill.data.known.idx import LabelledImages
 from flaxmill.data.source import Arrays, Source, Splits, divide
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, nearest
 from flaxmill.program import typed
 from flaxmill.progress import Download
 
@@ -69,8 +69,24 @@ def pictures(known: Known, data: str, *, validation: int | float = 0, overfit: i
             )
             return _drawn(known, note, validation, overfit)
         return _real(known, folder, validation, overfit)
+    if data != known.name:
+        _check_named(known, data)
     folder = _located(known.name, None if data == known.name else Path(data))
     return _real(known, folder, validation, overfit)
+
+
+def _check_named(known: Known, data: str) -> None:
+    """Refuses what is no folder, and may be a word that was misspelt.
+
+    Raises:
+        BadInput: There is no such folder; the message says where it was looked for.
+    """
+    words = (known.name, "auto", "sketches")
+    if not Path(data).expanduser().exists():
+        meant = nearest(data.replace("_", "-"), words).replace(" There are", " Other words are")
+        raise BadInput(
+            f"--data {data}: there is no such folder ({Path(data).expanduser().absolute()}).{meant}"
+        )
 
 
 def _located(name: str, given: Path | None = None) -> Path:
