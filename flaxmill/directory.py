@@ -1,20 +1,21 @@
 """A run directory: where its files are, who holds it, and which directory a command means."""
 
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
 import platform
+import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from flaxmill import files
 from flaxmill.errors import BadInput
-from flaxmill.signature import FORMAT, check_format
+from flaxmill.identity import Attempt, Identity
+from flaxmill.signature import check_format
 
 LOCK = "lock"
 _KEYS = {
@@ -74,6 +75,17 @@ class RunDirectory:
     def finished(self) -> bool:
         """Whether the run here has its result."""
         return (self.path / "result.json").exists()
+
+    def last_attempt(self) -> Attempt | None:
+        """Returns what was trained by when this run last went on; None where nothing says so."""
+        if not (self.path / "manifest.json").exists():
+            return None
+        attempts = self.read("manifest.json")["attempts"]
+        if not attempts or "versions" not in attempts[-1]:
+            return None
+        begun_by = self.read("config.json")["recipe_sha256"]
+        text = attempts[-1].get("recipe_sha256", begun_by)  # which not all versions write down
+        return Attempt(attempts[-1]["versions"].get("flaxmill", ""), text)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -142,84 +154,6 @@ def _holder(lock: Path) -> str:
         return "another process"
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What makes two runs the same run.
-
-    Attributes:
-        recipe: The recipe's name.
-        recipe_file: Where a fork lies; None for a recipe of flaxmill's.
-        recipe_sha256: Digest of the recipe's text.
-        preset: The preset the config began as; a name only.
-        seed: The run's seed.
-        config: Every field of the config.
-        data: Title and digests of the data; None where they are not known yet.
-        initial: Digest of the weights that ``--init-from`` gave; None begins with the model's own.
-        seeds: Number of models, of as many seeds from ``seed`` on.
-        chosen: Why the config has the values that the recipe chose itself, by field; for people.
-    """
-
-    recipe: str
-    recipe_file: str | None
-    recipe_sha256: str
-    preset: str
-    seed: int
-    config: Mapping[str, Any]
-    data: Mapping[str, Any] | None = None
-    initial: str | None = None
-    seeds: int = 1
-    chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @property
-    def every_seed(self) -> tuple[int, ...]:
-        """The seeds of all the models that are trained."""
-        return tuple(range(self.seed, self.seed + self.seeds))
-
-    def json(self) -> dict[str, Any]:
-        """Returns what ``config.json`` holds: the number of seeds only where there are several."""
-        fields = dataclasses.asdict(self)
-        del fields["chosen"]
-        if self.seeds == 1:
-            del fields["seeds"]
-        return {"format": FORMAT, **fields}
-
-    def differences(self, found: Mapping[str, Any]) -> list[str]:
-        """Lists how a ``config.json`` differs, a line each; where the data lies does not count."""
-        lines = []
-        if found["seed"] != self.seed:
-            lines.append(f"seed: {found['seed']} there, {self.seed} now")
-        if (seeds := found.get("seeds", 1)) != self.seeds:
-            lines.append(f"seeds: {seeds} there, {self.seeds} now")
-        if self.data is not None and found["data"]["digests"] != self.data["digests"]:
-            lines.append(
-                f"the data: {found['data']['title']} there; what is given now "
-                f"({self.data['title']}) has other content"
-            )
-        if found["initial"] != self.initial:
-            ways = [f"weights {d[:12]}" if d else "fresh" for d in (found["initial"], self.initial)]
-            lines.append(f"--init-from: {ways[0]} there, {ways[1]} now")
-        then = found["config"]
-        for name in sorted(then.keys() | self.config.keys()):
-            before, now = then.get(name, "absent"), _plain(self.config.get(name, "absent"))
-            if name != "data" and before != now:
-                lines.append(f"{name}: {before} there, {now} now")
-        if (found["recipe_file"] is None) != (self.recipe_file is None):
-            places = [f or "the one of flaxmill" for f in (found["recipe_file"], self.recipe_file)]
-            lines.append(f"the recipe: {places[0]} there, {places[1]} now")
-        elif self.recipe_file is not None and found["recipe_sha256"] != self.recipe_sha256:
-            lines.append(
-                f"the recipe {self.recipe_file} was edited: its text had the digest "
-                f"{found['recipe_sha256'][:12]}, it has {self.recipe_sha256[:12]} now "
-                f"(the text of then is in the run directory's recipe.py)"
-            )
-        return lines
-
-
-def _plain(value: Any) -> Any:
-    """Returns a value as JSON gives it back."""
-    return json.loads(json.dumps(value))
-
-
 def choose(
     identity: Identity, run: Path | None, *, fresh: bool, root: Path = Path("runs")
 ) -> RunDirectory:
@@ -269,13 +203,12 @@ def check_same(identity: Identity, directory: RunDirectory) -> None:
             f"{directory.path} is a run of the recipe {found['recipe']}, not of {identity.recipe}: "
             f"choose another --run."
         )
-    differences = identity.differences(found)
+    differences = identity.differences(found, directory.last_attempt())
     if differences:
         ways = ["--fresh to begin anew here (the old directory is renamed)"]
         if found.get("seeds", 1) == 1:  # the weights of several are not those of one
-            ways.append(
-                f"--init-from {directory.path} with another --run to start from its weights"
-            )
+            run = shlex.quote(str(directory.path))
+            ways.append(f"--init-from {run} with another --run to start from its weights")
         raise BadInput(
             f"{directory.path} was begun differently, and going on would mix the two:\n  "
             + "\n  ".join(differences)
@@ -297,7 +230,8 @@ def _next(identity: Identity, root: Path, *, fresh: bool) -> RunDirectory:
             return directory
         if not directory.finished:
             found = directory.read("config.json")
-            if found["recipe"] == identity.recipe and not identity.differences(found):
+            last = directory.last_attempt()
+            if found["recipe"] == identity.recipe and not identity.differences(found, last):
                 return directory
         number += 1
 

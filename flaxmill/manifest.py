@@ -8,7 +8,8 @@ import time
 from importlib import metadata
 
 from flaxmill import files, parallel
-from flaxmill.directory import Identity, RunDirectory
+from flaxmill.directory import RunDirectory
+from flaxmill.identity import Identity, version
 from flaxmill.progress import Words
 from flaxmill.signature import FORMAT, Signature
 
@@ -35,16 +36,25 @@ def begin_attempt(
     """
     surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
     earlier = directory.read("manifest.json")["attempts"] if directory.begun else []
+    last = directory.last_attempt() if directory.begun else None
     changed = [k for k, v in surroundings.items() if earlier and earlier[-1].get(k) != v]
     if changed:
         words.say(
             f"This attempt differs from the one before in {', '.join(changed)}: the order of the "
             f"examples and every random draw stay, the last bits of the weights may differ."
         )
+    if last is not None and last.recipe_sha256 != identity.recipe_sha256:
+        words.say(
+            f"The recipe {identity.recipe} has another text in flaxmill {version()} than in "
+            f"{last.version}, which this run was trained by so far: the rest of it is trained by "
+            f"the text of now. --init-from {directory.path} with another --run begins a run that "
+            f"is trained by one text."
+        )
     attempt = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "command": shlex.join(sys.argv),
+        "recipe_sha256": identity.recipe_sha256,
         **surroundings,
     }
     manifest = {

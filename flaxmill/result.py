@@ -8,8 +8,8 @@ from flax import nnx
 from flaxmill import answers, checkpoint, weights
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
-from flaxmill.directory import Identity
 from flaxmill.evaluation import measured, total
+from flaxmill.identity import Identity
 from flaxmill.log import Row, mean_rows
 from flaxmill.metrics import Measures, spread
 from flaxmill.models.ensemble import Ensemble

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-from flaxmill.directory import Identity, RunDirectory, choose, rename_old
+from flaxmill import manifest
+from flaxmill.directory import RunDirectory, choose, rename_old
 from flaxmill.errors import BadInput
+from flaxmill.identity import Identity, version
+from flaxmill.progress import Words
+from flaxmill.signature import Signature
 
 IDENTITY = Identity(
     recipe="fashion_mnist",
@@ -83,6 +87,69 @@ def test_an_edited_fork_is_refused_and_a_newer_flaxmill_is_not(tmp_path: Path) -
         choose(edited, tmp_path / "fork", fresh=False)
     newer = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
     assert choose(newer, tmp_path / "own", fresh=False).begun
+
+
+def begun_by(path: Path, *attempts: tuple[str, str | None]) -> None:
+    """Begins a run by attempts: of which version, by which text, if that was written down."""
+    begin(path)
+    listed = [
+        {"versions": {"flaxmill": version}, **({"recipe_sha256": text} if text else {})}
+        for version, text in attempts
+    ]
+    told = {"format": 1, "data": {}, "attempts": listed}
+    (path / "manifest.json").write_text(json.dumps(told))
+
+
+def test_an_edited_recipe_of_flaxmill_s_is_refused_in_the_same_version(tmp_path: Path) -> None:
+    now = version()
+    edited = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
+    refused = {
+        "as it was": [(now, "a" * 64)],
+        "in an older run": [(now, None)],
+        "after an update": [("0.0.9", "c" * 64), (now, "a" * 64)],
+    }
+    words = (
+        rf"the recipe fashion_mnist of flaxmill {now} was edited: its text had the digest "
+        rf"aaaaaaaaaaaa, it has bbbbbbbbbbbb now \(the text that the run was begun by is in its "
+        rf"recipe\.py\)(.|\n)*--init-from .* to start from its weights"
+    )
+    for name, attempts in refused.items():
+        begun_by(tmp_path / name, *attempts)
+        with pytest.raises(BadInput, match=words):
+            choose(edited, tmp_path / name, fresh=False)
+    gone_on = {
+        "the same text": [(now, "b" * 64)],
+        "of another version": [("0.0.9", "a" * 64)],
+        "of another version, twice": [("0.0.9", "a" * 64), (now, "b" * 64)],
+    }
+    for name, attempts in gone_on.items():
+        begun_by(tmp_path / name, *attempts)
+        assert choose(edited, tmp_path / name, fresh=False).begun
+    begun_by(tmp_path / "fashion_mnist-quick-0", (now, "a" * 64))
+    chosen = choose(edited, None, fresh=False, root=tmp_path)  # nobody named the run: a new one
+    assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
+
+
+def test_going_on_by_the_text_of_another_version_is_said_aloud(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Heard(Words):
+        def say(self, text: str) -> None:
+            heard.append(text)
+
+    begun_by(tmp_path / "run", ("0.0.9", "a" * 64))
+    taken = Signature("mine", "image-classification", (), (), ())
+    edited = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
+    for attempts in (2, 3):
+        directory = choose(edited, tmp_path / "run", fresh=False)
+        found = manifest.begin_attempt(directory, edited, taken, "", None, Heard(quiet=True))
+        assert found == attempts
+    said = [line for line in heard if line.startswith("The recipe")]
+    assert len(said) == 1
+    assert said[0].startswith(
+        f"The recipe fashion_mnist has another text in flaxmill {version()} than in 0.0.9, which "
+        f"this run was trained by so far: the rest of it is trained by the text of now."
+    )
 
 
 def test_other_data_is_refused_and_gets_a_name_of_its_own(tmp_path: Path) -> None:
