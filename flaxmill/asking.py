@@ -23,7 +23,7 @@ SHEET = "predictions.png"
 
 
 def open_model(
-    path: Path, *, format: str | None, checkpoint: str, recipe: str | None
+    path: Path, *, format: str | None, checkpoint: str, recipe: str | None, trust: bool = False
 ) -> TrainedRun | Exported:
     """Opens a run or an export.
 
@@ -31,7 +31,8 @@ def open_model(
         path: Its directory.
         format: Of an export; None takes the first that it holds.
         checkpoint: Of a run: "final", or "best" by validation.
-        recipe: Where a fork's file lies now.
+        recipe: A file that holds the text of a run's recipe.
+        trust: Run the recipe file that a run was trained by, though it was never trained here.
 
     Raises:
         BadInput: It is neither, or what is asked for belongs to the other.
@@ -48,15 +49,20 @@ def open_model(
             f"{path} is no export directory, and --format {format} is of one: "
             f"{typed('export RUN')} makes it, by default in RUN/export."
         )
-    return TrainedRun(path, recipe=recipe, checkpoint=checkpoint)
+    return TrainedRun(path, recipe=recipe, checkpoint=checkpoint, trust=trust)
 
 
 def evaluate(
-    model: TrainedRun | Exported, data: str | None, *, split: str, recipe: str | None
+    model: TrainedRun | Exported,
+    data: str | None,
+    *,
+    split: str,
+    recipe: str | None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Returns the exact figures of a run or an export."""
     if isinstance(model, Exported):
-        return model.evaluate(data, split=split, recipe=recipe)
+        return model.evaluate(data, split=split, recipe=recipe, trust=trust)
     return model.evaluate(data, split=split)
 
 

@@ -18,6 +18,7 @@ from flaxmill.errors import BadInput, nearest
 from flaxmill.program import typed
 from flaxmill.report.command import look, report
 from flaxmill.serve.command import serve
+from flaxmill.trust import RECORDED, RecipeText
 
 _WIDEST = 100
 """Columns of a line for people, at most."""
@@ -144,7 +145,7 @@ def evaluate(
     data: str | None = None,
     split: Literal["test", "validation", "train"] = "test",
     checkpoint: Checkpoint = "final",
-    recipe: str | None = None,
+    recipe: RecipeText = RECORDED,
     json: bool = False,
 ) -> None:
     """Evaluate a run or an export exactly on its test data.
@@ -155,14 +156,14 @@ def evaluate(
         data: Another place to take the data from.
         split: Which part of the data.
         checkpoint: The final weights of a run, or the best by validation.
-        recipe: Where a fork's file lies now.
+        recipe: Which text the run was trained by.
         json: Print JSON.
     """
     from flaxmill import asking
     from flaxmill.progress import figures
 
-    asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
-    found = asking.evaluate(asked, data, split=split, recipe=recipe)
+    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
+    found = asking.evaluate(asked, data, split=split, **recipe.said())
     if json:
         print(dumps(found))
     else:
@@ -178,7 +179,7 @@ def predict(
     top: int = 3,
     format: Literal["stablehlo", "onnx", "int8"] | None = None,
     checkpoint: Checkpoint = "final",
-    recipe: str | None = None,
+    recipe: RecipeText = RECORDED,
     json: bool = False,
     look: bool = False,
 ) -> None:
@@ -190,7 +191,7 @@ def predict(
         top: How many classes to name for each.
         format: Which format of an export.
         checkpoint: The final weights of a run, or the best by validation.
-        recipe: Where a fork's file lies now.
+        recipe: Which text the run was trained by.
         json: Print a line of JSON for each picture.
         look: Also write predictions.png, a sheet of the pictures as the model saw them.
     """
@@ -200,7 +201,7 @@ def predict(
         raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
-    asked = asking.open_model(model, format=format, checkpoint=checkpoint, recipe=recipe)
+    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
     asking.predict(asked, files, top=top, json=json, look=look)
 
 
@@ -214,7 +215,7 @@ def export(
     data: str | None = None,
     checkpoint: Checkpoint = "final",
     licence: str = "",
-    recipe: str | None = None,
+    recipe: RecipeText = RECORDED,
     json: bool = False,
 ) -> None:
     """Write a run's model as files that run elsewhere, and check each of them.
@@ -227,7 +228,7 @@ def export(
         data: Another place to take the run's data from, on which every format is checked.
         checkpoint: The final weights, or the best by validation.
         licence: Of the model, in words; by default what its data says.
-        recipe: Where a fork's file lies now.
+        recipe: Which text the run was trained by.
         json: Print the content of parity.json.
     """
     from flaxmill import export as exports
@@ -240,7 +241,7 @@ def export(
 
     with stopping.scope("stopped; nothing was exported, and what was there before stays."):
         written = exports.export(
-            TrainedRun(run, recipe=recipe, checkpoint=checkpoint),
+            TrainedRun(run, checkpoint=checkpoint, **recipe.said()),
             to,
             formats=format,
             quantize=quantize,

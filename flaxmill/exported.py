@@ -102,21 +102,28 @@ class Exported:
         return predictions(pictures, self.signature, self.classify, top=top)
 
     def evaluate(
-        self, data: str | None = None, *, split: str = "test", recipe: str | None = None
+        self,
+        data: str | None = None,
+        *,
+        split: str = "test",
+        recipe: str | None = None,
+        trust: bool = False,
     ) -> dict[str, Any]:
         """Evaluates exactly, with the metrics of the recipe: every example once.
 
         Args:
             data: Another place to take the data from.
             split: Which part of it.
-            recipe: Where a fork's file lies now.
+            recipe: A file that holds the text of its recipe.
+            trust: Run the recipe file that it was trained by, though it was never trained here.
 
         Returns:
             Recipe, split, number of examples, metrics, step and ``weights_sha256``.
         """
         _check_origin(self.path, self.signature, _ORIGIN)
         run = self.signature.run
-        origin = Origin(str(self.path), run, recipe, record="The export holds no record of it.")
+        record = self.path.absolute().parent / "recipe.py"  # of the run that an export lies in
+        origin = Origin(str(self.path), run, recipe, record=record, trust=trust)
         source = origin.splits(data, labels=self.signature.labels)[split]
         measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name

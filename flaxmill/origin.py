@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill import recipes
+from flaxmill import recipes, trust
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
@@ -21,8 +22,9 @@ class Origin:
     Args:
         where: The run or export, for messages.
         identity: The content of the run's ``config.json``.
-        recipe: The recipe, if it is loaded already, or a path where a fork lies now.
-        record: Where a record of the recipe's text lies, for messages.
+        recipe: The recipe, if it is loaded already, or the path of a file that holds its text.
+        record: Where the run keeps a record of the recipe's text, which need not be there.
+        trust: Whether a recipe file of its own may be run that was never trained here.
     """
 
     def __init__(
@@ -31,36 +33,77 @@ class Origin:
         identity: Mapping[str, Any],
         recipe: Recipe | str | None = None,
         *,
-        record: str,
+        record: str | Path,
+        trust: bool = False,
     ) -> None:
-        self._where, self._identity, self._given, self._record = where, identity, recipe, record
+        self._where, self._identity, self._given = where, identity, recipe
+        self._record, self._trust = Path(record), trust
 
     @functools.cached_property
     def recipe(self) -> Recipe:
-        """The recipe that was trained.
+        """The recipe that was trained: one of flaxmill's by its name, a file of one's own by text.
+
+        That text is looked for where the file lay, and then in the run's record of it.
 
         Raises:
-            BadInput: It is a fork that is gone, or was edited since.
+            BadInput: It is nowhere; or it was never trained here, and nobody said to run it.
         """
         if isinstance(self._given, Recipe):
             return self._given
-        file = self._given or self._identity["recipe_file"]
-        if file is None:
+        file = self._identity["recipe_file"]
+        if self._given is None and file is None:
             return recipes.load(self._identity["recipe"])
+        wanted = self._identity["recipe_sha256"]
+        if self._given is not None:
+            return self._of(Path(self._given), self._text_given(self._given, wanted))
+        for place in (Path(file), self._record):
+            text = _text_in(place)
+            if text is None or recipes.digest(text) != wanted:
+                continue
+            if not (self._trust or trust.knows(wanted)):
+                raise BadInput(
+                    f"{self._where} was trained by a recipe file of its own, which was not trained "
+                    f"on this machine by you, and nothing is run unasked. Read {place}; then give "
+                    f"--trust to run it, or --recipe {shlex.quote(str(place))}."
+                )
+            return self._of(place, text)
+        changed = "was edited since" if Path(file).is_file() else "is gone"
+        raise BadInput(
+            f"the recipe of {self._where} lay at {file} and {changed}: give --recipe FILE with "
+            f"the text of then. {self._record_in_words(wanted)}"
+        )
+
+    @property
+    def recorded(self) -> str:
+        """The run's record of its recipe's text; empty where there is none, or another."""
+        text = _text_in(self._record) or ""
+        return text if recipes.digest(text) == self._identity["recipe_sha256"] else ""
+
+    def _text_given(self, file: str, wanted: str) -> str:
+        """Returns the text of a file that a person named: to name it is to say that it may run."""
         if not Path(file).is_file():
-            if self._given:
-                raise BadInput(f"--recipe {file}: there is no such file. {self._record}")
             raise BadInput(
-                f"the recipe of {self._where} lay at {file} and is gone: give --recipe FILE. "
-                f"{self._record}"
+                f"--recipe {file}: there is no such file. {self._record_in_words(wanted)}"
             )
-        recipe = recipes.load(str(file))
-        if recipe.sha256 != self._identity["recipe_sha256"]:
+        text = recipes.read(file)
+        if recipes.digest(text) != wanted:
             raise BadInput(
-                f"the recipe {file} was edited since {self._where} was trained: give --recipe FILE "
-                f"with the text of then. {self._record}"
+                f"--recipe {file} is not what {self._where} was trained by: its text has the "
+                f"digest {recipes.digest(text)[:12]}, not {wanted[:12]}. Give one with the text "
+                f"of then. {self._record_in_words(wanted)}"
             )
-        return recipe
+        return text
+
+    def _of(self, file: Path, text: str) -> Recipe:
+        return recipes.executed(file.resolve(), text, self._identity["recipe"])
+
+    def _record_in_words(self, wanted: str) -> str:
+        text = _text_in(self._record)
+        if text is None:
+            return f"There is no record of it at {self._record}."
+        if recipes.digest(text) != wanted:
+            return f"{self._record} is no record of it any more: its text was changed."
+        return f"A record of it is {self._record}."
 
     @functools.cached_property
     def config(self) -> Any:
@@ -74,7 +117,8 @@ class Origin:
         except TypeError as error:
             raise BadInput(
                 f"{self._where} was trained by another version of {self._identity['recipe']}, "
-                f"whose config had other fields ({error}). {self._record}"
+                f"whose config had other fields ({error}): give --recipe FILE with the text of "
+                f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
             ) from None
 
     def splits(self, data: str | None = None, *, labels: Sequence[str] = ()) -> Splits:
@@ -116,6 +160,14 @@ class Origin:
                 f"has other content: put the data of then back, or give --data."
             )
         return splits
+
+
+def _text_in(file: Path) -> str | None:
+    """Returns the text of a recipe file; None where there is none that can be read."""
+    try:
+        return recipes.read(file)
+    except BadInput:
+        return None
 
 
 def _shown(labels: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxmill import answers, checkpoint, weights
+from flaxmill import answers, checkpoint, recipes, weights
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
@@ -29,15 +29,21 @@ class TrainedRun:
 
     Args:
         path: The run directory.
-        recipe: Its recipe, if it is loaded already, or a path where a fork lies now.
+        recipe: Its recipe, if it is loaded already, or a file that holds its text.
         checkpoint: "final", or "best" by validation.
+        trust: Run the recipe file that the run was trained by, though it was never trained here.
 
     Raises:
-        BadInput: The directory is no run, is not finished, or its recipe is gone or was edited.
+        BadInput: The directory is no run, or is not finished.
     """
 
     def __init__(
-        self, path: str | Path, *, recipe: Recipe | str | None = None, checkpoint: str = "final"
+        self,
+        path: str | Path,
+        *,
+        recipe: Recipe | str | None = None,
+        checkpoint: str = "final",
+        trust: bool = False,
     ) -> None:
         self.directory = RunDirectory(Path(path))
         self.path = self.directory.path
@@ -53,8 +59,8 @@ class TrainedRun:
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
         self._which = checkpoint
-        record = f"A record of it is {self.path / 'recipe.py'}."
-        self._origin = Origin(str(self.path), self.identity, recipe, record=record)
+        record = self.path / "recipe.py"
+        self._origin = Origin(str(self.path), self.identity, recipe, record=record, trust=trust)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -70,6 +76,11 @@ class TrainedRun:
     def recipe(self) -> Recipe:
         """The recipe that was trained."""
         return self._origin.recipe
+
+    @property
+    def recipe_text(self) -> str:
+        """The text that the run was begun by, as it recorded it; empty if that is gone."""
+        return self._origin.recorded
 
     @property
     def config(self) -> Any:
@@ -287,6 +298,35 @@ class TrainedRun:
         from flaxmill.export import export
 
         return export(self, Path(to) if to else None, data=data).path
+
+
+def opened(
+    paths: Sequence[Path], texts: Sequence[str] = (), *, trust: bool = False
+) -> list[TrainedRun]:
+    """Opens several runs, whose recipes may be versions of one file.
+
+    Args:
+        paths: The run directories.
+        texts: Files that hold their recipes' texts; each serves the runs that were trained by it.
+        trust: Run the recipe files that the runs were trained by, though never trained here.
+
+    Raises:
+        BadInput: A directory is no run, or none of them was trained by one of the files.
+    """
+    found = {recipes.digest(recipes.read(file)): file for file in texts}
+    wanted = [RunDirectory(path).read("config.json")["recipe_sha256"] for path in paths]
+    for digest, file in found.items():
+        if digest not in wanted:
+            runs = ", ".join(f"{path} ({it[:12]})" for path, it in zip(paths, wanted, strict=True))
+            raise BadInput(
+                f"--recipe {file} is not what any of the runs was trained by: its text has the "
+                f"digest {digest[:12]}, those of the runs have others: {runs}. Each run keeps a "
+                f"record of its own in recipe.py."
+            )
+    return [
+        TrainedRun(path, recipe=found.get(digest), trust=trust)
+        for path, digest in zip(paths, wanted, strict=True)
+    ]
 
 
 @jax.jit

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from flaxmill import directory as directories
-from flaxmill import files, recipes, stopping, weights
+from flaxmill import files, recipes, stopping, trust, weights
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.closing import next_commands
 from flaxmill.data.batches import Schedule
@@ -133,6 +133,8 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     if order.fresh and directory.begun:
         with directory.locked():
             words.say(f"The old run is now {directories.rename_old(directory)}.")
+    if order.recipe.file is not None and (trouble := trust.remember(order.recipe.sha256)):
+        words.say(trouble)
     with directory.locked():
         if directory.begun:  # also by another process, since the directory was chosen
             directories.check_same(identity, directory)

@@ -50,6 +50,14 @@ FLAX_AVERAGE_POOL = flax.linen.avg_pool
 flax.linen.avg_pool = flax.nnx.avg_pool = average_pool
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps the list of the recipes that were trained here apart from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLAXMILL_TRUSTED", str(tmp_path_factory.mktemp("settings") / "trusted"))
+        yield
+
+
 @pytest.fixture(scope="module", params=recipes.names())
 def name(request: pytest.FixtureRequest) -> str:
     """Each recipe in turn."""

@@ -115,20 +115,27 @@ def test_a_fork_is_trained_then_edited_then_moved(
     assert status == 2
     assert "another loop" not in out
     assert f"the recipe {fork.resolve()} was edited: its text had the digest" in error
-    status, _, error = command(capsys, "evaluate", "run")
-    assert status == 2
-    assert f"the recipe {fork.resolve()} was edited since run was trained" in error
 
-    Path("moved").mkdir()
-    fork.rename("moved/mine.py").write_text(mine)
-    status, _, error = command(capsys, "evaluate", "run")
-    assert status == 2
-    assert f"lay at {fork.resolve()} and is gone: give --recipe FILE" in error
+    # What the run was trained by is read from its own record now, and no --recipe is asked for.
     expected = json.loads(Path("run/result.json").read_text())["weights_sha256"]
+    Path("moved").mkdir()
+    for _ in ("edited", "gone"):
+        status, out, error = command(capsys, "evaluate", "run", "--json")
+        assert status == 0, error
+        assert json.loads(out)["weights_sha256"] == expected
+        if fork.exists():
+            fork.rename("moved/mine.py").write_text(mine)
     for file in ("moved/mine.py", "run/recipe.py"):  # the file itself, and the run's record of it
         status, out, _ = command(capsys, "evaluate", "run", "--recipe", file, "--json")
         assert status == 0
         assert json.loads(out)["weights_sha256"] == expected
+
+    record = Path("run/recipe.py").read_text()
+    Path("run/recipe.py").write_text(record + "# a line more\n")
+    status, _, error = command(capsys, "evaluate", "run")
+    assert status == 2
+    assert f"lay at {fork.resolve()} and is gone: give --recipe FILE with the text" in error
+    assert "run/recipe.py is no record of it any more: its text was changed." in error
 
 
 def test_the_run_directory_of_another_recipe_is_refused(

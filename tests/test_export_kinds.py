@@ -44,17 +44,27 @@ def test_several_seeds_are_exported_as_the_ensemble_they_are(
 
 
 def test_nothing_of_this_machine_goes_into_an_export(
-    folder: Path, small_data: None, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    small_data: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fork = small_runs.fork(folder / "mine.py")
     run = small_runs.train(str(fork), folder / "forked")
-    written = export(run, formats=["stablehlo"])
+    written = export(run, folder / "elsewhere", formats=["stablehlo"])
     content = b"".join(path.read_bytes() for path in written.path.rglob("*") if path.is_file())
     assert str(folder).encode() not in content
     assert Exported(written.path).signature.run["recipe_file"] == "mine.py"
     status, _, error = command(capsys, "evaluate", str(written.path))
     assert status == 2
     assert "lay at mine.py and is gone: give --recipe FILE" in error
+    assert f"There is no record of it at {folder / 'recipe.py'}." in error
+    monkeypatch.chdir(folder)  # where the file is: it is run if it was trained by this user
+    assert command(capsys, "evaluate", str(written.path))[0] == 0
+    monkeypatch.setenv("FLAXMILL_TRUSTED", "of another user")
+    status, _, error = command(capsys, "evaluate", str(written.path))
+    assert status == 2
+    assert "nothing is run unasked. Read mine.py; then give --trust to run it" in error
     status, out, error = command(
         capsys, "evaluate", str(written.path), "--recipe", str(fork), "--json"
     )

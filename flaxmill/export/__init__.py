@@ -87,19 +87,23 @@ def export(
     return Written(target, found, left_out)
 
 
-def directory_of(model: Path, say: Callable[[str], None]) -> Path:
+def directory_of(
+    model: Path, say: Callable[[str], None], *, recipe: str | None = None, trust: bool = False
+) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be.
 
     Args:
         model: An export directory, or a run: then its ``export``, which has its final weights.
         say: Is told, in words, that a run is exported.
+        recipe: A file that holds the text of the run's recipe.
+        trust: Run the recipe file that the run was trained by, though it was never trained here.
 
     Raises:
         BadInput: It is neither, the run cannot be exported, or its ``export`` has other weights.
     """
     if exported.is_export(model):
         return model
-    run = TrainedRun(model)
+    run = TrainedRun(model, recipe=recipe, trust=trust)
     place = run.path / "export"
     if not exported.is_export(place):
         say(f"writing {place}, for {run.path} is not exported yet")

@@ -97,7 +97,7 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """Digest of its text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return digest(self.text)
 
     @property
     def default_preset(self) -> str:
@@ -130,13 +130,7 @@ def load(recipe: str) -> Recipe:
     """
     if recipe.endswith(".py"):
         file = Path(recipe).resolve()
-        try:
-            content = file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise BadInput(f"there is no recipe file {recipe}: check the path.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"the recipe file {recipe} cannot be read: {error}.") from None
-        return Recipe(file.stem, _module_of(file, content), file, content)
+        return executed(file, read(recipe), file.stem)
     name = recipe.replace("-", "_")
     if name not in names():
         if Path(recipe).is_dir():
@@ -149,6 +143,39 @@ def load(recipe: str) -> Recipe:
             f"given by its file, such as ./{name}.py."
         )
     return Recipe(name, importlib.import_module(f"flaxmill.recipes.{name}"), None, text(name))
+
+
+def read(file: str | Path) -> str:
+    """Returns the text of a recipe file; nothing of it is run.
+
+    Raises:
+        BadInput: There is no such file, or it is no text.
+    """
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"there is no recipe file {file}: check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the recipe file {file} cannot be read: {error}.") from None
+
+
+def executed(file: Path, content: str, name: str) -> Recipe:
+    """Runs the text of a recipe file; returns the recipe.
+
+    Args:
+        file: Where it lies.
+        content: The very text that is run, whatever the file holds by now.
+        name: What the recipe is called.
+
+    Raises:
+        BadInput: It cannot be run, or it lacks a part of a recipe.
+    """
+    return Recipe(name, _module_of(file, content), file, content)
+
+
+def digest(content: str) -> str:
+    """Returns the digest by which the text of a recipe is known."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def fork(recipe: str, to: Path | None = None) -> Path:
@@ -173,7 +200,8 @@ def fork(recipe: str, to: Path | None = None) -> Path:
 
 def _module_of(file: Path, content: str) -> ModuleType:
     """Runs a recipe file as a module: the very text, never compiled code of an older one."""
-    module = ModuleType(f"flaxmill_fork_{file.stem}")
+    # Two versions of a file, of two runs that are compared, are two modules.
+    module = ModuleType(f"flaxmill_fork_{file.stem}_{digest(content)[:12]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses look their module up by name
     try:

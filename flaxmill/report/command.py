@@ -5,6 +5,7 @@ from typing import Literal
 
 from flaxmill.errors import BadInput
 from flaxmill.program import typed
+from flaxmill.trust import RECORDED, RecipeText
 
 
 def look(
@@ -17,7 +18,7 @@ def look(
     split: Literal["train", "validation", "test"] | None = None,
     preset: str | None = None,
     data: str | None = None,
-    recipe: str | None = None,
+    recipe: RecipeText = RECORDED,
     to: Path | None = None,
 ) -> None:
     """Draw a sheet of a recipe's data, or of a run's predictions.
@@ -30,7 +31,7 @@ def look(
         split: Which part of the data; by default a recipe's train, and a run's test.
         preset: Which of the recipe's presets.
         data: Another place to take the data from.
-        recipe: Where a fork's file lies now.
+        recipe: Which text the run was trained by.
         to: The PNG to write.
     """
     from flaxmill.report import look as sheets
@@ -43,7 +44,7 @@ def look(
         split=split,
         preset=preset,
         data_from=data,
-        recipe=recipe,
+        **recipe.said(),
         to=to,
     )
     print(sheet.words)
@@ -57,7 +58,8 @@ def report(
     data: str | None = None,
     to: Path | None = None,
     open: bool = False,
-    recipe: str | None = None,
+    recipe: tuple[str, ...] = (),
+    trust: bool = False,
 ) -> None:
     """Write one HTML page of a run, or of a comparison of several.
 
@@ -66,17 +68,17 @@ def report(
         data: Another place to take their data from.
         to: The page to write; by default report.html in the run, or comparison.html here.
         open: Show it in the browser.
-        recipe: Where a fork's file lies now.
+        recipe: Files with the texts that the runs were trained by, where they are not at hand.
+        trust: Run the recipe files that the runs were trained by, though you never did here.
     """
     from flaxmill.report import evidence, page
-    from flaxmill.trained import TrainedRun
+    from flaxmill.trained import opened
 
     if not runs:
         raise BadInput(f"report takes run directories: {typed('report RUN [RUN …]')}")
     target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
-    page.write_page(
-        [evidence.subject(TrainedRun(run, recipe=recipe), data) for run in runs], target
-    )
+    trained = opened(runs, recipe, trust=trust)
+    page.write_page([evidence.subject(one, data) for one in trained], target)
     print(f"wrote {target}")
     if open:
         import webbrowser

@@ -47,6 +47,8 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         train_counts=None if known is None else answers.counts(known, len(splits.labels)),
         held_out=trained.scored(splits.validation) if len(splits.validation) else None,
         saliency=_saliency(trained, logits, labels, pictures),
+        recipe_sha256=trained.identity["recipe_sha256"],
+        recipe_text=trained.recipe_text,
     )
 
 

@@ -33,6 +33,7 @@ def draw(
     preset: str | None = None,
     data_from: str | None = None,
     recipe: str | None = None,
+    trust: bool = False,
     to: Path | None = None,
 ) -> Sheet:
     """Draws the data of a recipe, or the predictions of a run.
@@ -45,7 +46,8 @@ def draw(
         split: Which part of the data; by default a recipe's training data, and a run's test data.
         preset: Which of a recipe's presets; by default the one that training takes.
         data_from: Another place to take the data from.
-        recipe: Where the fork that a run trained lies now.
+        recipe: A file that holds the text of a run's recipe.
+        trust: Run the recipe file that a run was trained by, though it was never trained here.
         to: The PNG to write.
 
     Raises:
@@ -61,7 +63,7 @@ def draw(
         loaded = recipes.load(what)
         if recipe is not None:
             raise BadInput(
-                f"--recipe {recipe} says where a run's recipe lies now, and {what} is a recipe: "
+                f"--recipe {recipe} says where a run's recipe lies, and {what} is a recipe: "
                 f"leave --recipe out, or give a run directory (./{what} where the name is both)."
             )
         if wrong:
@@ -74,7 +76,7 @@ def draw(
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         how: dict[str, Any] = {"classes": classes, "split": split or "train"}
         return data(loaded, config, loaded.module.data(config), path, augmented=augmented, **how)
-    trained = TrainedRun(what, recipe=recipe)
+    trained = TrainedRun(what, recipe=recipe, trust=trust)
     if preset is not None:
         raise BadInput(f"--preset {preset}: {what} is a run, which has its config: leave it out.")
     path = to or trained.path / ("augmented.png" if augmented else "look.png")

@@ -1,5 +1,6 @@
 """The report page: one self-contained HTML file about one run, or about several side by side."""
 
+import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -145,13 +146,26 @@ def _differing(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
             "preset": subject.preset,
             "seed": named_seeds(subject),
             "data read": subject.data_title,
+            "the recipe's text": text,
         }
         | dict(flat(subject.config))
-        for subject in subjects
+        for subject, text in zip(subjects, _texts(subjects), strict=True)
     ]
     names = dict.fromkeys(name for values in fields for name in values)
     table = [(name, [values.get(name, NOTHING) for values in fields]) for name in names]
     return [(name, values) for name, values in table if len(set(values)) > 1]
+
+
+def _texts(subjects: Sequence[Subject]) -> list[str]:
+    """Tells the versions of a recipe apart: by their digests, and by how far they are changed."""
+    first, *others = (subject.recipe_text for subject in subjects)
+    words = [subject.recipe_sha256[:12] for subject in subjects]
+    for number, text in enumerate(others, 1):
+        if first and text and text != first:
+            lines = difflib.unified_diff(first.splitlines(), text.splitlines(), n=0, lineterm="")
+            signs = [line[:1] for line in lines][2:]  # after the names of the files
+            words[number] += f" (+{signs.count('+')} −{signs.count('-')} lines, against run 1)"
+    return words
 
 
 def _recalls(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[float], float]] | None:

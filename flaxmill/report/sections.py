@@ -57,6 +57,8 @@ class Subject:
         train_counts: Number of training examples of each class.
         held_out: Logits and labels of the validation part, on which the temperature is fitted.
         saliency: A class, an example of it, and the gradient of its score by the pixels.
+        recipe_sha256: Digest of the text that the run was begun by.
+        recipe_text: That text; empty where the run has no record of it any more.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Subject:
     train_counts: Int[np.ndarray, " class"] | None = None
     held_out: tuple[np.ndarray, np.ndarray] | None = None
     saliency: Sequence[tuple[int, np.ndarray, np.ndarray]] | None = None
+    recipe_sha256: str = ""
+    recipe_text: str = ""
 
     @property
     def several(self) -> bool:

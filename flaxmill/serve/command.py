@@ -6,6 +6,7 @@ from typing import Literal
 from flaxmill import stopping
 from flaxmill.serve import check_installed
 from flaxmill.serve.limits import USUAL, Limits
+from flaxmill.trust import RECORDED, RecipeText
 
 
 def serve(
@@ -20,6 +21,7 @@ def serve(
     token_file: Path | None = None,
     allow_hosts: tuple[str, ...] = (),
     quiet: bool = False,
+    recipe: RecipeText = RECORDED,
     limits: Limits = USUAL,
 ) -> None:
     """Serve a model over HTTP, with a page to try it.
@@ -38,6 +40,7 @@ def serve(
         token_file: A file that holds the token that clients must show.
         allow_hosts: Names under which clients may reach it, such as that of a proxy.
         quiet: Leave requests that were answered without error out of the log.
+        recipe: Which text a run that is not exported yet was trained by.
         limits: How much the server takes from its clients.
     """
     check_installed()
@@ -56,6 +59,7 @@ def serve(
                 token_file=token_file,
                 allow_hosts=allow_hosts,
                 quiet=quiet,
+                recipe=recipe,
                 limits=limits,
             )
         )

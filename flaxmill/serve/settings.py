@@ -10,6 +10,7 @@ from typing import Any, Literal
 from flaxmill.errors import BadInput
 from flaxmill.exported import is_export
 from flaxmill.serve.limits import Limits
+from flaxmill.trust import RECORDED, RecipeText
 
 TOKEN = "FLAXMILL_TOKEN"
 """The environment variable that holds the token which clients must show."""
@@ -50,7 +51,13 @@ class Settings:
 
 
 def settings(
-    model: Path, *, engine: Engine | None, token_file: Path | None, limits: Limits, **more: Any
+    model: Path,
+    *,
+    engine: Engine | None,
+    token_file: Path | None,
+    limits: Limits,
+    recipe: RecipeText = RECORDED,
+    **more: Any,
 ) -> Settings:
     """Returns what a server must know, from what was said on the command line.
 
@@ -75,7 +82,7 @@ def settings(
     for name in positive:
         if getattr(limits, name) <= 0:
             raise BadInput(f"--{name.replace('_', '-')}: expected more than 0.")
-    place = _export_of(model)
+    place = _export_of(model, recipe)
     if engine is None:
         has_onnx = find_spec("onnxruntime") and (place / "model.onnx").is_file()
         engine = "onnx" if has_onnx else "jax"
@@ -97,10 +104,13 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _export_of(model: Path) -> Path:
+def _export_of(model: Path, recipe: RecipeText) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be."""
     if is_export(model):
         return model
     from flaxmill import export  # with all that training needs, which an export does without
 
-    return export.directory_of(model, lambda words: print(words, file=sys.stderr, flush=True))
+    def say(words: str) -> None:
+        print(words, file=sys.stderr, flush=True)
+
+    return export.directory_of(model, say, **recipe.said())
