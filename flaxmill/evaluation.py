@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool
 
+from flaxmill import returned
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Example, Source, View
 from flaxmill.errors import BadInput
@@ -102,7 +103,7 @@ def measured(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: Any) -> Sums:
-    return Sums.of(measure(model, batch), mask)
+    return Sums.of(returned.measures(measure, measure(model, batch), len(mask)), mask)
 
 
 def total(

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
@@ -13,6 +14,7 @@ from typing import NoReturn
 from flaxmill import stopping
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
 from flaxmill.files import meant
+from flaxmill.mistakes import TRACEBACK
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (
@@ -47,6 +49,8 @@ def after(command: Callable[[], None]) -> int:
     try:
         _in_good_order(command)
     except BadInput as trouble:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(trouble)
         return _say(str(trouble), 2)
     except CannotGoOn as trouble:
         return _say(str(trouble), 3)

@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array
 
-from flaxmill import members, parallel
+from flaxmill import members, parallel, returned
 from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
 from flaxmill.data.batches import Chunk
 from flaxmill.data.reading.readers import Reading
@@ -149,6 +149,7 @@ class TrainChunk:
             keys = jax.vmap(lambda i, e: fold(fold(augment_key, e), i))(ids, epochs)
             known = {"id": ids, "epoch": epochs}  # of what is to happen in turn, and not by chance
             batch = jax.vmap(self._augment)(batch | known, keys)
+            batch = returned.augmented(self._augment, batch)
             batch = {name: leaf for name, leaf in batch.items() if name not in known}
         step_key = jax.random.fold_in(loss_key, state.step)
         if part is not None:
@@ -156,7 +157,8 @@ class TrainChunk:
 
         def objective(params: Any, model_state: Any) -> Any:
             model = nnx.merge(state.graphdef, params, model_state, copy=True)
-            sums = Sums.of(self._loss(model, batch, key=step_key))
+            found = self._loss(model, batch, key=step_key)
+            sums = Sums.of(returned.measures(self._loss, found))
             mean = sums.totals["loss"] / jnp.maximum(sums.weights["loss"], 1e-30)
             return mean, (sums, nnx.split(model, nnx.Param, ...)[2])
 
@@ -330,7 +332,7 @@ def compile_evaluation(
         batch, mask = parallel.split_batch((batch, mask), run.mesh)
         model = nnx.merge(graphdef, *weights, copy=True)
         model.eval()
-        return Sums.of(measure(model, batch), mask)
+        return Sums.of(returned.measures(measure, measure(model, batch), len(mask)), mask)
 
     def evaluate(state: State, source: Source) -> Sums:
         each = [state.weights]

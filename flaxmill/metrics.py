@@ -104,6 +104,8 @@ class Sums:
         totals, weights = {}, {}
         for name, (value, weight) in measures.items():
             value, weight = value.astype(jnp.float32), weight.astype(jnp.float32)
+            if weight.ndim == 0:  # the same for all
+                weight = jnp.broadcast_to(weight, value.shape)
             if mask is not None:
                 rows = mask.reshape(mask.shape + (1,) * (value.ndim - 1))
                 weight = jnp.where(rows, weight, 0)

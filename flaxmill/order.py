@@ -12,8 +12,8 @@ from typing import Any, Literal
 from flaxmill import other_names, recipes, weights
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
-from flaxmill.directory import Identity
 from flaxmill.errors import BadInput, nearest
+from flaxmill.identity import Identity
 from flaxmill.options import Options, spelt, training_arguments
 from flaxmill.recipes import Recipe
 
@@ -54,10 +54,9 @@ class Order:
         Args:
             initial: The weights to begin with, if any.
         """
-        settle = getattr(self.recipe.module, "settle", None)
-        if settle is None:
+        if not hasattr(self.recipe.module, "settle"):
             return self
-        config, chosen = settle(self.config, initial)
+        config, chosen = self.recipe.call("settle", self.config, initial)
         return dataclasses.replace(self, config=config, chosen=chosen)
 
     def check_seeds(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill import recipes, trust
+from flaxmill import border, recipes, trust
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
@@ -134,7 +134,7 @@ class Origin:
                 or the data of the other place has other classes.
         """
         if data is not None:
-            splits = self.recipe.module.data(dataclasses.replace(self.config, data=data))
+            splits = border.splits(self.recipe, dataclasses.replace(self.config, data=data))
             if labels and tuple(splits.labels) != tuple(labels):
                 raise BadInput(
                     f"{self._where} knows {_shown(labels)}; {splits.title} has "
@@ -153,7 +153,7 @@ class Origin:
             config = dataclasses.replace(
                 config, data=str(here) if here and not Path(place).exists() else place
             )
-        splits = self.recipe.module.data(config)
+        splits = border.splits(self.recipe, config)
         if dict(splits.digests) != then["digests"]:
             raise BadInput(
                 f"{self._where} was trained on {then['title']}; what is here now ({splits.title}) "

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from flaxmill import stopping
+from flaxmill import border, stopping
 from flaxmill.data.batches import Schedule
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, DryRun
@@ -215,7 +215,7 @@ def find(
             config as flaxmill's optimizers do.
     """
     check(order, steps, first, last)
-    splits = order.recipe.module.data(order.config)
+    splits = border.splits(order.recipe, order.config)
     batch_size = Schedule(order.config, len(splits.train)).batch_size
     order.options.check(batch_size, splits.train)
     ramp = Ramp(first, last, steps)

@@ -15,9 +15,10 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import Splits
-from flaxmill.directory import Identity, RunDirectory
+from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, DryRun, NotFinite
 from flaxmill.facts import costs, facts
+from flaxmill.identity import Identity
 from flaxmill.log import Log
 from flaxmill.loop import TrainChunk
 from flaxmill.meter import Meter
@@ -304,6 +305,7 @@ class Run:
         self.words.end()
         step = int(state.step)
         if step not in self.checkpoints.steps():  # a loop that ended before its schedule
+            self.words.say(f"train() ended after {step:,} of {self.schedule.steps:,} steps.")
             self._save(step, state)
         self._close_saving()
         each = test.finite_means(step)

@@ -14,6 +14,7 @@ from flaxmill.errors import BadInput
 
 FORMAT = 1
 _SCORES = ("scores before the softmax", "scores before the sigmoid of each")
+_CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
 _DARK = "dark: pictures with a light border are inverted"
 
 
@@ -133,7 +134,8 @@ def picture_signature(
             with a light border is inverted; never true of photographs.
 
     Raises:
-        BadInput: They lack one of the two, which pictures and report are made of.
+        BadInput: They lack one of the two, which pictures and report are made of, or have it in
+            another form.
     """
     example = Reading(skip_unreadable=True).first(splits.test)
     if missing := [part for part in ("image", "label") if part not in example]:
@@ -141,6 +143,7 @@ def picture_signature(
             f"the examples of {splits.title} have {', '.join(example)} and lack "
             f"{' and '.join(missing)}: rename the arrays where the recipe's data() makes them."
         )
+    _check_example(splits, *(np.asarray(example[part]) for part in ("image", "label")))
     height, width, channels = example["image"].shape
     classes = len(splits.labels)
     return Signature(
@@ -158,3 +161,33 @@ def picture_signature(
             **({"background": _DARK} if dark_ground else {}),
         },
     )
+
+
+def _check_example(splits: Splits, picture: np.ndarray, label: np.ndarray) -> None:
+    """Refuses a picture or a label in another form, and says how it is given.
+
+    Raises:
+        BadInput: The message lists all that is to be done, where the recipe's data() makes them.
+    """
+    has, cures = f"{picture.dtype}[{', '.join(map(str, picture.shape))}]", []
+    if picture.dtype != np.uint8:
+        cures.append(
+            "uint8 from 0 to 255, as they are stored, for the model scales them itself (leave "
+            "ToTensor and the like out; np.uint8(np.round(255 * picture)) makes them of 0 to 1)"
+        )
+    if picture.ndim == 2:
+        cures.append("an axis for the one channel of grey ones (picture[..., None])")
+    elif picture.ndim != 3:
+        cures.append("height × width × channel each")
+    elif picture.shape[0] in _CHANNELS and picture.shape[-1] not in _CHANNELS:
+        cures.append("the channels last, not first (picture.transpose(1, 2, 0))")
+    if cures:
+        raise BadInput(
+            f"the pictures of {splits.title} are {has}: give them {', and '.join(cures)}, where "
+            f"the recipe's data() makes them."
+        )
+    if label.ndim == 0 and label.dtype.kind not in "iu":
+        raise BadInput(
+            f"the label of an example of {splits.title} is {label.dtype} ({label}): give a whole "
+            f"number, the place of its class in labels, where the recipe's data() makes them."
+        )

@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from flaxmill import initial, weights
+from flaxmill import initial, returned, weights
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Sums
 
@@ -116,8 +116,10 @@ def create_state(
         ema: Decay of the exponential moving average of the weights; 0 keeps none.
 
     Raises:
-        BadInput: The decay is out of its range, or the model keeps random keys of its own.
+        BadInput: The decay is out of its range, ``tx`` is no optimizer, or the model keeps random
+            keys of its own.
     """
+    returned.transformation(tx)
     if not 0 <= ema < 1:
         raise BadInput(f"--ema {ema} must be from 0 up to, but not, 1.")
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxmill import answers, checkpoint, recipes, weights
+from flaxmill import answers, checkpoint, mistakes, recipes, weights
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
@@ -147,9 +147,9 @@ class TrainedRun:
         Raises:
             BadInput: The arrays are not those of such a model.
         """
-        module, config = self.recipe.module, dataclasses.replace(self.config, **changes)
+        recipe, config = self.recipe, dataclasses.replace(self.config, **changes)
         # Shapes alone: initial values would take seconds of small compilations, for nothing.
-        model = nnx.eval_shape(lambda: module.model(config, self.signature, nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda: recipe.call("model", config, self.signature, nnx.Rngs(0)))
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
         kept = {"params": params, "model_state": model_state}
         models = []
@@ -219,18 +219,30 @@ class TrainedRun:
         model, name = self.model if model is None else model, self.signature.inputs[0].name
         outputs, labels = [], []
         for batch, mask in padded_batches(source):
-            outputs.append(np.asarray(_applied(model, batch[name]))[mask])
+            outputs.append(np.asarray(self._answer(model, batch[name]))[mask])
             labels.append(np.asarray(batch["label"])[mask])
         return np.concatenate(outputs), np.concatenate(labels)
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the model's output for inputs as in the data."""
-        return np.asarray(_applied(self.model, inputs))
+        return np.asarray(self._answer(self.model, inputs))
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the probability of each class for inputs as in the data."""
-        logits = _applied(self.model, inputs)
+        logits = self._answer(self.model, inputs)
         return np.asarray(answers.of(self.signature).probabilities(logits), np.float64)
+
+    def _answer(self, model: nnx.Module, inputs: Any) -> Any:
+        try:
+            return _applied(model, inputs)
+        except Exception as error:
+            told = mistakes.told(error, self.recipe.file)
+            if told is None and self.recipe.file is not None and isinstance(error, TypeError):
+                asked = f"cannot be asked with its {self.signature.inputs[0].name} alone"
+                told = BadInput(f"the model of {self.recipe.file} {asked}: {error}")
+            if told is None:
+                raise
+            raise told from error
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.

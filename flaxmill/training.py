@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from flaxmill import border, files, mistakes, recipes, stopping, trust, weights
 from flaxmill import directory as directories
-from flaxmill import files, recipes, stopping, trust, weights
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.closing import next_commands
 from flaxmill.data.batches import Schedule
@@ -112,7 +112,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
         return _closed(order, named, words)
     with clock("data"):
-        splits = order.recipe.module.data(order.config)
+        splits = border.splits(order.recipe, order.config)
     identity = order.identity(splits, initial)
     directory = directories.choose(identity, order.run, fresh=order.fresh)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
@@ -120,7 +120,9 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         words.say("Chosen for these pictures (an option of the name changes it):")
         words.facts(order.chosen)
     # What is impossible is refused here, before a file is made.
-    batch_size = Schedule(order.config, len(splits.train)).batch_size
+    batch_size = Schedule(
+        border.durations(order.recipe, order.config), len(splits.train)
+    ).batch_size
     order.options.check(batch_size, splits.train)
 
     def train_in(directory: RunDirectory) -> None:
@@ -162,10 +164,13 @@ def prepared(
         clock: Where the seconds go.
         kind: `Run`, or a kind of it.
     """
+    signature = border.signature(order.recipe, order.config, splits)
+    if note := border.model(order.recipe, order.config, splits, signature):
+        words.say(note)
     return kind(
         directory=directory,
         identity=order.identity(splits, initial),
-        signature=order.recipe.module.signature(order.config, splits),
+        signature=signature,
         options=order.options,
         clock=clock or Clock(),
         words=words,
@@ -216,8 +221,9 @@ def carry_out(order: Order, run: Run) -> None:
             f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too. "
             f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
-    except (MemoryError, OSError, RuntimeError) as error:
-        if (known := _known(error, run)) is None:
+    except Exception as error:
+        known = _known(error, run) or mistakes.told(error, order.recipe.file)
+        if known is None:
             raise
         raise known from error
     finally:
@@ -225,7 +231,10 @@ def carry_out(order: Order, run: Run) -> None:
     if seen is not None:
         raise CannotGoOn(_not_finite(run, seen))
     if run.result is None:
-        raise BadInput(f"{order.recipe.name}: its train() ended without calling run.finish().")
+        raise BadInput(
+            f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
+            f"run.finish(state, evaluate(state, splits.test)) at its end."
+        )
     files.write_json(run.directory.path / "result.json", run.result)
 
 

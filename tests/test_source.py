@@ -65,7 +65,8 @@ def test_items_may_be_tuples_or_dictionaries() -> None:
     named = Items([{"text": "ab", "label": 1}, {"text": "cd", "label": 0}])
     assert named.take(np.array([1, 0]))["text"].tolist() == ["cd", "ab"]
     assert Items([(7, 8)], names=("x", "y"))[0] == {"x": 7, "y": 8}
-    with pytest.raises(ValueError, match="shorter"):
+    words = r"an item of list is a tuple of 1 part\(s\): expected image, label\. Items\(…, names="
+    with pytest.raises(BadInput, match=words):
         Items([(7,)])[0]
 
 

@@ -139,7 +139,18 @@ class Items:
         if self.read is not None:
             item = self.read(item)
         if not isinstance(item, Mapping):
-            item = dict(zip(self.names, item, strict=True))
+            try:
+                parts = list(item)
+            except TypeError:  # a picture alone, a number
+                parts = [item]
+            if len(parts) != len(self.names):
+                raise BadInput(
+                    f"an item of {type(self.items).__name__} is a {type(item).__name__} of "
+                    f"{len(parts)} part(s): expected {', '.join(self.names)}. Items(…, names=(…)) "
+                    f"says what its parts are called, and read=… makes a tuple or dictionary of "
+                    f"anything else."
+                )
+            item = dict(zip(self.names, parts, strict=True))
         return {name: np.asarray(value) for name, value in item.items()}
 
 

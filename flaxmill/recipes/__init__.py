@@ -1,19 +1,23 @@
 """Recipes: one readable file each, from data to trained model; found by listing this folder."""
 
 import ast
+import dataclasses
 import hashlib
 import importlib
+import inspect
+import json
+import linecache
 import re
 import shlex
 import sys
 import textwrap
-import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flaxmill import files
+from flaxmill import files, mistakes
 from flaxmill.errors import BadInput, nearest
 from flaxmill.program import typed
 
@@ -104,6 +108,35 @@ class Recipe:
         """The preset of a command that names none: ``quick``, or the first."""
         presets = self.module.PRESETS
         return "quick" if "quick" in presets else next(iter(presets))
+
+    def takes(self, part: str, *given: Any, **how: Any) -> bool:
+        """Says whether a part can be called with so many values."""
+        try:
+            inspect.signature(getattr(self.module, part)).bind(*given, **how)
+        except TypeError:
+            return False
+        except ValueError:  # a function that tells nobody what it takes
+            return True
+        return True
+
+    def call(self, part: str, *given: Any, **how: Any) -> Any:
+        """Calls a part of the recipe.
+
+        Raises:
+            BadInput: Something went wrong in a file of one's own; the message names the line.
+        """
+        function = getattr(self.module, part)
+        if self.file is not None and not self.takes(part, *given, **how):
+            raise BadInput(
+                f"{part}() in {self.file} takes {inspect.signature(function)}, and is called with "
+                f"{len(given) + len(how)} value(s), as that of fashion_mnist: see docs/fork.md."
+            )
+        try:
+            return function(*given, **how)
+        except Exception as error:
+            if (told := mistakes.told(error, self.file)) is None:
+                raise
+            raise told from error
 
     def preset(self, name: str | None = None) -> Any:
         """Returns the config of a preset, by default of the one that a command without one takes.
@@ -204,19 +237,62 @@ def _module_of(file: Path, content: str) -> ModuleType:
     module = ModuleType(f"flaxmill_fork_{file.stem}_{digest(content)[:12]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses look their module up by name
+    lines = content.splitlines(keepends=True)  # what messages quote, though the file be edited
+    linecache.cache[str(file)] = (len(content), None, lines, str(file))
     try:
         exec(compile(content, str(file), "exec"), module.__dict__)
     except SyntaxError as error:
         raise BadInput(f"{file}, line {error.lineno}: {error.msg}.") from None
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f", line {frame.lineno}" for frame in frames if frame.filename == str(file)]
-        where = f"{file}{lines[-1] if lines else ''}"
-        raise BadInput(f"{where}: {type(error).__name__}: {error}.") from error
+        raise mistakes.told(error, file) or BadInput(f"{file}: {error}.") from error
+    _check(file, module)
+    return module
+
+
+def _check(file: Path, module: ModuleType) -> None:
+    """Refuses what is no recipe: a part is missing, or is something else than the part."""
     missing = [part for part in PARTS if not getattr(module, part, None)]
     if missing:
         raise BadInput(
             f"{file} is not a recipe: it lacks {', '.join(missing)}. "
             f"Start from a copy: {typed(f'fork fashion_mnist {shlex.quote(file.name)}')}"
         )
-    return module
+    for part in PARTS:
+        if part != "PRESETS" and not callable(getattr(module, part)):
+            raise BadInput(f"{file}: {part} is {named(getattr(module, part))}, and not a function.")
+    config = module.Config
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        raise BadInput(
+            f"{file}: Config is no dataclass: write @dataclass(frozen=True) above its class, and a "
+            f"type for each field, such as epochs: float = 2.0."
+        )
+    presets = module.PRESETS
+    if not isinstance(presets, Mapping) or not all(isinstance(name, str) for name in presets):
+        raise BadInput(
+            f'{file}: PRESETS is {named(presets)}: give names and configs, {{"quick": Config()}}.'
+        )
+    for name, preset in presets.items():
+        if not isinstance(preset, config):
+            raise BadInput(
+                f"{file}: PRESETS[{name!r}] is {named(preset)}: give a Config, such as Config()."
+            )
+        for field, value in dataclasses.asdict(preset).items():
+            _check_field(f"{file}: {field} of PRESETS[{name!r}]", value)
+
+
+def _check_field(where: str, value: Any) -> None:
+    """Refuses what a run could not write into its config.json."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"{where} is {named(value)}: a field holds a number, a text, a truth value, None, or a "
+            f"tuple of such, for it is written down and compared when the run goes on."
+        ) from None
+
+
+def named(value: Any) -> str:
+    """Says what something is, for a message: its type, and its value where that is short."""
+    kind, shown = type(value).__name__, repr(value)
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    return f"{article} {kind} ({shown})" if len(shown) <= 30 else f"{article} {kind}"

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from flaxmill import answers, recipes
+from flaxmill import answers, border, recipes
 from flaxmill.data.augment import Mixing, Transform
 from flaxmill.data.source import Splits, labels_known
 from flaxmill.errors import BadInput
@@ -75,7 +75,7 @@ def draw(
         config = config if data_from is None else replace(config, data=data_from)
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         how: dict[str, Any] = {"classes": classes, "split": split or "train"}
-        return data(loaded, config, loaded.module.data(config), path, augmented=augmented, **how)
+        return data(loaded, config, border.splits(loaded, config), path, augmented=augmented, **how)
     trained = TrainedRun(what, recipe=recipe, trust=trust)
     if preset is not None:
         raise BadInput(f"--preset {preset}: {what} is a run, which has its config: leave it out.")
@@ -155,8 +155,9 @@ def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | Non
     """
 
     def of(config: Any) -> tuple[Transform | None, Mixing | None]:
-        mixing = getattr(recipe.module, "mixing", None)  # not every recipe can
-        return recipe.module.augment(config), mixing(config, classes) if mixing else None
+        mixes = hasattr(recipe.module, "mixing")  # not every recipe can
+        mixing = recipe.call("mixing", config, classes) if mixes else None
+        return recipe.call("augment", config), mixing
 
     found = of(config)
     if not any(found):

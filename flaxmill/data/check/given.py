@@ -22,7 +22,7 @@ def survey_of_recipe(name: str) -> Survey:
         BadInput: Its data is not there.
     """
     recipe = recipes.load(name)
-    splits = recipe.module.data(recipe.preset())
+    splits = recipe.call("data", recipe.preset())
 
     def give(part: str, row: int) -> Any:
         source, rows = behind(splits[part], np.array([row]))
