@@ -10,7 +10,7 @@ from typing import Any
 from flaxmill import border, recipes, trust
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, nearest
 from flaxmill.recipes import Recipe
 
 _SHOWN = 5  # classes that a message names
@@ -52,7 +52,13 @@ class Origin:
             return self._given
         file = self._identity["recipe_file"]
         if self._given is None and file is None:
-            return recipes.load(self._identity["recipe"])
+            name = self._identity["recipe"]
+            if name not in recipes.names():  # such as a path, which would be run
+                raise BadInput(
+                    f"{self._where} was trained by the recipe {name!r} of flaxmill, and there is "
+                    f"none.{nearest(name, recipes.names())}"
+                )
+            return recipes.load(name)
         wanted = self._identity["recipe_sha256"]
         if self._given is not None:
             return self._of(Path(self._given), self._text_given(self._given, wanted))
@@ -165,7 +171,7 @@ class Origin:
 def _text_in(file: Path) -> str | None:
     """Returns the text of a recipe file; None where there is none that can be read."""
     try:
-        return recipes.read(file)
+        return recipes.read(file) if file.is_file() else None
     except BadInput:
         return None
 

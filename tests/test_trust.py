@@ -163,6 +163,17 @@ def test_another_text_is_never_the_run_s(tmp_path: Path, trusted: Path, mark: Pa
     assert not os.path.exists("never")
 
 
+def test_a_run_names_no_file_as_a_recipe_of_flaxmill_s(tmp_path: Path, mark: Path) -> None:
+    origin(tmp_path, mark)  # writes recipe.py
+    identity = {"recipe": str(tmp_path / "recipe.py"), "recipe_file": None}
+    words = (
+        r"^runs/one was trained by the recipe '.*recipe\.py' of flaxmill, and there is none\. There"
+    )
+    with pytest.raises(BadInput, match=words):
+        _ = Origin("runs/one", identity, record="").recipe
+    assert not mark.exists()
+
+
 def test_two_versions_of_a_file_live_side_by_side(tmp_path: Path, mark: Path) -> None:
     found = []
     for width in (3, 5):
