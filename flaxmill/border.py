@@ -41,6 +41,22 @@ def durations(recipe: Recipe, config: Any) -> Any:
     return config
 
 
+def settled(recipe: Recipe, config: Any, initial: Any) -> tuple[Any, Mapping[str, str]]:
+    """Returns a config in which a recipe has chosen what was left open, and why, by field.
+
+    Raises:
+        BadInput: Its ``settle`` gives something else, or fails; of a recipe file of one's own.
+    """
+    found = recipe.call("settle", config, initial)
+    pair = isinstance(found, tuple | list) and len(found) == 2
+    if pair and isinstance(found[0], type(config)) and isinstance(found[1], Mapping):
+        return found[0], found[1]
+    raise BadInput(
+        f"settle() in {recipe.file or recipe.name} returned {named(found)}: return the config and, "
+        f"by field, why it was chosen: config, {{'epochs': '20: for 1,000 pictures'}}."
+    )
+
+
 def splits(recipe: Recipe, config: Any) -> Splits:
     """Returns the data of a recipe.
 

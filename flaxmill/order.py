@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill import other_names, recipes, weights
+from flaxmill import border, other_names, recipes, weights
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
@@ -56,7 +56,7 @@ class Order:
         """
         if not hasattr(self.recipe.module, "settle"):
             return self
-        config, chosen = self.recipe.call("settle", self.config, initial)
+        config, chosen = border.settled(self.recipe, self.config, initial)
         return dataclasses.replace(self, config=config, chosen=chosen)
 
     def check_seeds(self) -> None:

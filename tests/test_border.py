@@ -202,6 +202,10 @@ RETURNED = [
         "the label of an example of mine is float32 (0.0): give a whole number, the place of its",
     ),
     (
+        "def settle(config, initial):\n    return 3",
+        "settle() in {} returned an int (3): return the config and, by field, why it was chosen",
+    ),
+    (
         SIGNATURE + "splits",
         "signature() in {} returned a Splits: return flaxmill.signature.picture_signature(name,",
     ),
