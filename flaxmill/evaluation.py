@@ -12,7 +12,8 @@ from jaxtyping import Bool
 
 from flaxmill import returned
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
-from flaxmill.data.source import Example, Source, View
+from flaxmill.data.reading.unreadable import Passed
+from flaxmill.data.source import Example, Source, Splits, View
 from flaxmill.errors import BadInput
 from flaxmill.metrics import Measures, Sums
 
@@ -92,6 +93,20 @@ def readable(source: Source) -> Source:
     masks = [mask for _, mask in padded_batches(source, reading=reading)]
     kept = np.flatnonzero(np.concatenate(masks))
     return View(source, len(kept), lambda indices: kept[indices])
+
+
+def passing_over(splits: Splits) -> Splits:
+    """Returns splits without what cannot be read, as a run had them that was to skip it.
+
+    It is left out of validation and test, and a neighbour takes its place among the training
+    examples, which are not read for it.
+
+    Raises:
+        Unreadable: A part has no example that can be read.
+    """
+    held_out, test = (readable(part) for part in (splits.validation, splits.test))
+    train = splits.train if hasattr(splits.train, "resident") else Passed(splits.train)
+    return replace(splits, train=train, validation=held_out, test=test)
 
 
 def measured(

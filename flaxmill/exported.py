@@ -11,7 +11,7 @@ from flax import nnx
 from flaxmill import engines, files
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
-from flaxmill.evaluation import measured, padded_batches, total
+from flaxmill.evaluation import measured, padded_batches, passing_over, total
 from flaxmill.metrics import Sums
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -124,7 +124,8 @@ class Exported:
         run = self.signature.run
         record = self.path.absolute().parent / "recipe.py"  # of the run that an export lies in
         origin = Origin(str(self.path), run, recipe, record=record, trust=trust)
-        source = origin.splits(data, labels=self.signature.labels)[split]
+        splits = origin.splits(data, labels=self.signature.labels)
+        source = (passing_over(splits) if run.get("unreadable") else splits)[split]
         measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
 

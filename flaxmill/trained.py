@@ -16,7 +16,7 @@ from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.evaluation import measured, padded_batches, readable, total
+from flaxmill.evaluation import measured, padded_batches, passing_over, total
 from flaxmill.log import read_rows
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -90,8 +90,7 @@ class TrainedRun:
     def splits(self, data: str | None = None) -> Splits:
         """Returns the run's data, or the same kind of data from another place.
 
-        Where the run had to skip examples, those that cannot be read are left out of the parts that
-        it did not train on.
+        Where the run had to skip examples, those that cannot be read are passed over as it did.
 
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
@@ -99,8 +98,7 @@ class TrainedRun:
         splits = self._origin.splits(data, labels=self.signature.labels)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
-        held_out, test = (readable(part) for part in (splits.validation, splits.test))
-        return dataclasses.replace(splits, validation=held_out, test=test)
+        return passing_over(splits)
 
     @property
     def step(self) -> int:

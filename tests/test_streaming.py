@@ -15,10 +15,13 @@ from PIL import Image
 from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures as own_pictures
 from flaxmill.data.prepare import Manner, prepare
+from flaxmill.data.source import labels_known
 from flaxmill.errors import Stopped, Unreadable
+from flaxmill.export.int8 import _Examples
 from flaxmill.log import UNREADABLE, read_rows
 from flaxmill.options import Options
 from flaxmill.progress import Words
+from flaxmill.report.look import draw
 from flaxmill.trained import TrainedRun
 
 FIELDS: dict[str, Any] = {"validation": 0.2, "epochs": 2.6, "batch_size": 6, "log_every": 1.0}
@@ -170,6 +173,18 @@ def test_skipping_unreadable_pictures_depends_on_nothing_but_the_data(
     assert one.result["test"]["examples"] == HELD_OUT - len(bad)
     assert one.evaluate()["examples"] == HELD_OUT - len(bad)
     assert one.evaluate()["accuracy"] == one.result["test"]["accuracy"]
+
+    # Whatever reads the training examples later passes over the same ones, as training did.
+    splits = one.splits()
+    every = splits.train.take(np.arange(len(splits.train)))
+    labels = labels_known(splits.train)
+    assert labels is not None
+    assert len(every["image"]) == len(splits.train) == len(labels)
+    assert draw(str(one.path), augmented=True, recipe=str(recipe)).path.exists()
+    assert draw(str(one.path), recipe=str(recipe)).path.exists()
+    calibration = _Examples(splits.train, one.signature)
+    batches = list(iter(calibration.get_next, None))
+    assert sum(len(batch["image"]) for batch in batches) == len(every["image"])
 
 
 def test_a_picture_that_vanishes_while_training_ends_the_run_with_its_state_kept(

@@ -57,6 +57,8 @@ class Subject:
             "step": run.step,
             "weights_sha256": weights.digest(arrays),
         }
+        if left_out := run.result.get("unreadable", {}).get("count"):
+            came_from["unreadable"] = left_out
         signature = exported_signature(
             run.signature, temperature=temperature, licence=licence, run=came_from
         )

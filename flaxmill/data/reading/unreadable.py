@@ -1,7 +1,11 @@
 """Examples that cannot be read: whether they end a run, and what comes in their place."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import numpy as np
+
+from flaxmill.data.source import Example
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
 
 
@@ -36,6 +40,53 @@ def read_first(
                 known[index] = str(_told(trouble, index, words=True))
         met.append(known[index])
     return False, met
+
+
+class Passed:
+    """A source in which the next example that can be read takes the place of one that cannot.
+
+    That is what training with ``--skip-unreadable`` does. The first comes after the last.
+
+    Args:
+        source: Reads an example when it is asked for.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._unreadable: dict[int, str] = {}  # so that none is tried over and over
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what the source has besides, such as its ``files``."""
+        if name in ("files", "labels", "items", "listing", "holds_gil"):
+            return getattr(self.source, name)
+        raise AttributeError(name)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        return {name: values[0] for name, values in self.take(np.array([int(index)])).items()}
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples.
+
+        Raises:
+            Unreadable: Not one can be read.
+        """
+        if not len(indices):
+            return self.source.take(indices)
+        found = [self._first(int(index)) for index in indices]
+        return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+    def _first(self, index: int) -> Example:
+        found: list[Example] = []
+        candidates = ((index + more) % len(self) for more in range(len(self)))
+        done, met = read_first(
+            lambda at: found.append(self.source[at]), candidates, self._unreadable, skip=True
+        )
+        if not done:
+            raise none_of(len(self), met)
+        return found[0]
 
 
 def none_of(length: int, met: list[str]) -> Unreadable:
