@@ -119,7 +119,8 @@ class Origin:
             for name, value in self._identity["config"].items()
         }
         try:
-            return self.recipe.module.Config(**fields)
+            module = self.recipe.module
+            return module.Config(**getattr(module, "BEFORE", {}) | fields)
         except TypeError as error:
             raise BadInput(
                 f"{self._where} was trained by another version of {self._identity['recipe']}, "

@@ -16,6 +16,7 @@ FORMAT = 1
 _SCORES = ("scores before the softmax", "scores before the sigmoid of each")
 _CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
 _DARK = "dark: pictures with a light border are inverted"
+_LIGHT = 128  # mean of the pixels of a border, from 0 to 255, from which on it is light
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,25 @@ def check_format(found: Any, path: Path) -> None:
         )
 
 
+def _preprocess(
+    channels: int, fit: str, share: float, white: int, dark_ground: bool
+) -> dict[str, Any]:
+    """Returns all that is done to a picture, in the order in which it is done."""
+    way = "pad to a square" if fit == "pad" else fit
+    return {
+        "exif": "rotate",
+        "white": white,  # of grey pictures of more than 8 bits
+        "transparency": "on white",
+        "mode": "L" if channels == 1 else "RGB",
+        **({"background": _DARK, "light": _LIGHT} if dark_ground else {}),
+        "fit": way,
+        **({"share": share} if way == "crop" else {}),
+        **({"padding": "median of the border"} if way.startswith("pad") else {}),
+        "resize": "bilinear",
+        "antialias": True,
+    }
+
+
 def picture_signature(
     name: str,
     splits: Splits,
@@ -121,6 +141,7 @@ def picture_signature(
     fit: str = "pad to a square",
     share: float = 1.0,
     dark_ground: bool = False,
+    white: int = 65535,
 ) -> Signature:
     """Returns the signature of a picture classifier, read off its data.
 
@@ -132,6 +153,7 @@ def picture_signature(
         share: Share of the shorter side that a crop leaves.
         dark_ground: Whether things lie on a dark ground in the data, so that a person's picture
             with a light border is inverted; never true of photographs.
+        white: What is white in grey pictures of more than 8 bits.
 
     Raises:
         BadInput: They lack one of the two, which pictures and report are made of, or have it in
@@ -152,14 +174,7 @@ def picture_signature(
         inputs=(Tensor("image", "uint8", (-1, height, width, channels), "raw pictures, 0 to 255"),),
         outputs=(Tensor("logits", "float32", (-1, classes), _SCORES[splits.multi_label]),),
         labels=splits.labels,
-        preprocess={
-            "mode": "L" if channels == 1 else "RGB",
-            "resize": "bilinear",
-            "fit": fit,
-            **({"share": share} if fit == "crop" else {}),
-            "exif": "rotate",
-            **({"background": _DARK} if dark_ground else {}),
-        },
+        preprocess=_preprocess(channels, fit, share, white, dark_ground),
     )
 
 

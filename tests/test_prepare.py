@@ -148,7 +148,7 @@ def test_what_was_prepared_otherwise_is_refused(folder: Path, tmp_path: Path) ->
     words = r"train in .*to was prepared with size \(16, 16\), and here size \(12, 12\) is wanted"
     with pytest.raises(BadInput, match=words):
         pictures(str(made), size=12, share=0.875)
-    words = r"was prepared with fit crop, share 0.875, and here fit pad, share 1.0 is wanted"
+    words = r"was prepared with fit squash, and here fit pad is wanted"
     with pytest.raises(BadInput, match=words):
         pictures(str(made), size=12, train_size=16, fit="pad")
     with pytest.raises(BadInput, match="is prepared already: train with --data"):
@@ -210,7 +210,7 @@ def test_the_command_prepares(
     options = ("--size", "12", "--train-size", "16", "--share", "0.875", "--readers", "2")
     split = ("--validation", "0.25", "--test", "0.25")
     done = command(capsys, "prepare", str(folder), "--to", str(to), *options, *split)
-    sides = "16 pixels a side to train on, 12 to evaluate"
+    sides = "16 pixels a side to train on, 12 to evaluate, cropped"
     assert done == (
         0,
         f"wrote {to} ({sides}); a recipe that asks for the same can train with --data '{to}'\n",

@@ -1,5 +1,6 @@
 """What suits pictures: how large they are, how many there are, and how long to train on them."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from PIL import Image
 
 from flaxmill.data.folder import divided
 from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.pictures import plain
 from flaxmill.data.pictures.decode import header
-from flaxmill.data.prepared import prepared_size
+from flaxmill.data.pictures.plain import WHITES, white_of
+from flaxmill.data.prepared import prepared_how
 from flaxmill.errors import BadInput
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
@@ -21,7 +24,12 @@ MANY = 20_000
 """From so many training pictures on, a larger network than the small one pays."""
 SMALL_SIDE = 128
 """Pixels a side that the small network is given at most."""
+LONG = 2.0
+"""Times as long as wide, from which on a crop to a square shows less than half of a picture."""
+MANY_LONG = 0.25
+"""Share of the pictures that are long, from which on all are padded instead of cropped."""
 _LOOKED_AT = 400  # pictures whose size is looked up
+_READ = 100  # of those that have more than 8 bits, which are read for their greatest value
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,10 @@ class Found:
         smallest: The shortest side, in pixels.
         largest: The longest side.
         prepared: Pixels a side that they were prepared to be evaluated at; 0 if they were not.
+        fit: How they were prepared to be evaluated; empty if they were not.
+        long: Share of them that are `LONG`.
+        greatest: Value in their grey pictures of more than 8 bits; 0 if there are none.
+        white: What is white in these: so prepared, or what such values fill.
     """
 
     train: int
@@ -43,6 +55,10 @@ class Found:
     smallest: int
     largest: int
     prepared: int = 0
+    fit: str = ""
+    long: float = 0.0
+    greatest: int = 0
+    white: int = WHITES[-1]
 
 
 def look(
@@ -62,7 +78,9 @@ def look(
     """
     listings = scan(Path(data).expanduser().absolute(), sign=sign)
     train = divided(listings, validation, test)[0]["train"]
-    sides = _sides(train)
+    sides, greatest = _sides(train)
+    how = prepared_how(listings["test"].files) if "test" in listings else {}
+    white = white_of(greatest) if greatest else WHITES[-1]
     shorter = [min(size) for size in sides]
     return Found(
         train=len(train),
@@ -70,30 +88,37 @@ def look(
         side=round(float(np.median(shorter))) if shorter else 0,
         smallest=min(shorter, default=0),
         largest=max((max(size) for size in sides), default=0),
-        prepared=prepared_size(listings["test"].files) if "test" in listings else 0,
+        prepared=how["size"][0] if how else 0,
+        fit=how.get("fit", ""),
+        long=sum(max(size) >= LONG * min(size) for size in sides) / max(1, len(sides)),
+        greatest=greatest,
+        white=how.get("white", white),
     )
 
 
-def _sides(listing: Listing) -> list[tuple[int, int]]:
-    """Returns the sizes of some pictures, spread over all; those that do not say are left out."""
+def _sides(listing: Listing) -> tuple[list[tuple[int, int]], int]:
+    """Looks at some pictures, spread over all; those that cannot be opened are left out.
+
+    Returns:
+        Their sizes, and the greatest value in those of more than 8 bits, of which some are read.
+    """
     count = min(_LOOKED_AT, len(listing))
-    sizes = []
+    sizes, greatest, left = [], 0, _READ
     for index in np.linspace(0, len(listing) - 1, count).astype(int):
         try:
-            size = _size(listing.files[int(index)])
+            size, value = _size(listing.files[int(index)], read=left > 0)
         except BadInput:  # whoever reads it whole says what is wrong
             continue
         sizes.append(size)
-    return sizes
+        greatest, left = max(greatest, value), left - (value > 0)
+    return sizes, greatest
 
 
-def _size(file: Any) -> tuple[int, int]:
+def _size(file: Any, *, read: bool) -> tuple[tuple[int, int], int]:
     if isinstance(file, np.ndarray):
-        return file.shape[1], file.shape[0]
-    if isinstance(file, Image.Image):
-        return file.size
-    with header(file) as picture:
-        return picture.size
+        return (file.shape[1], file.shape[0]), 0
+    with contextlib.nullcontext(file) if isinstance(file, Image.Image) else header(file) as picture:
+        return picture.size, plain.greatest(picture) if read and plain.is_deep(picture) else 0
 
 
 def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZES) -> int:
@@ -109,6 +134,18 @@ def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZ
 def usual_size(found: Found) -> int:
     """Returns the pixels a side that a network gets which begins with weights of its own."""
     return fitting_size(found.side, most=SMALL_SIDE if found.train < MANY else SIZES[-1])
+
+
+def fitting_way(found: Found, fit: str = "auto") -> tuple[str, str]:
+    """Returns how pictures are to be brought to a square, and why."""
+    if fit != "auto":
+        return fit, "as was said"
+    if found.fit:
+        return found.fit, "the pictures were prepared so"
+    share = f"{found.long:.0%} of the pictures are {LONG:g} times as long as wide, or more"
+    if found.long >= MANY_LONG:
+        return "pad", f"{share}, and a crop would cut off their ends"
+    return "crop", share if found.long else f"no picture is {LONG:g} times as long as wide"
 
 
 def fitting_batch(found: Found) -> int:

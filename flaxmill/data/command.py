@@ -30,7 +30,7 @@ def prepare(
     to: Path,
     size: int = 0,
     train_size: int = 0,
-    fit: Literal["crop", "pad", "squash"] = "crop",
+    fit: Literal["auto", "crop", "pad", "squash"] = "auto",
     share: float = 0.0,
     channels: Literal[1, 3] = 3,
     no_draft: bool = False,
@@ -48,7 +48,7 @@ def prepare(
         to: The folder to make; train with --data on it.
         size: Side of the pictures that are evaluated, in pixels; 0 takes one that they fill.
         train_size: Side of those that are trained on; 0 takes what the others are cut from.
-        fit: How a picture is brought to that size.
+        fit: How a picture is brought to that size; auto pads where many pictures are long.
         share: Share of the sides that a crop leaves; 0 takes 0.875, and 1 up to 64 pixels.
         channels: 3 for RGB, 1 for grey.
         no_draft: Decode JPEGs whole; otherwise no larger than needed, which is faster.
@@ -80,12 +80,8 @@ def prepare(
     with stopping.scope(stopped), Reading() as progress:
         made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
     sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
-    usual = (
-        fit == "crop"
-        and channels == 3
-        and not no_draft
-        and manner.share == usual_share(manner.size)
-    )
+    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[manner.fit]
+    usual = channels == 3 and not no_draft and manner.share == usual_share(manner.size, manner.fit)
     whose = "train" if usual else "a recipe that asks for the same can train"
     print(f"wrote {made} ({sides}); {whose} with --data {shlex.quote(str(made))}")
 

@@ -129,6 +129,7 @@ def pictures(
     channels: int = 3,
     draft: bool = True,
     sign: str = "",
+    white: int = WHITES[-1],
 ) -> Splits:
     """Returns a person's own pictures, divided into training, validation and test.
 
@@ -140,7 +141,8 @@ def pictures(
         data: What `flaxmill.data.listings.listing.scan` finds pictures in, or the listings
             themselves.
         size: Height and width to evaluate at, in pixels; one number for a square.
-        train_size: The same for training, where they are squashed, and have their ``aspect``.
+        train_size: The same for training, where they are padded if ``fit`` says so, and else
+            squashed, and have their ``aspect``.
         validation: Training pictures to hold out: how many, or which share of them; 0 for none.
         test: The same for the test set, where no folder is given.
         overfit: Train and evaluate on so many training pictures only; 0 for all.
@@ -148,11 +150,14 @@ def pictures(
         share: Share of the sides that a crop leaves.
         channels: 3 for RGB, 1 for grey.
         draft: Decode JPEGs no larger than needed.
-        sign: What stands between the labels of a picture that has several, in a table.
+        sign: What stands between the labels of a picture that has several, in a CSV file.
+        white: What is white in grey pictures of more than 8 bits.
 
     Raises:
         BadInput: There are no pictures as expected, or a number does not fit theirs.
     """
+    if white not in WHITES:
+        raise BadInput(f"--white {white}: give one of {', '.join(map(str, WHITES))}.")
     shape, train_shape = _pair("size", size), _pair("train-size", train_size or size)
     found, title = _found(data, sign)
     splits, note = divided(found, validation, test)
@@ -161,8 +166,8 @@ def pictures(
     total = len(splits["train"])
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
-    how = {"channels": channels, "draft": draft}
-    train = _source(Pictures(splits["train"], train_shape, "squash", **how))
+    how = {"channels": channels, "draft": draft, "white": white}
+    train = _source(Pictures(splits["train"], train_shape, fit_to_train(fit), **how))
 
     def fitted(listing: Listing) -> Source:
         return _source(Pictures(listing, shape, fit, share, **how))
@@ -179,6 +184,15 @@ def pictures(
         multi_label=splits["train"].multi_label,
         whole=fitted(_ordered(found["train"])) if len(found) == 1 and not overfit else None,
     )
+
+
+def fit_to_train(fit: str) -> str:
+    """Returns how pictures are brought to the size of training, from how they are to be evaluated.
+
+    Random crops are taken of what is squashed, in the proportions that it had; of what is padded
+    they are taken as it is, so that things have the size that they have in evaluation.
+    """
+    return "pad" if fit == "pad" else "squash"
 
 
 def _found(data: str | Mapping[str, Listing], sign: str) -> tuple[Mapping[str, Listing], str]:

@@ -22,8 +22,9 @@ import PIL
 
 from flaxmill import files
 from flaxmill.data import choices
-from flaxmill.data.folder import pictures
+from flaxmill.data.folder import fit_to_train, pictures
 from flaxmill.data.pictures.fit import usual_share
+from flaxmill.data.pictures.plain import WHITES
 from flaxmill.data.prepared import FACTS, FORMAT, file_of, is_prepared
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import SPLITS, Example, Source, Splits
@@ -47,6 +48,7 @@ class Manner:
         validation: How many training pictures to hold out, or which share of them.
         test: The same for the test set.
         sign: What stands between several labels.
+        white: What is white in grey pictures of more than 8 bits.
     """
 
     size: int = 224
@@ -58,6 +60,7 @@ class Manner:
     validation: int | float = 0.15
     test: int | float = 0.15
     sign: str = ""
+    white: int = WHITES[-1]
 
     def splits(self, data: str) -> Splits:
         """Returns the pictures as a training would read them."""
@@ -65,9 +68,9 @@ class Manner:
 
     def how(self, split: str) -> dict[str, Any]:
         """Returns what is done to the pictures of a split."""
-        trained = (self.train_size or self.size, "squash", 1.0)
+        trained = (self.train_size or self.size, fit_to_train(self.fit), 1.0)
         side, fit, share = trained if split == "train" else (self.size, self.fit, self.share)
-        how = {"channels": self.channels, "draft": self.draft}
+        how = {"channels": self.channels, "draft": self.draft, "white": self.white}
         return {"size": [side, side], "fit": fit, "share": share, **how}
 
     def bytes(self, split: str) -> int:
@@ -77,7 +80,14 @@ class Manner:
 
 
 def usual(
-    data: str, *, size: int = 0, train_size: int = 0, share: float = 0, **more: Any
+    data: str,
+    *,
+    size: int = 0,
+    train_size: int = 0,
+    fit: str = "auto",
+    share: float = 0,
+    white: int = 0,
+    **more: Any,
 ) -> Manner:
     """Returns what the recipe images makes of pictures, where nothing else is said.
 
@@ -85,18 +95,26 @@ def usual(
         data: The pictures.
         size: Side to evaluate at; 0 for the one that the recipe takes without given weights.
         train_size: Side to train at; 0 for what ``size`` is cut from.
+        fit: How to bring pictures to ``size``; "auto" for what suits most of them.
         share: Share of the sides that a crop leaves; 0 for the usual one.
+        white: What is white in grey pictures of more than 8 bits; 0 for what their values fill.
         more: Fields of `Manner`.
 
     Raises:
         BadInput: There are no pictures as expected.
     """
-    if not size:
-        rest = Manner(**more)
-        parts = {"validation": rest.validation, "test": rest.test}
-        size = choices.usual_size(choices.look(data, sign=rest.sign, **parts))
-    share = share or usual_share(size)
-    return Manner(size, train_size or round(size / share), share=share, **more)
+    rest = Manner(**more)
+    parts = {"validation": rest.validation, "test": rest.test}
+    found = choices.look(data, sign=rest.sign, **parts)
+    size, fit = size or choices.usual_size(found), choices.fitting_way(found, fit)[0]
+    return Manner(
+        size,
+        train_size or round(size / (share or usual_share(size))),
+        fit=fit,
+        share=share or usual_share(size, fit),
+        white=white or found.white,
+        **more,
+    )
 
 
 def prepare(

@@ -63,13 +63,13 @@ class Prepared(Frames):
             )
 
 
-def prepared_size(files: Any) -> int:
-    """Returns the side that a listing's pictures were prepared with, in pixels; 0 if they were not.
+def prepared_how(files: Any) -> Mapping[str, Any]:
+    """Returns how a listing's pictures were prepared; nothing if they were not.
 
     Args:
         files: Those of the listing.
     """
-    return files.how["size"][0] if isinstance(files, Prepared) else 0
+    return files.how if isinstance(files, Prepared) else {}
 
 
 def is_prepared(place: Path) -> bool:

@@ -45,7 +45,17 @@ from flaxmill.state import State, create_state
 SECONDS = 120.0  # of training on two cores, about, that is aimed at where nothing is said
 FASTEST = 7e10  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
-CHOSEN = ("network", "stem", "size", "epochs", "batch_size", "log_every", "evaluate_every")
+CHOSEN = (
+    "network",
+    "stem",
+    "size",
+    "fit",
+    "white",
+    "epochs",
+    "batch_size",
+    "log_every",
+    "evaluate_every",
+)
 CHOSEN += ("optimizer", "learning_rate")
 
 
@@ -59,6 +69,8 @@ class Config:
     test: int | float = 0.15  # pictures held out for the end, where no folder has them
     overfit: int = 0  # train and evaluate on the first N pictures only; 0: on all
     size: int = 0  # pixels a side that the network sees
+    fit: Literal["auto", "crop", "pad", "squash"] = "auto"  # how a picture is made a square
+    white: int = 0  # value that is white in grey pictures of more than 8 bits, such as 4095
     network: Literal["auto", "small", "resnet18", "resnet50", "convnext_tiny", "vit_small"] = "auto"
     stem: Literal["auto", "cifar", "imagenet"] = "auto"  # how a ResNet begins: cifar for few pixels
     stages: tuple[int, ...] = (1, 1, 1, 1)  # blocks of each stage, under small
@@ -89,6 +101,9 @@ class Config:
 
 
 PRESETS = {"quick": Config()}
+
+# What fields were that runs of earlier versions lack.
+BEFORE = {"fit": "crop", "white": 65535}
 
 # What a network is, and the billions of operations that it takes to see 224×224 pixels once.
 NETWORKS = {
@@ -140,6 +155,12 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
     sides = f"{sides}, {found.side} along the shorter one of most"
     choose("size", choices.fitting_size(found.side, most=most), sides)
+    choose("fit", *choices.fitting_way(found))
+    if found.greatest:
+        values = f"grey pictures of more than 8 bits have values up to {found.greatest:,}"
+        choose("white", found.white, values)
+    else:
+        config = replace(config, white=config.white or found.white)
     if config.network in WITHOUT_STEM:
         choose("stem", "imagenet", "the only way")
     few = f"for {config.size}×{config.size} pixels"
@@ -191,16 +212,17 @@ def _epochs(config: Config, train: int, weights: Mapping[str, Any] | None) -> tu
 def data(config: Config) -> Splits:
     """Returns the pictures and their labels; what has room is read once and kept in memory."""
     config, _ = settle(config, None)
-    share = usual_share(config.size)
     splits = pictures(
         config.data,
         size=config.size,
-        train_size=round(config.size / share),
+        train_size=round(config.size / usual_share(config.size)),
         validation=config.validation,
         test=config.test,
         overfit=config.overfit,
-        share=share,
+        fit=config.fit,
+        share=usual_share(config.size, config.fit),
         sign=config.separator,
+        white=config.white,
     )
     return replace(
         splits,
@@ -213,7 +235,8 @@ def data(config: Config) -> Splits:
 def signature(config: Config, splits: Splits) -> Signature:
     """Says what goes into the model and what comes out."""
     config, _ = settle(config, None)
-    return picture_signature("images", splits, fit="crop", share=usual_share(config.size))
+    how = {"fit": config.fit, "share": usual_share(config.size, config.fit)}
+    return picture_signature("images", splits, **how, white=config.white)
 
 
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
@@ -270,12 +293,18 @@ def augment(config: Config) -> Transform | None:
     check_range("--colour", config.colour, 0, 1)
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
     steps = [cut, flip] if config.flip else [cut]
+    if config.fit == "squash":  # they are evaluated so
+        steps = [_as_squashed, *steps]
     if config.colour:
         steps += [
             functools.partial(change, most=config.colour)
             for change in (brightness, contrast, colour)
         ]
     return chain(*steps)
+
+
+def _as_squashed(example: dict, key: jax.Array) -> dict:
+    return {name: value for name, value in example.items() if name != "aspect"}
 
 
 def loss(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from flaxmill.data.check import Checked
 from flaxmill.data.check.index import opened
-from flaxmill.data.pictures.plain import plain
+from flaxmill.data.pictures.plain import own_white, plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
 from flaxmill.report.letters import ending, showable
@@ -39,7 +39,8 @@ def draw(checked: Checked, path: Path) -> list[str]:
     for name, reason in shown.items():
         try:
             item = root / name if given is None else given(name)
-            picture = plain(opened(item, name), 3, name=name)
+            picture = opened(item, name)
+            picture = plain(picture, 3, white=own_white(picture), name=name)
         except BadInput:  # changed since it was read
             continue
         picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)

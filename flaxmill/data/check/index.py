@@ -28,7 +28,7 @@ from flaxmill import files
 from flaxmill.data.check import duplicates
 from flaxmill.data.fetch import cache_folder
 from flaxmill.data.pictures.decode import header, naming, open_picture
-from flaxmill.data.pictures.plain import plain
+from flaxmill.data.pictures.plain import own_white, plain
 from flaxmill.errors import BadInput
 
 RECORD = np.dtype(
@@ -55,7 +55,7 @@ RECORD = np.dtype(
 """What is known of a readable picture file."""
 _STAMP = ("bytes", "modified", "placed")  # a file where these are equal is the one that was read
 
-_VERSION = f"2, Pillow {PIL.__version__}"  # another one may decode otherwise
+_VERSION = f"3, Pillow {PIL.__version__}"  # another one may decode otherwise
 _TOGETHER = 32  # files that a thread reads at a time
 _MOST = 2 * 2**30  # bytes of a file
 _STRIP = 1 << 20  # pixels that are hashed at a time
@@ -235,7 +235,7 @@ def opened(item: Any, name: str) -> Image.Image:
 def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
     """Fills in the record of a picture; returns it grey and small."""
     picture = opened(item, name)
-    upright = plain(picture, 3, lean=True, name=name)
+    upright = plain(picture, 3, white=own_white(picture), lean=True, name=name)
     record["pixels"] = record["file"] = _digest(upright)
     record["width"], record["height"] = upright.size
     record["mode"], record["format"] = picture.mode.encode(), (picture.format or "").encode()

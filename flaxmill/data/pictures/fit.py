@@ -61,13 +61,13 @@ def fit(
     return np.repeat(pixels, channels // bands, axis=2) if bands < channels else pixels
 
 
-def usual_share(size: int) -> float:
-    """Returns the share of the sides that a crop usually leaves: all of a small picture.
+def usual_share(size: int, how: str = "crop") -> float:
+    """Returns the share of the sides that is usually left: all where nothing is cropped, or small.
 
-    >>> usual_share(224), usual_share(64)
-    (0.875, 1.0)
+    >>> usual_share(224), usual_share(64), usual_share(224, "pad")
+    (0.875, 1.0, 1.0)
     """
-    return 0.875 if size > _SMALL else 1.0
+    return 0.875 if size > _SMALL and how == "crop" else 1.0
 
 
 def covering(size: tuple[int, int], share: float) -> tuple[int, int]:

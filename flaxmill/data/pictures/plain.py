@@ -117,6 +117,16 @@ def _shallow(picture: Image.Image, white: int) -> Image.Image:
     return Image.fromarray(np.where(clear, 255, upper).astype(np.uint8))
 
 
+def greatest(picture: Image.Image) -> int:
+    """Returns the greatest value in a grey picture of more than 8 bits, which is read for it."""
+    return int(np.asarray(picture).max())
+
+
+def own_white(picture: Image.Image) -> int:
+    """Returns what is white in a picture by itself, where no data set says it."""
+    return white_of(greatest(picture)) if is_deep(picture) else WHITES[-1]
+
+
 def white_of(greatest: int) -> int:
     """Returns what is white where no picture has a value above one.
 

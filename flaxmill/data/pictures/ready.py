@@ -15,7 +15,7 @@ from flaxmill.data.pictures.plain import WHITES, plain
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
-_BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255
+_BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255, where no signature says
 
 
 def find_pictures(names: Sequence[str]) -> list[str]:
@@ -80,7 +80,8 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
     dark_ground = str(wanted.get("background", "")).startswith("dark")
     how = str(wanted.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
     with naming(name):
-        if dark_ground and border(picture).mean() >= _BORDER_IS_LIGHT:
+        light = float(wanted.get("light", _BORDER_IS_LIGHT))
+        if dark_ground and border(picture).mean() >= light:
             picture = ImageOps.invert(picture)
         share = float(wanted.get("share", 1))
         return fit(picture, (height, width), how, share=share, channels=channels)
