@@ -1,5 +1,6 @@
 """The model card of an export (Mitchell et al. 2019): what it is, how good, and what it is for."""
 
+import inspect
 from importlib import metadata
 from typing import Any
 
@@ -7,6 +8,7 @@ import jinja2
 
 from flaxmill import answers
 from flaxmill.data.source import Splits
+from flaxmill.export import standalone
 from flaxmill.export.parity import size
 from flaxmill.signature import Signature
 
@@ -27,9 +29,11 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         autoescape=False,  # this is Markdown
     )
     environment.filters["size"] = size
+    preparing = inspect.getsource(standalone).partition("import Any\n\n")[2].rstrip()
     kind = signature.task.replace("-", " ")
     return environment.get_template("card.md.jinja").render(
         signature=signature,
+        preparing=preparing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
         summary=f"A model for {kind}, trained on {splits.title}.",
         taken=signature.inputs[0],
         several=answers.of(signature).several,
