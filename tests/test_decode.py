@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forbidding import forbidden
+from picture_bases import tiff_of, tiff_tags
 from picture_files import bomb, encoded, save, textured
 from PIL import Image, PngImagePlugin
 
@@ -345,3 +346,20 @@ def test_a_grey_picture_that_stays_grey_has_the_same_pixels(mode: str, how: str)
     np.testing.assert_array_equal(
         fit(lean, (20, 20), how, share=0.9, channels=3), fit(whole, (20, 20), how, share=0.9)
     )
+
+
+def test_a_tiff_whose_tiles_are_larger_than_memory_is_refused_by_its_header() -> None:
+    for wide, long in ((16_777_216, 16), (2**27, 16)):
+        tags = tiff_tags(8, 1) | {322: (4, [wide]), 323: (4, [long])}
+        with pytest.raises(BadInput, match=rf"tiled is too large .* its tiles have {wide:,} × 16"):
+            open_picture(tiff_of(tags, [b"\0" * 300], offsets=324), name="tiled")
+    tags = tiff_tags(8, 1, t259=8) | {322: (4, [4096]), 323: (4, [4096])}
+    whole = tiff_of(tags, [zlib.compress(bytes(4096 * 4096))], offsets=324)
+    assert open_picture(whole).size == (24, 18)
+
+
+def test_a_bmp_of_a_few_runs_is_no_picture_of_millions_of_pixels() -> None:
+    numbers = (40, 1 << 20, 18, 1, 8, 1, 64, 0, 0, 0, 0)
+    header = struct.pack("<2sIII", b"BM", 118, 0, 54) + struct.pack("<IiiHHIIiiII", *numbers)
+    with pytest.raises(BadInput, match=r"runs is too large .* 1,048,576 × 18 pixels, and no such"):
+        open_picture(header + bytes(2000), name="runs")

@@ -4,7 +4,7 @@ import io
 import re
 from typing import Any
 
-from PIL import ImageFile
+from PIL import ImageFile, TiffImagePlugin
 
 MOST_SCANS = 100
 """Passes over a JPEG. A progressive one has about ten, and each may take as long as all others: a
@@ -20,7 +20,14 @@ photographs fewer than ten."""
 _BYTES = {"1": 2, "L": 1, "LA": 8, "I;16": 3, "P": 5, "RGB": 4}  # a pixel, made plain; others 8
 _BESIDE = {"JPEG": 6, "MPO": 6, "WEBP": 16, "AVIF": 12, "TIFF": 2, "GIF": 8}  # in decoders
 
+MOST_TILE_BYTES = 64 << 20
+"""Of a TIFF's tile, where the picture is smaller: a decoder makes room for it whole."""
+MOST_RUNS = 4_000_000
+"""Pixels of a BMP that is packed in runs, where its file has so few bytes for them: it is decoded
+in Python, pixel by pixel where runs end early."""
+
 _START_OF_SCAN = b"\xff\xda"
+_BITS, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323  # tags of TIFF
 _SCAN_OR_END = re.compile(rb"\xff([\xda\xd9])")
 
 
@@ -42,17 +49,42 @@ def check(picture: ImageFile.ImageFile) -> None:
     _check_memory(picture, file.seek(0, io.SEEK_END))
     if picture.format in ("JPEG", "MPO"):
         _check_scans(file)
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        _check_tiles(picture)
     file.seek(at)
 
 
 def _check_memory(picture: ImageFile.ImageFile, length: int) -> None:
     width, height = picture.size
     pixels, grey = width * height, picture.mode in ("1", "L")
+    if pixels > MOST_RUNS and any(tile.codec_name == "bmp_rle" for tile in picture.tile):
+        _check_density(picture, length)
     each = _BYTES.get(picture.mode, 8) + _BESIDE.get(picture.format or "", 0) // (3 if grey else 1)
-    if pixels * each > MOST_BYTES and pixels > MOST_PIXELS_A_BYTE * length:
+    if pixels * each > MOST_BYTES:
+        _check_density(picture, length)
+
+
+def _check_density(picture: ImageFile.ImageFile, length: int) -> None:
+    """Refuses a picture whose file is too small for its pixels."""
+    width, height = picture.size
+    if width * height > MOST_PIXELS_A_BYTE * length:
         raise Beyond(
             f"it says that it has {width:,} × {height:,} pixels, and no such picture has room in "
             f"{length:,} bytes. Save it anew, or leave it out."
+        )
+
+
+def _check_tiles(picture: TiffImagePlugin.TiffImageFile) -> None:
+    tags = picture.tag_v2
+    if not {_TILE_WIDTH, _TILE_LENGTH} & set(tags):
+        return
+    width, height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, picture.height)
+    bits = sum(tags.get(_BITS, (1,))) if isinstance(tags.get(_BITS, (1,)), tuple) else 32
+    size, whole = width * height * bits // 8, picture.width * picture.height * bits // 8
+    if size > max(MOST_TILE_BYTES, 2 * whole):
+        raise Beyond(
+            f"its tiles have {width:,} × {height:,} pixels, and all of it {picture.width:,} × "
+            f"{picture.height:,}. Save it anew, or leave it out."
         )
 
 
