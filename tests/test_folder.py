@@ -279,10 +279,11 @@ def test_nothing_is_held_out_for_validation_if_told_so(animals: Path) -> None:
 
 
 def test_training_pictures_are_squashed_and_the_others_fitted(animals: Path) -> None:
+    cropped = pictures(str(animals), size=8, train_size=12, fit="crop", share=0.9)
+    assert set(cropped.train[0]) == {"image", "label", "aspect"}
     splits = pictures(str(animals), size=8, train_size=12, fit="pad", share=0.9)
-    assert splits.train[0]["image"].shape == (12, 12, 3)
-    assert set(splits.train[0]) == {"image", "label", "aspect"}
-    assert set(splits.test[0]) == {"image", "label"}
+    assert splits.train[0]["image"].shape == cropped.train[0]["image"].shape == (12, 12, 3)
+    assert set(splits.train[0]) == set(splits.test[0]) == {"image", "label"}  # padded, both
     assert splits.test[0]["image"].shape == (8, 8, 3)
     picture = Image.open(splits.test.files[0])
     np.testing.assert_array_equal(splits.test[0]["image"], fit(picture, (8, 8), "pad"))
