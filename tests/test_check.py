@@ -130,18 +130,16 @@ CASES: list[tuple[Spoil, str, bool, str]] = [
         "would be taken for 2 classes",
     ),
     (
-        lambda t: [
-            os.rename(t.parents[1] / n, t.parents[1] / f"{n}_set") for n in ("train", "val")
-        ],
+        lambda t: [os.rename(t.parents[1] / n, t.parents[1] / f"my {n}") for n in ("train", "val")],
         "layout",
         True,
-        "train_set, val_set would be taken for 2 classes",
+        "my train, my val would be taken for 2 classes",
     ),
     (
         lambda t: (t.parents[1] / "train.csv").write_text("path,label\n"),
         "table",
         False,
-        "beside the class folders, train.csv is not used",
+        "beside what is used, train.csv (no rows) is not",
     ),
     (
         lambda t: (photo(110).save(t / "a.png"), photo(111).save(t / "A.png")),
@@ -297,7 +295,8 @@ def test_several_labels_are_told_apart_as_training_does(
     (folder / "list.csv").write_text("\n".join(["path,label", *rows]))
     status, said, _ = command(capsys, "check", str(folder / "list.csv"), "--separator", "+")
     assert status == 0
-    assert "40 pictures in 2 classes: cat 40, dog 20" in said
+    assert "train       30 pictures in 2 classes: cat 30, dog 15" in said
+    assert "validation  10 pictures in 2 classes: cat 10, dog 5" in said
 
 
 def test_two_that_are_apart_are_named_of_a_group(folder: Path) -> None:

@@ -230,7 +230,7 @@ def test_one_given_part_is_the_test(tmp_path: Path) -> None:
     classes(tmp_path / "test", {"ant": 1, "bee": 1})
     splits = pictures(str(tmp_path), size=8, validation=0.1)
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [20, 5, 2]
-    assert splits.note == ""
+    assert splits.note.startswith("7 pictures are in two splits, byte for byte (val/")
 
 
 @pytest.mark.parametrize(
@@ -263,10 +263,10 @@ def test_numbers_that_do_not_fit_are_refused(
 def test_classes_that_the_test_lacks_are_named(tmp_path: Path) -> None:
     classes(tmp_path, {"ant": 4, "bee": 4, "cat": 1, "dog": 1, "elk": 1, "fox": 1})
     note = pictures(str(tmp_path), size=8).note
-    assert note.endswith(
+    assert (
         "The test has no pictures of 'cat', 'dog', 'elk' and 1 more classes, so nothing is known "
         "of how these do."
-    )
+    ) in note
 
 
 def test_nothing_is_held_out_for_validation_if_told_so(animals: Path) -> None:

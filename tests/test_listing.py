@@ -63,7 +63,10 @@ def test_what_might_have_been_meant_is_told(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     save(tmp_path / "stray.png")
     found = scan(tmp_path)["train"]
-    assert found.note == "Left out: 2 .heic files, 1 .mp4 file and 1 stray picture."
+    assert found.note == (
+        "Not used: stray.png, 2 .heic files (ant/1.HEIC, bee/more/2.heic), bee/clip.mp4, "
+        "bee/notes.txt."
+    )
 
 
 def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_train_and_val_as_imagenet_has_them(held_out: str, tmp_path: Path) -> No
     assert found["validation"].classes == found["train"].classes
     assert found["train"].note == (
         f"{tmp_path / 'test'} has no pictures in class folders, so it tells nothing: it is not "
-        "used."
+        "used. Not used: test/ILSVRC2012_test_00000001.png."
     )
 
 
@@ -100,8 +103,7 @@ def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
     assert train.classes == ("bus", "test", "train")
     assert train.note == (
         "test and train count as classes here: if they are splits, call them train, val and test, "
-        "with a folder for each class in them. Not used: train.csv. If that lists the pictures, "
-        "give it with --data."
+        "with a folder for each class in them. Not used: train.csv (no rows)."
     )
 
 
@@ -170,7 +172,7 @@ def test_symbolic_links_are_followed_but_not_round_and_round(tmp_path: Path) -> 
     found = scan(data)["train"]
     assert found.classes == ("ant", "bee")
     assert names(found) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/one more.png"]
-    assert found.note == "Left out: 1 file and 4 looping links."
+    assert found.note == ("Not used: bee/self, 4 looping links (bee/again 0, bee/again 1, …).")
 
 
 def test_a_folder_that_two_links_lead_to_counts_once(tmp_path: Path) -> None:

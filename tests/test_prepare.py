@@ -213,6 +213,8 @@ def test_the_command_prepares(
     sides = "16 pixels a side to train on, 12 to evaluate, cropped"
     assert done == (
         0,
+        "Held out of each class, the same at every run: 50 pictures for validation, 50 for the "
+        "test.\n"
         f"wrote {to} ({sides}); a recipe that asks for the same can train with --data '{to}'\n",
         "",
     )

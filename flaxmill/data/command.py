@@ -78,7 +78,7 @@ def prepare(
         raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
     stopped = "stopped; the same command goes on with what is packed."
     with stopping.scope(stopped), Reading() as progress:
-        made = preparing.prepare(data, to, manner, readers=readers, progress=progress)
+        made = preparing.prepare(data, to, manner, readers=readers, progress=progress, say=print)
     sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
     sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[manner.fit]
     usual = channels == 3 and not no_draft and manner.share == usual_share(manner.size, manner.fit)

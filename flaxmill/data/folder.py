@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
+from flaxmill.data.listings.copies import Copies
 from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.dividing import interleaved, spare, stratified
 from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
@@ -162,7 +163,9 @@ def pictures(
     found, title = _found(data, sign)
     splits, note = divided(found, validation, test)
     splits = {name: _ordered(listing) for name, listing in splits.items()}
-    known = digests(splits)
+    copies = Copies(splits)
+    known = digests(splits, copies.add)
+    note = " ".join(part for part in (note, copies.note()) if part)
     total = len(splits["train"])
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
@@ -297,9 +300,10 @@ def divided(
             "training is held out in their place."
         )
     elif not given:
+        chosen_by = f"{len(splits['validation']):,} pictures for validation, " * bool(validation)
         notes.append(
-            f"Held out of each class, the same at every run: {len(splits['validation']):,} "
-            f"pictures for validation, {len(splits['test']):,} for the test."
+            f"Held out of each class, the same at every run: {chosen_by}"
+            f"{len(splits['test']):,}{' pictures' * (not validation)} for the test."
         )
     notes.append(_untested(splits["test"]))
     return splits, " ".join(filter(None, notes))

@@ -124,6 +124,7 @@ def prepare(
     *,
     readers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Packs pictures into arrays, or goes on with that.
 
@@ -135,6 +136,7 @@ def prepare(
         manner: What the pictures are made into.
         readers: Threads that decode; 0 for as many as there are cores.
         progress: Told how many pictures are packed, of how many.
+        say: Told how the pictures were divided, and what is not used, if there is anything to say.
 
     Returns:
         The folder.
@@ -155,6 +157,8 @@ def prepare(
     if os.path.lexists(target):
         raise BadInput(f"{target} is there already: give another place with --to.")
     splits = manner.splits(data)
+    if splits.note:
+        say(splits.note)
     plan = {"manner": asdict(manner), "source": dict(splits.digests), "pillow": PIL.__version__}
     partial = target.with_name(f"{target.name}.partial")
     _check_room(partial, sum(manner.bytes(split) * len(splits[split]) for split in SPLITS))

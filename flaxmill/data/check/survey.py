@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.data import prepared
-from flaxmill.data.listings import class_folders, labels, layouts, numpy_files, tables
+from flaxmill.data.listings import choosing, class_folders, labels, layouts, numpy_files, tables
+from flaxmill.data.listings.account import Tree
 from flaxmill.data.listings.label_words import said
-from flaxmill.data.listings.listing import PARTS, normal, scan
-from flaxmill.data.pictures.decode import SUFFIXES
+from flaxmill.data.listings.listing import normal, scan, split_of
+from flaxmill.data.listings.written_tables import Written, open_table
 from flaxmill.errors import BadInput
 
-_TABLES = (".csv", ".tsv")
+_TABLES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Survey:
         others: Files beside the pictures that are none by their names.
         empty: Class folders without pictures.
         mistaken: Folders that are called as splits are, and count as classes.
-        tables: Names of tables beside class folders, which are not read.
+        tables: Why tables are not read, by their names.
         closed: Folders that could not be read, or lie in themselves.
         labels: How the labels of a table or of arrays are understood; empty for class folders.
         refusal: What training would say; empty if it would begin.
@@ -62,7 +63,7 @@ class Survey:
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     mistaken: list[str] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     labels: str = ""
     refusal: str = ""
@@ -70,7 +71,7 @@ class Survey:
 
 
 def tables_of(place: Path) -> dict[str, list[Path]] | None:
-    """Returns the CSV files that list pictures, by split; none for a folder of class folders.
+    """Returns the tables that list pictures, by split; none for a folder of class folders.
 
     Args:
         place: A folder or a file.
@@ -82,11 +83,16 @@ def tables_of(place: Path) -> dict[str, list[Path]] | None:
         return {"train": [place]} if place.suffix.lower() in _TABLES else None
     if prepared.is_prepared(place) or numpy_files.in_folder(place):
         return None
-    if _has_class_folders(place):
-        return {}
-    found = layouts.tables_in(place)
+    found = _chosen(place).tables
     kinds = {table.suffix.lower() for part in found.values() for table in part}
     return found if kinds.issubset(_TABLES) else None
+
+
+def _chosen(place: Path) -> choosing.Choice:
+    try:
+        return choosing.choose(place)
+    except BadInput:  # `survey` tells it, as what training refuses
+        return choosing.Choice({} if _has_class_folders(place) else choosing.tables_in(place))
 
 
 def _has_class_folders(place: Path) -> bool:
@@ -108,6 +114,11 @@ def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "")
         BadInput: A table cannot be understood.
     """
     found = _of_tables(place, listed, sign) if listed else _of_folder(place)
+    if place.is_dir():
+        unused = _chosen(place).unused
+        found.tables = {os.path.relpath(path, place): why for path, why in unused.items()}
+        read = {os.path.relpath(path, place) for part in listed.values() for path in part}
+        found.others = [n for n in found.others if n not in found.tables and n not in read]
     try:
         scan(place, sign=sign)
     except BadInput as refusal:
@@ -116,19 +127,16 @@ def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "")
 
 
 def _of_folder(place: Path) -> Survey:
-    found, tree = Survey(place, place), _Tree(place)
+    found, tree = Survey(place, place), Tree(place)
     found.closed = sorted(tree.closed)
-    found.others = sorted(name for name in tree.others if "/" in name)
+    found.others = sorted(tree.others)
     try:
         parts = {folder: split for split, folder in class_folders.splits(place).items()}
     except BadInput:  # which is told as what training refuses
         parts = {}
     tops = {folder for folder in tree.folders if "/" not in folder}
     if not parts:
-        named = {top for top in tops if top.lower() in PARTS}
-        found.mistaken = sorted(named.union(layouts.like_splits(tops)))
-    if _has_class_folders(place):
-        found.tables = sorted(table.name for table in layouts.tables_beside(place))
+        found.mistaken = sorted(choosing.like_splits(tops))
     depth = 1 if parts else 0  # of the folder that names the class
     for name in sorted(tree.pictures):
         above = name.split("/")[:-1]
@@ -151,34 +159,41 @@ def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]], sign: str) -> 
     _add_tables(found, listed, sign)
     known = {row.name for row in found.rows}
     # Beside the pictures that are listed, and not below: a table may lie in a home directory.
-    for folder in sorted({os.path.dirname(name) for name in known}):
-        try:
-            names = os.listdir(found.root / folder)
-        except OSError:
-            found.closed.append(folder or ".")
-            continue
-        beside = (os.path.join(folder, name) for name in names if not name.startswith("."))
-        pictures = (name for name in beside if name.lower().endswith(SUFFIXES))
-        found.rows += [Row(name, "", ()) for name in pictures if name not in known]
+    tree = Tree(found.root, None if place.is_dir() else map(os.path.dirname, known))
+    found.closed = sorted(tree.closed)
+    found.others = sorted(tree.others) if place.is_dir() else []
+    found.rows += [Row(name, "", ()) for name in tree.pictures if name not in known]
     found.rows.sort(key=lambda row: row.name)
     return found
 
 
+def _by_folder(table: Written, paths: Sequence[Path | None]) -> dict[str, str]:
+    if table.splits is not None:
+        return {}
+    try:
+        return layouts.by_folder(table.place, [path for path in paths if path is not None])
+    except BadInput:  # which is told as what training refuses
+        return {}
+
+
 def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) -> None:
     """Adds what CSV files list; their rows are of a split, unless they have a column for it."""
-    read = [(split, tables.open_csv(table)) for split, places in listed.items() for table in places]
+    read = [(split, open_table(table)) for split, places in listed.items() for table in places]
     given = [table.labels for _, table in read]
     try:
         form = labels.form_of(given, sign)
     except BadInput:  # as all else that is refused below: it is told as what training refuses
         form = labels.Form()
     for split, table in read:
-        for row, cell in enumerate(table.paths):
-            path = tables.path_of(table.place.parent, cell.strip())
+        folder = table.place.parent
+        paths = [tables.path_of(folder, cell.strip()) for cell in table.paths]
+        splits = _by_folder(table, paths) if len(read) == 1 else {}
+        for row, (cell, path) in enumerate(zip(table.paths, paths, strict=True)):
             if path is None:
                 found.absent.append(cell.strip())
                 continue
-            part = PARTS.get(table.splits[row].strip().lower(), "") if table.splits else split
+            part = split_of(table.splits[row]) if table.splits else split
+            part = splits[layouts.top_of(table.place, path)] if splits else part
             try:
                 names = form.read(table.labels, row)
             except BadInput:
@@ -188,55 +203,3 @@ def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) 
     every = [row.labels for row in found.rows]
     if every:
         found.labels = said(given, form, every, sorted(set(chain.from_iterable(every))))
-
-
-class _Tree:
-    """All that lies below a folder but what is hidden; links are followed, never round and round.
-
-    Names are below the folder, with slashes.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.pictures: list[str] = []
-        self.others: list[str] = []
-        self.folders: list[str] = []
-        self.closed: list[str] = []
-        above: dict[str, tuple[tuple[int, int], ...]] = {"": ()}
-        while above:
-            self._look(root, *above.popitem(), above)
-
-    def _look(
-        self,
-        root: Path,
-        folder: str,
-        above: tuple[tuple[int, int], ...],
-        waiting: dict[str, tuple[tuple[int, int], ...]],
-    ) -> None:
-        try:
-            status = os.stat(root / folder)
-            entries = list(os.scandir(root / folder))
-        except OSError:
-            self.closed.append(folder or ".")
-            return
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            self.closed.append(folder)
-            return
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in class_folders.NOT_OURS:
-                continue
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            if _is(entry.is_dir):
-                self.folders.append(name)
-                waiting[name] = (*above, here)
-            elif name.lower().endswith(SUFFIXES) and (_is(entry.is_file) or entry.is_symlink()):
-                self.pictures.append(name)
-            else:
-                self.others.append(name)
-
-
-def _is(what: Callable[[], bool]) -> bool:
-    try:
-        return what()
-    except OSError:  # a link that leads to itself
-        return False

@@ -99,10 +99,11 @@ def _missing(survey: Survey) -> Iterator[Finding]:
             tuple(survey.others),
         )
     if survey.tables:
+        shown = few(f"{name} ({why})" for name, why in survey.tables.items())
         yield Finding(
             "table",
             False,
-            f"beside the class folders, {few(survey.tables)} {are(len(survey.tables))} not used.",
+            f"beside what is used, {shown} {are(len(survey.tables))} not.",
             "If it lists the pictures, give it, and not the folder.",
             tuple(survey.tables),
         )

@@ -8,43 +8,40 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.listings.account import Account, hidden, is_picture
+from flaxmill.data.listings.listing import Listing, class_order, normal, split_of
+from flaxmill.data.listings.same import File, once
 from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
-NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
-"""Folders that archives, servers and Windows leave."""
-_QUIET = (".txt file", ".md file", ".db file", ".ini file")  # nobody takes these for pictures
 _Id = tuple[int, int]  # device and inode, which tell a folder whatever leads to it
 
 
 @dataclass
 class _Folder:
-    """What lies in a folder: the names of its folders and pictures, and the kinds of the rest."""
+    """What lies in a folder: its folders, its pictures with their inodes, and the rest."""
 
     place: Path
     folders: list[str] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
+    pictures: dict[str, int] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
     def words(self) -> str:
         """Names what there is."""
-        counts = Counter(folder=len(self.folders), picture=len(self.pictures))
-        return _words(counts | self.others) or "nothing"
-
-
-def _words(counts: Counter[str]) -> str:
-    """Puts numbers of things into words."""
-    found = [f"{n:,} {noun}{'s' * (n > 1)}" for noun, n in counts.items() if n]
-    return " and ".join(", ".join(found).rsplit(", ", 1))
+        kinds = Counter(
+            f"{os.path.splitext(name)[1].lower()} file".lstrip() for name in self.others
+        )
+        counts = Counter(folder=len(self.folders), picture=len(self.pictures)) | kinds
+        found = [f"{n:,} {noun}{'s' * (n > 1)}" for noun, n in counts.items() if n]
+        return " and ".join(", ".join(found).rsplit(", ", 1)) or "nothing"
 
 
 def present(place: Path) -> bool:
     """Says whether a folder, or the ``train`` in it, has folders with pictures for two classes."""
     top = _look(place)
     folder = _look(place / parts["train"]) if (parts := _parts(top)) else top
-    filled = (name for name in folder.folders if any(_within(folder, name, Counter())))
+    filled = (name for name in folder.folders if any(_within(folder, name, Account(place))))
     return next(filled, None) is not None and next(filled, None) is not None
 
 
@@ -57,27 +54,34 @@ def splits(place: Path) -> dict[str, str]:
     return _parts(_look(place))
 
 
-def read_folders(place: Path) -> dict[str, Listing]:
+def read_folders(place: Path, account: Account) -> dict[str, Listing]:
     """Lists the pictures of a folder of class folders, or of ``train``, ``val`` and ``test``.
 
     Hidden files and folders are passed over. Symbolic links are followed, but no folder is gone
-    into twice for one class.
+    into twice for one class, and a file counts once, however often it lies there.
 
     Args:
         place: The folder.
+        account: Is told what is not used.
 
     Raises:
-        BadInput: It has another layout, or its classes do not fit each other.
+        BadInput: It has another layout, its classes do not fit each other, or a file is in two
+            splits or classes.
     """
     top = _look(place)
     parts = _parts(top)
     folders = {name: _look(place / folder) for name, folder in parts.items()} or {"train": top}
-    left: Counter[str] = Counter()
-    found = {name: _classes(folder, left) for name, folder in folders.items()}
+    if parts:
+        for name in (*top.pictures, *top.others):
+            account.leave(place / name)
+        for name in top.folders:
+            if name not in parts.values():
+                _leave(place / name, account)
+    found = {name: _classes(folder, account) for name, folder in folders.items()}
     _check_training(folders["train"], found["train"])
-    note = f"Left out: {_words(left)}." if left else ""
+    notes = []
     if "test" in found and not any(found["test"].values()):
-        note += " " * bool(note) + (
+        notes.append(
             f"{place / parts['test']} has no pictures in class folders, so it tells nothing: it is "
             "not used."
         )
@@ -85,10 +89,18 @@ def read_folders(place: Path) -> dict[str, Listing]:
     for name in found:
         if name != "train":
             _check_known(place, parts, name, found)
-    classes = class_order(found["train"])
+    if empty := [
+        f"{parts[name]}/{label}"
+        for name in found
+        for label, files in found[name].items()
+        if not files
+    ]:
+        notes.append(f"Empty: {', '.join(empty)}.")
+    kept = once(place, found, account)
+    classes = class_order(kept["train"])
     return {
-        name: _listing(place, {label: inside.get(label, []) for label in classes}, note)
-        for name, inside in found.items()
+        name: _listing(place, {label: inside.get(label, []) for label in classes}, " ".join(notes))
+        for name, inside in kept.items()
     }
 
 
@@ -104,15 +116,14 @@ def _look(place: Path) -> _Folder:
     except OSError as error:
         raise _unreadable(place, error) from None
     for entry in entries:
-        name = entry.name
-        if name.startswith(".") or name in NOT_OURS:
+        if hidden(entry.name):
             continue
         if _is_folder(entry):
-            found.folders.append(name)
-        elif (kind := os.path.splitext(name)[1].lower()) in SUFFIXES:
-            found.pictures.append(name)
+            found.folders.append(entry.name)
+        elif is_picture(entry.name):
+            found.pictures[entry.name] = -1 if entry.is_symlink() else entry.inode()
         else:
-            found.others[f"{kind} file".lstrip()] += 1
+            found.others.append(entry.name)
     return found
 
 
@@ -132,8 +143,8 @@ def _parts(top: _Folder) -> dict[str, str]:
     """Returns the folders of the splits, if there are such and not classes of these names."""
     parts: dict[str, str] = {}
     for name in top.folders:
-        part = PARTS.get(name.lower())
-        if part in parts:
+        part = split_of(name)
+        if part and part in parts:
             raise BadInput(
                 f"in {top.place} there are both {parts[part]} and {name}: leave one of them."
             )
@@ -146,17 +157,17 @@ def _parts(top: _Folder) -> dict[str, str]:
     return {part: parts[part] for part in SPLITS if part in parts} if own else {}
 
 
-def _classes(folder: _Folder, left: Counter[str]) -> dict[str, list[Path]]:
+def _classes(folder: _Folder, account: Account) -> dict[str, list[File]]:
     """Returns the pictures of each class folder in a folder, by the class's name.
 
     Args:
         folder: What lies in it.
-        left: Is told what is left out.
+        account: Is told what is not used.
 
     Raises:
         BadInput: Two names differ in their Unicode form only.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[File]] = {}
     stored: dict[str, str] = {}
     for name in folder.folders:
         if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
@@ -172,38 +183,56 @@ def _classes(folder: _Folder, left: Counter[str]) -> dict[str, list[Path]]:
                 "into the other."
             )
         stored[label] = name
-        found[label] = list(_within(folder, name, left))
-    if found and folder.pictures:
-        left["stray picture"] += len(folder.pictures)
+        found[label] = list(_within(folder, name, account))
+    for name in (*folder.pictures, *folder.others):
+        account.leave(folder.place / name)
     return found
 
 
-def _within(folder: _Folder, name: str, left: Counter[str]) -> Iterator[Path]:
+def _leave(place: Path, account: Account) -> None:
+    """Notes down that nothing in a folder is used."""
+    try:
+        for file in _inside(place, _above(place.parent), set(), account):
+            account.leave(file.path)
+    except BadInput:  # it may not be looked into
+        account.leave(place, "closed folder")
+
+
+def _within(folder: _Folder, name: str, account: Account) -> Iterator[File]:
     """Yields the pictures in one of the folders in a folder."""
-    return _inside(folder.place / name, _above(folder.place), set(), left)
+    return _inside(folder.place / name, _above(folder.place), set(), account)
 
 
-def _inside(place: Path, above: set[_Id], seen: set[_Id], left: Counter[str]) -> Iterator[Path]:
+def _inside(place: Path, above: set[_Id], seen: set[_Id], account: Account) -> Iterator[File]:
     """Yields the pictures in a folder and its folders; each folder once, whatever leads to it.
 
     Args:
         place: The folder.
         above: The folders that it lies in, into which a link would lead round and round.
         seen: The folders gone into.
-        left: Is told what is left out.
+        account: Is told what is not used.
     """
     here = _id(place)
     if here in seen or here in above:
         if here in above:
-            left["looping link"] += 1
+            account.leave(place, "looping link")
         return
     seen.add(here)
     found = _look(place)
-    left.update({kind: count for kind, count in found.others.items() if kind not in _QUIET})
-    for name in found.pictures:
-        yield place / name
+    for name in found.others:
+        account.leave(place / name)
+    for name, inode in found.pictures.items():
+        yield File(place / name, here[0] << 64 | inode if inode >= 0 else _led_to(place / name))
     for name in found.folders:
-        yield from _inside(place / name, above | {here}, seen, left)
+        yield from _inside(place / name, above | {here}, seen, account)
+
+
+def _led_to(link: Path) -> int:
+    try:
+        device, inode = _id(link)
+    except BadInput:  # a link to nothing: whoever reads the picture says so
+        return -1
+    return device << 64 | inode
 
 
 def _id(place: Path) -> _Id:
@@ -220,7 +249,7 @@ def _above(place: Path) -> set[_Id]:
     return {_id(folder) for folder in (real, *real.parents)}
 
 
-def _check_training(folder: _Folder, found: Mapping[str, Sequence[Path]]) -> None:
+def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> None:
     """Makes sure that there are two classes or more, and pictures of each.
 
     Raises:

@@ -1,8 +1,9 @@
 """What tells the content of a data set from any other, for resuming."""
 
+import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from flaxmill.data.listings.listing import Listing, Rows, normal
@@ -14,9 +15,12 @@ SOME = 1000
 _MANY = 20_000  # files, from which on a set is large whatever its bytes
 _BEGINNING = 64 * 2**10  # bytes of a file that are read of a large set
 _UNREADABLE = -1  # in the place of a size
+_NOTHING = str(_UNREADABLE).encode()  # in the place of a digest
 
 
-def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
+def digests(
+    splits: Mapping[str, Listing], told: Callable[[str, int, bytes], object] | None = None
+) -> dict[str, str]:
     """Returns a digest of each split: of its classes, and each picture's name, label and content.
 
     Reading a large set again at every start would take too long. So of more than 256 MiB, or of
@@ -28,11 +32,17 @@ def digests(splits: Mapping[str, Listing]) -> dict[str, str]:
 
     Args:
         splits: The listings.
+        told: Is given the split, the place and a digest of the content of each file that is read
+            whole.
     """
-    return {name: _digest(listing) for name, listing in splits.items()}
+    found = {}
+    for name in sorted(splits, key=lambda name: name != "train"):
+        listing = splits[name]
+        found[name] = _digest(listing, None if told is None else functools.partial(told, name))
+    return {name: found[name] for name in splits}
 
 
-def _digest(listing: Listing) -> str:
+def _digest(listing: Listing, told: Callable[[int, bytes], object] | None) -> str:
     files = listing.files
     own = getattr(files.whole if isinstance(files, Rows) else files, "digest", None)
     summed = hashlib.sha256(repr(listing.classes).encode())
@@ -51,8 +61,11 @@ def _digest(listing: Listing) -> str:
     whole = sum(sizes) <= WHOLE and len(paths) <= _MANY
     read = paths if whole else paths[:: max(1, len(paths) // SOME)]
     with ThreadPoolExecutor() as pool:
-        for content in pool.map(lambda path: beginning(path, whole=whole), read):
+        contents = pool.map(lambda path: beginning(path, whole=whole), read)
+        for index, content in enumerate(contents):
             summed.update(content)
+            if whole and told is not None and content != _NOTHING:
+                told(index, content)
     return summed.hexdigest()
 
 
@@ -69,4 +82,4 @@ def beginning(path: str, *, whole: bool = False) -> bytes:
         with open(path, "rb") as file:
             return hashlib.sha256(file.read(-1 if whole else _BEGINNING)).digest()
     except OSError:
-        return str(_UNREADABLE).encode()
+        return _NOTHING

@@ -148,6 +148,11 @@ def hugging_face(
     for name, data_set in splits.items():
         if name not in PARTS:
             continue
+        if PARTS[name] in tables:
+            raise BadInput(
+                f"the splits {name} and {tables[PARTS[name]].place.name.split()[-1]} are both for "
+                f"{PARTS[name]}: leave one of them."
+            )
         for column in (image, label):
             if column not in data_set.features:
                 raise BadInput(

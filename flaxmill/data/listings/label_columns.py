@@ -24,7 +24,7 @@ def column_of(
     Args:
         place: The file, for messages.
         header: The titles of its columns.
-        at: Which of them have a known meaning, under "label", "path", and maybe "split".
+        at: Which of them have a known meaning, under "label", "path" and others.
         cells: Gives the cells of a column by its place.
         lines: The number of each row.
         names: What numbers in the column of labels mean.

@@ -1,16 +1,17 @@
 """Finds out how a person's pictures lie there: in folders, tables or arrays."""
 
-import re
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from flaxmill.data import prepared
 from flaxmill.data.listings import class_folders, numpy_files, parquet, tables
-from flaxmill.data.listings.listing import PARTS, Listing
+from flaxmill.data.listings.account import Account, Tree
+from flaxmill.data.listings.choosing import TABLES, choose, like_splits, named
+from flaxmill.data.listings.listing import Listing, split_of
 from flaxmill.errors import BadInput
 
-_TABLES = (".csv", ".tsv", ".parquet")
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
@@ -25,60 +26,99 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
         words = (error.strerror or str(error)).lower()
         raise BadInput(f"{place} cannot be read: {words}.") from None
     if place.is_dir():
-        if prepared.is_prepared(place):
-            return prepared.read_prepared(place)
-        if arrays := numpy_files.in_folder(place):
-            return numpy_files.read_npy(place, arrays, sign=sign)
-        if not class_folders.present(place) and (found := tables_in(place)):
-            return _read_tables(found, sign)
-        return _doubted(place, class_folders.read_folders(place))
+        return _read_folder(place, sign)
     if place.suffix.lower() == ".npz":
         return numpy_files.read_npz(place, sign=sign)
-    if place.suffix.lower() in _TABLES:
-        return _read_tables({"train": [place]}, sign)
+    if place.suffix.lower() in TABLES:
+        found = _read_tables({"train": [place]}, sign)
+        account = Account(place.parent)
+        _leave_rest(place.parent, found, account)
+        return _noted(found, [account.words()])
     if place.suffix.lower() in _PACKED:
         raise BadInput(f"{place} is packed: unpack it, and give its folder.")
     raise BadInput(f"{place} is a file of a kind that is not known: give {_KINDS}.")
 
 
-def _doubted(place: Path, found: dict[str, Listing]) -> dict[str, Listing]:
-    """Adds to the note what may have been meant otherwise than as class folders."""
-    doubts = [found["train"].note]
-    if len(found) == 1 and (like := like_splits(found["train"].classes)):
-        doubts.append(
-            f"{' and '.join(like)} count as classes here: if they are splits, call them train, val "
-            "and test, with a folder for each class in them."
-        )
-    if beside := sorted(table.name for table in tables_beside(place)):
-        doubts.append(
-            f"Not used: {', '.join(beside)}. If that lists the pictures, give it with --data."
-        )
-    train = replace(found["train"], note=" ".join(filter(None, doubts)))
-    return {**found, "train": train}
+def _read_folder(place: Path, sign: str) -> dict[str, Listing]:
+    if prepared.is_prepared(place):
+        return prepared.read_prepared(place)
+    account = Account(place)
+    if arrays := numpy_files.in_folder(place):
+        found = numpy_files.read_npy(place, arrays, sign=sign)
+        _leave_rest(place, {}, account, read=arrays.values(), below=True)
+        return _noted(found, [account.words()])
+    choice = choose(place, sign=sign)
+    for table, reason in choice.unused.items():
+        account.leave(table, reason=reason)
+    if choice.tables:
+        found = _read_tables(choice.tables, sign)
+        read = [table for some in choice.tables.values() for table in some]
+        _leave_rest(place, found, account, read=read, below=True)
+        return _noted(found, [choice.note, account.words()])
+    found = class_folders.read_folders(place, account)
+    doubt = mistaken(place, found["train"].classes) if len(found) == 1 else ""
+    return _noted(found, [doubt, account.words()])
 
 
-def like_splits(names: Iterable[str]) -> list[str]:
-    """Returns names of folders that tell splits apart and not classes, as far as names can tell.
+def _noted(found: dict[str, Listing], words: Sequence[str]) -> dict[str, Listing]:
+    """Adds to what the person is told."""
+    note = " ".join(part for part in (found["train"].note, *words) if part)
+    return {**found, "train": replace(found["train"], note=note)}
 
-    >>> like_splits(["train_images", "test_images"]), like_splits(["test tube", "flask"])
-    (['train_images', 'test_images'], [])
+
+def _leave_rest(
+    root: Path,
+    found: Mapping[str, Listing],
+    account: Account,
+    *,
+    read: Iterable[Path] = (),
+    below: bool = False,
+) -> None:
+    """Notes down what lies beside the pictures of tables or arrays, and is not used.
+
+    Args:
+        root: The folder.
+        found: What is used.
+        account: Is told what is not.
+        read: Other files that are used.
+        below: Whether the folder was given, and all below it is meant. Where a table was, it may
+            lie in one's home: then only pictures beside those that it lists are.
     """
-    parts = {
-        name: PARTS[word]
-        for name in names
-        for word in re.split(r"[^a-z]+", name.lower())
-        if word in PARTS
-    }
-    return list(parts) if {"train"} < set(parts.values()) else []
+    above = f"{root}{os.sep}"
+    files = (part.files for part in found.values() if isinstance(part.files, tuple))
+    used = {os.path.normpath(file).removeprefix(above) for some in files for file in some}
+    tree = Tree(root, None if below else map(os.path.dirname, used))
+    for path in read:
+        account.use(path)
+    for name in sorted([*tree.pictures, *(tree.others if below else ())]):
+        if name not in used:
+            account.leave(name)
 
 
-def tables_beside(place: Path) -> list[Path]:
-    """Returns the tables that lie in a folder itself."""
-    return [
-        path
-        for path in place.glob("*")
-        if path.suffix.lower() in _TABLES and not path.name.startswith(".")
-    ]
+def mistaken(place: Path, names: Sequence[str]) -> str:
+    """Says which class folders may be splits, if some may.
+
+    Args:
+        place: The folder that they lie in.
+        names: Of all of them.
+
+    Raises:
+        BadInput: All may.
+    """
+    like = like_splits(names)
+    if not like:
+        return ""
+    if len(like) == len(names):
+        raise BadInput(
+            f"in {place} the folders are called {' and '.join(sorted(like))}, as splits are, and "
+            "would count as classes. If they are splits, call them train, val and test, with a "
+            "folder for each class in each, or list their pictures in a table with the columns "
+            "path, label and split. If they are classes, call them otherwise."
+        )
+    return (
+        f"{' and '.join(like)} count as classes here: if they are splits, call them train, val "
+        "and test, with a folder for each class in them."
+    )
 
 
 def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
@@ -87,28 +127,51 @@ def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
         packed = [place for place in places if place.suffix.lower() == ".parquet"]
         if packed and len(packed) == len(places):
             read[name] = parquet.read_parquet(packed)
-        elif len(places) == 1:
-            read[name] = tables.read_csv(places[0])
         else:
-            shown = ", ".join(place.name for place in places)
-            raise BadInput(
-                f"in {places[0].parent} there are several tables, {shown}: give the one that lists "
-                "the pictures, or call them train, val and test."
+            read[name] = tables.read_table(places[0])
+    splits, note = {}, ""
+    table = next(iter(read.values()))
+    if len(read) == 1 and table.splits is None and isinstance(table.files, tuple):
+        splits = by_folder(table.place, table.files)
+    if splits:
+        read = {
+            "train": replace(
+                table, splits=[splits[top_of(table.place, file)] for file in table.files]
             )
-    return tables.listings(read, sign=sign)
+        }
+        note = f"Splits: as the folders of the pictures are called ({', '.join(splits)})."
+    return _noted(tables.listings(read, sign=sign), [note])
 
 
-def tables_in(place: Path) -> dict[str, list[Path]]:
-    """Returns the tables in a folder by split: by their own names, or those of their folders."""
-    found: dict[str, list[Path]] = {}
-    inside = [path for name in ("*", "*/*") for path in sorted(place.glob(name))]
-    for path in inside:
-        folder = path.parent.name.lower() if path.parent != place else ""
-        if path.suffix.lower() not in _TABLES or path.name.startswith("."):
-            continue
-        if folder in ("", "data"):  # Hugging Face keeps train-00000-of-00001.parquet in data/
-            word = re.split(r"[^a-z]", path.stem.lower())[0]
-            found.setdefault(PARTS.get(word, "train"), []).append(path)
-        elif folder in PARTS:
-            found.setdefault(PARTS[folder], []).append(path)
-    return found
+def by_folder(place: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Returns the splits that the folders of a table's pictures are called as, by folder.
+
+    Args:
+        place: The table, which lists all pictures and does not say which are for what.
+        files: The pictures.
+
+    Returns:
+        Nothing where the folders are not called so.
+
+    Raises:
+        BadInput: Some are called so, and others not.
+    """
+    splits = {top: split_of(top) for top in dict.fromkeys(top_of(place, file) for file in files)}
+    meant = set(splits.values()) - {""}
+    if named(place) or "train" not in meant or len(meant) < 2:
+        return {}
+    if others := [top for top, split in splits.items() if not split]:
+        raise BadInput(
+            f"{place} lists pictures in {' and '.join(sorted(set(splits) - set(others)))}, which "
+            f"are called as splits are, and in {others[0] or 'no folder'}, which is not: add a "
+            "column split that says train, validation or test in each row."
+        )
+    return splits
+
+
+def top_of(place: Path, file: Path) -> str:
+    """Returns the folder beside a table that one of its pictures is in; nothing for none."""
+    top, inside, _ = (
+        os.path.normpath(file).removeprefix(f"{place.parent}{os.sep}").partition(os.sep)
+    )
+    return top if inside else ""

@@ -1,5 +1,6 @@
 """Listings: which pictures there are, and in which classes."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,15 @@ PARTS = {
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "validate": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
     "test": "test",
     "testing": "test",
 }
 """What the splits are called in folders and tables."""
+_FILLING = ("set", "data", "split", "image", "images", "img", "imgs", "pictures", "photos")
 
 Labels = Int32[np.ndarray, " example"] | Float32[np.ndarray, "example class"]
 
@@ -128,6 +134,17 @@ def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
     )
 
     return read_layout(place, sign=sign)
+
+
+def split_of(name: str) -> str:
+    """Returns which split a name means, as of a folder or a cell; nothing if it means none.
+
+    >>> [split_of(name) for name in ("Train", "training_set", "testset", "val2017", "test tube")]
+    ['train', 'train', 'test', 'validation', '']
+    """
+    bare = re.sub(r"(?<=[a-z])[_ -]?(19|20)\d\d$", "", name.strip().lower())  # COCO's train2017
+    words = [word for word in re.split(r"[_ .-]+", bare) if word and word not in _FILLING]
+    return PARTS.get(words[0].removesuffix("set"), "") if len(words) == 1 else ""
 
 
 def normal(name: str, form: Literal["NFC", "NFD"] = "NFC") -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import files
+from flaxmill.data.listings import split_columns
 from flaxmill.data.listings.label_columns import column_of
 from flaxmill.data.listings.labels import TITLES
-from flaxmill.data.listings.tables import PATHS, Table, columns, existing, named_splits
+from flaxmill.data.listings.tables import Table, existing
+from flaxmill.data.listings.written_tables import PATHS, columns
 from flaxmill.errors import BadInput
 from flaxmill.program import installing
 
@@ -50,6 +52,15 @@ class Embedded(Sequence[Any]):
         return f"{self._place}, row {index + 1}" + (f" ({path})" if path else "")
 
 
+def lists_pictures(place: Path) -> bool:
+    """Says whether a file has columns of pictures, or of their paths, and of labels."""
+    try:
+        schema = _read(place, "read_schema")
+        return "label" in (_picture_columns(schema) or columns(place, schema.names))
+    except BadInput:
+        return False
+
+
 def read_parquet(places: Sequence[Path]) -> Table:
     """Reads the files of one split, in which each row has a picture, or its path, and its label.
 
@@ -67,6 +78,9 @@ def read_parquet(places: Sequence[Path]) -> Table:
     header = schema.names
     at = _picture_columns(schema) or columns(first, header)
     wanted = [header[number] for number in at.values()] if "label" in at else header
+    wanted = list(wanted) + [
+        name for name in header if name.lower() in split_columns.TITLES and name not in wanted
+    ]
     table = _table(places, wanted)
     lines = range(1, table.num_rows + 1)
 
@@ -74,10 +88,10 @@ def read_parquet(places: Sequence[Path]) -> Table:
         return table.column(header[number]).to_pylist()
 
     names = _class_names(schema).get(header[at["label"]], []) if "label" in at else []
-    labels = column_of(first, header, at, cells, lines, tuple(names))
-    splits = None
-    if "split" in at:
-        splits = named_splits(first, lines, list(map(str, cells(at["split"]))))
+    by_split, words = split_columns.find(first, header, cells, lines)
+    meant = at | {f"split {number}": number for number in by_split}
+    labels = column_of(first, header, meant, cells, lines, tuple(names))
+    splits = None if words is None else split_columns.named(first, lines, words)
     pictures = table.column(header[at["path"]])
     if _holds_pictures(pictures.type):
         given: Any = Embedded(pictures, first, "".join(files.sha256(place) for place in places))

@@ -1,6 +1,5 @@
-"""Tables that list pictures: a path and a label in each row, as CSV or Parquet."""
+"""Tables that list pictures: a path and a label in each row, as CSV, JSON Lines or Parquet."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings import label_words, labels
-from flaxmill.data.listings.label_columns import column_of
-from flaxmill.data.listings.listing import PARTS, Listing, chosen, class_order, normal
+from flaxmill.data.listings import label_words, labels, split_columns
+from flaxmill.data.listings.listing import Listing, chosen, class_order, normal
+from flaxmill.data.listings.same import identities
+from flaxmill.data.listings.written_tables import open_table
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, listed, nearest, quoted
 
-PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")
-SPLIT = "split"
 _TYPES = (np.int32, np.float32)  # of single labels, and of rows of zeros and ones
 _SHOWN = 3  # missing files that a message names
 
@@ -40,47 +38,8 @@ class Table:
     lines: Sequence[int]
 
 
-@dataclass(frozen=True)
-class Written:
-    """What is written in a table, before it is asked whether it is so.
-
-    Attributes:
-        place: The file.
-        paths: Of pictures, relative to the file's folder.
-        labels: The cells that say what they show.
-        splits: The cells that say which split each is in; None if there is no such column.
-        lines: The number of each row, as a person counts them.
-    """
-
-    place: Path
-    paths: Sequence[str]
-    labels: labels.Column
-    splits: Sequence[str] | None
-    lines: Sequence[int]
-
-
-def open_csv(place: Path) -> Written:
-    """Reads a CSV file with a header, between whose cells are commas, semicolons or tabs.
-
-    Args:
-        place: The file.
-
-    Raises:
-        BadInput: It is no such table, or has no columns of paths and labels.
-    """
-    lines, header, rows = cells(place)
-    at = columns(place, header)
-
-    def column(number: int) -> list[str]:
-        return [row[number] for row in rows]
-
-    found = column_of(place, header, at, column, lines)
-    splits = column(at["split"]) if "split" in at else None
-    return Written(place, column(at["path"]), found, splits, lines)
-
-
-def read_csv(place: Path) -> Table:
-    """Reads a CSV file that lists pictures, see `open_csv`.
+def read_table(place: Path) -> Table:
+    """Reads a table that lists pictures, see `open_table`.
 
     Args:
         place: The file. Paths in it are relative to its folder.
@@ -88,76 +47,10 @@ def read_csv(place: Path) -> Table:
     Raises:
         BadInput: It is no such table; a picture is missing. Rows are named.
     """
-    said = open_csv(place)
-    splits = None if said.splits is None else named_splits(place, said.lines, said.splits)
+    said = open_table(place)
+    splits = None if said.splits is None else split_columns.named(place, said.lines, said.splits)
     files = existing(place, said.lines, said.paths)
     return Table(place, files, said.labels, splits, said.lines)
-
-
-def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
-    """Returns the line numbers, the header and the rows of a CSV file."""
-    line, read, delimiter = 0, [], ","
-    try:
-        with place.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = max(",;\t", key=file.readline().count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for row in reader:
-                line = reader.line_num
-                if any(map(str.strip, row)):
-                    read.append((line, row))
-    except OSError as error:
-        raise BadInput(
-            f"{place} cannot be read: {(error.strerror or str(error)).lower()}."
-        ) from None
-    except UnicodeDecodeError:
-        raise BadInput(
-            f"{place} is not written in UTF-8: save it anew so (Excel: CSV UTF-8)."
-        ) from None
-    except csv.Error as error:
-        raise BadInput(f"{place}, line {line + 1}: it is no CSV ({error}).") from None
-    if len(read) < 2:
-        raise BadInput(f"{place} has no rows below its header: expected one for each picture.")
-    (_, header), *rows = read
-    for line, row in rows:
-        if len(row) != len(header):
-            raise BadInput(
-                f"{place}, line {line}: there are {len(row)} cells, but the header has "
-                f"{len(header)}. Put a cell with {delimiter!r} in it into quotation marks."
-            )
-    return [line for line, _ in rows], header, [row for _, row in rows]
-
-
-def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
-    """Returns which column holds "path", and which may hold "label" and "split".
-
-    Raises:
-        BadInput: There is none of paths.
-    """
-    names = [name.strip().lower() for name in header]
-    known = {"path": PATHS, "label": labels.TITLES, "split": (SPLIT,)}
-    found = {
-        what: names.index(name)
-        for what, wanted in known.items()
-        if (name := next((name for name in wanted if name in names), None))
-    }
-    if "path" not in found:
-        raise BadInput(
-            f"{place} has no column of paths: its columns are {listed(header)}; expected one "
-            f"called {' or '.join(PATHS)} (in the first row of a CSV file)."
-        )
-    return found
-
-
-def named_splits(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]:
-    """Returns the splits that a column names, as flaxmill calls them."""
-    known = {cell: PARTS.get(cell.strip().lower(), "") for cell in set(column)}
-    for line, cell in zip(lines, column, strict=True):
-        if not known[cell]:
-            raise BadInput(
-                f"{place}, line {line}: no split is called {quoted(cell)}.{nearest(cell, PARTS)}"
-            )
-    return [known[cell] for cell in column]
 
 
 def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[Path, ...]:
@@ -176,7 +69,7 @@ def existing(place: Path, lines: Sequence[int], names: Sequence[str]) -> tuple[P
         raise BadInput(
             f"{place} lists {len(paths):,} pictures, of which {len(missing):,} {there} not there: "
             f"{shown}{more}. Their paths are taken from {place.parent}."
-            f"{_ending(place.parent, names[missing[0]])}"
+            f"{_meant(place, names[missing[0]].strip())}"
         )
     return tuple(path for path in paths if path is not None)
 
@@ -193,9 +86,24 @@ def path_of(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _ending(folder: Path, name: str) -> str:
-    """Says so if there is a picture of the name but for its ending."""
-    there = folder / name.strip()
+def elsewhere(folder: Path, name: str) -> Path | None:
+    """Returns where a file of this path lies in one of the folders of a folder."""
+    try:
+        inside = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return None
+    return next((path for each in inside if (path := path_of(Path(each), name))), None)
+
+
+def _meant(place: Path, name: str) -> str:
+    """Says so if a picture of the name lies in another folder, or has an ending beside."""
+    folder, there = place.parent, place.parent / name
+    if name and (found := elsewhere(folder, name)):
+        shown = found.relative_to(folder)
+        return (
+            f" There is a {shown}: put the table into {folder / shown.parts[0]}, if all its "
+            f"pictures are there, or write their paths so."
+        )
     if there.name and not there.suffix and there.parent.is_dir():
         for path in sorted(there.parent.glob("*")):
             if path.stem == there.name:
@@ -205,11 +113,19 @@ def _ending(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows of a table that are of one split, and the class names of all rows of it."""
+    """The rows of a table that are of one split.
+
+    Attributes:
+        table: The table.
+        rows: Which.
+        names: The class names of all rows of the table.
+        files: What tells the file of each row of the table from others; None if they are no files.
+    """
 
     table: Table
     rows: np.ndarray
     names: Sequence[Sequence[str]]
+    files: Sequence[Any] | None
 
 
 def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listing]:
@@ -230,14 +146,14 @@ def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listin
     parts: dict[str, _Part] = {}
     for name, table in tables.items():
         splits = np.asarray(table.splits or [name] * len(table.lines))
-        names = form.rows(table.labels)
+        names, files = form.rows(table.labels), identities(table.files)
         for split in sorted(set(splits.tolist())):
             if split in parts:
                 raise BadInput(
                     f"{parts[split].table.place} and {table.place} both have rows for {split}: "
                     "leave them in one of the two."
                 )
-            parts[split] = _Part(table, np.flatnonzero(splits == split), names)
+            parts[split] = _Part(table, np.flatnonzero(splits == split), names, files)
     place = next(iter(tables.values())).place
     if "train" not in parts:
         raise BadInput(f"{place} has no rows for training: no split is called train.")
@@ -270,18 +186,18 @@ def _once(part: _Part) -> np.ndarray:
             message names the rows, and how several labels are written.
     """
     table = part.table
-    if not isinstance(table.files, tuple):
+    if part.files is None:
         return part.rows
     first: dict[Any, int] = {}
     for row in part.rows.tolist():
-        before = first.setdefault(table.files[row], row)
+        before = first.setdefault(part.files[row], row)
         names = part.names[before], part.names[row]
         if sorted(names[0]) != sorted(names[1]):
             one, other = (listed(each) or "none" for each in names)
             together = quoted("|".join(dict.fromkeys([*names[0], *names[1]])))[1:-1]
             raise BadInput(
                 f"{table.place}, lines {table.lines[before]} and {table.lines[row]}: the picture "
-                f"{table.files[row]} has the label {one} and the label {other}. "
+                f"{_called(table, before, row)} has the label {one} and the label {other}. "
                 f"Leave one of them; or if both hold, call the column labels, and write them into "
                 f"one row, as {together}."
             )
@@ -294,19 +210,25 @@ def _check_apart(parts: Mapping[str, _Part]) -> None:
     Raises:
         BadInput: There is one; the message names both rows.
     """
-    first: dict[Any, tuple[str, str]] = {}
+    first: dict[Any, tuple[str, str, Any]] = {}
     for split, part in parts.items():
         table = part.table
-        if not isinstance(table.files, tuple):
+        if part.files is None:
             continue
         for row in part.rows.tolist():
-            here = f"{table.place}, line {table.lines[row]}"
-            other, there = first.setdefault(table.files[row], (split, here))
+            here, file = f"{table.place}, line {table.lines[row]}", table.files[row]
+            other, there, called = first.setdefault(part.files[row], (split, here, file))
             if other != split:
+                name = "" if called == file else f", as {called}"
                 raise BadInput(
-                    f"{here}: the picture {table.files[row]} is for {split}, and for {other} too "
-                    f"({there}). Leave it in one of them."
+                    f"{here}: the picture {file} is for {split}, and for {other} too "
+                    f"({there}{name}). Leave it in one of them."
                 )
+
+
+def _called(table: Table, row: int, other: int) -> str:
+    """Returns the name of a picture in two rows, or both of its names."""
+    return " = ".join(dict.fromkeys(str(table.files[each]) for each in (row, other)))
 
 
 def _listing(part: _Part, classes: tuple[str, ...], split: str, many: bool) -> Listing:
