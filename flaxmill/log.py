@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,21 @@ Row = dict[str, Any]
 CLOCK_FIELDS = ("seconds", "examples_per_second", "idle")
 """The fields of a row that depend on the machine's speed; all others are the same in every run."""
 
+PLACE_FIELDS = ("step", "epoch", "split", "seed", "why", "examples")
+"""The fields of a row, or of a result, that say what its figures are of."""
+
 UNREADABLE = "unreadable"
 """In the place of a split, in rows that only say ``why`` an example was skipped."""
+
+
+def metrics_in(row: Mapping[str, Any]) -> Row:
+    """Returns the figures of a row, or of a result: what a recipe's loss or measure gave.
+
+    >>> metrics_in({"step": 3, "split": "test", "loss": 0.5, "top3": 0.9, "seconds": 1.0})
+    {'loss': 0.5, 'top3': 0.9}
+    """
+    beside = (*PLACE_FIELDS, *CLOCK_FIELDS)
+    return {name: value for name, value in row.items() if name not in beside}
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -127,7 +140,7 @@ class Log:
         for row in self.rows[self._shown :]:
             board = self._board(row)
             for name, value in row.items():
-                if name not in ("step", "epoch", "split", "seed", "why"):
+                if name not in PLACE_FIELDS:
                     summary = scalar(f"{name}/{row['split']}", value)
                     board.write_event(
                         event(wall_time=time.time(), step=row["step"], summary=summary)

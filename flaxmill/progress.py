@@ -16,7 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_SHARES = ("accuracy", "exact", "f1")  # shown in hundredths
+_SHARES = ("accuracy", "exact", "f1", "top5_accuracy")
+"""The figures of flaxmill's own recipes that are shares, and are shown in hundredths.
+
+A fork's own figure is whatever its author says, so nothing is made of its name.
+"""
 _PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
 _IDLE = 0.05
@@ -37,6 +41,24 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def is_share(name: str) -> bool:
+    """Says whether a figure is known to be a share of all."""
+    return name in _SHARES
+
+
+def figure(name: str, value: float, deviation: float | None = None) -> str:
+    """Returns the value of a metric in words.
+
+    >>> figure("accuracy", 0.9), figure("loss", 0.25, 0.01), figure("penalty", 0.00001234)
+    ('90.00 %', '0.2500 ± 0.0100', '1.234e-05')
+    """
+    numbers = [value] if deviation is None else [value, deviation]
+    if is_share(name):
+        return " ± ".join(f"{100 * number:.2f}" for number in numbers) + " %"
+    fits = value == 0 or 1e-3 <= abs(value) < 1e6
+    return " ± ".join(f"{number:.4f}" if fits else f"{number:.4g}" for number in numbers)
+
+
 def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = None) -> str:
     """Returns metrics in words.
 
@@ -49,15 +71,11 @@ def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = Non
     >>> figures({"loss": 0.25, "accuracy": 0.9}, {"loss": 0.01, "accuracy": 0.002})
     'loss 0.2500 ± 0.0100, accuracy 90.00 ± 0.20 %'
     """
-    shown = []
-    for name, value in means.items():
-        if isinstance(value, float):
-            scale, digits, unit = (
-                (100, 2, " %") if any(share in name for share in _SHARES) else (1, 4, "")
-            )
-            numbers = [value, deviations[name]] if deviations else [value]
-            said = " ± ".join(f"{scale * number:.{digits}f}" for number in numbers)
-            shown.append(f"{name} {said}{unit}")
+    shown = [
+        f"{name} {figure(name, value, deviations[name] if deviations else None)}"
+        for name, value in means.items()
+        if isinstance(value, float)
+    ]
     return ", ".join(shown)
 
 

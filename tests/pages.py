@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flaxmill.report.attribution import Attribution, Attributions
 from flaxmill.report.page import Subject
 
 LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
@@ -65,6 +66,7 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         for epoch in (1, 2, 3)
         for split in ("train", "validation", "test")
     ]
+    look = Attribution(1, np.zeros((28, 28, 1), np.uint8), np.ones((28, 28)), 0.93, 0.125)
     made = Subject(
         name=f"fashion_mnist-quick-{seed}",
         recipe="fashion_mnist",
@@ -88,6 +90,6 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         test_labels=labels,
         test_pictures=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
         held_out=(logits * 3, labels),
-        saliency=[(1, np.zeros((28, 28, 1), np.uint8), np.ones((28, 28)))],
+        attributed=Attributions([look], by_features=True),
     )
     return replace(made, **changes)

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import picture_files
+import pytest
 from flax import nnx
 
 from flaxmill.data.folder import pictures
 from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Arrays, Items, labels_known, part
 from flaxmill.models.scaling import unit_interval
-from flaxmill.report.evidence import _saliency, _surest
+from flaxmill.report.evidence import _attributed, _surest
 from flaxmill.report.pictures import FileName, Pictures
 from flaxmill.trained import TrainedRun
 
@@ -35,21 +36,22 @@ class Asked(TrainedRun):
         self.__dict__["model"] = model
 
 
-def test_the_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
+def test_of_each_class_the_surest_right_example_is_looked_into() -> None:
     model = Linear()
     seen = np.random.default_rng(0).integers(0, 256, (40, 4, 3, 1), np.uint8)
     logits = np.asarray(model(jnp.asarray(seen)))
     labels = logits.argmax(-1).astype(np.int32)
     labels[:3] = (labels[:3] + 1) % 3  # three of them are mistakes
-    found = _saliency(Asked(model), logits, labels, seen)
-    assert [label for label, _, _ in found] == [0, 1, 2]
+    found = _attributed(Asked(model), logits, labels, seen)
+    assert found is not None and not found.by_features
+    assert [one.label for one in found.each] == [0, 1, 2]
     probabilities = np.array(jax.nn.softmax(logits))
     probabilities[:3] = 0
-    kernel = np.asarray(model.scores.kernel[...])
-    for label, picture, gradient in found:
-        surest = np.where(labels == label, probabilities[:, label], 0).argmax()
-        np.testing.assert_array_equal(picture, seen[surest])
-        np.testing.assert_array_equal(gradient, np.abs(kernel[:, label]).reshape(4, 3))
+    for one in found.each:
+        surest = np.where(labels == one.label, probabilities[:, one.label], 0).argmax()
+        np.testing.assert_array_equal(one.picture, seen[surest])
+        assert one.before == pytest.approx(probabilities[surest, one.label], abs=1e-6)
+        assert one.heat.shape == (4, 3)
 
 
 def test_of_several_labels_each_shows_where_it_is_surest_and_right() -> None:

@@ -130,11 +130,12 @@ def test_picture_uri_holds_the_exact_pixels(channels: int) -> None:
     )
 
 
-def test_heat_grows_brighter_with_magnitude_whatever_its_sign_and_scale() -> None:
+def test_a_map_lies_over_its_picture_the_brighter_the_more() -> None:
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
-    heat = decoded(figures.heat_uri(ramp))
-    assert heat.shape == (8, 8, 3)
-    assert (np.diff(heat.astype(np.int64).sum(-1).ravel()) >= 0).all()
-    assert heat[0, 0].sum() < 10 and heat[-1, -1].sum() > 600  # of 765
-    np.testing.assert_array_equal(decoded(figures.heat_uri(-1e-6 * ramp)), heat)
-    assert decoded(figures.heat_uri(np.zeros((8, 8)))).max() < 10  # no gradient at all: black
+    dark, bright = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 1), 255, np.uint8)
+    lit = decoded(figures.lit_uri(dark, ramp)).astype(np.int64)
+    assert lit.shape == (8, 8, 3)
+    assert (np.diff(lit.sum(-1).ravel()) >= 0).all()
+    assert lit[0, 0].sum() == 0 and lit[-1, -1].sum() > 450  # of 765
+    shown = decoded(figures.lit_uri(bright, np.zeros((8, 8))))
+    assert (shown == round(0.7 * 255)).all()  # nothing speaks for it: the picture alone

@@ -16,7 +16,7 @@ def test_page_of_a_run_has_every_section_and_leads_to_each() -> None:
     page = Page(render([subject()]))
     sections = [attributes["id"] for attributes in page.all("section")]
     assert sections[:5] == ["result", "curves", "confusion", "classes", "mistakes"]
-    assert sections[5:] == ["calibration", "saliency", "speed", "details"]
+    assert sections[5:] == ["calibration", "attributed", "speed", "details"]
     links = [attributes["href"] for attributes in page.all("a")]
     assert links == ["#main", *(f"#{section}" for section in sections)]
     assert {tag for tag, _ in page.elements} >= {"header", "nav", "main", "footer", "h1"}
@@ -85,7 +85,7 @@ def test_temperature_is_fitted_on_the_held_out_part_alone() -> None:
 
 
 def test_what_is_missing_is_left_out_and_the_rest_keeps_its_order() -> None:
-    bare = subject(test_logits=None, test_pictures=None, saliency=None, metrics=[])
+    bare = subject(test_logits=None, test_pictures=None, attributed=None, metrics=[])
     page = Page(render([bare]))
     assert [part["id"] for part in page.all("section")] == ["result", "speed", "details"]
     assert "test examples right" in page.text  # whatever they are, they are no pictures
@@ -122,7 +122,7 @@ def test_many_classes_show_the_confusions_without_the_table() -> None:
     logits = np.eye(40)[np.roll(labels, 1)]
     names = [f"class {index}" for index in labels]
     run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, held_out=None, saliency=None)]))
+    page = Page(render([replace(run, held_out=None, attributed=None)]))
     assert "40 classes make too large a table" in page.text
     assert "class 0 taken for class 39 (1)" in page.text
     assert not [table for table in page.all("table") if table["class"] == "matrix"]

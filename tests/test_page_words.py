@@ -36,7 +36,7 @@ def test_a_run_of_several_labels_has_its_own_tables() -> None:
     sections = [attributes["id"] for attributes in page.all("section")]
     assert "confusion" not in sections and {"classes", "mistakes", "calibration"} <= set(sections)
     assert "test pictures right, with all of their labels" in page.text
-    assert "F1 of all labels81.2 %" in page.text
+    assert "F1 of all labels81.25 %" in page.text
     assert "Label by label" in page.texts["h2"] and "Average precision" in page.texts["th"]
     run = several()
     assert run.test_logits is not None and run.test_labels is not None
@@ -65,7 +65,7 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
         test_pictures=np.zeros((100, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/things/test/{index}.jpg"),
         train_counts=np.array([600, 300, 20]),
-        saliency=None,
+        attributed=None,
     )
     page = Page(render([run]))
     text = page.text
@@ -99,7 +99,7 @@ def test_a_model_that_only_guesses_is_called_so() -> None:
         test_pictures=None,
         train_counts=np.array([900, 100]),
         held_out=None,
-        saliency=None,
+        attributed=None,
     )
     text = Page(render([run])).text
     assert "would be right 60 times: this model is not clearly better than that yet." in text
@@ -112,7 +112,7 @@ def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
     logits = np.eye(1000, dtype=np.float32)[np.where(labels < 5, labels + 1, labels)]
     names = [f"class {index}" for index in labels]
     run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, held_out=None, saliency=None)]))
+    page = Page(render([replace(run, held_out=None, attributed=None)]))
     assert "The 20 with the lowest F1, of 1000:" in page.text
     tables = [text.count("class ") for text in page.texts["table"]]
     assert 20 in tables and 1000 in tables
@@ -131,7 +131,7 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
         test_pictures=np.zeros((600, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/test/{index}.jpg"),
         held_out=held_out,
-        saliency=None,
+        attributed=None,
     )
     page = Page(render([run]))
     assert "Look at these files: more than half of their labels are probably wrong." in page.text

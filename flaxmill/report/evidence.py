@@ -2,18 +2,19 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from flaxmill import answers
 from flaxmill.data.source import labels_known
 from flaxmill.log import mean_rows
 from flaxmill.report import statistics
+from flaxmill.report.attribution import Attributions, attributions
 from flaxmill.report.page import Subject
 from flaxmill.report.pictures import Pictures
 from flaxmill.trained import TrainedRun
 
-_MOST_SALIENT = 12  # classes of which a picture is looked into
+_MOST_LOOKED_INTO = 12  # classes of which a picture is looked into
+_LEAST_COVERED = 200  # pictures that a model may be shown for it, where fewer were tested
 
 
 def subject(trained: TrainedRun, data: str | None = None) -> Subject:
@@ -46,36 +47,23 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         test_name=pictures.name,
         train_counts=None if known is None else answers.counts(known, len(splits.labels)),
         held_out=trained.scored(splits.validation) if len(splits.validation) else None,
-        saliency=_saliency(trained, logits, labels, pictures),
+        attributed=_attributed(trained, logits, labels, pictures),
         recipe_sha256=trained.identity["recipe_sha256"],
         recipe_text=trained.recipe_text,
     )
 
 
-def _saliency(
+def _attributed(
     trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, pictures: Any
-) -> list[Any]:
-    """Returns, for some classes, the example it is surest of, and what its score depends on.
-
-    The gradient of the class's score by the pixels (Simonyan et al. 2014, "Deep inside
-    convolutional networks", section 3).
-    """
-    found = _surest(logits, labels)[:_MOST_SALIENT]
+) -> Attributions | None:
+    """Returns what the answers to some examples rest on: of each class, the surest right one."""
+    found = _surest(logits, labels)[:_MOST_LOOKED_INTO]
     if not found:
-        return []
+        return None
     classes, indices = (np.array(column) for column in zip(*found, strict=True))
     shown = np.stack([pictures[int(index)] for index in indices])
-
-    @jax.jit
-    @jax.grad
-    def gradient(pixels: jax.Array) -> jax.Array:
-        return jax.numpy.take_along_axis(trained.model(pixels), classes[:, None], 1).sum()
-
-    gradients = np.abs(np.asarray(gradient(np.float32(shown) / 255))).max(-1)
-    return [
-        (int(label), picture, gradient)
-        for label, picture, gradient in zip(classes, shown, gradients, strict=True)
-    ]
+    kind, most = answers.of_labels(labels), max(_LEAST_COVERED, len(labels))
+    return attributions(trained.model, shown, classes, kind, most=most)
 
 
 def _surest(logits: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:

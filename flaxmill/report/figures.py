@@ -226,15 +226,21 @@ def picture_uri(picture: UInt8[np.ndarray, "height width channel"]) -> str:
     return _uri(image, "png" if grey or min(image.size) < PHOTOGRAPH else "jpeg")
 
 
-def heat_uri(values: Float[np.ndarray, "height width"]) -> str:
-    """Encodes a map of magnitudes as a PNG data URI, from black over red to light yellow.
+def lit_uri(
+    picture: UInt8[np.ndarray, "height width channel"], heat: Float[np.ndarray, "height width"]
+) -> str:
+    """Encodes a picture in grey, with a map over it, as a data URI.
 
-    The brightest hundredth of the pixels is cut off, so that one of them does not darken the rest.
+    Args:
+        picture: The picture.
+        heat: From 0, where nothing is laid over it, to 1, where it is covered by light yellow.
     """
-    magnitudes = np.abs(values.astype(np.float64))
-    top = np.quantile(magnitudes, 0.99) or magnitudes.max() or 1.0
-    colours = matplotlib.colormaps["magma"](np.minimum(magnitudes / top, 1), bytes=True)
-    return _uri(Image.fromarray(np.ascontiguousarray(colours[..., :3])))
+    grey = picture.astype(np.float64).mean(-1, keepdims=True) / 255
+    colours = matplotlib.colormaps["inferno"](heat)[..., :3]
+    opaque = np.clip(heat, 0, 0.75)[..., None]
+    mixed = (1 - opaque) * 0.7 * grey + opaque * colours
+    image = Image.fromarray(np.round(255 * mixed).astype(np.uint8))
+    return _uri(image, "png" if min(image.size) < PHOTOGRAPH else "jpeg")
 
 
 def _uri(image: Image.Image, kind: str = "png") -> str:

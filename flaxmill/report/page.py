@@ -12,8 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from flaxmill.errors import BadInput
 from flaxmill.files import write_atomic
+from flaxmill.progress import figure
+from flaxmill.report.curves import curves, further
 from flaxmill.report.figures import NUM_SERIES
-from flaxmill.report.sections import Subject, curves, flat, named_seeds, sections
+from flaxmill.report.sections import Subject, flat, named_seeds, sections
 from flaxmill.report.suspects import SURE
 
 MOST_ROWS, WEAKEST_ROWS = 60, 20  # classes in a table, and those that stand out of a longer one
@@ -49,6 +51,9 @@ def render(subjects: Sequence[Subject]) -> str:
     return environment.get_template("page.html.jinja").render(
         runs=runs,
         curves=curves(subjects),
+        further=further(subjects),
+        figure=figure,
+        compared=COMPARED,
         comparison=_comparison(runs) if len(runs) > 1 else None,
         series=NUM_SERIES,
         named_seeds=named_seeds,
@@ -87,7 +92,8 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-# Of each figure in which runs are compared: which is the best, and how it is written.
+# Of each figure in which runs are compared: which is the best, and how it is written. Of a recipe's
+# own figures nobody knows here which is better.
 COMPARED: dict[str, tuple[Callable[..., Any], Callable[..., str]]] = {
     "accuracy": (max, partial(percent, digits=2)),
     "loss": (min, "{:.4f}".format),
@@ -115,7 +121,7 @@ def _comparison(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, bool]]]:
     """Writes each run's figures, and says which are the best as far as they are shown."""
-    found = []
+    found, own = [], []
     for run in runs:
         headline, result = run["headline"] or {}, run["subject"].result
         figures = {
@@ -126,6 +132,7 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, boo
             "seconds": result.get("seconds", {}).get("total"),
         }
         found.append({name: value for name, value in figures.items() if value is not None})
+        own.append(headline.get("more", {}))
     results: list[dict[str, tuple[str, bool]]] = [{} for _ in runs]
     for name, (better, written) in COMPARED.items():
         values = [figures[name] for figures in found if name in figures]
@@ -135,6 +142,10 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, boo
         texts = [written(figures[name]) if name in figures else NOTHING for figures in found]
         for result, text in zip(results, texts, strict=True):
             result[name] = (text, text == best and len(set(texts)) > 1)
+    for name in dict.fromkeys(name for figures in own for name in figures):
+        for result, figures in zip(results, own, strict=True):
+            shown = figure(name, figures[name]) if name in figures else NOTHING
+            result[f"test {name}" if name in COMPARED else name] = (shown, False)
     return results
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
+from flaxmill.log import metrics_in
 from flaxmill.report import advice, class_sections, figures, label_sections, statistics
+from flaxmill.report.attribution import COVERED, Attributions
 from flaxmill.report.pictures import FileName
 
 PHASES = {
@@ -25,9 +27,6 @@ PHASES = {
     "evaluate": "evaluating",
     "save": "saving",
 }
-SPLITS = {"train": "training", "validation": "validation (held out)", "test": "test"}
-"""What a split is called beside a curve."""
-
 Logits = Float[np.ndarray, "example class"]
 Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
 
@@ -56,7 +55,7 @@ class Subject:
         test_name: Gives the file that an example was read from.
         train_counts: Number of training examples of each class.
         held_out: Logits and labels of the validation part, on which the temperature is fitted.
-        saliency: A class, an example of it, and the gradient of its score by the pixels.
+        attributed: What the answers to some test examples rest on.
         recipe_sha256: Digest of the text that the run was begun by.
         recipe_text: That text; empty where the run has no record of it any more.
     """
@@ -79,7 +78,7 @@ class Subject:
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
     held_out: tuple[np.ndarray, np.ndarray] | None = None
-    saliency: Sequence[tuple[int, np.ndarray, np.ndarray]] | None = None
+    attributed: Attributions | None = None
     recipe_sha256: str = ""
     recipe_text: str = ""
 
@@ -116,7 +115,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "advice": advice.words(subject, found) if scored else None,
         "seeds": _seeds(subject),
         "calibration": _calibration(subject, number, found["temperature"]),
-        "saliency": _saliency(subject),
+        "attributed": _attributed(subject),
         "speed": _speed(subject),
         "details": [
             (
@@ -134,8 +133,9 @@ def _headline(subject: Subject) -> dict[str, Any] | None:
     if not test:
         return None
     headline = {"loss": test.get("loss"), "examples": test.get("examples"), "accuracy": None}
-    headline["f1"] = test.get("f1")
-    share = test.get("exact") if subject.several else test.get("accuracy")
+    named = "exact" if subject.several else "accuracy"
+    share = test.get(named)
+    headline["more"] = {n: v for n, v in metrics_in(test).items() if n not in ("loss", named)}
     if share is not None and test.get("examples"):
         right = round(share * test["examples"])
         headline |= {
@@ -168,46 +168,6 @@ def named_seeds(subject: Subject) -> str:
     return f"{subject.seed} to {seeds[-1]['seed']}" if seeds else str(subject.seed)
 
 
-def curves(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """Draws each figure that the metrics hold over the epochs.
-
-    Args:
-        subjects: One run, of which every split is drawn, or several, of which training is drawn and
-            the validation part, or the test where there is none.
-
-    Returns:
-        For each figure its title, its SVG text, its legend and where its lines end.
-    """
-    alone, drawn = len(subjects) == 1, []
-    titles = (("loss", "Loss"), ("accuracy", "Accuracy"), ("f1", "F1 of all labels"))
-    for figure, title in titles:
-        lines = []
-        for number, subject in enumerate(subjects):
-            rows = [row for row in subject.metrics if row.get(figure) is not None]
-            splits = [split for split in SPLITS if any(row["split"] == split for row in rows)]
-            if not alone and "validation" in splits:
-                splits = [split for split in splits if split != "test"]
-            for split in splits:
-                name = split if subject.seen and split == "validation" else SPLITS[split]
-                lines.append(
-                    figures.Line(
-                        name=name if alone else f"run {number + 1} {name}",
-                        epochs=[row["epoch"] for row in rows if row["split"] == split],
-                        values=[row[figure] for row in rows if row["split"] == split],
-                        series=list(SPLITS).index(split) if alone else number,
-                        dashed=split == "train",
-                    )
-                )
-        if lines:
-            svg = figures.curves(lines, name=figure, percent=figure != "loss")
-            legend = [(line.series, line.dashed, line.name) for line in lines]
-            if not alone:  # a colour is a run, and dashes are told once
-                legend = [(i, False, f"{i + 1} {run.name}") for i, run in enumerate(subjects)]
-            ends = [(line.name, line.values[-1]) for line in lines]
-            drawn.append({"title": title, "svg": Markup(svg), "legend": legend, "ends": ends})
-    return drawn
-
-
 def _calibration(subject: Subject, number: int, temperature: float | None) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
@@ -232,15 +192,20 @@ def _calibration(subject: Subject, number: int, temperature: float | None) -> di
     return {"states": states, "temperature": temperature, "fitted_on": fitted_on}
 
 
-def _saliency(subject: Subject) -> list[dict[str, Any]] | None:
-    return [
+def _attributed(subject: Subject) -> dict[str, Any] | None:
+    if subject.attributed is None:
+        return None
+    each = [
         {
-            "name": subject.labels[label],
-            "picture": figures.picture_uri(picture),
-            "heat": figures.heat_uri(gradient),
+            "name": subject.labels[one.label],
+            "picture": figures.picture_uri(one.picture),
+            "heat": figures.lit_uri(one.picture, one.heat),
+            "before": one.before,
+            "after": one.after,
         }
-        for label, picture, gradient in subject.saliency or ()
-    ] or None
+        for one in subject.attributed.each
+    ]
+    return {"each": each, "by_features": subject.attributed.by_features, "covered": COVERED}
 
 
 def _speed(subject: Subject) -> dict[str, Any] | None:
