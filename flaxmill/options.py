@@ -75,7 +75,7 @@ def training_arguments(kind: type) -> type:
 
     seeds = "Train so many models at once, of the seeds from --seed on; together they answer."
     fresh = "Begin anew; a run that is there is renamed."
-    run = "The run directory; an unfinished run in it is gone on with."
+    run = "The run directory, by default one in runs; an unfinished run in it is gone on with."
     return make_dataclass(
         "Arguments",
         [

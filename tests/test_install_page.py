@@ -17,6 +17,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
 def test_every_extra_is_told_and_exists() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.M)) == set(EXTRAS)
     for page in [*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "Dockerfile"]:
+        assert "install 'flaxmill" not in page.read_text("utf-8"), page  # no index has it
         for named in re.findall(r"\.\[([\w,]+)\]", page.read_text("utf-8")):
             assert set(named.split(",")) <= set(EXTRAS), page
     # What accelerators need, JAX knows under these names.

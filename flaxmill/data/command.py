@@ -101,8 +101,7 @@ def check(
     The exit status is 2 where something would stop a training or make its result worth little.
 
     Args:
-        place: A folder of class folders, with splits or without; a CSV file that lists pictures; or
-            a recipe, for its data.
+        place: Pictures in any form that training takes, or a recipe, for its data.
         sheet: Also write a PNG of the oddest pictures, each with the reason.
         size: Side of the pictures that the model will take; smaller ones are named.
         separator: What stands between several labels of a picture, in a table.

@@ -27,7 +27,8 @@ def serve(
     """Serve a model over HTTP, with a page to try it.
 
     It answers the Open Inference Protocol and /predict, until SIGTERM or Ctrl-C; SIGHUP loads the
-    export anew. Clients must show a token if the environment holds FLAXMILL_TOKEN.
+    export anew. Clients must show a token if the environment holds FLAXMILL_TOKEN, or
+    --token-file names one.
 
     Args:
         model: A run, or an export directory.
