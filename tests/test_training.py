@@ -92,7 +92,7 @@ LOOP = "    for chunk in batches("
         (
             ("    run.finish(", "    return state\n    run.finish("),
             BadInput,
-            r"mine: its train\(\) ended without calling run\.finish\(\)",
+            r"train\(\) in .*mine\.py ended without a result: it calls run\.finish\(state, ",
         ),
         (
             ("    state = run.restore(state, schedule)", "    pass"),
@@ -103,7 +103,7 @@ LOOP = "    for chunk in batches("
         (
             (LOOP, f"    raise OSError(28, 'No space left on device')\n{LOOP}"),
             CannotGoOn,
-            r"the disk with .*run is full\. Make room and give the same command again",
+            r"the disk with .*run is full\. Make room\. As for this run: nothing was saved yet",
         ),
         (
             (LOOP, f"    raise MemoryError\n{LOOP}"),
