@@ -363,3 +363,12 @@ def test_a_bmp_of_a_few_runs_is_no_picture_of_millions_of_pixels() -> None:
     header = struct.pack("<2sIII", b"BM", 118, 0, 54) + struct.pack("<IiiHHIIiiII", *numbers)
     with pytest.raises(BadInput, match=r"runs is too large .* 1,048,576 × 18 pixels, and no such"):
         open_picture(header + bytes(2000), name="runs")
+
+
+def test_a_jpeg_that_says_its_size_twice_is_damaged() -> None:
+    content = encoded(textured((64, 48)))
+    at = content.index(b"\xff\xc0")
+    frame = content[at : at + 2 + int.from_bytes(content[at + 2 : at + 4])]
+    huge = frame[:5] + struct.pack(">HH", 60_000, 60_000) + frame[9:]
+    with pytest.raises(BadInput, match=r"is a damaged picture .it says its size twice.: save it"):
+        open_picture(content[:at] + huge + content[at:])

@@ -18,7 +18,7 @@ MOST_PIXELS_A_BYTE = 256
 """Of a file, where a picture would take more than that. Blank pages have about 170 as JPEG, and
 photographs fewer than ten."""
 _BYTES = {"1": 2, "L": 1, "LA": 8, "I;16": 3, "P": 5, "RGB": 4}  # a pixel, made plain; others 8
-_BESIDE = {"JPEG": 6, "MPO": 6, "WEBP": 16, "AVIF": 12, "TIFF": 2, "GIF": 8}  # in decoders
+_BESIDE = {"JPEG": 6, "MPO": 6, "WEBP": 16, "AVIF": 12, "TIFF": 2, "GIF": 24}  # in decoders
 
 MOST_TILE_BYTES = 64 << 20
 """Of a TIFF's tile, where the picture is smaller: a decoder makes room for it whole."""
@@ -28,6 +28,7 @@ in Python, pixel by pixel where runs end early."""
 
 _START_OF_SCAN = b"\xff\xda"
 _BITS, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323  # tags of TIFF
+_SIZES = [bytes([kind]) for kind in range(0xC0, 0xD0) if kind not in (0xC4, 0xC8, 0xCC)]
 _SCAN_OR_END = re.compile(rb"\xff([\xda\xd9])")
 
 
@@ -91,9 +92,10 @@ def _check_tiles(picture: TiffImagePlugin.TiffImageFile) -> None:
 def _check_scans(file: Any) -> None:
     file.seek(0)
     content = file.read()
+    first = _first_scan(content)
     if content.count(_START_OF_SCAN) <= MOST_SCANS:  # not exact, but fast
         return
-    for count, found in enumerate(_SCAN_OR_END.finditer(content, _first_scan(content)), start=1):
+    for count, found in enumerate(_SCAN_OR_END.finditer(content, first), start=1):
         if found[1] == b"\xd9":  # other pictures and films may follow
             return
         if count > MOST_SCANS:
@@ -101,8 +103,15 @@ def _check_scans(file: Any) -> None:
 
 
 def _first_scan(content: bytes) -> int:
-    """Returns where the first scan begins: a small picture in the camera's data has its own."""
-    at = 2
+    """Returns where the first scan begins: a small picture in the camera's data has its own.
+
+    Raises:
+        ValueError: The size is said twice: decoders take room for one, and Pillow knows the other.
+    """
+    at, sizes = 2, 0
     while content[at : at + 1] == b"\xff" and content[at : at + 2] != _START_OF_SCAN:
+        sizes += content[at + 1 : at + 2] in _SIZES
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    if sizes > 1:
+        raise ValueError("it says its size twice")
     return at
