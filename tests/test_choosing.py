@@ -64,7 +64,7 @@ def test_a_table_that_says_otherwise_than_class_folders_is_refused(tmp_path: Pat
     with pytest.raises(
         BadInput,
         match=r"labels\.csv lists other classes than the folders have: of ant 0\.png it says "
-        r"'dog', and the folder 'ant'\. So it is open which count\. Give --data \S+labels\.csv, or "
+        r"'dog', and the folder 'ant'\. So it is open which count\. Give \S+labels\.csv, or "
         r"move it away, to train on the names of the folders\.",
     ):
         scan(tmp_path)

@@ -154,7 +154,7 @@ def _check_one(place: Path, split: str, places: Sequence[Path]) -> None:
     shown = ", ".join(os.path.relpath(path, place) for path in places)
     raise BadInput(
         f"in {place} there are several tables for {split}, {shown}: give the one that lists the "
-        f"pictures (--data {places[0]}), or move the others away; those of other splits are called "
+        f"pictures ({places[0]}), or move the others away; those of other splits are called "
         "train, val and test."
     )
 
@@ -182,7 +182,7 @@ def _compared(
         BadInput: It is open which count.
     """
     first = next(path for places in found.values() for path in places)
-    ways = f"Give --data {first}, or move it away, to train on the names of the folders."
+    ways = f"Give {first}, or move it away, to train on the names of the folders."
     if first.suffix.lower() == ".parquet":
         raise BadInput(
             f"{place} has class folders and {first.name}: it is open which count. {ways}"

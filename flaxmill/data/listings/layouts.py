@@ -21,7 +21,7 @@ def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(f"there is no {place}: give {_KINDS} with --data.") from None
+        raise BadInput(f"there is no {place}: give {_KINDS}.") from None
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise BadInput(f"{place} cannot be read: {words}.") from None
