@@ -48,6 +48,15 @@ def quoted(value: Any, most: int = _LINE) -> str:
     return f"{repr(value[:most])[:-1][: most + 2]}…{shown[-1]} ({len(value):,} {unit})"
 
 
+def short(text: str, most: int = _LINE) -> str:
+    """Returns a name as a list of counts has it: the beginning of a long one.
+
+    >>> short("cat"), short("catfish", 4)
+    ('cat', 'cat…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def listed(names: Iterable[Any], most: int = _NAMES) -> str:
     """Returns the first of many names, and how many more there are.
 

@@ -201,7 +201,9 @@ def test_rows_of_arrays_follow_the_same_rule(tmp_path: Path) -> None:
     assert read(labelled(["a, b", "c", "c"])) == [["a, b"], ["c"], ["c"]]
     assert read(labelled(["a, b", "c", "c"], ",")) == [["a", "b"], ["c"], ["c"]]
     assert read(labelled([[1, -1], [-1, 1], [1, -1]])) == [["0"], ["1"], ["0"]]
-    with pytest.raises(BadInput, match=r"train row 1: the label is empty"):
+    with pytest.raises(
+        BadInput, match=r"train row 1: the label is empty\. Write one, or take the row out\.$"
+    ):
         labelled([1.0, float("nan"), 2.0])
     with pytest.raises(BadInput, match=r"zeros and ones, 2 in each, as \(labels > 0\)\.astype"):
         labelled([[1, -1], [0, 1], [1, 0]])

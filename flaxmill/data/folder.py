@@ -21,7 +21,7 @@ from flaxmill.data.pictures.fit import covering, fit
 from flaxmill.data.pictures.plain import WHITES, plain
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, quoted
 
 _SHOWN = 3  # classes that a note names
 
@@ -342,6 +342,6 @@ def _untested(test: Listing) -> str:
     missing = [name for name, count in zip_longest(test.classes, groups, fillvalue=0) if not count]
     if not missing:
         return ""
-    shown = ", ".join(map(repr, missing[:_SHOWN]))
+    shown = ", ".join(map(quoted, missing[:_SHOWN]))
     more = f" and {len(missing) - _SHOWN:,} more classes" if len(missing) > _SHOWN else ""
     return f"The test has no pictures of {shown}{more}, so nothing is known of how these do."

@@ -10,7 +10,7 @@ import numpy as np
 from flaxmill import recipes
 from flaxmill.data.check import classes, copies, given, index, looks, survey, troubles
 from flaxmill.data.check.finding import Facts, Finding, number
-from flaxmill.errors import BadInput, nearest
+from flaxmill.errors import BadInput, nearest, short
 
 _CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
 _DETAILS = 20  # lines of one finding
@@ -135,7 +135,7 @@ def _shares(pictures: int, part: dict[str, int]) -> str:
     least, most = min(part.values(), default=0), max(part.values(), default=0)
     if least == most and len(part) > _CLASSES:
         return f"{total}, {most:,} of each"
-    rows = [f"{label} {count:,}" for label, count in part.items()]
+    rows = [f"{short(label)} {count:,}" for label, count in part.items()]
     if len(rows) > _CLASSES:
         rows = [*rows[: _CLASSES - 2], "…", *rows[-2:]]
     return f"{total}: {', '.join(rows)}"

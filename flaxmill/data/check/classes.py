@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from flaxmill.data.check.finding import Facts, Finding, are, few, number
 from flaxmill.data.listings.listing import normal
+from flaxmill.errors import quoted, short
 
 _UNEVEN = 10  # pictures of the largest class for one of the smallest
 _FEW = 10  # pictures of a class to learn it from
@@ -48,7 +49,7 @@ def classes(facts: Facts) -> Iterator[Finding]:
     for label in sorted(everything):
         alike[_key(label)].append(label)
     if close := [names for names in alike.values() if len(names) > 1]:
-        shown = few(" / ".join(map(repr, names)) for names in close)
+        shown = few(" / ".join(map(quoted, names)) for names in close)
         yield Finding(
             "class-names",
             False,
@@ -71,8 +72,8 @@ def classes(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "uneven",
                 False,
-                f"classes are uneven: {most} has {large:,} pictures in train, {least} has "
-                f"{little:,}.",
+                f"classes are uneven: {short(most)} has {large:,} pictures in train, "
+                f"{short(least)} has {little:,}.",
                 "Collect more of the rare ones, and judge by each class, not by accuracy alone.",
                 (most, least),
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flaxmill.data.check.index import Index
 from flaxmill.data.check.survey import Survey
+from flaxmill.errors import short
 
 _SHOWN = 3  # names in a sentence
 
@@ -93,7 +94,7 @@ def few(names: Iterable[str]) -> str:
     """Returns the first names of a list, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(map(short, names[:_SHOWN])) + more
 
 
 def are(count: int) -> str:

@@ -4,6 +4,7 @@ Training refuses what it cannot use, with one message (`flaxmill.data.listings.l
 check data means to see all that is wrong with it at once.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,10 +181,9 @@ def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) 
     """Adds what CSV files list; their rows are of a split, unless they have a column for it."""
     read = [(split, open_table(table)) for split, places in listed.items() for table in places]
     given = [table.labels for _, table in read]
-    try:
-        form = labels.form_of(given, sign)
-    except BadInput:  # as all else that is refused below: it is told as what training refuses
-        form = labels.Form()
+    form, understood = labels.Form(), False
+    with contextlib.suppress(BadInput):  # as all else below, it is told as what training refuses
+        form, understood = labels.form_of(given, sign), True
     for split, table in read:
         folder = table.place.parent
         paths = [tables.path_of(folder, cell.strip()) for cell in table.paths]
@@ -201,5 +201,5 @@ def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) 
             name = os.path.relpath(path, found.root)
             found.rows.append(Row(name, part, tuple(sorted(names))))
     every = [row.labels for row in found.rows]
-    if every:
+    if every and understood:
         found.labels = said(given, form, every, sorted(set(chain.from_iterable(every))))

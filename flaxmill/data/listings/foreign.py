@@ -10,9 +10,11 @@ import numpy as np
 from flaxmill.data.listings.digests import SOME, beginning
 from flaxmill.data.listings.labels import Column
 from flaxmill.data.listings.listing import PARTS, Listing
+from flaxmill.data.listings.picture_cells import PIXELS, picture
 from flaxmill.data.listings.tables import Table, listings
-from flaxmill.errors import BadInput, nearest
+from flaxmill.errors import BadInput, nearest, quoted
 
+_STORED = ("binary", "large_binary", "string", "large_string")  # a file's content, or its path
 _FEW = 32  # pictures that a digest takes of those that are decoded by others
 
 
@@ -20,26 +22,24 @@ class Records(Sequence[Any]):
     """The picture files of a data set, as they are stored: they are decoded by flaxmill.
 
     Args:
-        data_set: Its column holds pictures (``datasets.Image``).
+        data_set: Its column holds pictures (``datasets.Image``), or bytes, or paths.
         column: Which.
         split: What messages call it.
     """
 
     def __init__(self, data_set: Any, column: str, split: str) -> None:
-        kind = type(data_set.features[column])
+        kind = data_set.features[column]
         data_set = data_set.select_columns([column]).with_format(None)
-        self._rows, self._column = data_set.cast_column(column, kind(decode=False)), column
-        self._split = split
+        if hasattr(kind, "decode"):
+            data_set = data_set.cast_column(column, type(kind)(decode=False))
+        self._rows, self._column, self._split = data_set, column, split
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: Any) -> Any:
         """Returns the content of a picture's file, or its path."""
-        stored = self._rows[int(index)][self._column]
-        if not stored:
-            raise BadInput(f"{self.name(index)} has no picture: filter such rows out.")
-        return stored["bytes"] or Path(stored["path"])
+        return picture(self._rows[int(index)][self._column], Path(), self.name(index))
 
     def name(self, index: int) -> str:
         """Returns what messages call a picture."""
@@ -117,12 +117,15 @@ def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
         )
     outside = numbers[(numbers < 0) | (numbers >= len(classes))]
     if len(outside):
-        raise BadInput(f"the label {outside[0]} is none of {len(classes)} classes, from 0 on.")
+        none = " Often -1 says that there is none: leave such items out." if -1 in outside else ""
+        raise BadInput(
+            f"the label {outside[0]} is none of {len(classes)} classes, from 0 on.{none}"
+        )
     return Listing(First(data_set), numbers.astype(np.int32), tuple(classes), Path())
 
 
 def hugging_face(
-    splits: Mapping[str, Any], *, image: str = "image", label: str = "label", sign: str = ""
+    splits: Any, *, image: str = "image", label: str = "label", sign: str = ""
 ) -> dict[str, Listing]:
     """Returns the listings of data sets as ``datasets.load_dataset`` returns them.
 
@@ -144,6 +147,11 @@ def hugging_face(
         found = hugging_face(datasets.load_dataset("beans"), label="labels")
         splits = pictures(found, size=224)
     """
+    if not isinstance(splits, Mapping):
+        raise BadInput(
+            f"a {type(splits).__name__} is one split: give {{'train': it}}, or what "
+            "datasets.load_dataset returns without split=."
+        )
     tables = {}
     for name, data_set in splits.items():
         if name not in PARTS:
@@ -153,12 +161,22 @@ def hugging_face(
                 f"the splits {name} and {tables[PARTS[name]].place.name.split()[-1]} are both for "
                 f"{PARTS[name]}: leave one of them."
             )
+        if not hasattr(data_set, "__len__"):
+            raise BadInput(
+                f"the split {name} is a {type(data_set).__name__}, which is read in one order "
+                "alone: load it without streaming=True."
+            )
         for column in (image, label):
             if column not in data_set.features:
                 raise BadInput(
                     f"the split {name} has no column {column!r}."
                     f"{nearest(column, data_set.features)}"
                 )
+        kind = data_set.features[image]
+        if not hasattr(kind, "decode") and getattr(kind, "dtype", "") not in _STORED:
+            raise BadInput(
+                f"the column {image!r} of the split {name} is of {quoted(kind)}: {PIXELS}"
+            )
         kind = data_set.features[label]
         names = getattr(getattr(kind, "feature", kind), "names", None)  # of a list, of what it has
         values = list(data_set.select_columns([label]).with_format(None)[label])

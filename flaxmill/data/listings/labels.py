@@ -114,9 +114,9 @@ class Form:
         except BadInput as wrong:
             raise BadInput(f"{column.at(row)}: {wrong}") from None
         if not names and not self.many:
+            none = f"; if pictures may have none, call the column {SEVERAL}" if column.title else ""
             raise BadInput(
-                f"{column.at(row)}: the label is empty. Write one, or take the row out; if "
-                f"pictures may have none, call the column {SEVERAL}."
+                f"{column.at(row)}: the label is empty. Write one, or take the row out{none}."
             )
         return list(dict.fromkeys(names))
 
@@ -254,8 +254,10 @@ def _found(columns: Sequence[Column], words: set[str]) -> str:
     for column in columns:
         if not column.several:
             continue
-        rows = {cell: row for row, cell in enumerate(column.cells) if isinstance(cell, str)}
-        texts = {text: row for cell, row in rows.items() if (text := cell.strip()) in words}
+        texts: dict[str, int] = {}
+        for row, cell in enumerate(column.cells):
+            if isinstance(cell, str) and (text := cell.strip()) in words:
+                texts.setdefault(text, row)
         for sign in SIGNS:
             some = [text for text in texts if sign in text]
             if not some:

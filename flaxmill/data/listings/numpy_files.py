@@ -5,6 +5,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from flaxmill.data.listings.digests import SOME, WHOLE
 from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.labels import Column, form_of
 from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
-from flaxmill.errors import BadInput, nearest, quoted
+from flaxmill.errors import BadInput, nearest, quoted, short
 
 _PICTURES = ("images", "image", "pictures", "x", "data")
 _LABELS = ("labels", "label", "y", "targets")
+_SHOWN = 12  # arrays that a message names
 _NAMES = ("classes", "class_names", "label_names")
 
 
@@ -133,7 +135,9 @@ def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[
             raise BadInput(f"in {place}, {other} and {name} are both {kind} for {split}.")
     splits = [name for name in ("train", "validation", "test") if (name, "images") in found]
     if "train" not in splits or any((name, "labels") not in found for name in splits):
-        shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
+        shapes = (f"{short(name)} {array.shape}" for name, array in arrays.items())
+        shown = ", ".join(islice(shapes, _SHOWN)) or "no arrays"
+        shown += f" and {len(arrays) - _SHOWN:,} more" if len(arrays) > _SHOWN else ""
         raise BadInput(
             f"{place} holds {shown}; expected images and labels, or train_images, train_labels, "
             "test_images and test_labels."

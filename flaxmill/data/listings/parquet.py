@@ -8,55 +8,23 @@ from typing import Any
 from flaxmill import files
 from flaxmill.data.listings import split_columns
 from flaxmill.data.listings.label_columns import column_of
-from flaxmill.data.listings.labels import TITLES
-from flaxmill.data.listings.tables import Table, existing
+from flaxmill.data.listings.labels import TITLES as LABELS
+from flaxmill.data.listings.picture_cells import PIXELS, TITLES, Embedded, fields, paths_alone
+from flaxmill.data.listings.tables import Table, existing, path_of
 from flaxmill.data.listings.written_tables import PATHS, columns
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.program import installing
 
 _MOST = 4 * 2**30  # bytes that are held in memory
-
-
-class Embedded(Sequence[Any]):
-    """Picture files that lie in a column of Parquet files, and are held in memory as they are.
-
-    Args:
-        column: A column of pyarrow: bytes, or structs that have ``bytes`` and maybe ``path``.
-        place: The file, or the first of several, for messages.
-        digest: What tells this content from any other.
-    """
-
-    def __init__(self, column: Any, place: Path, digest: str) -> None:
-        self._column, self._place, self.digest = column, place, digest
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def __getitem__(self, index: Any) -> Any:
-        """Returns the content of a picture's file.
-
-        Raises:
-            BadInput: The row has none.
-        """
-        stored = self._column[int(index)]
-        content = stored["bytes"] if stored.is_valid and _fields(stored.type) else stored
-        if not content.is_valid:
-            raise BadInput(f"{self.name(index)} has no picture: take the row out.")
-        return content.as_py()
-
-    def name(self, index: int) -> str:
-        """Returns what messages call a picture."""
-        stored = self._column[index]
-        named = stored.is_valid and "path" in _fields(stored.type)
-        path = stored["path"].as_py() if named else None
-        return f"{self._place}, row {index + 1}" + (f" ({path})" if path else "")
+_WORDS = 80  # letters that a message quotes of pyarrow's
+_STORED = ("binary", "large_binary", "binary_view", "string", "large_string", "string_view", "null")
 
 
 def lists_pictures(place: Path) -> bool:
     """Says whether a file has columns of pictures, or of their paths, and of labels."""
     try:
         schema = _read(place, "read_schema")
-        return "label" in (_picture_columns(schema) or columns(place, schema.names))
+        return "label" in _columns(place, schema)
     except BadInput:
         return False
 
@@ -76,28 +44,80 @@ def read_parquet(places: Sequence[Path]) -> Table:
     first = places[0]
     schema = _read(first, "read_schema")
     header = schema.names
-    at = _picture_columns(schema) or columns(first, header)
+    at = _columns(first, schema)
     wanted = [header[number] for number in at.values()] if "label" in at else header
     wanted = list(wanted) + [
         name for name in header if name.lower() in split_columns.TITLES and name not in wanted
     ]
+    if twice := [name for name in wanted if header.count(name) > 1]:
+        raise BadInput(f"{first} has two columns called {quoted(twice[0])}: rename one of them.")
     table = _table(places, wanted)
     lines = range(1, table.num_rows + 1)
 
     def cells(number: int) -> list[Any]:
-        return table.column(header[number]).to_pylist()
+        return _values(first, header[number], table.column(header[number]))
 
     names = _class_names(schema).get(header[at["label"]], []) if "label" in at else []
     by_split, words = split_columns.find(first, header, cells, lines)
     meant = at | {f"split {number}": number for number in by_split}
     labels = column_of(first, header, meant, cells, lines, tuple(names))
     splits = None if words is None else split_columns.named(first, lines, words)
-    pictures = table.column(header[at["path"]])
-    if _holds_pictures(pictures.type):
-        given: Any = Embedded(pictures, first, "".join(files.sha256(place) for place in places))
-    else:
-        given = existing(first, lines, list(map(str, pictures.to_pylist())))
+    pictures = _decoded(table.column(header[at["path"]]))
+    digest = "".join(files.sha256(place) for place in places)
+    given: Any = Embedded(pictures, first, digest)
+    if not _holds_pictures(pictures.type):
+        paths = cells(at["path"])
+        given = existing(first, lines, ["" if path is None else str(path) for path in paths])
+    elif len(paths := paths_alone(pictures)) == len(pictures):
+        given = existing(first, lines, paths)
     return Table(first, given, labels, splits, lines)
+
+
+def _columns(place: Path, schema: Any) -> dict[str, int]:
+    """Returns which column holds the pictures or their paths, and which may hold label and split.
+
+    A name says more than a place among the columns: the first that holds bytes may be a mask.
+
+    Raises:
+        BadInput: None holds pictures; or several do, and no name tells which is meant.
+    """
+    names = [name.strip().lower() for name in schema.names]
+    labelled = [name for name in schema.names if name in _class_names(schema)]
+    if labelled and not set(LABELS) & set(names):
+        names[schema.names.index(labelled[0])] = LABELS[0]
+    own = [
+        number
+        for number, kind in enumerate(schema.types)
+        if _holds_pictures(kind) and names[number] not in LABELS
+    ]
+    known = [*TITLES, *PATHS]
+    own.sort(
+        key=lambda number: known.index(names[number]) if names[number] in known else len(known)
+    )
+    called = bool(own) and names[own[0]] in known
+    text = [number for number, kind in enumerate(schema.types) if _holds_text(kind)]
+    listing = {names[number] for number in text} & set(PATHS)
+    if own and not called and listing and _lead_somewhere(place, schema, names, text):
+        own = []
+    if len(own) > 1 and not called:
+        raise BadInput(
+            f"{place} holds pictures in the columns {listed(schema.names[n] for n in own)}, and "
+            f"none is called {TITLES[0]}: rename the one to learn from to that, or choose it with "
+            f"hugging_face(data, image={quoted(schema.names[own[0]])}) in a recipe of your own."
+        )
+    if own:
+        names = ["" if name in PATHS else name for name in names]  # a path beside the picture
+        names[own[0]] = PATHS[0]  # whatever it is called
+    else:
+        columns(place, schema.names)  # whose message names them as they are
+    found = columns(place, names)
+    kind = schema.types[found["path"]]
+    if not own and not _may_be_path(kind):
+        raise BadInput(
+            f"the column {quoted(schema.names[found['path']])} of {place} is of {_type(kind)}: "
+            f"{PIXELS}"
+        )
+    return found
 
 
 def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
@@ -117,13 +137,13 @@ def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
         names = schema.names
         if missing := [name for name in wanted if name not in names]:
             raise BadInput(
-                f"{place} has no column {missing[0]!r}, which {places[0]} has: files of one split "
-                "need the same."
+                f"{place} has no column {quoted(missing[0])}, which {places[0]} has: files of one "
+                "split need the same."
             )
         if other := [n for n in wanted if not schema.field(n).type.equals(first.field(n).type)]:
-            kinds = [str(one.field(other[0]).type) for one in (schema, first)]
+            kinds = [_type(one.field(other[0]).type)[9:] for one in (schema, first)]
             raise BadInput(
-                f"{place} has a column {other[0]!r} of {kinds[0]}, and {places[0]} one of "
+                f"{place} has a column {quoted(other[0])} of {kinds[0]}, and {places[0]} one of "
                 f"{kinds[1]}: files of one split need the same. Write both with one type."
             )
     table = pyarrow.concat_tables(_read(place, "read_table", columns=wanted) for place in places)
@@ -142,38 +162,89 @@ def _read(place: Path, what: str, **options: Any) -> Any:
             f"{place} is read with pyarrow, which is not installed: {installing('data')}."
         ) from None
     try:
+        if what == "read_table":  # names of folders, such as split=train, are no columns
+            options["partitioning"] = None
         return getattr(parquet, what)(place, **options)
     except (pyarrow.ArrowException, OSError) as error:
-        words = str(error).partition("\n")[0].rstrip(".")
+        words = str(error).partition("\n")[0].rstrip(".")[:_WORDS]
         raise BadInput(f"{place} cannot be read as Parquet ({words}).") from None
 
 
-def _fields(kind: Any) -> list[str]:
-    """Returns the fields of a struct, and none of other types."""
+def _decoded(column: Any) -> Any:
+    """Returns a column as it is where each of its values is kept once; other columns unchanged."""
     from pyarrow import types
 
-    return [field.name for field in kind] if types.is_struct(kind) else []
+    return column.cast(column.type.value_type) if types.is_dictionary(column.type) else column
+
+
+def _values(place: Path, name: str, column: Any) -> list[Any]:
+    """Returns a column's cells as Python has them.
+
+    Raises:
+        BadInput: Python has no such values: a date beyond its years, text that is no UTF-8.
+    """
+    import pyarrow
+
+    try:
+        return column.to_pylist()
+    except (pyarrow.ArrowException, ValueError, OverflowError, LookupError, ImportError) as error:
+        words = str(error).partition("\n")[0].rstrip(".")
+        raise BadInput(
+            f"the column {quoted(name)} of {place}, of {_type(column.type)}, cannot be read "
+            f"({words[:_WORDS]}): write it as text, or as numbers."
+        ) from None
+
+
+def _type(kind: Any) -> str:
+    """Returns what messages call a type, which may have any number of fields."""
+    text = str(kind)
+    return f"the type {text if len(text) <= _WORDS else text[:_WORDS] + '…'}"
+
+
+def _kind(kind: Any) -> Any:
+    """Returns a type, or the type of the values that a dictionary-encoded one has."""
+    from pyarrow import types
+
+    return kind.value_type if types.is_dictionary(kind) else kind
 
 
 def _holds_pictures(kind: Any) -> bool:
     """Says whether a column's type is that of pictures: bytes, or a struct that has them."""
     from pyarrow import types
 
-    return types.is_binary(kind) or types.is_large_binary(kind) or "bytes" in _fields(kind)
+    kind = _kind(kind)
+    tests = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    tests += (types.is_fixed_size_binary,)
+    return any(test(kind) for test in tests) or _has_bytes(kind)
 
 
-def _picture_columns(schema: Any) -> dict[str, int]:
-    """Returns the columns of pictures and labels where the file holds pictures; else nothing."""
-    names = [name.lower() for name in schema.names]
-    pictures = [at for at, kind in enumerate(schema.types) if _holds_pictures(kind)]
-    if not pictures:
-        return {}
-    names = ["" if name in PATHS else name for name in names]  # a path beside the picture itself
-    names[pictures[0]] = PATHS[0]  # whatever it is called
-    labelled = [name for name in schema.names if name in _class_names(schema)]
-    if labelled and not set(TITLES) & set(names):
-        names[schema.names.index(labelled[0])] = TITLES[0]
-    return columns(Path("the table"), names)
+def _has_bytes(kind: Any) -> bool:
+    """Says whether a struct is one of ``bytes``, or of ``path`` alone, as datasets keeps files."""
+    names = fields(kind)
+    types = [str(kind.field(name).type) for name in names if name in ("bytes", "path")]
+    return bool(types) and all(type in _STORED for type in types)
+
+
+def _holds_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    tests = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(test(_kind(kind)) for test in tests)
+
+
+def _may_be_path(kind: Any) -> bool:
+    """Says whether a cell may name a file: by text, by a number, or by nothing."""
+    from pyarrow import types
+
+    return _holds_text(kind) or types.is_integer(_kind(kind)) or types.is_null(kind)
+
+
+def _lead_somewhere(place: Path, schema: Any, names: Sequence[str], text: Sequence[int]) -> bool:
+    """Says whether the first path of a column that is called so leads to a file."""
+    order = [number for name in PATHS for number in text if names[number] == name]
+    name = schema.names[order[0]]
+    first = _decoded(_read(place, "read_table", columns=[name]).column(name))
+    return bool(len(first)) and path_of(place.parent, str(first[0].as_py() or "")) is not None
 
 
 def _class_names(schema: Any) -> dict[str, list[str]]:

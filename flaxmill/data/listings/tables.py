@@ -104,7 +104,7 @@ def _meant(place: Path, name: str) -> str:
             f" There is a {shown}: put the table into {folder / shown.parts[0]}, if all its "
             f"pictures are there, or write their paths so."
         )
-    if there.name and not there.suffix and there.parent.is_dir():
+    if name and there.name and not there.suffix and os.path.isdir(there.parent):  # of any length
         for path in sorted(there.parent.glob("*")):
             if path.stem == there.name:
                 return f" There is a {path.name}: write the names with their endings."
