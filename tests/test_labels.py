@@ -213,12 +213,12 @@ def test_rows_of_arrays_follow_the_same_rule(tmp_path: Path) -> None:
     ("title", "cells", "sign", "said"),
     [
         ("label", ["cat", "dog", "dog", "cat"], "",
-         "Labels: one of 2 classes a picture, from the column 'label': 'cat', 'dog', 'dog', …."),
+         "Labels: one of 2 classes a picture, from the column 'label': 'cat', 'dog', 'dog', …"),
         ("labels", ["cat|dog", "", "dog"], "",
-         "Labels: 0 to 2 of 2 a picture, each of which may hold or not, from the column 'labels', "
+         "Labels: any of 2 classes a picture (0 to 2 of them), from the column 'labels', "
          "with '|' between them: 'cat|dog', '', 'dog'."),
         ("labels", ["['cat']", "['dog']"], "",
-         "Labels: 1 of 2 a picture, each of which may hold or not, from the column 'labels', which "
+         "Labels: any of 2 classes a picture (1 of them), from the column 'labels', which "
          "holds lists: \"['cat']\", \"['dog']\". Each list has one label: written as plain names, "
          "one class of all would be learnt."),
         ("label", ["cat", "None"], "",
@@ -230,8 +230,11 @@ def test_rows_of_arrays_follow_the_same_rule(tmp_path: Path) -> None:
         ("label", ["cat|dog", "dog"], "",
          "Labels: one of 2 classes a picture, from the column 'label': 'cat|dog', 'dog'. '|' "
          "counts as part of a name: if it separates several labels, give --separator '|'."),
+        ("label", ["scab", "rust", "scab rust"], "",
+         "Labels: one of 3 classes a picture, from the column 'label': 'scab', 'rust', 'scab rust'"
+         ". ' ' counts as part of a name: if it separates several labels, give --separator ' '."),
         ("labels", ["cat", "dog"], ";",
-         "Labels: 1 of 2 a picture, each of which may hold or not, from the column 'labels', with "
+         "Labels: any of 2 classes a picture (1 of them), from the column 'labels', with "
          "';' between them: 'cat', 'dog'. --separator ';' stands in no cell."),
     ],
 )  # fmt: skip

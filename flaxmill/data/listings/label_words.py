@@ -25,17 +25,17 @@ def said(
     counts = [len(each) for each in names]
     least, most = min(counts), max(counts)
     number = f"{least}" if least == most else f"{least} to {most}"
-    many = f"{number} of {len(classes):,} a picture, each of which may hold or not"
-    sure = many if form.many else f"one of {len(classes):,} classes a picture"
+    which, each = ("any", f" ({number} of them)") if form.many else ("one", "")
+    sure = f"{which} of {len(classes):,} classes a picture{each}"
     source = first.source or f"the column {quoted(first.title.strip(), _WIDE)}"
     if form.lists:
         source += ", which holds lists"
     elif form.sign:
         source += f", with {form.sign!r} between them"
     cells = [quoted(tried(cell) or "", _WIDE) for cell in first.cells[:_SHOWN]]
-    more = ", …" if len(first.cells) > _SHOWN else ""
+    end = ", …" if len(first.cells) > _SHOWN else "."
     doubts = _doubts(columns, form, classes) + _alone(form, counts)
-    return " ".join([f"Labels: {sure}, from {source}: {', '.join(cells)}{more}.", *doubts])
+    return " ".join([f"Labels: {sure}, from {source}: {', '.join(cells)}{end}", *doubts])
 
 
 def _alone(form: Form, counts: Sequence[int]) -> list[str]:
@@ -56,6 +56,8 @@ def _doubts(columns: Sequence[Column], form: Form, classes: Sequence[str]) -> li
     if form.asked and not any(form.sign in name for column in columns for name in _texts(column)):
         doubts.append(f"--separator {form.sign!r} stands in no cell.")
     inside = [sign for sign in SIGNS[:2] if any(sign in name for name in classes)]
+    if any(" " in name and set(name.split()) < set(classes) for name in classes):
+        inside.append(" ")  # each word of a name is a class, too
     if inside and not form.many:
         doubts.append(
             f"{inside[0]!r} counts as part of a name: if it separates several labels, give "
