@@ -106,8 +106,8 @@ def test_paths_without_bytes_are_pictures_for_every_reader(place: Path) -> None:
         other = hugging_face(theirs)["train"]
         assert read(found) == read(other) == STORED[4 - len(some) :]
         assert not check(place / "x.parquet").facts.index.troubles
-        assert look(str(place / "x.parquet"), validation=0, test=2).largest == 9
-        splits = pictures(str(place / "x.parquet"), size=8, validation=0, test=2)
+        assert look(str(place / "x.parquet"), validation=0, test=1).largest == 9
+        splits = pictures(str(place / "x.parquet"), size=8, validation=0, test=1)
         assert splits.train[0]["image"].shape == (8, 8, 3)
 
 
