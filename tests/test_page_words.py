@@ -143,3 +143,13 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
     assert {"class": "file", "title": "/home/me/test/3.jpg"} in page.all("code")
     without = Page(render([replace(run, held_out=None)]))  # nothing says what sureness is worth
     assert "Look at these files" not in without.text
+
+
+def test_options_are_not_broken_and_a_matrix_is_as_wide_as_its_classes() -> None:
+    rows = [{"step": 1, "epoch": 1, "split": s, "loss": 1, "accuracy": 0.6} for s in SPLITS]
+    page = Page(render([subject(metrics=rows)]))
+    spans = zip(page.texts["span"], page.all("span"), strict=True)
+    options = [text for text, attributes in spans if attributes.get("class") == "option"]
+    assert options == ["--epochs", "--init-from"]
+    (matrix,) = (table for table in page.all("table") if table["class"] == "matrix")
+    assert matrix["style"] == "--n:3"

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from flaxmill.errors import BadInput
 from flaxmill.files import write_atomic
@@ -47,6 +49,7 @@ def render(subjects: Sequence[Subject]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "duration": duration, "count": count}
+    environment.filters |= {"unbroken": unbroken}
     runs = [sections(subject, number) for number, subject in enumerate(subjects, 1)]
     return environment.get_template("page.html.jinja").render(
         runs=runs,
@@ -85,6 +88,15 @@ def duration(seconds: int | float) -> str:
     if minutes < 60:
         return f"{minutes}\xa0min {rest}\xa0s"
     return f"{minutes // 60}\xa0h {minutes % 60}\xa0min"
+
+
+def unbroken(text: str) -> Markup:
+    """Keeps the names of options together at the ends of lines.
+
+    >>> unbroken("longer (--epochs) & more")
+    Markup('longer (<span class="option">--epochs</span>) &amp; more')
+    """
+    return Markup(re.sub(r"(--[a-z][a-z-]*)", r'<span class="option">\1</span>', str(escape(text))))
 
 
 def count(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from flaxmill.range_test import Found
 
@@ -38,6 +39,10 @@ def draw(found: Found, *, now: float, title: str) -> Figure:
     axes.set_ylim(low - 2 * room, high + room)
     axes.set_xlim(found.rates[0], max(found.rates[-1], now))
     axes.set_xscale("log")
+    if found.rates[-1] < 100 * found.rates[0]:  # powers of ten alone would be a tick or two
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     axes.grid(color="#e4e8e8", linewidth=0.8)
