@@ -1,38 +1,61 @@
 """flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.
 
 >>> import flaxmill
->>> sorted(flaxmill.__all__)
-['BadInput', 'CannotGoOn', 'Exported', 'TrainedRun', 'fork', 'load', 'train']
+>>> [name for name in dir(flaxmill) if name[0].islower()][:4]
+['check', 'fetch', 'fork', 'load']
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flaxmill.calls import check, fetch, load, look, lr_find, prepare
     from flaxmill.errors import BadInput, CannotGoOn
     from flaxmill.exported import Exported
     from flaxmill.recipes import fork
     from flaxmill.trained import TrainedRun
-    from flaxmill.trained import TrainedRun as load
     from flaxmill.training import train
 
-__all__ = ["BadInput", "CannotGoOn", "Exported", "TrainedRun", "fork", "load", "train"]
+    __version__: str
+
+__all__ = [
+    "BadInput",
+    "CannotGoOn",
+    "Exported",
+    "TrainedRun",
+    "__version__",
+    "check",
+    "fetch",
+    "fork",
+    "load",
+    "look",
+    "lr_find",
+    "prepare",
+    "train",
+]
 
 _HOMES = {
-    "BadInput": ("flaxmill.errors", "BadInput"),
-    "CannotGoOn": ("flaxmill.errors", "CannotGoOn"),
-    "Exported": ("flaxmill.exported", "Exported"),
-    "TrainedRun": ("flaxmill.trained", "TrainedRun"),
-    "fork": ("flaxmill.recipes", "fork"),
-    "load": ("flaxmill.trained", "TrainedRun"),
-    "train": ("flaxmill.training", "train"),
+    **dict.fromkeys(("BadInput", "CannotGoOn"), "flaxmill.errors"),
+    **dict.fromkeys(("check", "fetch", "load", "look", "lr_find", "prepare"), "flaxmill.calls"),
+    "Exported": "flaxmill.exported",
+    "TrainedRun": "flaxmill.trained",
+    "fork": "flaxmill.recipes",
+    "train": "flaxmill.training",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used, so that the command line starts at once."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("flaxmill")
     if name not in _HOMES:
         raise AttributeError(f"module 'flaxmill' has no attribute {name!r}")
     import importlib
 
-    home, original = _HOMES[name]
-    return getattr(importlib.import_module(home), original)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Lists what there is to use."""
+    return sorted(__all__)

@@ -115,7 +115,7 @@ def lr_find(arguments: list[str]) -> None:
     """Find a learning rate for a recipe: try a range of them in one short training."""
     if (recipe := _recipe_of("lr-find", arguments)) is None:
         return
-    from flaxmill.lr_find import command
+    from flaxmill.rate_finder import command
 
     command(recipe, arguments[1:], typed(f"lr-find {arguments[0]}"))
 

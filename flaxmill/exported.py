@@ -61,6 +61,12 @@ class Exported:
         _check_whole(self.path, engines.FILES[engine], self.parity)
         self._engine = engines.start(engine, self.path, self.signature, threads=threads)
 
+    def __repr__(self) -> str:
+        """Says what it is and where, in a line."""
+        formats = ", ".join(self.parity["formats"])
+        classes = f"{len(self.signature.labels)} classes"
+        return f"<Exported {self.path}: {self.signature.name}, {classes}, as {formats}>"
+
     @property
     def digest(self) -> str:
         """The ``weights_sha256`` of the run that was exported."""
@@ -92,7 +98,7 @@ class Exported:
         """Classifies pictures.
 
         Args:
-            pictures: One or many paths, Pillow pictures, or arrays as in the data.
+            pictures: One or many paths, Pillow pictures, or arrays of uint8.
             top: How many classes to name for each.
 
         Returns:

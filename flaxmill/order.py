@@ -17,6 +17,8 @@ from flaxmill.identity import Identity
 from flaxmill.options import Options, spelt, training_arguments
 from flaxmill.recipes import Recipe
 
+_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
+
 
 @dataclass(frozen=True)
 class Order:
@@ -116,15 +118,62 @@ def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
     """
     chosen = recipe.preset(preset)
     known = typing.get_type_hints(recipe.module.Config)
-    for name, value in fields.items():
+    for name in fields:
         if name not in known:
-            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, known)}")
-        if not _fits(value, known[name]):
-            current = getattr(chosen, name)
-            raise BadInput(
-                f"{name}={value!r}: expected {_described(known[name])}, such as {current!r}."
-            )
-    return dataclasses.replace(chosen, **fields)
+            every = [*known, *_OPTIONS]
+            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, every)}")
+    return _replaced(chosen, fields)
+
+
+def ordered(recipe: str, preset: str | None, given: Mapping[str, Any], **more: Any) -> Order:
+    """Returns the order that is given in Python.
+
+    Args:
+        recipe: A recipe's name, or the path of a ``.py`` file.
+        preset: Which of the recipe's presets to begin with; None takes the usual one.
+        given: Fields of the recipe's config, and options, as on the command line.
+        more: Of the order: seeds, and where it is carried out.
+
+    Raises:
+        BadInput: A name or value is not usable; the message says which and what is.
+    """
+    loaded = recipes.load(recipe)
+    preset = preset or loaded.default_preset
+    options = {name: value for name, value in given.items() if name in _OPTIONS}
+    if isinstance(options.get("init_from"), str):
+        options["init_from"] = Path(options["init_from"])
+    of_order: dict[str, Any] = {
+        name: given[name] for name in ("seed", "seeds", "run", "fresh") if name in given
+    }
+    fields = {n: value for n, value in given.items() if n not in options and n not in of_order}
+    order = Order(
+        recipe=loaded,
+        config=configure(loaded, preset, fields),
+        preset=preset,
+        seed=0,
+        options=_replaced(Options(), options),
+    )
+    return dataclasses.replace(order, **of_order, **more)
+
+
+def _replaced(values: Any, given: Mapping[str, Any]) -> Any:
+    """Returns a dataclass with some fields replaced; lists will do for tuples.
+
+    Raises:
+        BadInput: A value is of the wrong type.
+    """
+    hints = typing.get_type_hints(type(values))
+    found = {name: _with_tuples(value) for name, value in given.items()}
+    for name, value in found.items():
+        if not _fits(value, hints[name]):
+            current = getattr(values, name)
+            such = "" if current is None else f", such as {current!r}"
+            raise BadInput(f"{name}={given[name]!r}: expected {_described(hints[name])}{such}.")
+    return dataclasses.replace(values, **found)
+
+
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill import answers
-from flaxmill.data.pictures.ready import prepare
+from flaxmill.data.pictures.ready import CHANNELS, prepare
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
@@ -18,7 +18,8 @@ def predictions(
     """Classifies pictures.
 
     Args:
-        pictures: One or many paths, Pillow pictures, or arrays as in the data.
+        pictures: One or many paths, Pillow pictures, or arrays, uint8 [height, width] or [height,
+            width, channel]; several arrays may be one, with a first axis that counts them.
         signature: Of the model.
         classify: From prepared pictures, uint8 [batch, height, width, channel], to probabilities
             [batch, class].
@@ -32,10 +33,8 @@ def predictions(
     Raises:
         BadInput: There are none, or one of them cannot be read.
     """
-    _, height, width, channels = signature.inputs[0].shape
     if isinstance(pictures, np.ndarray):
-        grey_batch = channels == 1 and pictures.shape[1:] == (height, width)
-        pictures = pictures if pictures.ndim == 4 or grey_batch else pictures[None]
+        pictures = pictures if _is_batch(pictures.shape, signature) else pictures[None]
     elif not isinstance(pictures, Sequence) or isinstance(pictures, str):
         pictures = [pictures]
     if not len(pictures):
@@ -49,6 +48,15 @@ def predictions(
         {"picture": name, **answer(row, signature, top)}
         for name, row in zip(names, rows, strict=True)
     ]
+
+
+def _is_batch(shape: tuple[int, ...], signature: Signature) -> bool:
+    """Says whether an array holds several pictures, grey ones perhaps without an axis for that."""
+    _, height, width, channels = signature.inputs[0].shape
+    if len(shape) != 3:
+        return len(shape) == 4
+    grey_batch = channels == 1 and shape[1:] == (height, width)
+    return grey_batch or not (shape == (height, width, channels) or shape[2] in CHANNELS)
 
 
 def answer(probabilities: np.ndarray, signature: Signature, top: int) -> dict[str, Any]:

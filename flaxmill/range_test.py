@@ -60,6 +60,11 @@ class Found:
     tenth: float | None
     suggestion: float | None
 
+    def __repr__(self) -> str:
+        """Says what was found, in a line."""
+        best = "nothing" if self.suggestion is None else f"learning_rate={self.suggestion:g}"
+        return f"<Found: {best} is suggested, after {len(self.losses)} steps>"
+
     def json(self) -> dict[str, Any]:
         """Returns everything, for programs; a loss that is not finite is null."""
         rows = {name: getattr(self, name).tolist() for name in ("rates", "losses", "smoothed")}

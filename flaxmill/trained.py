@@ -20,6 +20,7 @@ from flaxmill.evaluation import measured, padded_batches, passing_over, total
 from flaxmill.log import read_rows
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
+from flaxmill.progress import figures
 from flaxmill.recipes import Recipe
 from flaxmill.signature import Signature
 
@@ -61,6 +62,12 @@ class TrainedRun:
         self._which = checkpoint
         record = self.path / "recipe.py"
         self._origin = Origin(str(self.path), self.identity, recipe, record=record, trust=trust)
+
+    def __repr__(self) -> str:
+        """Says what it is and where, and how good, in a line."""
+        test = figures(self.result["test"])
+        preset, seed = self.identity.get("preset"), self.identity["seed"]
+        return f"<TrainedRun {self.path}: {self.recipe_name} ({preset}), seed {seed}, test {test}>"
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -246,7 +253,7 @@ class TrainedRun:
         """Classifies pictures.
 
         Args:
-            pictures: One or many paths, Pillow pictures, or arrays as in the data.
+            pictures: One or many paths, Pillow pictures, or arrays of uint8.
             top: How many classes to name for each.
 
         Returns:
@@ -259,28 +266,29 @@ class TrainedRun:
         self,
         to: str | Path | None = None,
         *,
+        augmented: bool = False,
         wrong: bool = False,
         classes: Sequence[str] = (),
-        split: str = "test",
+        split: str | None = None,
         data: str | None = None,
     ) -> Any:
         """Draws 25 pictures with what the model says: right in green, wrong in red.
 
         Args:
             to: Where to write a PNG; by default ``look.png`` in the run directory.
+            augmented: Draw training examples as augmentation changes them.
             wrong: Draw wrong answers alone, the surest first.
             classes: Draw pictures with these labels alone.
-            split: Which part of the data.
+            split: Which part of the data; by default the test.
             data: Another place to take the data from.
 
         Returns:
             The sheet, which a notebook shows.
         """
-        from flaxmill.report import answered
+        from flaxmill.report import look
 
-        path = Path(to) if to else self.path / "look.png"
         which: dict[str, Any] = {"wrong": wrong, "classes": classes, "split": split}
-        return answered.draw(self, self.splits(data), path, **which)
+        return look.of_run(self, Path(to) if to else None, data, augmented=augmented, **which)
 
     def report(self, to: str | Path | None = None, *, data: str | None = None) -> Path:
         """Writes the report page; returns where.
@@ -295,11 +303,22 @@ class TrainedRun:
         page.write_page([evidence.subject(self, data)], target)
         return target
 
-    def export(self, to: str | Path | None = None, *, data: str | None = None) -> Path:
+    def export(
+        self,
+        to: str | Path | None = None,
+        *,
+        formats: Sequence[str] = (),
+        quantize: str | None = None,
+        licence: str = "",
+        data: str | None = None,
+    ) -> Path:
         """Writes the model as files that run elsewhere, each checked; returns their directory.
 
         Args:
             to: The directory; by default ``export`` in the run directory.
+            formats: Of stablehlo, onnx, safetensors and web; all but web if nothing is named.
+            quantize: ``int8`` also writes the ONNX graph in eight-bit integers.
+            licence: Of the model, in words; by default what its data says.
             data: Another place to take the run's data from.
 
         Raises:
@@ -307,7 +326,8 @@ class TrainedRun:
         """
         from flaxmill.export import export
 
-        return export(self, Path(to) if to else None, data=data).path
+        how: dict[str, Any] = {"quantize": quantize, "licence": licence, "data": data}
+        return export(self, Path(to) if to else None, formats=formats, **how).path
 
 
 def opened(

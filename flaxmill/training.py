@@ -4,11 +4,11 @@ import errno
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from flaxmill import border, files, mistakes, recipes, stopping, trust, weights
+from flaxmill import border, files, mistakes, stopping, trust, weights
 from flaxmill import directory as directories
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.closing import next_commands
@@ -16,8 +16,7 @@ from flaxmill.data.batches import Schedule
 from flaxmill.data.source import Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
-from flaxmill.options import Options
-from flaxmill.order import Order, configure
+from flaxmill.order import Order, ordered
 from flaxmill.program import placed, typed
 from flaxmill.progress import Words, duration, figures
 from flaxmill.run import Run
@@ -29,6 +28,14 @@ _WAITED = 0.1
 AnyRun = TypeVar("AnyRun", bound=Run)
 
 
+@overload
+def train(recipe: str, *, dry_run: Literal[True], **more: Any) -> None: ...
+
+
+@overload
+def train(recipe: str, **more: Any) -> TrainedRun: ...
+
+
 def train(
     recipe: str,
     *,
@@ -38,11 +45,8 @@ def train(
     run: str | Path | None = None,
     fresh: bool = False,
     quiet: bool = False,
-    init_from: str | Path | None = None,
-    mesh: str | None = None,
-    report: bool = True,
-    **fields: Any,
-) -> TrainedRun:
+    **more: Any,
+) -> TrainedRun | None:
     """Trains a recipe, or goes on with a run that was stopped.
 
     Args:
@@ -54,38 +58,22 @@ def train(
         run: The run directory; by default one in ``runs`` is found or made.
         fresh: Begin anew; a run that is there is renamed.
         quiet: Say nothing.
-        init_from: A run directory or safetensors file to take the first weights from.
-        mesh: Devices to spread batches over, such as ``data=8``.
-        report: Write report.html at the end.
-        fields: Fields of the recipe's config that differ from the preset.
+        more: Fields of the recipe's config that differ from the preset, and how the run is carried
+            out, as `flaxmill.options.Options` has it: ``flaxmill train RECIPE --help`` lists both.
 
     Returns:
-        The trained run.
+        The trained run; None after ``dry_run=True``.
 
     Raises:
         BadInput: A name or value is not usable; the message says which and what is.
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
     """
-    loaded = recipes.load(recipe)
-    preset = preset or loaded.default_preset
-    order = Order(
-        recipe=loaded,
-        config=configure(loaded, preset, fields),
-        preset=preset,
-        seed=seed,
-        seeds=seeds,
-        run=None if run is None else Path(run),
-        fresh=fresh,
-        options=Options(
-            mesh=mesh, init_from=None if init_from is None else Path(init_from), report=report
-        ),
-    )
+    place = {"run": None if run is None else Path(run), "fresh": fresh}
+    order = ordered(recipe, preset, more, seed=seed, seeds=seeds, **place)
     try:
-        trained = fulfil(order, Words(quiet=quiet), Clock(origin=process_age()))
+        return fulfil(order, Words(quiet=quiet), Clock(origin=process_age()))
     except Stopped:
         raise KeyboardInterrupt from None
-    assert trained is not None, "only --dry-run trains nothing"
-    return trained
 
 
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from flaxmill import cli, lr_find, recipes
+from flaxmill import cli, rate_finder, recipes
 from flaxmill.options import spelling, spelt, training_arguments
 
 
@@ -45,7 +45,7 @@ def foreign_options(arguments: tuple[str, ...], message: str) -> list[str]:
 def options(name: str) -> set[str]:
     """Returns every option of a command; of a training command, those of all recipes."""
     if name in ("train", "lr-find"):
-        kind = training_arguments if name == "train" else lr_find.arguments
+        kind = training_arguments if name == "train" else rate_finder.arguments
         configs = [recipes.load(recipe).module.Config for recipe in recipes.names()]
         return {"--help", "--preset"}.union(*(spelt(kind(config)) for config in configs))
     parameters = inspect.signature(cli.COMMANDS[name]).parameters.values()

@@ -20,7 +20,7 @@ import pytest
 import small_runs
 from PIL import Image
 
-from flaxmill import cli, lr_find, recipes
+from flaxmill import cli, rate_finder, recipes
 from flaxmill.data.known import real_or_drawn
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
@@ -107,7 +107,7 @@ def test_commands_parse(words: list[str]) -> None:
         del options[at : at + 2]
     if options == ["--help"]:
         return
-    take = training_arguments if name == "train" else lr_find.arguments
+    take = training_arguments if name == "train" else rate_finder.arguments
     kind = take(recipe.module.Config)
     cli._parse(kind, name, options, default=kind(config=configure(recipe, preset, {})))
 

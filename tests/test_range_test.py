@@ -18,11 +18,11 @@ from PIL import Image
 from flaxmill import recipes
 from flaxmill.clock import Clock
 from flaxmill.errors import BadInput
-from flaxmill.lr_find import said
 from flaxmill.optim import Ramp
 from flaxmill.options import Options
 from flaxmill.progress import Words
 from flaxmill.range_test import Trial, find, judge, smoothed
+from flaxmill.rate_finder import said
 from flaxmill.recipes import images
 from flaxmill.report import rates
 from flaxmill.report.figures import save_png

@@ -3,9 +3,9 @@
 import shlex
 from json import dumps
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, nearest
 
 
 def fetch(name: str, /, *, to: Path | None = None) -> None:
@@ -62,7 +62,7 @@ def prepare(
     from flaxmill.data.pictures.fit import usual_share
     from flaxmill.progress import Reading
 
-    manner = preparing.usual(
+    made_into = manner(
         data,
         size=size,
         train_size=train_size,
@@ -72,18 +72,48 @@ def prepare(
         draft=not no_draft,
         validation=validation,
         test=test,
-        sign=separator,
+        separator=separator,
     )
-    if size < 0 or train_size < 0 or not 0 <= share <= 1:
-        raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
     stopped = "stopped; the same command goes on with what is packed."
     with stopping.scope(stopped), Reading() as progress:
-        made = preparing.prepare(data, to, manner, readers=readers, progress=progress, say=print)
-    sides = f"{manner.train_size} pixels a side to train on, {manner.size} to evaluate"
-    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[manner.fit]
-    usual = channels == 3 and not no_draft and manner.share == usual_share(manner.size, manner.fit)
+        made = preparing.prepare(data, to, made_into, readers=readers, progress=progress, say=print)
+    sides = f"{made_into.train_size} pixels a side to train on, {made_into.size} to evaluate"
+    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[made_into.fit]
+    usual = (
+        channels == 3
+        and not no_draft
+        and made_into.share == usual_share(made_into.size, made_into.fit)
+    )
     whose = "train" if usual else "a recipe that asks for the same can train"
     print(f"wrote {made} ({sides}); {whose} with --data {shlex.quote(str(made))}")
+
+
+def manner(
+    data: str,
+    *,
+    size: int = 0,
+    train_size: int = 0,
+    share: float = 0.0,
+    separator: str = "",
+    **more: Any,
+) -> Any:
+    """Returns what pictures are to be made into, as the options of `prepare` say.
+
+    Raises:
+        BadInput: A number is out of its range, an option is unknown, or there are no pictures as
+            expected.
+    """
+    from flaxmill.data import prepare as preparing
+
+    known = ("fit", "channels", "draft", "validation", "test")
+    for name in more:
+        if name not in known:
+            every = (*known, "size", "train_size", "share", "separator", "readers", "to")
+            raise BadInput(f"prepare has no option {name!r}.{nearest(name, every)}")
+    if size < 0 or train_size < 0 or not 0 <= share <= 1:
+        raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
+    sides = {"size": size, "train_size": train_size, "share": share}
+    return preparing.usual(data, **sides, sign=separator, **more)
 
 
 def check(

@@ -43,6 +43,12 @@ class Written:
     parity: dict[str, Any]
     left_out: str = ""
 
+    def __repr__(self) -> str:
+        """Says what it is and where, in a line."""
+        formats = ", ".join(self.parity["formats"])
+        examples = f"{self.parity['examples']:,} examples"
+        return f"<Written {self.path}: {formats}, checked on {examples}>"
+
 
 def export(
     run: TrainedRun,

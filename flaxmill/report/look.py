@@ -79,10 +79,25 @@ def draw(
     trained = TrainedRun(what, recipe=recipe, trust=trust)
     if preset is not None:
         raise BadInput(f"--preset {preset}: {what} is a run, which has its config: leave it out.")
+    how = {"augmented": augmented, "wrong": wrong, "classes": classes, "split": split}
+    return of_run(trained, to, data_from, **how)
+
+
+def of_run(
+    trained: TrainedRun,
+    to: Path | None,
+    data_from: str | None,
+    *,
+    augmented: bool,
+    wrong: bool,
+    classes: Sequence[str],
+    split: str | None,
+) -> Sheet:
+    """Draws the predictions of a run, or what augmentation makes of its data; as `draw`."""
     path = to or trained.path / ("augmented.png" if augmented else "look.png")
     splits = trained.splits(data_from)
     if augmented:
-        how = {"augmented": True, "classes": classes}
+        how: dict[str, Any] = {"augmented": True, "classes": classes}
         return data(trained.recipe, trained.config, splits, path, **how)
     how = {"wrong": wrong, "classes": classes, "split": split or "test"}
     return answered.draw(trained, splits, path, **how)

@@ -31,6 +31,12 @@ class Checked:
     facts: Facts
     findings: list[Finding]
 
+    def __repr__(self) -> str:
+        """Says what was checked and found, in a line."""
+        pictures = number(len(self.facts.index.names))
+        found = f"{number(len(self.findings), 'finding')}, {self.serious} serious"
+        return f"<Checked {self.place}: {pictures}, {found}>"
+
     @property
     def serious(self) -> int:
         """Number of findings that would stop a training, or make its result worth little."""

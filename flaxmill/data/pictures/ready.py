@@ -15,6 +15,8 @@ from flaxmill.data.pictures.plain import WHITES, plain
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
+CHANNELS = (1, 3, 4)
+"""Grey, colours, or colours with transparency."""
 _BORDER_IS_LIGHT = 128  # mean of the border's pixels, from 0 to 255, where no signature says
 
 
@@ -59,8 +61,8 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
 
     Files and Pillow pictures are made plain (see `flaxmill.data.pictures.decode.plain`), inverted
     if their border is light and the model knows things on a dark ground, and fitted as the
-    signature says: padded to a square, cropped or squashed. Arrays of the right shape go in as they
-    are.
+    signature says: padded to a square, cropped or squashed. So are arrays of another shape; one of
+    the right shape goes in as it is.
 
     Args:
         picture: A path, a Pillow picture, or an array.
@@ -73,7 +75,10 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
     if isinstance(picture, str | Path):
         picture = open_picture(picture)
     if not isinstance(picture, Image.Image):
-        return _checked(np.asarray(picture), (height, width, channels))
+        array = _checked(np.asarray(picture), (height, width, channels))
+        if array.shape == (height, width, channels):
+            return array
+        picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     wanted, name = signature.preprocess, called(picture)
     white = int(wanted.get("white", WHITES[-1]))
     picture = plain(picture, channels, white=white, lean=True)
@@ -87,12 +92,26 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
         return fit(picture, (height, width), how, share=share, channels=channels)
 
 
-def _checked(array: np.ndarray, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-    if array.shape == shape[:2] and shape[2] == 1:
-        array = array[..., None]
-    if array.shape != shape or array.dtype != np.uint8:
+def _checked(
+    array: np.ndarray, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "height width channel"]:
+    """Returns the pixels of a picture with an axis for channels.
+
+    Raises:
+        BadInput: They are none.
+    """
+    pixels = array[..., None] if array.ndim == 2 else array
+    known = pixels.ndim == 3 and pixels.size and pixels.shape[2] in CHANNELS
+    if not known and pixels.shape != shape:
         raise BadInput(
-            f"expected a picture of shape {shape} and type uint8 (0 to 255), not "
-            f"{array.shape} and {array.dtype}."
+            f"expected a picture [height, width], or with 1, 3 or 4 channels as its last axis, not "
+            f"an array of shape {array.shape}."
         )
-    return array
+    if array.dtype != np.uint8:
+        scaled = array.dtype.kind == "f" and float(np.nanmax(array)) <= 1
+        way = "(255 * picture).round()" if scaled else "picture"
+        raise BadInput(
+            f"expected a picture of type uint8 (0 to 255), not {array.dtype}: give "
+            f"{way}.astype(np.uint8)."
+        )
+    return pixels
