@@ -13,6 +13,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _READ_ON = 4  # times the largest content: what is read, and dropped, before it is refused
+_MEMBERS = 100  # of one gzip file; each costs a copy of what follows it
 _COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
 
@@ -97,7 +98,7 @@ class Contents:
 
 def _unpacked(body: bytes, encoding: bytes, most: int, too_large: Callable[[], Refused]) -> bytes:
     """Returns what was packed with gzip or zlib, if it is not larger than it may be."""
-    encoding = encoding.strip().lower()
+    encoding = encoding.strip().lower().removeprefix(b"x-")  # RFC 9110, section 8.4.1.3
     if encoding in (b"identity", b""):
         return body
     if encoding not in (b"gzip", b"deflate"):
@@ -105,16 +106,23 @@ def _unpacked(body: bytes, encoding: bytes, most: int, too_large: Callable[[], R
             415,
             f"content encoding {encoding[:40].decode('latin-1')!r}: expected gzip or deflate.",
         )
-    decompressor = zlib.decompressobj(31 if encoding == b"gzip" else 15)
+    several, size = encoding == b"gzip", 0
+    parts: list[bytes] = []
     try:
-        unpacked = decompressor.decompress(body, most + 1)
+        while body and (several or not parts):
+            decompressor = zlib.decompressobj(31 if several else 15)
+            parts.append(decompressor.decompress(body, most + 1 - size))
+            size += len(parts[-1])
+            if size > most or len(parts) > _MEMBERS:
+                raise too_large()
+            if not decompressor.eof:
+                break
+            body = decompressor.unused_data
     except zlib.error as error:
         raise Refused(400, f"the content is not {encoding.decode()}: {error}.") from None
-    if len(unpacked) > most:
-        raise too_large()
-    if not decompressor.eof or decompressor.unused_data:
+    if body or not parts:
         raise Refused(400, f"the content's {encoding.decode()} data is damaged: it ends elsewhere.")
-    return unpacked
+    return b"".join(parts)
 
 
 def compressed(answer: Answer, accepted: bytes) -> Answer:

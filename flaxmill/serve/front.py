@@ -103,6 +103,9 @@ class Front:
         answering = _Answering(send, request_id)
         error = None
         path, method = scope["path"], scope["method"]
+        if len(path) > 1 and path.endswith("/"):
+            path = path[:-1]  # means the same here, for whoever asks
+            scope = scope | {"path": path}
         inference = path.endswith("/infer") and method == "POST" and path.startswith("/v2/models/")
         try:
             self._admit(path, headers)

@@ -20,14 +20,16 @@ def parsed(text: bytes) -> Any:
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
-    """Returns a value that must be an object.
+    """Returns a value that must be an object, without members that are null.
+
+    Clients whose fields are optional send them so where nothing is meant.
 
     Raises:
         Refused: It is something else.
     """
     if not isinstance(value, dict):
         raise Refused(400, f"{what} must be a JSON object, not {shown(value)}.")
-    return value
+    return {name: member for name, member in value.items() if member is not None}
 
 
 def flag(options: dict[str, Any], name: str, default: bool) -> bool:

@@ -203,6 +203,8 @@ class Inference:
             numbers = np.array(given.get("data"))
         except (ValueError, OverflowError):  # lists of unequal lengths
             numbers = np.empty(0, object)
+        if numbers.dtype.kind == "f" and self.dtype.kind in "iu" and _are_whole(numbers):
+            numbers = numbers.astype(np.int64)  # of clients that know no other numbers
         if numbers.dtype.kind not in (
             "b" if self.dtype.kind == "b" else "iuf"[: _kinds(self.dtype)]
         ):
@@ -285,6 +287,11 @@ def _length(value: bytes, most: int) -> int:
 
 def _kinds(dtype: np.dtype) -> int:
     return 3 if dtype.kind == "f" else 2
+
+
+def _are_whole(numbers: np.ndarray) -> bool:
+    """Says whether these are whole numbers, of a size that is exact."""
+    return bool((np.abs(numbers) < 1 << 53).all() and (numbers == np.trunc(numbers)).all())
 
 
 def _words(dtype: np.dtype) -> str:

@@ -3,8 +3,10 @@
 import base64
 import binascii
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from PIL import Image
@@ -16,18 +18,35 @@ from flaxmill.data.pictures.decode import TooLarge, decoded, header
 from flaxmill.data.pictures.ready import prepare
 from flaxmill.errors import BadInput
 from flaxmill.prediction import answer
-from flaxmill.serve.json_values import parsed
+from flaxmill.serve.json_values import mapping, parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
 from flaxmill.signature import Signature
 
 _NAME_LENGTH = 200
+_AS_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
+"""What many encoders write: lines of 76 (RFC 2045), and the alphabet for URLs (RFC 4648)."""
 
 
 class _InMemory(MultiPartParser):
     """Keeps files off the disk: the request's content is limited, and in memory already."""
 
     spool_max_size = 1 << 62
+
+    def on_headers_finished(self) -> None:
+        """Knows a file also by a name as RFC 5987 has it, which older clients write."""
+        part = self._current_part
+        if part.content_disposition and b"filename=" not in part.content_disposition:
+            part.content_disposition = _EXTENDED.sub(_plain_name, part.content_disposition)
+        super().on_headers_finished()
+
+
+_EXTENDED = re.compile(rb"filename\*=utf-8'[\w-]*'([^;\s]*)", re.IGNORECASE)
+
+
+def _plain_name(found: re.Match[bytes]) -> bytes:
+    name = unquote_to_bytes(found[1]).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'filename="' + name + b'"'
 
 
 @dataclass(frozen=True)
@@ -103,8 +122,8 @@ async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes
 
 
 def _json(body: bytes) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-    asked = parsed(body)
-    listed = asked.get("pictures") if isinstance(asked, dict) else None
+    asked = mapping(parsed(body), "the request")
+    listed = asked.get("pictures")
     if not isinstance(listed, list):
         raise Refused(
             400, "expected a JSON object with 'pictures', a list of base64 texts or data: URLs."
@@ -116,12 +135,15 @@ def _json(body: bytes) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
 def _decoded(text: Any, index: int) -> bytes:
     if not isinstance(text, str):
         raise Refused(400, f"picture {index} must be a string: base64, or a data: URL.")
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
+        if not comma or not head.lower().endswith(";base64"):
             raise Refused(400, f"picture {index}: the data: URL must be of base64.")
     try:
-        return base64.b64decode(text, validate=True)
+        plain = text.translate(_AS_BASE64)
+        return base64.b64decode(
+            plain.rstrip("=") + "=" * (-len(plain.rstrip("=")) % 4), validate=True
+        )
     except (binascii.Error, ValueError):
         raise Refused(400, f"picture {index} is not base64.") from None
 
