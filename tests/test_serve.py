@@ -123,7 +123,7 @@ GOOD = png(ONE[0, :, :, 0])
         (b'{"pictures": [5]}', "application/json", 400, "picture 0 must be a string"),
         (b'{"pictures": ["%"]}', "application/json", 400, "picture 0 is not base64"),
         (b'{"pictures": ["data:,x"]}', "application/json", 400, "must be of base64"),
-        (b'{"pictures": ["AA"], "top": 0}', "application/json", 400, "picture 0 is not base64"),
+        (b'{"pictures": ["A"], "top": 0}', "application/json", 400, "picture 0 is not base64"),
         (b'{"pictures": ["AAAA"], "top": 0}', "application/json", 400, "'top' must be a number"),
         (b'{"pictures": ["AAAA"], "top": true}', "application/json", 400, "'top' must be a number"),
         (b'{"pictures": ["AAAA"], "seen": 2}', "application/json", 400, "'seen' must be 1 or 0"),
