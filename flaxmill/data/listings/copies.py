@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from flaxmill.data.listings.listing import Listing, name_of
+from flaxmill.program import typed
 
 _SHOWN = 2  # pairs that a note names
 
@@ -55,7 +56,7 @@ class Copies:
                 f"{_counted(self._across)} in two splits, byte for byte {_pairs(self._across)}: "
                 "what is trained on, or chosen by, must not be tested on."
             )
-        return " ".join([*said, "flaxmill check names all."]) if said else ""
+        return " ".join([*said, f"{typed('check')} names all."]) if said else ""
 
 
 def _counted(pairs: list[str]) -> str:
