@@ -168,6 +168,8 @@ def evaluate(
         print(dumps(found))
     else:
         print(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
+        if absent := found.get("absent"):
+            print(f"none of them is of {', '.join(map(repr, absent))}: of that, nothing is known")
         print(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
 
 

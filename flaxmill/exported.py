@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill import engines, files
+from flaxmill import answers, engines, files
+from flaxmill.data.matched import without
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
 from flaxmill.evaluation import measured, padded_batches, passing_over, total
@@ -124,13 +125,14 @@ class Exported:
             trust: Run the recipe file that it was trained by, though it was never trained here.
 
         Returns:
-            Recipe, split, number of examples, metrics, step and ``weights_sha256``.
+            As `flaxmill.trained.TrainedRun.evaluate`.
         """
         _check_origin(self.path, self.signature, _ORIGIN)
         run = self.signature.run
         record = self.path.absolute().parent / "recipe.py"  # of the run that an export lies in
         origin = Origin(str(self.path), run, recipe, record=record, trust=trust)
-        splits = origin.splits(data, labels=self.signature.labels)
+        several = answers.of(self.signature).several
+        splits = origin.splits(data, labels=self.signature.labels, several=several)
         source = (passing_over(splits) if run.get("unreadable") else splits)[split]
         measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
@@ -145,6 +147,7 @@ class Exported:
             **total(sums, source).means(),
             "step": run["step"],
             "weights_sha256": self.digest,
+            **without(source, self.signature.labels),
         }
 
 

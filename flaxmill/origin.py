@@ -9,11 +9,13 @@ from typing import Any
 
 from flaxmill import border, recipes, trust
 from flaxmill.data import fetch
+from flaxmill.data.matched import matched
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.recipes import Recipe
 
-_SHOWN = 5  # classes that a message names
+_UNDIVIDED = {"validation": 0, "test": 0.15}
+"""Fields of a config that divide few examples as well as many."""
 
 
 class Origin:
@@ -128,25 +130,26 @@ class Origin:
                 f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
             ) from None
 
-    def splits(self, data: str | None = None, *, labels: Sequence[str] = ()) -> Splits:
+    def splits(
+        self, data: str | None = None, *, labels: Sequence[str] = (), several: bool = False
+    ) -> Splits:
         """Returns the data that was trained on, or the same kind of data from another place.
 
         Args:
             data: The other place. All of it is the test, unless it says itself what is, or has what
                 the run was trained on: then the test is what it was then.
-            labels: The model's class names, which are to be those of the data there.
+            labels: The model's class names: those of the data there are found among them by name,
+                in whatever order they come, and may be fewer.
+            several: Whether any number of these labels may hold of an example.
 
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained;
-                or the data of the other place has other classes.
+                or the data of the other place has a class that the model does not know.
         """
         if data is not None:
-            splits = border.splits(self.recipe, dataclasses.replace(self.config, data=data))
-            if labels and tuple(splits.labels) != tuple(labels):
-                raise BadInput(
-                    f"{self._where} knows {_shown(labels)}; {splits.title} has "
-                    f"{_shown(splits.labels)}: give data with the same classes, named alike."
-                )
+            splits = self._elsewhere(data)
+            if labels:
+                splits = matched(splits, labels, several=several, where=self._where)
             known = self._identity.get("data", {}).get("digests")
             if splits.whole is None or dict(splits.digests) == known:
                 return splits
@@ -168,6 +171,25 @@ class Origin:
             )
         return splits
 
+    def _elsewhere(self, data: str) -> Splits:
+        """Returns the data of another place, divided as the run divided its own where that fits.
+
+        Fewer examples than the run held out may be there, and be a test for all that.
+        """
+        config = dataclasses.replace(self.config, data=data)
+        try:
+            return border.splits(self.recipe, config)
+        except BadInput:
+            undivided = {name: share for name, share in _UNDIVIDED.items() if hasattr(config, name)}
+            fixed = any(isinstance(getattr(config, name), int) for name in undivided)
+            if not fixed or not Path(data).exists():
+                raise
+            try:
+                return border.splits(self.recipe, dataclasses.replace(config, **undivided))
+            except BadInput:
+                pass  # that was not the trouble
+            raise
+
 
 def _text_in(file: Path) -> str | None:
     """Returns the text of a recipe file; None where there is none that can be read."""
@@ -175,8 +197,3 @@ def _text_in(file: Path) -> str | None:
         return recipes.read(file) if file.is_file() else None
     except BadInput:
         return None
-
-
-def _shown(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
-    return f"the classes {', '.join(map(repr, labels[:_SHOWN]))}{more}"

@@ -13,6 +13,7 @@ from flax import nnx
 from flaxmill import answers, checkpoint, mistakes, recipes, weights
 from flaxmill import result as results
 from flaxmill.checkpoint import Checkpoints
+from flaxmill.data.matched import without
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
@@ -102,7 +103,8 @@ class TrainedRun:
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
-        splits = self._origin.splits(data, labels=self.signature.labels)
+        several = answers.of(self.signature).several
+        splits = self._origin.splits(data, labels=self.signature.labels, several=several)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
         return passing_over(splits)
@@ -188,7 +190,8 @@ class TrainedRun:
             split: Which part of it.
 
         Returns:
-            Recipe, split, number of examples, metrics, step and ``weights_sha256``.
+            Recipe, split, number of examples, metrics, step and ``weights_sha256``; where there are
+            any, also ``absent``, the classes of which there was no example.
         """
         source = self.splits(data)[split]
         means = total(measured(self.recipe.module.measure, self.model), source).means()
@@ -199,6 +202,7 @@ class TrainedRun:
             **means,
             "step": self.step,
             "weights_sha256": self.weights_sha256(),
+            **without(source, self.signature.labels),
         }
 
     def logits(self, source: Source, model: nnx.Module | None = None) -> np.ndarray:

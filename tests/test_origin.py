@@ -11,26 +11,88 @@ from picture_files import classes
 from flaxmill import recipes
 from flaxmill.data import fetch
 from flaxmill.data.known.published import DATA_SETS
+from flaxmill.data.matched import matched, without
+from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.order import Order
 from flaxmill.origin import Origin
 
 
-def test_data_of_another_place_must_have_the_same_classes(tmp_path: Path) -> None:
+def origin() -> Origin:
     identity = {"recipe": "images", "recipe_file": None, "config": {"size": 8, "test": 0.3}}
-    origin = Origin("runs/one", identity, record="")
+    return Origin("runs/one", identity, record="")
+
+
+def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
     same, other = (classes(tmp_path / name, {name: 9, "bee": 9}) for name in ("ant", "wasp"))
-    found = origin.splits(str(same), labels=("ant", "bee"))
+    found = origin().splits(str(same), labels=("ant", "bee"))
     assert found.labels == ("ant", "bee")
     assert len(found.test) == 18  # all of it: nothing there says which part is the test
     words = (
-        r"^runs/one knows the classes 'ant', 'bee'; wasp has the classes 'bee', 'wasp': give data "
-        r"with the same classes, named alike\.$"
+        r"^runs/one knows the classes 'ant', 'bee'; wasp has the class 'wasp' too, and no answer "
+        r"to a picture of that could be right\. .* Name the classes alike, take those pictures "
+        r"away, or train a model that knows them\.$"
     )
     with pytest.raises(BadInput, match=words):
-        origin.splits(str(other), labels=("ant", "bee"))
+        origin().splits(str(other), labels=("ant", "bee"))
     with pytest.raises(BadInput, match=r"'c', 'd', 'e' and 2 more; ant has"):
-        origin.splits(str(same), labels=tuple("abcdefg"))
+        origin().splits(str(same), labels=tuple("abcdefg"))
+    with pytest.raises(BadInput, match=r"Did you mean 'bees'\? Name the classes alike"):
+        origin().splits(str(same), labels=("ant", "bees"))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: bool) -> None:
+    """The model has them in another order, and one more in between."""
+    place = classes(tmp_path / "insects", {"ant": 3, "bee": 5})
+    plain = origin().splits(str(place)).test
+    found = origin().splits(str(place), labels=("bee", "fly", "ant"), several=several)
+    assert found.labels == ("bee", "fly", "ant")
+    assert found.multi_label == several
+    labels = found.test.take(np.arange(8))["label"]
+    expected = np.array([2, 0])[plain.take(np.arange(8))["label"]]
+    np.testing.assert_array_equal(labels, np.eye(3)[expected] if several else expected)
+    np.testing.assert_array_equal(found.test[0]["label"], labels[0])
+    np.testing.assert_array_equal(found.test[0]["image"], plain[0]["image"])
+    known = labels_known(found.test)
+    assert known is not None
+    np.testing.assert_array_equal(known, labels)
+    assert without(found.test, found.labels) == {"absent": ["fly"]}
+    assert without(plain, ("ant", "bee")) == {}
+
+
+def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
+    place = classes(tmp_path, {"ant": 3, "bee": 3})
+    rows = [f"{path.relative_to(tmp_path)},ant;bee" for path in sorted(place.rglob("*.png"))[:4]]
+    rows += [f"{path.relative_to(tmp_path)},bee" for path in sorted(place.rglob("*.png"))[4:]]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,labels", *rows]))
+    labels = ("bee", "fly", "ant")
+    found = origin().splits(str(tmp_path / "labels.csv"), labels=labels, several=True)
+    given = np.sort(found.test.take(np.arange(6))["label"], axis=0)
+    np.testing.assert_array_equal(given, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
+    with pytest.raises(BadInput, match=r"tells one class of each picture, and labels\.csv has any"):
+        origin().splits(str(tmp_path / "labels.csv"), labels=labels)
+
+
+def test_relabelled_arrays_and_views_are_the_same_examples() -> None:
+    arrays = Arrays({"image": np.arange(4), "label": np.array([0, 1, 1, 0], np.int32)})
+    _, source = hold_out(arrays, 3)
+    splits = Splits("pets", source, source, source, ("cat", "dog"))
+    found = matched(splits, ("dog", "cow", "cat"), several=False, where="a run")
+    assert found.whole is None
+    assert found.test.take(np.arange(3))["label"].tolist() == [0, 0, 2]
+    assert matched(splits, ("cat", "dog"), several=False, where="a run") is splits
+
+
+def test_fewer_pictures_than_the_run_held_out_are_a_test(tmp_path: Path) -> None:
+    config = {"size": 8, "validation": 500, "test": 300}
+    identity = {"recipe": "images", "recipe_file": None, "config": config}
+    place = classes(tmp_path / "few", {"ant": 2, "bee": 1})
+    found = Origin("runs/one", identity, record="").splits(str(place), labels=("ant", "bee"))
+    assert len(found.test) == 3
+    (tmp_path / "few" / "cat").mkdir()
+    with pytest.raises(BadInput, match="cat has no pictures"):
+        Origin("runs/one", identity, record="").splits(str(place), labels=("ant", "bee"))
 
 
 def test_what_was_trained_on_is_no_test_wherever_it_lies_now(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Data of another place with its classes as a model knows them: matched by name, not by order."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flaxmill.data.source import Arrays, Example, Source, Splits, View, labels_known
+from flaxmill.errors import BadInput, nearest
+
+_SHOWN = 5  # classes that a message names
+_Relabel = Callable[[Any], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Relabelled:
+    """A source whose labels are numbered otherwise.
+
+    Args:
+        source: The examples.
+        relabel: From labels of theirs, one or many, to those that they get.
+    """
+
+    source: Any
+    relabel: _Relabel
+
+    @property
+    def files(self) -> Any:
+        """What each example is read from, where that is known."""
+        return getattr(self.source, "files", None)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The label of each example, where these are known without reading."""
+        labels = getattr(self.source, "labels", None)
+        return None if labels is None else self.relabel(labels)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        example = self.source[index]
+        return {**example, "label": self.relabel(example["label"])}
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples."""
+        examples = self.source.take(indices)
+        return {**examples, "label": self.relabel(examples["label"])}
+
+
+def matched(splits: Splits, labels: Sequence[str], *, several: bool, where: str) -> Splits:
+    """Returns data with the labels of a model in their order, whatever the order there.
+
+    The data may lack classes of the model. Where the model tells several labels and the data has
+    one for each example, that is the one which holds.
+
+    Args:
+        splits: The data.
+        labels: The model's class names.
+        several: Whether the model tells any number of labels.
+        where: The model, for messages.
+
+    Raises:
+        BadInput: The data has a class that the model does not know, or several labels an example
+            where the model tells one class.
+    """
+    if splits.multi_label and not several:
+        raise BadInput(
+            f"{where} tells one class of each picture, and {splits.title} has any number of labels "
+            f"for one: give data with one label each."
+        )
+    if unknown := [name for name in splits.labels if name not in labels]:
+        raise BadInput(
+            f"{where} knows {_shown(labels)}; {splits.title} has {_shown(unknown)} too, and no "
+            f"answer to a picture of {'these' if len(unknown) > 1 else 'that'} could be right."
+            f"{nearest(unknown[0], labels)} Name the classes alike, take those pictures away, or "
+            f"train a model that knows them."
+        )
+    if tuple(splits.labels) == tuple(labels) and splits.multi_label == several:
+        return splits
+    table = np.array([labels.index(name) for name in splits.labels], np.int32)
+    relabel = _relabelling(table, len(labels), several, splits.multi_label)
+    parts = ("train", "validation", "test", "whole")
+    found = {name: _relabelled(getattr(splits, name), relabel) for name in parts}
+    return dataclasses.replace(splits, **found, labels=tuple(labels), multi_label=several)
+
+
+def _relabelling(table: np.ndarray, classes: int, several: bool, given: bool) -> _Relabel:
+    """Returns what makes a model's labels of those of data.
+
+    Args:
+        table: The model's index of each class of the data.
+        classes: How many the model knows.
+        several: Whether the model tells any number of labels.
+        given: Whether the data has any number of labels.
+    """
+    if not several:
+        return lambda labels: table[labels]
+    if not given:
+        return lambda labels: np.eye(classes, dtype=np.float32)[table[labels]]
+
+    def relabel(labels: Any) -> np.ndarray:
+        found = np.zeros((*np.shape(labels)[:-1], classes), np.float32)
+        found[..., table] = labels
+        return found
+
+    return relabel
+
+
+def _relabelled(source: Any, relabel: _Relabel) -> Any:
+    """Returns a source with other labels; views stay views, for they tell where examples lie."""
+    if source is None:
+        return None
+    if isinstance(source, View):
+        return View(_relabelled(source.source, relabel), source.length, source.rows)
+    if isinstance(source, Arrays):
+        return Arrays({**source.arrays, "label": relabel(source.arrays["label"])})
+    return Relabelled(source, relabel)
+
+
+def without(source: Source, labels: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what is told of an evaluation: as ``absent``, the classes that had no example.
+
+    Nothing where all had one, or where that is not known without reading the examples.
+    """
+    known = labels_known(source)
+    if known is None or known.shape[1:] not in ((), (len(labels),)):
+        return {}
+    there = set(np.flatnonzero(known.any(0)) if known.ndim == 2 else known.tolist())
+    absent = [name for label, name in enumerate(labels) if label not in there]
+    return {"absent": absent} if absent else {}
+
+
+def _shown(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+    kind = "class" if len(labels) == 1 else "classes"
+    return f"the {kind} {', '.join(map(repr, labels[:_SHOWN]))}{more}"
