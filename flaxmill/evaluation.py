@@ -121,6 +121,38 @@ def _measured(measure: Any, model: nnx.Module, batch: Mapping[str, Any], mask: A
     return Sums.of(returned.measures(measure, measure(model, batch), len(mask)), mask)
 
 
+@jax.jit
+def applied(model: nnx.Module, inputs: Any) -> Any:
+    """Returns a model's output; each form of model and size of batch is compiled once."""
+    return model(inputs)
+
+
+def scored(
+    model: nnx.Module,
+    source: Source,
+    name: str,
+    *,
+    reading: Reading | None = None,
+    answer: Callable[[nnx.Module, Any], Any] = applied,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a model's output for every example of a source, and their labels.
+
+    Each example is read once, a batch at a time: they need not fit into memory together.
+
+    Args:
+        model: In evaluation mode.
+        source: The examples; at least one.
+        name: Of what the model takes of an example.
+        reading: How examples are read; those that it skips are left out.
+        answer: Asks the model.
+    """
+    outputs, labels = [], []
+    for batch, mask in padded_batches(source, reading=reading):
+        outputs.append(np.asarray(answer(model, batch[name]))[mask])
+        labels.append(np.asarray(batch["label"])[mask])
+    return np.concatenate(outputs), np.concatenate(labels)
+
+
 def total(
     sums: Callable[[Mapping[str, Any], Any], Sums],
     source: Source,

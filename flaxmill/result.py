@@ -1,20 +1,24 @@
 """What a trained run comes to: the content of ``result.json``."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flax import nnx
 
-from flaxmill import answers, checkpoint, weights
+from flaxmill import answers, calibration, checkpoint, weights
+from flaxmill.checkpoint import Checkpoints
 from flaxmill.data.reading.readers import Reading
-from flaxmill.data.source import Source
-from flaxmill.evaluation import measured, total
+from flaxmill.data.source import Source, Splits
+from flaxmill.errors import BadInput
+from flaxmill.evaluation import measured, scored, total
 from flaxmill.identity import Identity
 from flaxmill.log import Row, mean_rows
 from flaxmill.metrics import Measures, spread
 from flaxmill.models.ensemble import Ensemble
 from flaxmill.signature import FORMAT, Signature
-from flaxmill.state import State
+from flaxmill.state import State, with_arrays
 
 Figures = dict[str, float]
 _NAMED = 10
@@ -88,12 +92,66 @@ def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
 def ensemble_figures(
     state: State,
     signature: Signature,
-    measure: Callable[..., Measures],
+    measure: Callable[..., Measures] | None,
     source: Source,
     reading: Reading,
 ) -> Figures:
     """Returns the exact figures of a state's models together."""
+    assert measure is not None, "whoever trains several seeds gives it"
+    model = _model(state, signature)
+    return total(measured(measure, model), source, reading=reading).means()
+
+
+def states(
+    state: State, rows: Sequence[Row], checkpoints: Checkpoints
+) -> Iterator[tuple[str, State]]:
+    """Yields a run with its "final" and, if those are others and whole, its "best" weights.
+
+    Args:
+        state: After the last step.
+        rows: Of the log.
+        checkpoints: Of the run.
+    """
+    yield "final", state
+    best = checkpoint.best_step(rows)
+    if best not in (None, int(state.step)) and best in checkpoints.steps():
+        with contextlib.suppress(checkpoint.Damaged):  # whoever asks for these weights is told
+            arrays, _ = checkpoints.restore(best)
+            yield "best", with_arrays(state, arrays, where=str(checkpoints.folder / str(best)))
+
+
+def calibrated(
+    states: Iterable[tuple[str, State]], signature: Signature, splits: Splits, reading: Reading
+) -> Signature:
+    """Returns a run's signature with the temperatures of its weights, fitted on what was held out.
+
+    Without one, where too little was held out that is new to the model, or the model gives no
+    logits of classes.
+
+    Args:
+        states: As from `states`.
+        signature: Of the run.
+        splits: Its data.
+        reading: How examples are read.
+    """
+    held_out = splits.validation
+    classifies = signature.task in answers.TASKS and signature.outputs[0].name == "logits"
+    if not len(held_out) or splits.seen or not classifies:
+        return signature
+    temperatures, count = {}, len(held_out)
+    if calibration.enough(count):
+        for which, state in states:
+            model, name = _model(state, signature), signature.inputs[0].name
+            logits, labels = scored(model, held_out, name, reading=reading)
+            try:
+                temperatures[which] = calibration.fit_temperature(logits, labels)
+            except BadInput:  # labels of a recipe's own, which its metrics may well know to count
+                return signature
+            count = len(labels)
+    return replace(signature, held_out=count, temperatures=temperatures).of_weights("final")
+
+
+def _model(state: State, signature: Signature) -> nnx.Module:
+    """Returns what a state answers with: its weights in evaluation mode; several as one."""
     alone = [state.member(index) for index in range(state.members)]
-    models = [nnx.merge(one.graphdef, *one.weights, copy=True) for one in alone]
-    sums = total(measured(measure, ensemble(models, signature)), source, reading=reading)
-    return sums.means()
+    return ensemble([nnx.merge(one.graphdef, *one.weights, copy=True) for one in alone], signature)

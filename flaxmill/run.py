@@ -311,10 +311,13 @@ class Run:
         each = test.finite_means(step)
         together = each[0]
         if state.members > 1:
-            assert self.measure is not None, "whoever trains several seeds gives it"
             how = (self.signature, self.measure, self.splits.test, self.reading)
             with self.clock("evaluate"):
                 together = results.ensemble_figures(state, *how)
+        with self.clock("evaluate"):
+            states = results.states(state, self._log.rows, self.checkpoints)
+            how = (self.signature, self.splits, self.reading)
+            self.signature = results.calibrated(states, *how)
         found = (each, together, test.examples or len(self.splits.test))
         self._log_unreadable({"step": step, "epoch": self.schedule.epoch(step)})
         self._log.close()

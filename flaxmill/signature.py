@@ -1,7 +1,7 @@
 """What goes into a model and what comes out: enough to use it without knowing its recipe."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,14 @@ class Signature:
         labels: Class names in the order of the outputs.
         preprocess: What to do to a picture or text before the model sees it.
         version: Of the model.
-        temperature: What the logits are divided by before they become probabilities, in an export
-            whose run held out data to fit it on; else None.
+        temperature: What the logits are divided by before they become probabilities; None for
+            nothing, where the run held out too few examples to fit it on, or is of a version of
+            flaxmill that fitted none when a run finished.
         licence: What the model may be used for, as far as its data says.
         run: What an export came from: its recipe, seed, step, ``weights_sha256`` and more.
+        held_out: Number of examples that were held out to fit the temperature on.
+        temperatures: Of a run, the temperature of its "final" weights and, where those are others,
+            that of its "best".
     """
 
     name: str
@@ -65,6 +69,13 @@ class Signature:
     temperature: float | None = None
     licence: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
+    held_out: int = 0
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+
+    def of_weights(self, which: str) -> "Signature":
+        """Returns a run's signature with the temperature of its "final" or its "best" weights."""
+        found = self.temperatures.get(which, self.temperatures.get("final"))
+        return replace(self, temperature=found)
 
     def save(self, path: Path) -> None:
         """Writes the signature as JSON."""

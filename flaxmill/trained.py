@@ -17,7 +17,7 @@ from flaxmill.data.matched import without
 from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.evaluation import measured, padded_batches, passing_over, total
+from flaxmill.evaluation import applied, measured, passing_over, scored, total
 from flaxmill.log import read_rows
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -57,10 +57,10 @@ class TrainedRun:
             )
         self.result = self.directory.read("result.json")
         self.manifest = self.directory.read("manifest.json")
-        self.signature = Signature.load(self.path / "signature.json")
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
         self._which = checkpoint
+        self.signature = Signature.load(self.path / "signature.json").of_weights(checkpoint)
         record = self.path / "recipe.py"
         self._origin = Origin(str(self.path), self.identity, recipe, record=record, trust=trust)
 
@@ -219,31 +219,26 @@ class TrainedRun:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the model's output for every example of a source, and their labels.
 
-        Each example is read once, a batch at a time: they need not fit into memory together.
-
         Args:
             source: The examples.
             model: Another form of the run's model, as from `build`.
         """
-        model, name = self.model if model is None else model, self.signature.inputs[0].name
-        outputs, labels = [], []
-        for batch, mask in padded_batches(source):
-            outputs.append(np.asarray(self._answer(model, batch[name]))[mask])
-            labels.append(np.asarray(batch["label"])[mask])
-        return np.concatenate(outputs), np.concatenate(labels)
+        model = self.model if model is None else model
+        return scored(model, source, self.signature.inputs[0].name, answer=self._answer)
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the model's output for inputs as in the data."""
         return np.asarray(self._answer(self.model, inputs))
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
-        """Returns the probability of each class for inputs as in the data."""
-        logits = self._answer(self.model, inputs)
-        return np.asarray(answers.of(self.signature).probabilities(logits), np.float64)
+        """Returns the calibrated probability of each class for inputs as in the data."""
+        logits = self._answer(self.model, inputs).astype(jax.numpy.float32)
+        scores = logits / (self.signature.temperature or 1.0)
+        return np.asarray(answers.of(self.signature).probabilities(scores), np.float64)
 
     def _answer(self, model: nnx.Module, inputs: Any) -> Any:
         try:
-            return _applied(model, inputs)
+            return applied(model, inputs)
         except Exception as error:
             told = mistakes.told(error, self.recipe.file)
             if told is None and self.recipe.file is not None and isinstance(error, TypeError):
@@ -261,7 +256,7 @@ class TrainedRun:
             top: How many classes to name for each.
 
         Returns:
-            For each picture: its name if it has one, and the likeliest labels with their
+            For each picture: its name if it has one, and the likeliest labels with their calibrated
             probabilities, the likeliest first.
         """
         return predictions(pictures, self.signature, self.classify, top=top)
@@ -362,7 +357,3 @@ def opened(
         for path, digest in zip(paths, wanted, strict=True)
     ]
 
-
-@jax.jit
-def _applied(model: nnx.Module, inputs: Any) -> Any:
-    return model(inputs)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from flaxmill import border, files, mistakes, stopping, trust, weights
+from flaxmill import border, calibration, files, mistakes, stopping, trust, weights
 from flaxmill import directory as directories
 from flaxmill.clock import WAITING, Clock, process_age
 from flaxmill.closing import next_commands
@@ -223,6 +223,7 @@ def carry_out(order: Order, run: Run) -> None:
             f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
             f"run.finish(state, evaluate(state, splits.test)) at its end."
         )
+    run.signature.save(run.directory.path / "signature.json")  # with the temperatures
     files.write_json(run.directory.path / "result.json", run.result)
 
 
@@ -298,6 +299,9 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
         words.say(f"Test of the {len(seeds)} models together: {test}")
     else:
         words.say(f"Test: {test}")
+    signature = trained.signature
+    how_sure = calibration.words(signature.temperature, signature.held_out)
+    words.say(f"Probabilities: {how_sure}.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     if hint := waiting_words(seconds):
         words.say(hint)

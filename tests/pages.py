@@ -89,7 +89,8 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         test_logits=logits,
         test_labels=labels,
         test_pictures=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        held_out=(logits * 3, labels),
+        temperature=1.25,
+        held_out=300,
         attributed=Attributions([look], by_features=True),
     )
     return replace(made, **changes)

@@ -1,5 +1,6 @@
 """A traced model made plain computes the same, and so does its ONNX graph."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -138,7 +139,9 @@ def test_a_folded_function_computes_the_same(case: tuple[nnx.Module, jax.Array])
 def graph_of(apply: Callable[[Any], Any], shape: tuple[int, ...], classes: int) -> Any:
     """Returns the ONNX model of a function, whose temperature is 2."""
     plain, facts = signature_of(shape, classes), {"weights_sha256": "none"}
-    signature = exported_signature(plain, temperature=2.0, licence="", run=facts)
+    signature = exported_signature(
+        dataclasses.replace(plain, temperature=2.0), licence="", run=facts
+    )
     return onnx_graph(apply, signature)
 
 

@@ -9,7 +9,7 @@ from flaxmill import answers
 from flaxmill.errors import BadInput
 from flaxmill.losses import sigmoid_cross_entropy
 from flaxmill.metrics import Sums, label_measures
-from flaxmill.report import label_statistics, statistics
+from flaxmill.report import label_statistics
 
 
 def drawn(examples: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -67,16 +67,6 @@ def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
     np.testing.assert_allclose(smoothed, expected, rtol=1e-5)
     with pytest.raises(BadInput, match=r"--label-smoothing 1\.5 must be from 0"):
         sigmoid_cross_entropy(jnp.zeros((1, 2)), jnp.zeros((1, 2)), label_smoothing=1.5)
-
-
-def test_the_temperature_has_the_least_loss() -> None:
-    logits, labels = drawn()
-    best = statistics.fit_temperature(3 * logits, labels)
-    losses = [label_statistics.label_loss(3 * logits, labels, best * f) for f in (0.98, 1.0, 1.02)]
-    assert losses[1] == min(losses)
-    assert best == pytest.approx(3 * statistics.fit_temperature(logits, labels), rel=1e-5)
-    with pytest.raises(BadInput, match="each example needs a 0 or a 1 for every class"):
-        statistics.fit_temperature(logits, labels + 0.5)
 
 
 def test_calibration_counts_every_label_once() -> None:

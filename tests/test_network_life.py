@@ -1,5 +1,6 @@
 """Each network through its life: trained in the loop, stopped and gone on with, exported."""
 
+import dataclasses
 import functools
 import re
 from collections.abc import Callable
@@ -139,7 +140,9 @@ def test_an_export_answers_the_same(name: str) -> None:
     network.eval()
     expected = answer(network, given)
     plain, facts = signature_of((SIDE, SIDE, 3), CLASSES), {"weights_sha256": "none"}
-    signature = exported_signature(plain, temperature=2.0, licence="", run=facts)
+    signature = exported_signature(
+        dataclasses.replace(plain, temperature=2.0), licence="", run=facts
+    )
     graph = onnx_graph(application(network), signature)
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), providers=["CPUExecutionProvider"]

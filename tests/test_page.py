@@ -72,16 +72,29 @@ def test_tables_hold_the_statistics() -> None:
     assert captions[0].startswith(f"is {truth}said {answer}")
 
 
-def test_temperature_is_fitted_on_the_held_out_part_alone() -> None:
-    run = subject()
-    assert run.held_out is not None
-    page = Page(render([run]))
-    assert f"With temperature {statistics.fit_temperature(*run.held_out):.2f}" in page.text
-    assert "fitted on 300 pictures held out of the training data" in page.text
-    without = Page(render([replace(run, held_out=None)]))
-    assert "With temperature" not in without.text
-    assert "No temperature: this run trained on all its data and held nothing out" in without.text
-    assert len(without.all("svg")) == len(page.all("svg")) - 1
+def test_the_temperature_is_that_of_the_run_and_its_weight_is_said() -> None:
+    page = Page(render([subject()]))
+    assert "With temperature 1.25" in page.text
+    assert "on 300 pictures held out of the training data" in page.text
+    assert "they decide 55 % of it" in page.text
+    few = Page(render([subject(temperature=None, held_out=60)]))
+    assert "With temperature" not in few.text
+    assert "Not calibrated: the 60 pictures that were held out are too few to" in few.text
+    without = Page(render([subject(temperature=None, held_out=0)]))
+    assert (
+        "No temperature: it must be fitted on pictures that were used neither for" in without.text
+    )
+    for other in (few, without):
+        assert len(other.all("svg")) == len(page.all("svg")) - 1
+
+
+def test_the_worst_mistakes_are_as_sure_as_predict_says() -> None:
+    run = subject(temperature=4.0)
+    assert run.test_logits is not None and run.test_labels is not None
+    (worst,) = statistics.worst_mistakes(run.test_logits, run.test_labels, 1)
+    sure = np.exp(statistics.log_probabilities(run.test_logits, 4.0))[worst].max()
+    captions = [text for text in Page(render([run])).texts["figcaption"] if "sure" in text]
+    assert f"{100 * sure:.1f}\xa0% sure" in captions[0]
 
 
 def test_what_is_missing_is_left_out_and_the_rest_keeps_its_order() -> None:
@@ -122,7 +135,7 @@ def test_many_classes_show_the_confusions_without_the_table() -> None:
     logits = np.eye(40)[np.roll(labels, 1)]
     names = [f"class {index}" for index in labels]
     run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, held_out=None, attributed=None)]))
+    page = Page(render([replace(run, temperature=None, held_out=0, attributed=None)]))
     assert "40 classes make too large a table" in page.text
     assert "class 0 taken for class 39 (1)" in page.text
     assert not [table for table in page.all("table") if table["class"] == "matrix"]
@@ -140,11 +153,11 @@ def test_drawn_sketches_are_said_at_the_top_and_only_then() -> None:
 
 
 def test_a_test_on_what_was_trained_on_is_no_test_and_says_so() -> None:
-    page = Page(render([subject(seen=True)]))
+    page = Page(render([subject(seen=True, temperature=None, held_out=0)]))
     assert "all of which it was trained on: this says that it can learn them" in page.text
     assert "none of which it was trained on" not in page.text
     assert "Wilson" not in page.text
-    assert "300 pictures of the training data" in page.text
+    assert "No temperature: it must be fitted on pictures that were used neither" in page.text
     assert "validation" in page.text and "validation (held out)" not in page.text
     assert "validation (held out)" in Page(render([subject()])).text
     assert "none of which it was trained on" in Page(render([subject()])).text

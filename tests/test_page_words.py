@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from pages import Page, subject
 
+from flaxmill.calibration import fit_temperature
 from flaxmill.report import label_statistics
 from flaxmill.report.page import Subject, render
 from flaxmill.report.pictures import FileName
@@ -26,7 +27,8 @@ def several(**changes: Any) -> Subject:
         test_logits=logits,
         test_labels=labels,
         test_pictures=pictures,
-        held_out=(2 * logits, labels),
+        temperature=0.5,
+        held_out=300,
         **changes,
     )
 
@@ -98,7 +100,8 @@ def test_a_model_that_only_guesses_is_called_so() -> None:
         test_labels=labels,
         test_pictures=None,
         train_counts=np.array([900, 100]),
-        held_out=None,
+        temperature=None,
+        held_out=0,
         attributed=None,
     )
     text = Page(render([run])).text
@@ -112,7 +115,7 @@ def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
     logits = np.eye(1000, dtype=np.float32)[np.where(labels < 5, labels + 1, labels)]
     names = [f"class {index}" for index in labels]
     run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, held_out=None, attributed=None)]))
+    page = Page(render([replace(run, temperature=None, held_out=0, attributed=None)]))
     assert "The 20 with the lowest F1, of 1000:" in page.text
     tables = [text.count("class ") for text in page.texts["table"]]
     assert 20 in tables and 1000 in tables
@@ -130,7 +133,8 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
         test_labels=labels,
         test_pictures=np.zeros((600, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/test/{index}.jpg"),
-        held_out=held_out,
+        temperature=fit_temperature(*held_out),
+        held_out=len(held_out[0]),
         attributed=None,
     )
     page = Page(render([run]))
@@ -141,7 +145,9 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
         "of the 200 times that it was at least 90 % sure of that, the label agreed 198" in page.text
     )
     assert {"class": "file", "title": "/home/me/test/3.jpg"} in page.all("code")
-    without = Page(render([replace(run, held_out=None)]))  # nothing says what sureness is worth
+    without = Page(
+        render([replace(run, temperature=None, held_out=0)])
+    )  # nothing says what sureness is worth
     assert "Look at these files" not in without.text
 
 

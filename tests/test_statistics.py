@@ -102,34 +102,6 @@ def test_calibration_counts_every_example_once_at_any_temperature() -> None:
         assert mean == pytest.approx((logits.argmax(-1) == labels).mean())
 
 
-@pytest.mark.parametrize("scale", [0.2, 1.0, 3.0, 8.0])
-def test_temperature_recovers_a_known_scale(scale: float) -> None:
-    logits, labels = draw(4, examples=10_000, scale=scale)
-    unscaled, _ = draw(4, examples=10_000)
-    temperature = statistics.fit_temperature(logits, labels)
-    # Exactly proportional to the scale, up to the rounding of the float32 logits ...
-    assert temperature == pytest.approx(
-        scale * statistics.fit_temperature(unscaled, labels), rel=1e-5
-    )
-    # ... and near the truth: its standard error here is about 1 %.
-    assert temperature == pytest.approx(scale, rel=0.03)
-
-
-def test_temperature_is_the_minimum_of_the_loss() -> None:
-    logits, labels = draw(5, scale=2.5)
-    best = statistics.fit_temperature(logits, labels)
-    least = statistics.negative_log_likelihood(logits, labels, best)
-    for factor in (0.5, 0.99, 1.01, 2):
-        assert statistics.negative_log_likelihood(logits, labels, best * factor) > least
-
-
-def test_temperature_stays_in_its_range_when_the_minimum_lies_beyond() -> None:
-    logits, _ = draw(6)
-    right, opposite = logits.argmax(-1), logits.argmin(-1)
-    assert statistics.fit_temperature(logits, right) == statistics.COLDEST
-    assert statistics.fit_temperature(logits, opposite) == statistics.HOTTEST
-
-
 def test_worst_mistakes_are_wrong_and_ordered_by_confidence() -> None:
     logits, labels = draw(7)
     worst = statistics.worst_mistakes(logits, labels, 50)
@@ -168,4 +140,4 @@ def test_foreign_labels_and_empty_data_are_named() -> None:
     with pytest.raises(BadInput, match=r"prediction of example 7 is 5"):
         statistics.confusion_matrix(np.zeros(10, np.int64), labels, 5)
     with pytest.raises(BadInput, match="no example"):
-        statistics.fit_temperature(logits[:0], labels[:0])
+        statistics.calibration(logits[:0], labels[:0])

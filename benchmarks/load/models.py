@@ -124,7 +124,7 @@ def signature(name: str, shape: tuple[int, int, int], arrays: dict[str, Any]) ->
         preprocess={"mode": "L" if shape[-1] == 1 else "RGB"},
     )
     run = {"recipe": name, "weights_sha256": weights.digest(arrays)}
-    return exported_signature(plain, temperature=None, licence="", run=run)
+    return exported_signature(plain, licence="", run=run)
 
 
 def write_export(

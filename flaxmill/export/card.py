@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from flaxmill import answers
+from flaxmill import answers, calibration
 from flaxmill.data.source import Splits
 from flaxmill.export import standalone
 from flaxmill.export.parity import size
@@ -38,6 +38,7 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         taken=signature.inputs[0],
         several=answers.of(signature).several,
         meaning=answers.of(signature).meaning,
+        weight=calibration.weight(signature.held_out),
         title=splits.title,
         drawn=splits.drawn,
         formats=parity["formats"],

@@ -11,7 +11,6 @@ from flaxmill import answers, engines, exported, files, weights
 from flaxmill.data.source import Splits
 from flaxmill.export import parity
 from flaxmill.export.function import Apply, application, exported_signature, stablehlo
-from flaxmill.report.statistics import fit_temperature
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
@@ -44,14 +43,11 @@ class Subject:
 
         Args:
             run: The trained run.
-            splits: Its data; the temperature is fitted on the validation part, if there is one.
+            splits: Its data.
             licence: Of the model, in words.
         """
         arrays = run.arrays()
         model = run.build(arrays, **_exactly(run))
-        temperature = None
-        if len(splits.validation) and not splits.seen:
-            temperature = fit_temperature(*run.scored(splits.validation, model))
         came_from = {
             **_without_paths(run.identity),
             "step": run.step,
@@ -59,9 +55,7 @@ class Subject:
         }
         if left_out := run.result.get("unreadable", {}).get("count"):
             came_from["unreadable"] = left_out
-        signature = exported_signature(
-            run.signature, temperature=temperature, licence=licence, run=came_from
-        )
+        signature = exported_signature(run.signature, licence=licence, run=came_from)
         reference, labels = run.scored(splits.test, model)
         return cls(run, arrays, application(model), signature, splits, reference, labels)
 

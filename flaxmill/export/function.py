@@ -47,14 +47,11 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
     return answer
 
 
-def exported_signature(
-    signature: Signature, *, temperature: float | None, licence: str, run: dict[str, Any]
-) -> Signature:
+def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any]) -> Signature:
     """Returns the signature of an export: a run's, with what the export adds.
 
     Args:
-        signature: The run's.
-        temperature: What the logits are divided by; None for nothing.
+        signature: The run's, with the temperature of the weights that are exported.
         licence: In words.
         run: What the export came from; at least its ``weights_sha256``.
 
@@ -68,11 +65,11 @@ def exported_signature(
         )
     (logits,) = signature.outputs
     meaning = answers.of(signature).meaning
-    if temperature is not None:
+    if signature.temperature is not None:
         meaning += " divided by the temperature"
     outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))
     return dataclasses.replace(
-        signature, outputs=outputs, temperature=temperature, licence=licence, run=run
+        signature, outputs=outputs, licence=licence, run=run, temperatures={}
     )
 
 

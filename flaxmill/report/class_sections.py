@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flaxmill.calibration import log_probabilities
 from flaxmill.report import figures, statistics
 
 NUM_MISTAKES = 20
@@ -65,7 +66,8 @@ def mistakes(subject: Any) -> list[dict[str, Any]] | None:
     if pictures is None:
         return None
     worst = statistics.worst_mistakes(logits, labels, NUM_MISTAKES)
-    confidence = np.exp(statistics.log_probabilities(logits[worst]).max(axis=-1))
+    logs = log_probabilities(logits[worst], subject.temperature or 1.0)
+    confidence = np.exp(logs.max(axis=-1))
     return [
         {
             "file": subject.test_name and subject.test_name(int(index)),

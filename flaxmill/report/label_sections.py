@@ -38,7 +38,8 @@ def mistakes(subject: Any) -> list[dict[str, Any]] | None:
     if subject.test_pictures is None:
         return None
     logits, labels = subject.test_logits, subject.test_labels
-    worst = label_statistics.worst_label_mistakes(logits, labels, NUM_MISTAKES)
+    divided = logits / (subject.temperature or 1.0)  # which is the order that it was
+    worst = label_statistics.worst_label_mistakes(divided, labels, NUM_MISTAKES)
     return [
         {
             "file": subject.test_name and subject.test_name(index),

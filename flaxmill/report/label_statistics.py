@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from flaxmill.report.statistics import Calibration, binned, label_probabilities, share
+from flaxmill.calibration import label_probabilities
+from flaxmill.report.statistics import Calibration, binned, share
 
 Logits = Float[np.ndarray, "example class"]
 Labels = Float[np.ndarray, "example class"]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
+from flaxmill import calibration
 from flaxmill.log import metrics_in
 from flaxmill.report import advice, class_sections, figures, label_sections, statistics
 from flaxmill.report.attribution import COVERED, Attributions
@@ -54,7 +55,9 @@ class Subject:
             channel) or colour (3).
         test_name: Gives the file that an example was read from.
         train_counts: Number of training examples of each class.
-        held_out: Logits and labels of the validation part, on which the temperature is fitted.
+        temperature: What the logits are divided by before they become probabilities; None for
+            nothing.
+        held_out: Number of examples that were held out to fit the temperature on.
         attributed: What the answers to some test examples rest on.
         recipe_sha256: Digest of the text that the run was begun by.
         recipe_text: That text; empty where the run has no record of it any more.
@@ -77,7 +80,8 @@ class Subject:
     test_pictures: Any = None
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
-    held_out: tuple[np.ndarray, np.ndarray] | None = None
+    temperature: float | None = None
+    held_out: int = 0
     attributed: Attributions | None = None
     recipe_sha256: str = ""
     recipe_text: str = ""
@@ -105,7 +109,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "confusion": class_sections.confusion(subject) if scored and not subject.several else None,
         "classes": ways.classes(subject) if scored else None,
         "mistakes": ways.mistakes(subject) if scored else None,
-        "temperature": statistics.fit_temperature(*subject.held_out) if subject.held_out else None,
+        "temperature": subject.temperature,
     }
     return {
         "number": number,
@@ -114,7 +118,7 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         **found,
         "advice": advice.words(subject, found) if scored else None,
         "seeds": _seeds(subject),
-        "calibration": _calibration(subject, number, found["temperature"]),
+        "calibration": _calibration(subject, number),
         "attributed": _attributed(subject),
         "speed": _speed(subject),
         "details": [
@@ -168,12 +172,12 @@ def named_seeds(subject: Subject) -> str:
     return f"{subject.seed} to {seeds[-1]['seed']}" if seeds else str(subject.seed)
 
 
-def _calibration(subject: Subject, number: int, temperature: float | None) -> dict[str, Any] | None:
+def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
     state = (label_sections if subject.several else class_sections).calibration_state
     states = []
-    for when, divisor in (("before", 1.0), ("after", temperature)):
+    for when, divisor in (("before", 1.0), ("after", subject.temperature)):
         if divisor is not None:
             found = state(subject, divisor)
             bins = found["bins"]
@@ -188,8 +192,12 @@ def _calibration(subject: Subject, number: int, temperature: float | None) -> di
                     ),
                 }
             )
-    fitted_on = 0 if subject.held_out is None else len(subject.held_out[1])
-    return {"states": states, "temperature": temperature, "fitted_on": fitted_on}
+    return {
+        "states": states,
+        "temperature": subject.temperature,
+        "fitted_on": subject.held_out,
+        "weight": calibration.weight(subject.held_out),
+    }
 
 
 def _attributed(subject: Subject) -> dict[str, Any] | None:

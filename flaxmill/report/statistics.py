@@ -9,28 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-from flaxmill.errors import BadInput
-
-# The range in which a temperature is searched: with no mistake on the held-out examples the best
-# one would be 0, which claims certainty; with nothing learned it would be infinite.
-COLDEST, HOTTEST = 0.05, 20.0
-
-
-def log_probabilities(
-    logits: Float[np.ndarray, "example class"], temperature: float = 1.0
-) -> Float[np.ndarray, "example class"]:
-    """Computes the logarithm of the softmax in float64.
-
-    Args:
-        logits: Unnormalised scores.
-        temperature: Divides the logits; above 1 it makes the model less sure.
-
-    Returns:
-        Log-probabilities; each row's exponentials sum to one.
-    """
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=-1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+from flaxmill.calibration import check_classes, log_probabilities
 
 
 def negative_log_likelihood(
@@ -48,7 +27,7 @@ def negative_log_likelihood(
     Returns:
         The mean, in nats per example.
     """
-    _check(logits.shape[-1], labels)
+    check_classes(logits.shape[-1], labels)
     logs = log_probabilities(logits, temperature)
     return float(-logs[np.arange(len(labels)), labels].mean())
 
@@ -73,8 +52,8 @@ def confusion_matrix(
     Raises:
         BadInput: A label or prediction is not one of the classes.
     """
-    _check(num_classes, labels)
-    _check(num_classes, predictions, what="prediction")
+    check_classes(num_classes, labels)
+    check_classes(num_classes, predictions, what="prediction")
     cells = labels.astype(np.int64) * num_classes + predictions
     counts = np.bincount(cells, minlength=num_classes**2).astype(np.int64)
     return counts.reshape(num_classes, num_classes)
@@ -155,7 +134,7 @@ def calibration(
     Returns:
         The bins and the expected calibration error.
     """
-    _check(logits.shape[-1], labels)
+    check_classes(logits.shape[-1], labels)
     confidence = np.exp(log_probabilities(logits, temperature).max(axis=-1))
     return binned(confidence, logits.argmax(axis=-1) == labels, num_bins)
 
@@ -180,55 +159,6 @@ def binned(
     return Calibration(edges, counts, share(sums, counts), share(hits, counts), error)
 
 
-def label_probabilities(
-    logits: Float[np.ndarray, "example class"], temperature: float = 1.0
-) -> Float[np.ndarray, "example class"]:
-    """Computes the sigmoid in float64: the probability of each of several labels."""
-    scaled = logits.astype(np.float64) / temperature
-    return np.exp(-np.logaddexp(0, -scaled))
-
-
-def fit_temperature(
-    logits: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"],
-) -> float:
-    """Finds the temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2).
-
-    The loss is convex in the inverse temperature, so the sign of its slope tells on which side the
-    minimum lies, and halving the interval finds it to the last digits.
-
-    Args:
-        logits: Unnormalised scores of examples that the model was not trained on, nor tested.
-        labels: Their true classes, or a row of zeros and ones each: then the probabilities are
-            sigmoids.
-
-    Returns:
-        The temperature, from 0.05 to 20; an end of this range where the minimum lies beyond it.
-    """
-    exact = logits.astype(np.float64)
-    if labels.ndim == 2:
-        _check_labels(logits, labels)
-        target, probabilities = (exact * labels).sum(axis=-1).mean(), label_probabilities
-    else:
-        _check(logits.shape[-1], labels)
-        target = exact[np.arange(len(labels)), labels].mean()
-        probabilities = _class_probabilities
-
-    def slope(temperature: float) -> float:
-        expected = (probabilities(exact, temperature) * exact).sum(axis=-1).mean()
-        return float(expected - target)  # of the loss by the inverse temperature
-
-    cold, hot = COLDEST, HOTTEST
-    if slope(cold) <= 0:
-        return cold
-    if slope(hot) >= 0:
-        return hot
-    for _ in range(50):  # halves the logarithm's interval, 6 wide, to below float64's resolution
-        middle = math.sqrt(cold * hot)
-        cold, hot = (middle, hot) if slope(middle) > 0 else (cold, middle)
-    return math.sqrt(cold * hot)
-
-
 def worst_mistakes(
     logits: Float[np.ndarray, "example class"],
     labels: Integer[np.ndarray, " example"],
@@ -244,7 +174,7 @@ def worst_mistakes(
     Returns:
         Their indices, the surest first, the earlier first among equals.
     """
-    _check(logits.shape[-1], labels)
+    check_classes(logits.shape[-1], labels)
     wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
     # log(1 - confidence), of the other classes' sum: it stays apart where confidence rounds to 1.
     others = np.sort(log_probabilities(logits[wrong]), axis=-1)[:, :-1]
@@ -270,31 +200,6 @@ def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[flo
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _class_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    return np.exp(log_probabilities(logits, temperature))
-
-
 def share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
     """Returns the shares of wholes, not a number where a whole is nothing."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
-
-
-def _check(num_classes: int, labels: np.ndarray, what: str = "label") -> None:
-    if not len(labels):
-        raise BadInput("There is no example to compute statistics of: at least one is needed.")
-    bad = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(bad):
-        raise BadInput(
-            f"The {what} of example {bad[0]} is {labels[bad[0]]}, but there are {num_classes} "
-            f"classes, 0 to {num_classes - 1}. Were logits and labels taken from the same data?"
-        )
-
-
-def _check_labels(logits: np.ndarray, labels: np.ndarray) -> None:
-    if not len(labels):
-        raise BadInput("There is no example to compute statistics of: at least one is needed.")
-    if logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
-        raise BadInput(
-            f"Labels of shape {labels.shape} do not go with logits of shape {logits.shape}: each "
-            f"example needs a 0 or a 1 for every class."
-        )

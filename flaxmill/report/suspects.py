@@ -28,11 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from flaxmill.report.statistics import (
-    label_probabilities,
-    log_probabilities,
-    wilson_interval,
-)
+from flaxmill.calibration import label_probabilities, log_probabilities
+from flaxmill.report.statistics import wilson_interval
 
 SURE = 0.9
 """From this probability on, the model is sure of an answer."""
