@@ -227,7 +227,7 @@ def export(
         format: What to write; all but web if it is left out.
         quantize: Write the ONNX graph in eight-bit integers too.
         to: The directory to write; by default export in the run.
-        data: Another place to take the run's data from, on which every format is checked.
+        data: Another place to take the data from to check on; if it is nowhere, inputs are made.
         checkpoint: The final weights, or the best by validation.
         licence: Of the model, in words; by default what its data says.
         recipe: Which text the run was trained by.
@@ -254,7 +254,7 @@ def export(
     if json:
         print(dumps(written.parity))
     else:
-        print(f"each on {written.parity['examples']:,} test examples; wrote {written.path}")
+        print(f"each on {written.checked_on}; wrote {written.path}")
         if (page := written.path / "web").is_dir():
             print(f"{page} is the page: put it on any host, or python -m http.server -d {page}")
     if written.left_out:

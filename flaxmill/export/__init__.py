@@ -19,6 +19,7 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
 from flaxmill.export.formats import Subject, written_formats
+from flaxmill.export.made import made_splits
 from flaxmill.program import typed
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
@@ -27,6 +28,8 @@ FORMATS = ("stablehlo", "onnx", "safetensors", "web")
 Done = Callable[[str, Mapping[str, Any]], None]
 PLAIN = ("stablehlo", "onnx", "safetensors")
 """What is written where nothing is asked for."""
+MADE = "made"
+"""What ``parity.json`` has for a split where inputs were made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,14 @@ class Written:
         examples = f"{self.parity['examples']:,} examples"
         return f"<Written {self.path}: {formats}, checked on {examples}>"
 
+    @property
+    def checked_on(self) -> str:
+        """What every format was checked on, in words."""
+        count = f"{self.parity['examples']:,}"
+        if self.parity["split"] == MADE:
+            return f"{count} made inputs, since the run's data is not here"
+        return f"{count} test example{'s' if self.parity['examples'] > 1 else ''}"
+
 
 def export(
     run: TrainedRun,
@@ -62,15 +73,16 @@ def export(
 ) -> Written:
     """Writes an export directory, after checking every format on the run's test examples.
 
-    Always float32 and ordinary convolutions, whatever the training used. What was at the place
-    before stays there until the new export is whole and right.
+    Where the run's data is not here, inputs are made to check them on. Always float32 and ordinary
+    convolutions, whatever the training used. What was at the place before stays there until the new
+    export is whole and right.
 
     Args:
         run: The trained run.
         to: The directory; by default ``export`` in the run directory.
         formats: Of `FORMATS`; nothing asks for all but web.
         quantize: ``int8`` also writes the ONNX graph in eight-bit integers.
-        data: Another place to take the run's data from.
+        data: Another place to take the data from, which must then be there.
         licence: Of the model, in words, in the place of what the data says.
         done: Is told of each format that was written and found right: its name, and its row in
             ``parity.json``.
@@ -83,8 +95,13 @@ def export(
     chosen, left_out = _chosen(formats, quantize)
     place = Path(os.path.realpath(target))  # a link goes on pointing to where the export is
     _check_place(target, place)
-    splits = run.splits(data)
-    model = Subject.of(run, splits, licence or splits.licence)
+    splits, missing = _splits(run, data)
+    if missing and quantize:
+        raise BadInput(
+            f"--quantize {quantize} measures ranges on training examples, and those are not here: "
+            f"{missing}"
+        )
+    model = Subject.of(run, splits, licence or splits.licence, made=bool(missing))
     staged = files.beside(place)
     with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
         _make(staged, target)
@@ -111,17 +128,40 @@ def directory_of(
         return model
     run = TrainedRun(model, recipe=recipe, trust=trust)
     place = run.path / "export"
+    again = typed(f"export {shlex.quote(str(run.path))}")
     if not exported.is_export(place):
         say(f"writing {place}, for {run.path} is not exported yet")
-        return export(run).path
+        try:
+            written = export(run)
+        except BadInput as trouble:
+            raise BadInput(
+                f"{run.path} has no export yet, and none can be written: {trouble} (The options "
+                f"are those of {again}; what that writes is found here.)"
+            ) from trouble
+        if written.parity["split"] == MADE:
+            say(f"checked on {written.checked_on}; {again} --data DIR checks it on test examples")
+        return written.path
     held = Signature.load(place / "signature.json").run
     if held.get("weights_sha256") != run.result["weights_sha256"]:  # such as its best checkpoint
         raise BadInput(
             f"{place} does not hold the final weights of {run.path} but those of step "
             f"{held.get('step')}: name the export itself, or have "
-            f"{typed(f'export {shlex.quote(str(run.path))}')} replace it."
+            f"{again} replace it."
         )
     return place
+
+
+def _splits(run: TrainedRun, data: str | None) -> tuple[Splits, str]:
+    """Returns the data to check on; if it is not here, made inputs, and what is wrong with it."""
+    _ = run.config  # without its recipe there is no model either
+    try:
+        return run.splits(data), ""
+    except BadInput as missing:
+        taken = run.signature.inputs[0]
+        if data is not None or (taken.dtype, len(taken.shape)) != ("uint8", 4):
+            raise
+        title, drawn = run.identity["data"]["title"], run.identity["data"]["drawn"]
+        return made_splits(title, drawn=drawn, signature=run.signature), str(missing)
 
 
 def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:
@@ -198,9 +238,9 @@ def _write(
     model.signature.save(folder / "signature.json")
     found: dict[str, Any] = {
         "format": FORMAT,
-        "split": "test",
+        "split": MADE if model.labels is None else "test",
         "data": model.splits.title,
-        "examples": len(model.labels),
+        "examples": len(model.reference),
         "reference": {"precision": "float32", "accuracy": model.accuracy},
         "formats": {},
     }
@@ -209,7 +249,8 @@ def _write(
         done(name, row)
     files.write_json(folder / "parity.json", found)
     files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
-    _write_examples(model.splits, model.labels, folder / "examples")
+    if model.labels is not None:
+        _write_examples(model.splits, model.labels, folder / "examples")
     if "web" in formats:
         from flaxmill.export.web import write_web
 

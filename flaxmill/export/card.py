@@ -44,6 +44,7 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         formats=parity["formats"],
         examples=parity["examples"],
         accuracy=parity["reference"]["accuracy"],
+        made=parity["reference"]["accuracy"] is None,
         version=metadata.version("flaxmill"),
         licence=signature.licence or "Nothing is known of the data's licence.",
     )

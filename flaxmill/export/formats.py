@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill import answers, engines, exported, files, weights
-from flaxmill.data.source import Splits
+from flaxmill.data.source import Splits, part
 from flaxmill.export import parity
 from flaxmill.export.function import Apply, application, exported_signature, stablehlo
 from flaxmill.signature import Signature
@@ -26,7 +26,8 @@ class Subject:
         signature: Of the export.
         splits: The run's data.
         reference: Logits of the model for the test examples, in float32.
-        labels: Their true classes, or a row of zeros and ones each.
+        labels: Their true classes, or a row of zeros and ones each; None where these were made.
+        allowed: How far logits may lie from the reference, as `parity.allowed` says.
     """
 
     run: TrainedRun
@@ -35,16 +36,18 @@ class Subject:
     signature: Signature
     splits: Splits
     reference: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
+    allowed: float
 
     @classmethod
-    def of(cls, run: TrainedRun, splits: Splits, licence: str) -> "Subject":
+    def of(cls, run: TrainedRun, splits: Splits, licence: str, *, made: bool = False) -> "Subject":
         """Returns what is exported of a run.
 
         Args:
             run: The trained run.
             splits: Its data.
             licence: Of the model, in words.
+            made: Whether the test examples were made, so that nothing is right of them.
         """
         arrays = run.arrays()
         model = run.build(arrays, **_exactly(run))
@@ -57,12 +60,29 @@ class Subject:
             came_from["unreadable"] = left_out
         signature = exported_signature(run.signature, licence=licence, run=came_from)
         reference, labels = run.scored(splits.test, model)
-        return cls(run, arrays, application(model), signature, splits, reference, labels)
+        moved = run.build(parity.moved(arrays), **_exactly(run))
+        some = part(splits.test, 0, min(len(splits.test), parity.ROUNDED_EXAMPLES))
+        allowed = parity.allowed(reference, run.logits(some, moved))
+        return cls(
+            run=run,
+            arrays=arrays,
+            apply=application(model),
+            signature=signature,
+            splits=splits,
+            reference=reference,
+            labels=None if made else labels,
+            allowed=allowed,
+        )
 
     @property
-    def accuracy(self) -> float:
-        """The model's accuracy on the test examples."""
-        return float(answers.of_labels(self.labels).accuracy(self.reference, self.labels).mean())
+    def accuracy(self) -> float | None:
+        """The model's accuracy on the test examples; None where these were made."""
+        return self.compared(self.reference)["accuracy"]
+
+    def compared(self, outputs: np.ndarray) -> dict[str, Any]:
+        """Returns how logits for the test examples compare with the reference."""
+        kind = answers.of(self.signature)
+        return parity.compared(outputs, self.reference, self.labels, kind)
 
 
 def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,14 +109,15 @@ def written_formats(
     if "stablehlo" in formats:
         path = folder / engines.FILES["jax"]
         files.write_atomic(path, stablehlo(model.apply, model.signature))
-        yield "stablehlo", parity.exact(_measured(model, "jax", path), "stablehlo")
+        found = _measured(model, "jax", path)
+        yield "stablehlo", parity.exact(found, "stablehlo", model.allowed)
     if quantize or "onnx" in formats or "web" in formats:
         from flaxmill.export.graph import onnx_graph
 
         graph = onnx_graph(model.apply, model.signature)
         path = folder / engines.FILES["onnx"]
         files.write_atomic(path, graph.SerializeToString())
-        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx")
+        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx", model.allowed)
         if quantize:
             from flaxmill.export.int8 import quantized
 
@@ -104,7 +125,7 @@ def written_formats(
             path = folder / engines.FILES["int8"]
             files.write_atomic(path, small.SerializeToString())
             measured = _measured(model, "int8", path)
-            yield "int8", parity.rounded(measured, model.accuracy, len(model.labels))
+            yield "int8", parity.rounded(measured, model.accuracy or 0, len(model.reference))
     if "safetensors" in formats:
         yield "safetensors", _write_weights(model, folder / "weights.safetensors")
 
@@ -113,8 +134,7 @@ def _measured(model: Subject, engine: str, path: Path) -> dict[str, Any]:
     """Returns what a file is, and how its answers to the test examples compare."""
     runs = engines.start(engine, path.parent, model.signature)
     outputs = exported.outputs_of(runs, model.splits.test, model.signature)
-    found = parity.compared(outputs["logits"], model.reference, model.labels)
-    return {**parity.of_file(path), **found}
+    return {**parity.of_file(path), **model.compared(outputs["logits"])}
 
 
 def _write_weights(model: Subject, path: Path) -> dict[str, Any]:
@@ -125,5 +145,5 @@ def _write_weights(model: Subject, path: Path) -> dict[str, Any]:
     files.write_atomic(path, save(model.arrays, metadata=facts))
     read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
     outputs = model.run.logits(model.splits.test, read)
-    found = parity.compared(outputs, model.reference, model.labels)
-    return parity.exact({**parity.of_file(path), **found}, "safetensors")
+    found = {**parity.of_file(path), **model.compared(outputs)}
+    return parity.exact(found, "safetensors", model.allowed)
