@@ -62,6 +62,8 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,sizes.py --python $(PEERS)/bin/python)
 	$(call measure,networks.py)
 	$(call measure,parity.py --python $(PEERS)/bin/python)
+	$(call measure,export_parity.py)
+	$(call measure,calibration.py)
 	$(call measure,fashion_mnist.py accuracy --preset quick --seeds 5)
 	$(call measure,ninety.py)
 	$(call measure,fashion_mnist.py accuracy --preset article --seeds 3)

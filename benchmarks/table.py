@@ -14,6 +14,7 @@ from typing import Any
 import picture_sections
 import sections
 import sections_augmentation
+import sections_export
 from sections import row_of
 
 HERE = Path(__file__).parent
@@ -96,6 +97,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         *picture_sections.images(found),
         *sections.networks(found.get("networks")),
         *sections.parity(found.get("parity")),
+        *sections_export.parity(found.get("export parity")),
+        *sections_export.calibration(found.get("calibration")),
         *sections.choices(found.get("choices quick")),
         *sections.choices(found.get("choices good")),
         *sections.rates(found),
