@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +107,12 @@ def damaged(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
     return {**arrays, name: array}
 
 
-@pytest.mark.parametrize("splits", [None, made_splits], ids=["real", "made"])
-def test_one_wrong_weight_of_any_layer_is_refused(
-    trained: TrainedRun, splits: Callable[..., Any] | None
-) -> None:
-    made = splits and splits("", drawn=False, signature=trained.signature)
-    subject = Subject.of(trained, made or trained.splits(), "")
+@pytest.mark.parametrize("made", [False, True], ids=["real", "made"])
+def test_one_wrong_weight_of_any_layer_is_refused(trained: TrainedRun, made: bool) -> None:
+    splits = trained.splits()
+    if made:
+        splits = made_splits("", drawn=False, signature=trained.signature)
+    subject = Subject.of(trained, splits, "")
     test = subject.splits.test
     same = subject.compared(trained.logits(test, trained.build(dict(subject.arrays))))
     assert parity.exact(same, "onnx", subject.allowed)["max_abs_difference"] == 0

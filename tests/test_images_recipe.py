@@ -139,7 +139,7 @@ def test_several_labels_are_said_shown_and_exported(tagged: TrainedRun, tmp_path
     place = tagged.export(tmp_path / "export")
     card = (place / "README.md").read_text("utf-8")
     assert "It says for each of 2 labels whether it holds" in card
-    assert "sigmoid of each logit divided by the temperature" in card
+    assert "plain sigmoid of each logit, not calibrated: the" in card
 
 
 def test_a_signature_says_how_pictures_are_fitted(tagged: TrainedRun) -> None:
