@@ -356,4 +356,3 @@ def opened(
         TrainedRun(path, recipe=found.get(digest), trust=trust)
         for path, digest in zip(paths, wanted, strict=True)
     ]
-

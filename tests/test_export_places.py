@@ -98,7 +98,7 @@ def test_the_card_speaks_of_what_was_written(
     assert "With JAX" in card
     assert "model.onnx" not in card
     assert "weights.safetensors" not in card
-    assert ".\n\nThe probabilities are the plain softmax" in card  # a paragraph, no part of the list
+    assert ".\n\nThe probabilities are the plain softmax" in card  # a paragraph
     (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
     subprocess.run([sys.executable, "-c", code], cwd=written, check=True, timeout=120)
     card = (

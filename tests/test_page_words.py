@@ -62,6 +62,7 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
     run = subject(
         result={"test": {"accuracy": 0.85, "loss": 0.5, "examples": 100}},
         metrics=rows,
+        temperature=1.0,
         test_logits=logits,
         test_labels=labels,
         test_pictures=np.zeros((100, 8, 8, 1), np.uint8),
