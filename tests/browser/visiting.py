@@ -63,6 +63,13 @@ class Visit:
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": phone})
 
+    def wide(self) -> int:
+        """Returns the width of what there is to see, in CSS pixels.
+
+        On a phone it is not to be compared with ``innerWidth``: that grows with the page.
+        """
+        return self.js("return document.documentElement.scrollWidth")
+
     def media(self, scheme: str = "light") -> None:
         """Prefers light or dark pages."""
         features = [
