@@ -72,7 +72,7 @@ def report(
         trust: Run the recipe files that the runs were trained by, though you never did here.
     """
     from flaxmill.report import evidence, page
-    from flaxmill.trained import opened
+    from flaxmill.report.compared import opened
 
     if not runs:
         raise BadInput(f"report takes run directories: {typed('report RUN [RUN …]')}")
