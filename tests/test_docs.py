@@ -141,11 +141,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     shutil.copytree(folder / RUN, folder / OTHER)
     (folder / "examples").symlink_to(ROOT / "examples")
     picture = Image.fromarray(Sketches(1)[0]["image"][..., 0]).resize((140, 140))
-    for place in ("photos", "data/imagenet"):  # many more would be copied than are needed
+    for place in ("photos", "scenes", "data/imagenet"):  # many more would be copied than are needed
         shutil.copytree(small_runs.photos(), folder / place)
-    names = [path.relative_to(folder / "photos") for path in folder.glob("photos/train/*/*.png")]
+    names = [path.relative_to(folder / "scenes") for path in folder.glob("scenes/train/*/*.png")]
     listed = [f"{name},{name.parent.name}|{name.stem[0]}" for name in names]
-    (folder / "photos" / "labels.csv").write_text("\n".join(["path,labels", *listed]) + "\n")
+    (folder / "scenes" / "labels.csv").write_text("\n".join(["path,labels", *listed]) + "\n")
     shutil.copy(folder / "photos" / names[0], folder / "new.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

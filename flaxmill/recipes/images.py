@@ -1,7 +1,7 @@
 """Your own pictures: a folder of them, sorted into classes, becomes a classifier.
 
     flaxmill train images                                          # ./photos; the rest is chosen
-    flaxmill train images --data photos/labels.csv                 # several labels a picture
+    flaxmill train images --data scenes/labels.csv                 # several labels a picture
     flaxmill train images --init-from runs/images-quick-0          # trained weights to begin with
     flaxmill train images --data photos --size 96 --epochs 2       # some of it chosen by you
 
