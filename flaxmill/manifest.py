@@ -5,7 +5,9 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
+from typing import Any
 
 from flaxmill import files, parallel
 from flaxmill.directory import RunDirectory
@@ -36,20 +38,7 @@ def begin_attempt(
     """
     surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
     earlier = directory.read("manifest.json")["attempts"] if directory.begun else []
-    last = directory.last_attempt() if directory.begun else None
-    changed = [k for k, v in surroundings.items() if earlier and earlier[-1].get(k) != v]
-    if changed:
-        words.say(
-            f"This attempt differs from the one before in {', '.join(changed)}: the order of the "
-            f"examples and every random draw stay, the last bits of the weights may differ."
-        )
-    if last is not None and last.recipe_sha256 != identity.recipe_sha256:
-        words.say(
-            f"The recipe {identity.recipe} has another text in flaxmill {version()} than in "
-            f"{last.version}, which this run was trained by so far: the rest of it is trained by "
-            f"the text of now. --init-from {directory.path} with another --run begins a run that "
-            f"is trained by one text."
-        )
+    _say_changes(directory, identity, surroundings, earlier, words)
     attempt = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
@@ -77,6 +66,32 @@ def begin_attempt(
         files.write_atomic(directory.path / "recipe.py", recipe)
         files.write_json(directory.path / "config.json", identity.json())
     return len(earlier) + 1
+
+
+def _say_changes(
+    directory: RunDirectory,
+    identity: Identity,
+    surroundings: Mapping[str, Any],
+    earlier: Sequence[Mapping[str, Any]],
+    words: Words,
+) -> None:
+    """Says what differs between this attempt and the one before, if there was one."""
+    if not earlier:
+        return
+    changed = [name for name, value in surroundings.items() if earlier[-1].get(name) != value]
+    if changed:
+        words.say(
+            f"This attempt differs from the one before in {', '.join(changed)}: the order of the "
+            f"examples and every random draw stay, the last bits of the weights may differ."
+        )
+    last = directory.last_attempt()
+    if last is not None and last.recipe_sha256 != identity.recipe_sha256:
+        words.say(
+            f"The recipe {identity.recipe} has another text in flaxmill {version()} than in "
+            f"{last.version}, which this run was trained by so far: the rest of it is trained by "
+            f"the text of now. --init-from {directory.path} with another --run begins a run that "
+            f"is trained by one text."
+        )
 
 
 def _versions() -> dict[str, str]:
