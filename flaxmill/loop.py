@@ -53,7 +53,8 @@ def _blend(old: Array, new: Array, decay: Array) -> Array:
     """Moves an average towards a new value; counters and other integers are simply kept up."""
     if not jnp.issubdtype(new.dtype, jnp.floating):
         return new
-    return (decay * old + (1 - decay) * new).astype(new.dtype)
+    moved = (decay * old + (1 - decay) * new).astype(new.dtype)
+    return jnp.where(old == new, old, moved)  # what does not change stays, to the bit
 
 
 def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dict[str, Any]:
@@ -199,9 +200,8 @@ class TrainChunk:
         if average is not None:  # a shorter memory at first, so that the random start is forgotten
             count = state.step.astype(jnp.float32)
             decay = jnp.minimum(self._ema, (1 + count) / (10 + count))
-            average = jax.tree.map(
-                lambda old, new: _blend(old, new, decay), average, (params, model_state)
-            )
+            weights = (params, model_state)
+            average = jax.tree.map(lambda old, new: _blend(old, new, decay), average, weights)
         sums = sums if state.sums is None else state.sums.merge(sums)
         new = {"params": params, "model_state": model_state, "opt_state": opt_state}
         return replace(state, step=state.step + 1, **new, average=average, sums=sums)
