@@ -71,7 +71,7 @@ def _status(name: str, *arguments: str) -> int:
         else:
             _parse(COMMANDS[name], typed(name), list(arguments), flag_pairs=False)
 
-    return exit_status.after(command)
+    return exit_status.after(command, usual=name == "serve")  # from its first moment on
 
 
 def _parse(

@@ -38,16 +38,20 @@ def leave_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
     sys.exit(status)
 
 
-def after(command: Callable[[], None]) -> int:
+def after(command: Callable[[], None], *, usual: bool = False) -> int:
     """Runs a command; returns the exit status that its end deserves.
 
     A signal that would end the process ends the command, in good order.
+
+    Args:
+        command: What is run.
+        usual: Whether a signal is how it is meant to end: with exit status 0.
 
     Raises:
         Exception: A defect of ours, whose traceback is wanted.
     """
     try:
-        _in_good_order(command)
+        _in_good_order(command, usual)
     except BadInput as trouble:
         if os.environ.get(TRACEBACK):
             traceback.print_exception(trouble)
@@ -78,9 +82,9 @@ def after(command: Callable[[], None]) -> int:
     return 0
 
 
-def _in_good_order(command: Callable[[], None]) -> None:
+def _in_good_order(command: Callable[[], None], usual: bool) -> None:
     """Runs a command, which ends as a signal asks for it, whatever others have made of that end."""
-    with stopping.scope():
+    with stopping.scope(usual=usual):
         try:
             command()
             sys.stdout.flush()

@@ -93,7 +93,8 @@ def test_sigterm_ends_it_before_it_is_ready_too(shipped: Path) -> None:
         process.terminate()
         assert process.wait(60) == 0
         assert process.stderr is not None
-        assert "stopped" in process.stderr.read()
+        said = process.stderr.read()
+        assert "stopped" in said or "nothing was under way" in said
 
 
 def test_sighup_under_load_fails_no_request(shipped: Path, tmp_path: Path) -> None:
