@@ -211,7 +211,7 @@ def test_words_and_report_say_mean_deviation_and_ensemble(three: TrainedRun) -> 
     for one in result["seeds"]:
         shown = f"{100 * one['test']['accuracy']:.2f}\xa0%"
         assert f'<th scope="row">Seed {one["seed"]}</th><td>{shown}</td>' in page
-    assert f"<td>{mean:.2f}\xa0% ± {sd:.2f}\xa0%</td>" in page
+    assert f"<td>{mean:.2f} ± {sd:.2f}\xa0%</td>" in page
 
 
 # The run directory, and what is refused.

@@ -55,7 +55,7 @@ def render(subjects: Sequence[Subject]) -> str:
         runs=runs,
         curves=curves(subjects),
         further=further(subjects),
-        figure=figure,
+        figure=lambda *given: figure(*given).replace(" %", "\xa0%"),  # on one line
         compared=COMPARED,
         comparison=_comparison(runs) if len(runs) > 1 else None,
         series=NUM_SERIES,
