@@ -178,8 +178,9 @@ def test_exif_rotation_is_followed(tmp_path: Path) -> None:
 
 def test_arrays_go_in_as_they_are_or_are_refused() -> None:
     np.testing.assert_array_equal(prepare(shoe(), GREY)[..., 0], shoe())
-    with pytest.raises(BadInput, match=r"shape \(28, 28, 1\) and type uint8.*not \(3, 4\)"):
-        prepare(np.zeros((3, 4), np.uint8), GREY)
+    assert prepare(np.zeros((3, 4), np.uint8), GREY).shape == (28, 28, 1)  # as a picture of that
+    with pytest.raises(BadInput, match=r"1, 3 or 4 channels .* not an array of shape \(3, 4, 5\)"):
+        prepare(np.zeros((3, 4, 5), np.uint8), GREY)
     with pytest.raises(BadInput, match="float64"):
         prepare(np.zeros((28, 28)), GREY)
 
