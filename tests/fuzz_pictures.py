@@ -44,6 +44,7 @@ MEGABYTES = 512
 _PATIENCE = 30.0  # seconds after which a process is killed
 _ROOM = 4 << 30  # bytes of addresses, so that a bomb does not take the machine along
 _AT_A_TIME = 100  # files, after which a process says what came of them
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # of Linux
 
 _GREY = Signature(
     name="grey",
@@ -135,18 +136,32 @@ def _work(seed: int, numbers: list[int], folder: Path, at: Any, since: Any, said
     """Puts what came of the files into the queue, some at a time."""
     resource.setrlimit(resource.RLIMIT_AS, (_ROOM, _ROOM))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C speak of what they meet
-    path, most = Path(tempfile.mkdtemp(dir=folder)) / "picture 0", 0
+    path = Path(tempfile.mkdtemp(dir=folder)) / "picture 0"
     for start in range(0, len(numbers), _AT_A_TIME):
         found: dict[str, Any] = {"counts": Counter(), "faults": [], "costs": []}
         for place in range(start, min(start + _AT_A_TIME, len(numbers))):
             at.value, since.value = place, time.time()
             kind, content = picture(seed, numbers[place])
+            _forget_peak()
             came, faults, seconds = outcome(content, path)
             found["counts"][kind, came] += 1
             found["faults"] += [(numbers[place], kind, fault) for fault in faults]
-            before, most = most, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-            found["costs"].append((seconds, most if most > before else 0, numbers[place]))
+            found["costs"].append((seconds, _peak(), numbers[place]))
         said.put(found)
+
+
+def _forget_peak() -> None:
+    """Has the system count anew how much memory this process took at most: not what was before."""
+    if _RESET.exists():
+        _RESET.write_text("5")
+
+
+def _peak() -> int:
+    """Returns the MiB that this process took at most, all its libraries among them."""
+    if not _RESET.exists():  # macOS, where the peak is that of the process's whole life
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 20
+    found = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(found.split()[1]) >> 10
 
 
 def fuzz(count: int, seed: int, *, first: int = 0, processes: int = 2) -> dict[str, Any]:
