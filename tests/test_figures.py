@@ -108,6 +108,14 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     assert ElementTree.fromstring(figures.curves(lines([nan]), name="loss")).tag == "svg"
 
 
+@pytest.mark.parametrize("epochs", [[1], [0.1, 0.5, 1.2], [0.5, 3], [1, 2, 3, 4, 5], [10, 90]])
+def test_an_axis_of_epochs_has_several_numbers_from_0_on(epochs: list[float]) -> None:
+    text = figures.curves([figures.Line("loss", epochs, [0.5] * len(epochs), 0)], name="loss")
+    ticks = set(re.findall(r'id="[^"]*xtick_(\d+)"', text))
+    assert len(ticks) >= 3
+    assert re.search(r">0(\.0+)?<", text)
+
+
 def test_shares_are_written_as_percentages() -> None:
     assert ">90 %<" in figures.curves(lines([0.8, 0.9]), name="accuracy", percent=True)
 

@@ -59,8 +59,8 @@ def draw(
         title, words = f"{these}, {right} right", f"{right} {these} are right."
     else:
         first = f"surest {len(indices)} first" if len(indices) < len(worst) else "surest first"
-        title = f"{len(worst):,} of {number:,} {these} wrong, the {first}"
-        words = f"{title}."
+        title = f"{len(worst):,} of {number:,} {these} wrong"
+        words = f"{title}, the {first}."
     figure = figures.sheet(
         chosen["image"],
         [_with_file(*pair) for pair in zip(captions, files, strict=True)],

@@ -28,6 +28,7 @@ from flaxmill.report.statistics import Calibration
 
 RIGHT, WRONG = "#1a7f37", "#c62828"  # dark enough to read on white (contrast above 5 : 1)
 PHOTOGRAPH = 96  # pixels along a side, from which on colour pictures are kept as JPEG
+_WHOLE = 4  # epochs, from which on they are counted in whole numbers
 NUM_SERIES = 6  # the page defines as many colours, --series-0 and on; further lines begin again
 
 # Colours that matplotlib writes and that then become the page's own; used for nothing else.
@@ -175,7 +176,9 @@ def curves(lines: Sequence[Line], *, name: str, percent: bool = False) -> str:
         )
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.set_xlim(left=0)
+    whole = axes.get_xlim()[1] >= _WHOLE  # of fewer epochs, one or two numbers would stand there
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=whole))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     if percent:
         bottom, top = axes.get_ylim()
