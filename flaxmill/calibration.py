@@ -18,8 +18,7 @@ PRIOR_EXAMPLES = 250
 An estimate of one number from n examples costs on average 1/(2n) nats an example on other data, and
 nine times that where the held-out ones are as misleading as in one case of 370 (Wilks 1938). Beside
 k examples at temperature 1 it counts for n/(n + k), which leaves 9n/(2(n + k)²) at most, highest
-at n = k: 9/(8k). With 250 that is 0.0045 nats, whatever was held out: what is promised is that
-calibrating costs less than 0.005."""
+at n = k: 9/(8k). With 250 that is 0.0045 nats, where calibrating is to cost less than 0.005."""
 FEWEST = 100
 """With fewer held-out examples there is no temperature: they could cost more than is promised where
 a model is not right as it is. Of sixty times 30 that were drawn, one told a model that is far too

@@ -59,7 +59,6 @@ def prepare(
     """
     from flaxmill import stopping
     from flaxmill.data import prepare as preparing
-    from flaxmill.data.pictures.fit import usual_share
     from flaxmill.progress import Reading
 
     made_into = manner(
@@ -77,15 +76,18 @@ def prepare(
     stopped = "stopped; the same command goes on with what is packed."
     with stopping.scope(stopped), Reading() as progress:
         made = preparing.prepare(data, to, made_into, readers=readers, progress=progress, say=print)
+    print(f"wrote {made} {_made_words(made_into)} with --data {shlex.quote(str(made))}")
+
+
+def _made_words(made_into: Any) -> str:
+    """Says what pictures were made into, and which recipes can train on that."""
+    from flaxmill.data.pictures.fit import usual_share
+
     sides = f"{made_into.train_size} pixels a side to train on, {made_into.size} to evaluate"
     sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[made_into.fit]
-    usual = (
-        channels == 3
-        and not no_draft
-        and made_into.share == usual_share(made_into.size, made_into.fit)
-    )
-    whose = "train" if usual else "a recipe that asks for the same can train"
-    print(f"wrote {made} ({sides}); {whose} with --data {shlex.quote(str(made))}")
+    as_usual = made_into.share == usual_share(made_into.size, made_into.fit)
+    usual = made_into.channels == 3 and made_into.draft and as_usual
+    return f"({sides}); {'train' if usual else 'a recipe that asks for the same can train'}"
 
 
 def manner(

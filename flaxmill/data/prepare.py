@@ -147,15 +147,7 @@ def prepare(
         CannotGoOn: The disk is full; what is packed is kept.
     """
     target, reading = to.expanduser().absolute(), Reading(readers)
-    if Path(data).expanduser().resolve() in target.resolve().parents:
-        raise BadInput(
-            f"--to {to} lies in {data}, and would be taken for pictures of it: choose a place "
-            "beside it."
-        )
-    if is_prepared(Path(data).expanduser()):
-        raise BadInput(f"{data} is prepared already: train with --data {data}.")
-    if os.path.lexists(target):
-        raise BadInput(f"{target} is there already: give another place with --to.")
+    _check_places(data, to)
     splits = manner.splits(data)
     if splits.note:
         say(splits.note)
@@ -181,6 +173,24 @@ def prepare(
             f"goes on with what is packed in {partial}."
         ) from error
     return target
+
+
+def _check_places(data: str, to: Path) -> None:
+    """Refuses to prepare what is prepared, or to write where something is, or would be read.
+
+    Raises:
+        BadInput: The message says where to write instead, or what to train with.
+    """
+    target = to.expanduser().absolute()
+    if Path(data).expanduser().resolve() in target.resolve().parents:
+        raise BadInput(
+            f"--to {to} lies in {data}, and would be taken for pictures of it: choose a place "
+            "beside it."
+        )
+    if is_prepared(Path(data).expanduser()):
+        raise BadInput(f"{data} is prepared already: train with --data {data}.")
+    if os.path.lexists(target):
+        raise BadInput(f"{target} is there already: give another place with --to.")
 
 
 def _check_room(partial: Path, needed: int) -> None:

@@ -45,18 +45,8 @@ from flaxmill.state import State, create_state
 SECONDS = 120.0  # of training on two cores, about, that is aimed at where nothing is said
 FASTEST = 7e10  # floating-point operations a second that two cores do, about
 LOW = 64  # pixels a side, up to which a ResNet begins with a stem for small pictures
-CHOSEN = (
-    "network",
-    "stem",
-    "size",
-    "fit",
-    "white",
-    "epochs",
-    "batch_size",
-    "log_every",
-    "evaluate_every",
-)
-CHOSEN += ("optimizer", "learning_rate")
+CHOSEN = ("network", "stem", "size", "fit", "white", "epochs", "batch_size", "log_every")
+CHOSEN += ("evaluate_every", "optimizer", "learning_rate")
 
 
 @dataclass(frozen=True)

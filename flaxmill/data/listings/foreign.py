@@ -161,22 +161,7 @@ def hugging_face(
                 f"the splits {name} and {tables[PARTS[name]].place.name.split()[-1]} are both for "
                 f"{PARTS[name]}: leave one of them."
             )
-        if not hasattr(data_set, "__len__"):
-            raise BadInput(
-                f"the split {name} is a {type(data_set).__name__}, which is read in one order "
-                "alone: load it without streaming=True."
-            )
-        for column in (image, label):
-            if column not in data_set.features:
-                raise BadInput(
-                    f"the split {name} has no column {column!r}."
-                    f"{nearest(column, data_set.features)}"
-                )
-        kind = data_set.features[image]
-        if not hasattr(kind, "decode") and getattr(kind, "dtype", "") not in _STORED:
-            raise BadInput(
-                f"the column {image!r} of the split {name} is of {quoted(kind)}: {PIXELS}"
-            )
+        _check_columns(name, data_set, image, label)
         kind = data_set.features[label]
         names = getattr(getattr(kind, "feature", kind), "names", None)  # of a list, of what it has
         values = list(data_set.select_columns([label]).with_format(None)[label])
@@ -186,3 +171,24 @@ def hugging_face(
     if not tables:
         raise BadInput(f"no split is called train.{nearest('train', splits)}")
     return listings(tables, sign=sign)
+
+
+def _check_columns(name: str, data_set: Any, image: str, label: str) -> None:
+    """Refuses a split that cannot be read in any order, or has no pictures and labels.
+
+    Raises:
+        BadInput: It is such a one; the message says what would do.
+    """
+    if not hasattr(data_set, "__len__"):
+        raise BadInput(
+            f"the split {name} is a {type(data_set).__name__}, which is read in one order "
+            "alone: load it without streaming=True."
+        )
+    for column in (image, label):
+        if column not in data_set.features:
+            raise BadInput(
+                f"the split {name} has no column {column!r}.{nearest(column, data_set.features)}"
+            )
+    kind = data_set.features[image]
+    if not hasattr(kind, "decode") and getattr(kind, "dtype", "") not in _STORED:
+        raise BadInput(f"the column {image!r} of the split {name} is of {quoted(kind)}: {PIXELS}")
