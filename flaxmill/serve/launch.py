@@ -7,7 +7,7 @@ import uvloop
 
 from flaxmill import stopping
 from flaxmill.errors import BadInput
-from flaxmill.serve.server import serve
+from flaxmill.serve.server import BACKLOG, serve
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.workers import Workers
 
@@ -19,7 +19,8 @@ def run(settings: Settings) -> None:
         BadInput: The model cannot be served, or the port cannot be had.
     """
     with listen(settings.host, settings.port) as listening:
-        settings = dataclasses.replace(settings, port=listening.getsockname()[1])
+        address, port, *_ = listening.getsockname()
+        settings = dataclasses.replace(settings, address=address, port=port)
         with stopping.left_to_others():
             if settings.workers > 1:
                 Workers(settings, listening).run(lambda: announce(settings))
@@ -28,7 +29,10 @@ def run(settings: Settings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Returns a socket bound to an address.
+    """Returns a socket that listens at an address.
+
+    From now on the port is this server's alone: two that are merely bound to one could both go on
+    until one of them listens. Clients that come before the model is loaded wait in the socket.
 
     Raises:
         BadInput: The host is unknown or not of this machine, or the port is taken.
@@ -48,6 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         way = "give another --port, or 0 for any that is free" if port else "give another --host"
