@@ -23,7 +23,7 @@ from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.refusal import Header, Refused, error_body
 from flaxmill.serve.routes import ERROR, FAILED, application
 from flaxmill.serve.served import Model
-from flaxmill.serve.settings import LOOPBACK, Settings
+from flaxmill.serve.settings import Settings
 
 Scope = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -82,9 +82,8 @@ class Front:
         self.stopping = False
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
-        own = LOOPBACK if settings.host in LOOPBACK else frozenset()
         self._allowed = frozenset(map(str.lower, settings.allow_hosts))
-        self._hosts = self._allowed | own
+        self._hosts = self._allowed | settings.own_names
         self._any_host = not self._hosts
         self._is_called = lru_cache(maxsize=64)(self._named)
         self._id = secrets.token_hex(4)
@@ -165,8 +164,8 @@ class Front:
                 )
 
     def _named(self, host: str) -> bool:
-        """Says whether a host, with or without a port, is one of this server's names."""
-        return re.sub(r":\d*$", "", host) in self._hosts
+        """Says whether a host, with or without a port or a last dot, is one of its names."""
+        return re.sub(r"\.?(:\d*)?$", "", host) in self._hosts
 
     async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         """Answers an inference request."""

@@ -24,7 +24,7 @@ from flaxmill.serve.front import Front
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.served import Model
-from flaxmill.serve.settings import LOOPBACK, Settings
+from flaxmill.serve.settings import Settings
 
 BACKLOG = 2048
 _ACCEPTING_SECONDS = 0.1  # to accept, once asked to stop, what the system has taken already
@@ -162,7 +162,7 @@ async def serve(
 
     Args:
         settings: What to serve, and how.
-        listening: A socket that is bound.
+        listening: A socket that listens already.
         announce: Called once it answers.
         when_begun: Given the server, to stop it in other ways than by a signal.
 
@@ -181,7 +181,7 @@ async def serve(
     try:
         if not await _loaded(model, journal, stop_on):
             return
-        if not settings.token and settings.host not in LOOPBACK:
+        if not settings.token and not settings.own_names:
             journal.event(
                 "whoever reaches this port may use the server: FLAXMILL_TOKEN or --token-file "
                 "has it ask for a token"

@@ -1,5 +1,6 @@
 """What a server is told: which model, where to listen, how much to take from a client."""
 
+import ipaddress
 import os
 import sys
 from dataclasses import dataclass, field
@@ -15,9 +16,6 @@ from flaxmill.trust import RECORDED, RecipeText
 TOKEN = "FLAXMILL_TOKEN"
 """The environment variable that holds the token which clients must show."""
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-"""What a machine calls itself, and other machines do not reach."""
-
 Engine = Literal["jax", "onnx", "int8"]
 
 
@@ -29,7 +27,8 @@ class Settings:
         model: The export directory.
         engine: What computes.
         threads: Of the engine, for one call of the model; 0 chooses.
-        host: The address to listen at.
+        host: The address to listen at, or a name of it.
+        address: What that came to, an IP address.
         port: The port; 0 takes a free one.
         workers: Processes that share the port.
         token: What clients must show as a bearer token; empty asks for none.
@@ -42,12 +41,24 @@ class Settings:
     engine: Engine = "jax"
     threads: int = 0
     host: str = "127.0.0.1"
+    address: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
     token: str = field(default="", repr=False)
     allow_hosts: tuple[str, ...] = ()
     quiet: bool = False
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """What requests may call a server that other machines do not reach; of others, nothing."""
+        address = ipaddress.ip_address(self.address)
+        plain = getattr(address, "ipv4_mapped", None) or address
+        if not plain.is_loopback:
+            return frozenset()
+        found = {"127.0.0.1", "::1", self.host, self.address, str(address), str(plain)}
+        hosts = (f"[{name}]" if ":" in name else name.lower().rstrip(".") for name in found)
+        return frozenset({"localhost", *hosts})
 
 
 def settings(
@@ -90,17 +101,24 @@ def settings(
 
 
 def _token(file: Path | None) -> str:
-    """Returns the token from a file or the environment, and takes it out of the latter."""
-    token = os.environ.pop(TOKEN, "")
+    """Returns the token from a file or the environment, and takes it out of the latter.
+
+    What is around it, such as the end of its line, is no part of it: no client could send that.
+    """
+    said = os.environ.pop(TOKEN, None)
+    where, cure = TOKEN, "set it to the token that clients must show, or unset it to ask for none"
     if file is not None:
+        where, cure = f"--token-file {file}", "write the token into it"
         try:
-            token = file.read_text("utf-8").strip()
+            said = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"--token-file {file} cannot be read: {error}.") from None
-        if not token:
-            raise BadInput(f"--token-file {file} is empty: write the token into it.")
-    if not token.isascii() or len(token.split()) > 1:
-        raise BadInput("the token must be of ASCII characters without spaces.")
+            raise BadInput(f"{where} cannot be read: {error}.") from None
+    if said is None:
+        return ""
+    if not (token := said.strip()):  # a secret that failed to arrive must not open the door
+        raise BadInput(f"{where} is empty: {cure}.")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadInput(f"{where} must hold ASCII characters without spaces: {cure}.")
     return token
 
 
