@@ -160,15 +160,77 @@ def test_what_was_prepared_otherwise_is_refused(folder: Path, tmp_path: Path) ->
 def test_damage_to_what_was_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
     made = prepare(str(folder), tmp_path / "to", MANNER)
     whole = (made / "test_images.npy").read_bytes()
-    (made / "test_images.npy").write_bytes(whole[:-5])
-    with pytest.raises(BadInput, match=r"test_images\.npy cannot be read .*: prepare the pictures"):
+    pictures, again = made / "test_images.npy", "prepare the pictures again"
+    for content in (whole[:-5], b"", b"\x93NUMPY\1\0v\0" + 10_000 * b"("):
+        pictures.write_bytes(content)
+        with pytest.raises(BadInput, match=rf"test_images\.npy cannot be read .*: {again}"):
+            read(made)
+    np.save(pictures, np.zeros((3, 12, 12, 3), np.uint8))
+    words = r"images\.npy holds uint8\[3, 12, 12, 3\], expected uint8\[50, 12, 12, 3\]: prepare"
+    with pytest.raises(BadInput, match=words):
         read(made)
-    np.save(made / "test_images.npy", np.zeros((3, 12, 12, 3), np.uint8))
-    with pytest.raises(BadInput, match=r"test_images\.npy holds 3 examples, not 50: prepare the"):
+    pictures.unlink()
+    with pytest.raises(BadInput, match=rf"test_images\.npy is missing: {again}"):
         read(made)
     facts = json.loads((made / FACTS).read_text())
-    (made / FACTS).write_text(json.dumps(facts | {"format": 2}))
-    with pytest.raises(BadInput, match="was prepared in the format 2, and this flaxmill reads 1"):
+    (made / FACTS).write_text(json.dumps(facts | {"format": 1}))
+    with pytest.raises(BadInput, match="was prepared in the format 1, and this flaxmill reads 2"):
+        read(made)
+
+
+def test_what_was_changed_since_it_was_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
+    made = prepare(str(folder), tmp_path / "to", MANNER)
+    assert_equal(read(made), read(folder))
+    for name in ("label", "aspect", "digest"):
+        place = made / f"train_{name}s.npy"
+        whole = place.read_bytes()
+        place.write_bytes(whole[:-32] + bytes(32))
+        with pytest.raises(BadInput, match=rf"train_{name}s\.npy is not as it was prepared: prep"):
+            read(made)
+        place.write_bytes(whole)
+    pixels = np.load(made / "train_images.npy", mmap_mode="r+")
+    pixels[7] = 0  # a picture turns black
+    changed = read(made)
+    words = r"picture 7 of train in .*to is not the one that was prepared: its file was damaged or"
+    with pytest.raises(BadInput, match=words):
+        changed.train.take(np.arange(20))
+    with pytest.raises(BadInput, match=words):
+        changed.train.source.verify()
+    assert len(changed.train.take(np.array([0, 6, 8]))["image"]) == 3  # the others are as they were
+
+
+def test_a_changed_picture_ends_a_training_in_both_gears(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = prepare(str(folder), tmp_path / "to", usual(str(folder)))
+    np.load(made / "train_images.npy", mmap_mode="r+")[3] = 0
+    for gear in ("resident", "streaming"):
+        run = ("--run", str(tmp_path / gear), "--gear", gear, "--batch-size", "50")
+        status, _, error = command(capsys, "train", "images", "--data", str(made), *run)
+        assert status == 2
+        assert "picture 3 of train in" in error
+
+
+def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
+    made = prepare(str(folder), tmp_path / "to", MANNER)
+    facts = json.loads((made / FACTS).read_text())
+
+    def lie(words: str, **about: Any) -> None:
+        splits = facts["splits"] | {"train": facts["splits"]["train"] | about}
+        (made / FACTS).write_text(json.dumps(facts | {"splits": splits}))
+        with pytest.raises(BadInput, match=words):
+            read(made)
+
+    how = facts["splits"]["train"]["how"]
+    lie(r"train_aspects\.npy holds float32\[100\], expected float32\[10000000\]", count=10**7)
+    lie("does not say how many pictures", count=True)
+    lie("does not say how many pictures", how=how | {"size": [16]})
+    lie("does not say how many pictures", how=how | {"listing": "a field that pictures have"})
+    lie("does not have the digests of its arrays", sha256={"digest": "", "aspect": ""})
+    lie("is damaged", sha256=None)
+    lie(r"labels\.npy holds int32\[100\], expected float32\[100, 2\]", multi_label=True)
+    (made / FACTS).write_text(json.dumps(facts | {"classes": ["one"]}))
+    with pytest.raises(BadInput, match=r"labels\.npy has labels from 0 to 1, expected 0 to 0"):
         read(made)
 
 

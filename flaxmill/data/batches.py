@@ -24,7 +24,7 @@ import numpy as np
 from flaxmill import parallel
 from flaxmill.data.permutation import order
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
-from flaxmill.data.source import Source
+from flaxmill.data.source import Source, behind
 from flaxmill.errors import BadInput
 from flaxmill.meter import Meter
 
@@ -242,6 +242,9 @@ def _arrived(result: Future[Any], *, meter: Meter) -> Any:
 
 def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Puts the data on the device once; a chunk is the rows in it."""
+    whole, _ = behind(source, np.arange(0))
+    if hasattr(whole, "verify"):  # it knows digests of what it holds
+        whole.verify()
     arrays, rows = source.resident()
     on_device = parallel.replicate({name: np.asarray(a) for name, a in arrays.items()}, run.mesh)
 

@@ -226,18 +226,16 @@ def _source(wanted: Pictures) -> Source:
     shape = (*wanted.size, wanted.channels)
     if not isinstance(whole, Frames):
         return wanted
-    beside: Mapping[str, np.ndarray] = {}
     if isinstance(whole, Prepared):
-        how = {name: getattr(wanted, name) for name in whole.how}
-        whole.check(how)
-        beside = whole.beside
+        whole.check({name: getattr(wanted, name) for name in whole.how})
     elif whole.array.shape[1:] != shape or share != 1:
         return wanted
     rows = files.indices if isinstance(files, Rows) else np.arange(len(whole))
     labels = np.zeros((len(whole), *wanted.labels.shape[1:]), wanted.labels.dtype)
     labels[rows] = wanted.labels
-    arrays = Arrays({"image": whole.array, "label": labels, **beside})
-    return View(arrays, len(rows), rows.__getitem__)
+    prepared = isinstance(whole, Prepared)
+    source = whole.examples(labels) if prepared else Arrays({"image": whole.array, "label": labels})
+    return View(source, len(rows), rows.__getitem__)
 
 
 def _ordered(listing: Listing) -> Listing:

@@ -7,7 +7,6 @@ device as a whole if they fit there. What a run computes stays the same to the b
 import contextlib
 import errno
 import fcntl
-import hashlib
 import io
 import json
 import os
@@ -25,7 +24,7 @@ from flaxmill.data import choices
 from flaxmill.data.folder import fit_to_train, pictures
 from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.pictures.plain import WHITES
-from flaxmill.data.prepared import FACTS, FORMAT, file_of, is_prepared
+from flaxmill.data.prepared import FACTS, FORMAT, digests_of, file_of, is_prepared
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import SPLITS, Example, Source, Splits
 from flaxmill.errors import BadInput, CannotGoOn
@@ -157,9 +156,8 @@ def prepare(
     try:
         with _held(partial, plan):
             about = _pack(partial, splits, reading, progress)
-            digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
             for split in SPLITS:
-                about[split] |= {"how": manner.how(split), "digest": f"{digest} {split}"}
+                about[split] |= {"how": manner.how(split), "multi_label": splits.multi_label}
             facts = {"format": FORMAT, "classes": list(splits.labels), "splits": about, **plan}
             files.write_json(partial / FACTS, facts)
             (partial / _PLAN).unlink()
@@ -250,12 +248,14 @@ def _pack(
     for split in SPLITS:
         source = splits[split]
         # A split may be empty; test never is, and its examples are alike.
-        example = reading.first(source if len(source) else splits.test)
-        about[split] = {"count": len(source), "names": list(example)}
+        example = dict(reading.first(source if len(source) else splits.test))
+        example["digest"] = digests_of(example["image"][None])[0]
         places = {name: file_of(partial, split, name) for name in example}
         for done in _written(source, example, places, reading):
             progress(before + done, total)
         before += len(source)
+        sums = {name: files.sha256(places[name]) for name in places if name != "image"}
+        about[split] = {"count": len(source), "sha256": sums}
     return about
 
 
@@ -281,7 +281,8 @@ def _written(
                 yield np.where(ids < length, ids, -1), min(_TOGETHER, length - start)
 
         def examples(count: int, filled: Filled) -> dict[str, np.ndarray]:
-            return {name: array[:count] for name, array in filled.arrays.items()}
+            found = {name: array[:count] for name, array in filled.arrays.items()}
+            return found | {"digest": digests_of(found["image"])}
 
         for found in read_ahead(source, requests(), reading, ahead=2, finish=examples):
             for name, array in arrays.items():

@@ -1,26 +1,102 @@
-"""Pictures that ``flaxmill prepare`` has made ready: arrays that are mapped into memory."""
+"""Pictures that ``flaxmill prepare`` has made ready: arrays that are mapped into memory.
 
+Each picture has a digest beside it, and each other array one in ``prepared.json``. The other arrays
+are compared when a folder is opened; a picture when it is read first, so that a set of any size
+opens at once, and none goes into a training unseen.
+"""
+
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flaxmill import files
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.listings.numpy_files import Frames
-from flaxmill.data.source import SPLITS
+from flaxmill.data.source import SPLITS, Arrays, Example
 from flaxmill.errors import BadInput
-from flaxmill.files import read_json
 
-FORMAT = 1
+FORMAT = 2
 FACTS = "prepared.json"
 """Its presence says that a folder is whole: it is written last."""
+HOW = ("size", "fit", "share", "channels", "draft", "white")
+"""What says how pictures were brought to their size: fields of `flaxmill.data.folder.Pictures`."""
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_TOGETHER = 1024  # pictures that a thread compares at a time
 
 
 def file_of(place: Path, split: str, name: str) -> Path:
     """Returns the file with what the examples of a split have under a name, such as "image"."""
     return place / f"{split}_{name}s.npy"
+
+
+def digests_of(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns the SHA-256 of each picture, uint8 [example, 32]."""
+    found = b"".join(hashlib.sha256(np.ascontiguousarray(one).data).digest() for one in pictures)
+    return np.frombuffer(found, np.uint8).reshape(-1, _DIGEST_BYTES)
+
+
+@dataclass(frozen=True)
+class Verified(Arrays):
+    """Examples whose pictures are compared with their digests, each when it is read first.
+
+    Args:
+        arrays: As those of `flaxmill.data.source.Arrays`.
+        digests: Of each picture, uint8 [example, 32].
+        where: What messages call them.
+    """
+
+    digests: np.ndarray
+    where: str
+    _seen: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_seen", np.zeros(len(self), bool))
+
+    def __getitem__(self, index: int) -> Example:
+        return {name: values[0] for name, values in self.take(np.array([int(index)])).items()}
+
+    def take(self, indices: np.ndarray) -> Example:
+        """Returns many examples.
+
+        Raises:
+            BadInput: A picture is not the one that was prepared; the message names it.
+        """
+        examples = super().take(indices)
+        new = np.flatnonzero(~self._seen[indices])
+        self._compare(indices[new], (examples["image"][at] for at in new))
+        return examples
+
+    def verify(self) -> None:
+        """Compares all pictures that were not read yet, before they go to the device as a whole.
+
+        Raises:
+            BadInput: A picture is not the one that was prepared; the message names it.
+        """
+        pictures = self.arrays["image"]
+
+        def compare(start: int) -> None:
+            some = pictures[start : start + _TOGETHER]  # where they lie: no copy is made
+            self._compare(np.arange(start, start + len(some)), some)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(compare, range(0, len(self), _TOGETHER)))
+
+    def _compare(self, rows: np.ndarray, pictures: Iterable[np.ndarray]) -> None:
+        same = (digests_of(pictures) == self.digests[rows]).all(axis=1)
+        if not same.all():
+            raise BadInput(
+                f"picture {rows[~same][0]} of {self.where} is not the one that was prepared: its "
+                f"file was damaged or changed since. Prepare the pictures again."
+            )
+        self._seen[rows] = True
 
 
 class Prepared(Frames):
@@ -29,8 +105,9 @@ class Prepared(Frames):
     Args:
         array: The pictures.
         where: What messages call them.
+        digests: Of each picture.
         digest: What tells these pictures from any others.
-        how: How they were brought to their size: the arguments of `flaxmill.data.folder.Pictures`.
+        how: How they were brought to their size: `HOW`.
         beside: What else each example has, such as its aspect.
     """
 
@@ -39,13 +116,19 @@ class Prepared(Frames):
         array: np.ndarray,
         where: str,
         *,
+        digests: np.ndarray,
         digest: str,
         how: Mapping[str, Any],
         beside: Mapping[str, np.ndarray],
     ) -> None:
         super().__init__(array, where)
-        self.where, self.how, self.beside = where, how, beside
+        self.where, self.digests, self.how, self.beside = where, digests, how, beside
         self.__dict__["digest"] = digest
+
+    def examples(self, labels: np.ndarray) -> Verified:
+        """Returns the pictures with these labels, as a source."""
+        arrays = {"image": self.array, "label": labels, **self.beside}
+        return Verified(arrays, self.digests, self.where)
 
     def check(self, wanted: Mapping[str, Any]) -> None:
         """Refuses pictures that were made ready for something else.
@@ -84,50 +167,98 @@ def read_prepared(place: Path) -> dict[str, Listing]:
         place: The folder.
 
     Raises:
-        BadInput: It is damaged, or of a newer format.
+        BadInput: It is damaged or was changed, or is of another format.
     """
+    facts = files.read_json(place / FACTS)
+    number = facts.get("format") if isinstance(facts, dict) else None
+    if number != FORMAT:
+        raise BadInput(
+            f"{place} was prepared in the format {number}, and this flaxmill reads {FORMAT}: "
+            f"prepare the pictures again."
+        )
     try:
-        return _listings(place)
-    except (KeyError, TypeError, AttributeError) as error:  # a key is missing, or another thing
+        classes = tuple(facts["classes"])
+        if not classes or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes are no names")
+        return {split: _listing(place, split, facts["splits"][split], classes) for split in SPLITS}
+    except BadInput:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise BadInput(
             f"{place / FACTS} is damaged ({error!r}): prepare the pictures again."
         ) from None
 
 
-def _listings(place: Path) -> dict[str, Listing]:
-    facts = read_json(place / FACTS)
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        found = facts.get("format") if isinstance(facts, dict) else None
+def _listing(
+    place: Path, split: str, about: Mapping[str, Any], classes: tuple[str, ...]
+) -> Listing:
+    """Returns a split.
+
+    Raises:
+        BadInput: An array of it is not as it was written.
+        LookupError, TypeError, AttributeError, ValueError: What is said of it is damaged.
+    """
+    count, how, sums = about["count"], dict(about["how"]), about["sha256"]
+    how["size"] = tuple(how["size"])
+    numbers = [count, *how["size"], how["channels"]]
+    if set(how) != set(HOW) or len(numbers) != 4 or any(type(one) is not int for one in numbers):
+        raise ValueError("it does not say how many pictures there are, and how large")
+    if {"aspect", *sums} != {"label", "digest", "aspect"}:
+        raise ValueError("it does not have the digests of its arrays")
+    row = (len(classes),) if about["multi_label"] else ()
+    forms = {
+        "image": (np.uint8, (count, *how["size"], how["channels"])),
+        "label": (np.float32 if row else np.int32, (count, *row)),
+        "digest": (np.uint8, (count, _DIGEST_BYTES)),
+        **({"aspect": (np.float32, (count,))} if "aspect" in sums else {}),
+    }
+    arrays = {
+        name: _array(file_of(place, split, name), *forms[name], sums.get(name))
+        for name in sorted(forms)
+    }
+    labels = np.asarray(arrays["label"])
+    least, most = (0, 1) if row else (0, len(classes) - 1)
+    if count and not (labels.min() >= least and labels.max() <= most):
         raise BadInput(
-            f"{place} was prepared in the format {found}, and this flaxmill reads {FORMAT}: "
-            f"prepare the pictures again."
+            f"{file_of(place, split, 'label')} has labels from {labels.min():g} to "
+            f"{labels.max():g}, expected {least} to {most}: prepare the pictures again."
         )
-    listings = {}
-    for split in SPLITS:
-        about = facts["splits"][split]
-        arrays = {name: _mapped(file_of(place, split, name), about) for name in about["names"]}
-        files = Prepared(
-            arrays.pop("image"),
-            f"{split} in {place}",
-            digest=about["digest"],
-            how={**about["how"], "size": tuple(about["how"]["size"])},
-            beside={name: arrays[name] for name in arrays if name != "label"},
-        )
-        labels = np.asarray(arrays["label"])
-        listings[split] = Listing(files, labels, tuple(facts["classes"]), place)
-    return listings
+    pictures = Prepared(
+        arrays["image"],
+        f"{split} in {place}",
+        digests=arrays["digest"],
+        digest=json.dumps(sums, sort_keys=True),
+        how=how,
+        beside={"aspect": arrays["aspect"]} if "aspect" in arrays else {},
+    )
+    return Listing(pictures, labels, classes, place)
 
 
-def _mapped(path: Path, about: Mapping[str, Any]) -> np.ndarray:
+def _array(path: Path, kind: type, shape: Sequence[int], sha256: str | None) -> np.ndarray:
+    """Maps an array into memory.
+
+    Args:
+        path: Its file.
+        kind: The type that it has.
+        shape: The shape that it has.
+        sha256: The digest of the file; None for pictures, which have one each.
+
+    Raises:
+        BadInput: It has another type, shape or content.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} is missing: prepare the pictures again.")
+    if sha256 is not None and files.sha256(path) != sha256:
+        raise BadInput(f"{path} is not as it was prepared: prepare the pictures again.")
+    if not shape[0]:  # nothing can be mapped of nothing
+        return np.zeros(shape, kind)
     try:
-        array = (
-            np.load(path, mmap_mode="r", allow_pickle=False) if about["count"] else np.load(path)
-        )
-    except (OSError, ValueError, EOFError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # of Python's own tokenizer too, which reads the header
         raise BadInput(f"{path} cannot be read ({error}): prepare the pictures again.") from None
-    if len(array) != about["count"]:
+    if array.dtype != kind or array.shape != tuple(shape):
         raise BadInput(
-            f"{path} holds {len(array):,} examples, not {about['count']:,}: prepare the pictures "
-            f"again."
+            f"{path} holds {array.dtype}{list(array.shape)}, expected "
+            f"{np.dtype(kind)}{list(shape)}: prepare the pictures again."
         )
     return array
