@@ -37,8 +37,10 @@ def begin_attempt(
         words: Says so if hardware or versions are others than before.
     """
     surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
-    earlier = directory.read("manifest.json")["attempts"] if directory.begun else []
+    before = directory.read("manifest.json") if directory.begun else {"attempts": [], "data": {}}
+    earlier = before["attempts"]
     _say_changes(directory, identity, surroundings, earlier, words)
+    _say_written(before["data"], identity.data or {}, words)
     attempt = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
@@ -91,6 +93,17 @@ def _say_changes(
             f"{last.version}, which this run was trained by so far: the rest of it is trained by "
             f"the text of now. --init-from {directory.path} with another --run begins a run that "
             f"is trained by one text."
+        )
+
+
+def _say_written(then: Mapping[str, Any], now: Mapping[str, Any], words: Words) -> None:
+    """Says where files were written that are not all compared by their content."""
+    stamps = [data.get("stamps") for data in (then, now)]
+    if all(stamps) and stamps[0] != stamps[1]:
+        words.say(
+            f"The files of {now['title']} were written or copied since the attempt before. They "
+            f"are too many to be compared as a whole: their names and sizes are the same, and "
+            f"about a thousand of them. If any was changed, begin anew with --fresh."
         )
 
 

@@ -94,6 +94,8 @@ class Order:
         data = None
         if splits is not None:
             data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
+            if splits.stamps:
+                data["stamps"] = dict(splits.stamps)
             if place := fetch.path_of(getattr(self.config, "data", None)):
                 data["place"] = str(place)  # from another folder, a relative one means another
         return Identity(

@@ -130,21 +130,48 @@ def test_an_edited_recipe_of_flaxmill_s_is_refused_in_the_same_version(tmp_path:
     assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
 
 
+class Heard(Words):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+TAKEN = Signature("mine", "image-classification", (), (), ())
+
+
+def test_files_that_were_written_between_attempts_are_told_where_not_all_are_read(
+    tmp_path: Path,
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+
+    def said(**stamps: str) -> list[str]:
+        identity = dataclasses.replace(IDENTITY, data={**(IDENTITY.data or {}), **stamps})
+        heard = Heard()
+        manifest.begin_attempt(directory, identity, TAKEN, "", None, heard)
+        return heard.lines
+
+    assert [said(), said(), said(stamps="one"), said(stamps="one")] == 4 * [[]]
+    assert said(stamps="other") == [
+        "The files of Clothes were written or copied since the attempt before. They are too many "
+        "to be compared as a whole: their names and sizes are the same, and about a thousand of "
+        "them. If any was changed, begin anew with --fresh."
+    ]
+
+
 def test_going_on_by_the_text_of_another_version_is_said_aloud(tmp_path: Path) -> None:
-    heard: list[str] = []
-
-    class Heard(Words):
-        def say(self, text: str) -> None:
-            heard.append(text)
-
+    heard = Heard()
     begun_by(tmp_path / "run", ("0.0.9", "a" * 64))
-    taken = Signature("mine", "image-classification", (), (), ())
     edited = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
     for attempts in (2, 3):
         directory = choose(edited, tmp_path / "run", fresh=False)
-        found = manifest.begin_attempt(directory, edited, taken, "", None, Heard(quiet=True))
+        found = manifest.begin_attempt(directory, edited, TAKEN, "", None, heard)
         assert found == attempts
-    said = [line for line in heard if line.startswith("The recipe")]
+    said = [line for line in heard.lines if line.startswith("The recipe")]
     assert len(said) == 1
     assert said[0].startswith(
         f"The recipe fashion_mnist has another text in flaxmill {version()} than in 0.0.9, which "

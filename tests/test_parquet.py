@@ -119,6 +119,10 @@ def test_pictures_beside_a_parquet_file_count_with_their_content(tmp_path: Path)
     assert digests({"train": listed(tmp_path, columns)}) == before
     save(tmp_path / "a.png", colour=(0, 0, 0))
     assert digests({"train": listed(tmp_path, columns)}) != before
+    (tmp_path / "a.png").write_bytes(STORED[0] + bytes(100_000))
+    before = digests({"train": listed(tmp_path, columns)})
+    (tmp_path / "a.png").write_bytes(STORED[0] + bytes(99_999) + b"!")
+    assert digests({"train": listed(tmp_path, columns)}) != before  # to its last byte
     (tmp_path / "a.png").unlink()
     source = Pictures(listed(tmp_path, columns), (8, 8))
     words = r"row 2 \(a\.png\) has no picture, but a path, 'a\.png', at which there is no file"

@@ -12,7 +12,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from flaxmill.data.listings.copies import Copies
-from flaxmill.data.listings.digests import digests
+from flaxmill.data.listings.digests import digests, stamps
 from flaxmill.data.listings.dividing import interleaved, spare, stratified
 from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
 from flaxmill.data.listings.numpy_files import Frames
@@ -166,7 +166,7 @@ def pictures(
     copies = Copies(splits)
     known = digests(splits, copies.add)
     note = " ".join(part for part in (note, copies.note()) if part)
-    total = len(splits["train"])
+    written, total = stamps(splits), len(splits["train"])
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
     how = {"channels": channels, "draft": draft, "white": white}
@@ -182,6 +182,7 @@ def pictures(
         test=fitted(splits["test"]),
         labels=splits["train"].classes,
         digests=known,
+        stamps=written,
         seen=bool(overfit),
         note=note,
         multi_label=splits["train"].multi_label,

@@ -204,6 +204,8 @@ class Splits:
             with a 1 for each class that holds and a 0 for each other.
         whole: All of it in one source, fitted as for a test, where nothing said which part is which
             and it was divided here: what a model is judged by that was trained elsewhere.
+        stamps: What tells when its files were written, where they are too many, or too large, to be
+            read whole for the digests.
     """
 
     title: str
@@ -218,6 +220,7 @@ class Splits:
     licence: str = ""
     multi_label: bool = False
     whole: Any = None
+    stamps: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

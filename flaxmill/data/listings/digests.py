@@ -1,9 +1,10 @@
 """What tells the content of a data set from any other, for resuming."""
 
+import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from flaxmill.data.listings.listing import Listing, Rows, normal
@@ -26,8 +27,8 @@ def digests(
     Reading a large set again at every start would take too long. So of more than 256 MiB, or of
     more than 20,000 files, the digest takes the size of every file and the first 64 KiB of a
     thousand of them, spread evenly: a picture that was added, removed, renamed or moved to another
-    class always changes it, and so does one that was edited, unless its size stayed what it was. It
-    does not depend on where the data lies, nor on when its files were written. A file that cannot
+    class always changes it, and so does one that was edited, unless its size stayed what it was
+    (`stamps` then tells that something was written). It does not depend on where the data lies, nor on when its files were written. A file that cannot
     be read counts as such: whoever reads the pictures says so, or skips it.
 
     Args:
@@ -40,6 +41,37 @@ def digests(
         listing = splits[name]
         found[name] = _digest(listing, None if told is None else functools.partial(told, name))
     return {name: found[name] for name in splits}
+
+
+def stamps(splits: Mapping[str, Listing]) -> dict[str, str]:
+    """Returns what tells when the files of a split were written, of splits that are not read whole.
+
+    It says nothing of their content, and is another where they were copied. But files of a large
+    set that were edited between two attempts, each keeping its size, show by it.
+
+    Args:
+        splits: The listings.
+    """
+    found = {name: _stamp(listing) for name, listing in splits.items()}
+    return {name: stamp for name, stamp in found.items() if stamp}
+
+
+def _stamp(listing: Listing) -> str:
+    files = listing.files
+    whole = files.whole if isinstance(files, Rows) else files
+    if hasattr(type(whole), "digest"):
+        return getattr(whole, "stamp", "")
+    paths = [str(file) for file in files]
+    return "" if _is_small([_size(path) for path in paths]) else stamp(paths)
+
+
+def stamp(paths: Iterable[str]) -> str:
+    """Returns a digest of the times at which files were written."""
+    summed = hashlib.sha256()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            summed.update(os.stat(path).st_mtime_ns.to_bytes(16, "little", signed=True))
+    return summed.hexdigest()
 
 
 def _digest(listing: Listing, told: Callable[[int, bytes], object] | None) -> str:
@@ -58,15 +90,30 @@ def _digest(listing: Listing, told: Callable[[int, bytes], object] | None) -> st
     for path, size in zip(paths, sizes, strict=True):
         inside = path[root:] if path.startswith(f"{listing.root}{os.sep}") else path
         summed.update(f"{normal(inside)}\0{size}\0".encode(errors="surrogateescape"))
-    whole = sum(sizes) <= WHOLE and len(paths) <= _MANY
+    whole = _is_small(sizes)
     read = paths if whole else paths[:: max(1, len(paths) // SOME)]
-    with ThreadPoolExecutor() as pool:
-        contents = pool.map(lambda path: beginning(path, whole=whole), read)
-        for index, content in enumerate(contents):
-            summed.update(content)
-            if whole and told is not None and content != _NOTHING:
-                told(index, content)
+    for index, content in enumerate(contents(read, whole=whole)):
+        summed.update(content)
+        if whole and told is not None and content != _NOTHING:
+            told(index, content)
     return summed.hexdigest()
+
+
+def _is_small(sizes: Sequence[int]) -> bool:
+    """Says whether files of these sizes are all read."""
+    return sum(sizes) <= WHOLE and len(sizes) <= _MANY
+
+
+def contents(paths: Sequence[str], *, whole: bool | None = None) -> Iterator[bytes]:
+    """Yields a digest of each file, or of its beginning; a mark where it cannot be read.
+
+    Args:
+        paths: The files.
+        whole: Whether all of each is read; None for that where it takes not too long.
+    """
+    whole = _is_small([_size(path) for path in paths]) if whole is None else whole
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(lambda path: _content(path, whole=whole), paths)
 
 
 def _size(path: str) -> int:
@@ -76,10 +123,11 @@ def _size(path: str) -> int:
         return _UNREADABLE
 
 
-def beginning(path: str, *, whole: bool = False) -> bytes:
-    """Returns a digest of a file's beginning, or of all of it; a mark if it cannot be read."""
+def _content(path: str, *, whole: bool) -> bytes:
     try:
         with open(path, "rb") as file:
-            return hashlib.sha256(file.read(-1 if whole else _BEGINNING)).digest()
+            if whole:
+                return hashlib.file_digest(file, "sha256").digest()
+            return hashlib.sha256(file.read(_BEGINNING)).digest()
     except OSError:
         return _NOTHING

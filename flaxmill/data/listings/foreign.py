@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings.digests import SOME, beginning
+from flaxmill.data.listings.digests import SOME, contents, stamp
 from flaxmill.data.listings.labels import Column
 from flaxmill.data.listings.listing import PARTS, Listing
 from flaxmill.data.listings.picture_cells import PIXELS, picture
@@ -49,16 +49,26 @@ class Records(Sequence[Any]):
     def digest(self) -> str:
         """What tells these pictures from any others: their number, and a thousand of them."""
         summed = hashlib.sha256(str(len(self)).encode())
+        outside = []
         for row in range(0, len(self), max(1, len(self) // SOME)):
             try:
                 content = self[row]
             except BadInput:  # whoever reads the pictures says so, or skips it
                 content = b""
             if isinstance(content, Path):
-                summed.update(content.name.encode(errors="surrogateescape"))
-                content = beginning(str(content))
+                outside.append(str(content))
+                content = content.name.encode(errors="surrogateescape")
+            summed.update(content)
+        for content in contents(outside):
             summed.update(content)
         return summed.hexdigest()
+
+    @property
+    def stamp(self) -> str:
+        """When the files of a data set were written of which not all rows are in the digest."""
+        if len(self) < 2 * SOME:
+            return ""
+        return stamp(file["filename"] for file in self._rows.cache_files)
 
 
 class First(Sequence[Any]):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings.digests import SOME, WHOLE
+from flaxmill.data.listings.digests import SOME, WHOLE, stamp
 from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.labels import Column, form_of
 from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
@@ -53,6 +53,11 @@ class Frames(Sequence[Any]):
         for picture in self.array[::step]:
             summed.update(picture.tobytes())
         return summed.hexdigest()
+
+    @property
+    def stamp(self) -> str:
+        """When the file of a large array was written, of which a thousand are in the digest."""
+        return stamp([str(getattr(self.array, "filename", ""))]) * (self.array.nbytes > WHOLE)
 
 
 def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill.data.listings.digests import beginning
+from flaxmill.data.listings.digests import contents
 from flaxmill.data.listings.tables import path_of
 from flaxmill.errors import BadInput, quoted
 
@@ -91,9 +91,9 @@ class Embedded(Sequence[Any]):
         if not outside:
             return self._digest
         summed = hashlib.sha256(self._digest.encode())
-        for path in outside:
-            found = path_of(self._place.parent, path)
-            summed.update(beginning(str(found)) if found else b"")
+        found = [path_of(self._place.parent, path) for path in outside]
+        for content in contents([str(path or "") for path in found]):
+            summed.update(content)
         return summed.hexdigest()
 
 
