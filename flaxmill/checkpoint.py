@@ -5,9 +5,11 @@ kept beside them, and a checkpoint that does not match is passed over. A folder
 ``checkpoints/<step>`` exists only when all that is in it was written and digested.
 """
 
+import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import warnings
@@ -18,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files
-from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill import files, json_forms, run_files
+from flaxmill.errors import BadInput, CannotGoOn, quoted
 from flaxmill.log import Row, mean_rows
 
 FORMAT = 1
@@ -27,6 +29,7 @@ _PARTIAL = ".partial-"
 _DIGESTS = "digests.json"
 _FACTS = "facts.json"
 _ARRAYS = "arrays"
+_DEEPEST = 20  # folders within one another
 
 
 class Damaged(Exception):
@@ -118,15 +121,23 @@ class Checkpoints:
         """
         folder = self.folder / str(step)
         verify(folder)
-        facts = files.read_json(folder / _FACTS)
+        try:
+            facts = json_forms.read(folder / _FACTS, run_files.FACTS, cure="", newest=None)
+        except BadInput as error:
+            raise Damaged(str(error)) from None
         ocp = _orbax()
         try:
             with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-                names = reader.metadata(folder / _ARRAYS).item_metadata.tree
-                how = dict.fromkeys(names, ocp.RestoreArgs(restore_type=np.ndarray))
+                known = reader.metadata(folder / _ARRAYS).item_metadata.tree
+                size = sum(
+                    math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in known.values()
+                )
+                stored = sum(path.stat().st_size for path in _all_files(folder / _ARRAYS))
+                files.check_unpacked(folder / _ARRAYS, size, stored)
+                how = dict.fromkeys(known, ocp.RestoreArgs(restore_type=np.ndarray))
                 restore = ocp.args.PyTreeRestore(restore_args=how)
                 return reader.restore(folder / _ARRAYS, args=restore), facts
-        except (ValueError, OSError, KeyError) as error:
+        except Exception as error:  # whatever Orbax and what it is built on stumble over
             raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
 
     def restore_newest(
@@ -186,7 +197,7 @@ class Checkpoints:
         for path in _all_files(partial):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        for folder in (path for path in partial.rglob("*") if path.is_dir()):
+        for folder in sorted({path.parent for path in _all_files(partial)}):
             files.sync_folder(folder)
         files.write_atomic(partial / _DIGESTS, _digests_text(_digests(partial)))
         partial.rename(final)
@@ -207,19 +218,22 @@ def verify(folder: Path) -> None:
     """
     listing = folder / _DIGESTS
     try:
-        text = listing.read_text(encoding="utf-8")
-        content = json.loads(text)
-        expected = content["files"]
-        intact = text == _digests_text(expected)
-    except (OSError, ValueError, KeyError, TypeError):
-        intact, content, expected = False, {}, {}
-    if not intact and isinstance(content.get("format"), int) and content["format"] > FORMAT:
+        content = files.read_json(listing)
+    except BadInput as error:
+        raise Damaged(f"{listing} is not as it was written: {error}") from None
+    number = content.get("format") if isinstance(content, dict) else None
+    if isinstance(number, int) and number > FORMAT:
         raise BadInput(
-            f"{folder} has format {content['format']}; this flaxmill reads up to {FORMAT}: "
+            f"{folder} has format {quoted(number, 20)}; this flaxmill reads up to {FORMAT}: "
             f"install a newer flaxmill."
         )
-    if not intact:
-        raise Damaged(f"{listing} is not as it was written")
+    try:
+        run_files.DIGESTS(content, "")
+        if listing.read_text(encoding="utf-8") != _digests_text(content["files"]):
+            raise json_forms.Misfit("has another seal")
+    except (OSError, ValueError) as error:
+        raise Damaged(f"{listing} is not as it was written: it {error}") from None
+    expected = content["files"]
     try:
         found = _digests(folder)
     except OSError as error:
@@ -232,7 +246,18 @@ def verify(folder: Path) -> None:
 
 
 def _all_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _DIGESTS)
+    """Returns the files of a checkpoint, as deep as Orbax makes folders."""
+    found, waiting = [], [(folder, 0)]
+    while waiting:
+        inside, deep = waiting.pop()
+        if deep > _DEEPEST:
+            raise OSError(errno.ELOOP, f"folders more than {_DEEPEST} deep", str(inside))
+        for path in inside.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                waiting.append((path, deep + 1))
+            elif path.is_file() and path.name != _DIGESTS:
+                found.append(path)
+    return sorted(found)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from flaxmill import files
+from flaxmill import json_forms, run_files
 from flaxmill.errors import BadInput
 from flaxmill.identity import Attempt, Identity
-from flaxmill.signature import check_format
 
 LOCK = "lock"
-_KEYS = {
-    "config.json": ("recipe", "recipe_file", "recipe_sha256", "seed", "config", "data", "initial"),
-    "manifest.json": ("data", "attempts"),
-    "result.json": ("step", "test", "seconds", "weights_sha256"),
+_FORMS = {
+    "config.json": run_files.CONFIG,
+    "manifest.json": run_files.MANIFEST,
+    "result.json": run_files.result,
 }
+_CURE = "Restore it from a copy, or train again."
 _BEGINNINGS = {LOCK, "manifest.json", "signature.json", "recipe.py"}
 """What a run that was killed before its config.json may have left."""
 
@@ -56,15 +56,7 @@ class RunDirectory:
                 f"{self.path} is not a run directory (it has no config.json): "
                 f"give a directory that training made, such as runs/fashion_mnist-quick-0."
             )
-        found = files.read_json(path)
-        check_format(found, path)
-        missing = [key for key in _KEYS[name] if key not in found]
-        if missing:
-            raise BadInput(
-                f"{path} lacks {', '.join(missing)}: it was damaged or edited by hand. Restore it "
-                f"from a copy, or begin anew with --fresh."
-            )
-        return found
+        return json_forms.read(path, _FORMS[name], cure=_CURE)
 
     @property
     def begun(self) -> bool:
@@ -148,9 +140,9 @@ def _is_still(path: Path, file: IO[str]) -> bool:
 
 def _holder(lock: Path) -> str:
     try:
-        who = json.loads(lock.read_text(encoding="utf-8"))
+        who = json_forms.read(lock, run_files.HOLDER, cure="", newest=None)
         return f"process {who['process']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError):
+    except BadInput:
         return "another process"
 
 

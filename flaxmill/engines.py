@@ -1,15 +1,17 @@
 """What runs an exported model: JAX or ONNX Runtime, behind one form."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.program import installing
-from flaxmill.signature import Signature
+from flaxmill.signature import Signature, Tensor
 
 Answers = dict[str, np.ndarray]
 
@@ -35,7 +37,9 @@ def start(name: str, folder: Path, signature: Signature, *, threads: int | None 
         BadInput: What the engine needs is not installed, or the file is none that it can run.
     """
     path = folder / FILES[name]
-    return JaxEngine(path) if name == "jax" else OnnxEngine(path, signature, threads=threads)
+    if name == "jax":
+        return JaxEngine(path, signature)
+    return OnnxEngine(path, signature, threads=threads)
 
 
 class JaxEngine:
@@ -43,9 +47,10 @@ class JaxEngine:
 
     Args:
         path: The file.
+        signature: Says what it takes and gives.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signature: Signature) -> None:
         import jax
         from jax import export
 
@@ -59,11 +64,20 @@ class JaxEngine:
                 f"{path} was exported for {', '.join(exported.platforms)}; JAX finds {here} here: "
                 f"set JAX_PLATFORMS=cpu."
             )
-        self._call = jax.jit(exported.call)
+        takes = [_form("", array.dtype, array.shape) for array in exported.in_avals]
+        _check_same(path, "takes", takes, [replace(one, name="") for one in signature.inputs])
+        given = exported.out_tree.unflatten(exported.out_avals)
+        named = (
+            given.items() if isinstance(given, dict) else (("", one) for one in exported.out_avals)
+        )
+        gives = [_form(name, array.dtype, array.shape) for name, array in named]
+        _check_same(path, "gives", gives, signature.outputs)
+        self._path, self._call = path, jax.jit(exported.call)
 
     def __call__(self, inputs: np.ndarray) -> Answers:
         """Returns each output by name, for a batch of any size."""
-        return {name: np.asarray(output) for name, output in self._call(inputs).items()}
+        with _running(self._path):
+            return {name: np.asarray(output) for name, output in self._call(inputs).items()}
 
 
 class OnnxEngine:
@@ -87,13 +101,54 @@ class OnnxEngine:
             )
         except Exception as error:  # ONNX Runtime's own kinds share no base
             raise BadInput(f"{path} cannot be run by ONNX Runtime: {error}") from None
-        self._input = signature.inputs[0].name
+        for kind, here, there in (
+            ("takes", self._session.get_inputs(), signature.inputs),
+            ("gives", self._session.get_outputs(), signature.outputs),
+        ):
+            forms = [_form(one.name, _OF_ONNX.get(one.type, one.type), one.shape) for one in here]
+            _check_same(path, kind, forms, there)
+        self._path, self._input = path, signature.inputs[0].name
         self._outputs = [output.name for output in signature.outputs]
 
     def __call__(self, inputs: np.ndarray) -> Answers:
         """Returns each output by name, for a batch of any size."""
-        found = self._session.run(self._outputs, {self._input: inputs})
+        with _running(self._path):
+            found = self._session.run(self._outputs, {self._input: inputs})
         return dict(zip(self._outputs, found, strict=True))
+
+
+_OF_ONNX = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+_OF_ONNX |= {f"tensor({name})": name for name in ("uint8", "int8", "int32", "int64", "bool")}
+
+
+def _form(name: str, dtype: Any, shape: Sequence[Any]) -> str:
+    """Returns a tensor in words; a size that is no number is one that varies."""
+    sizes = (str(size) if isinstance(size, int) and size > 0 else "-1" for size in shape)
+    return f"{name} {dtype}[{','.join(sizes)}]".strip()
+
+
+def _check_same(path: Path, what: str, found: Sequence[str], tensors: Sequence[Tensor]) -> None:
+    """Refuses a model that takes or gives something else than its signature says.
+
+    Raises:
+        BadInput: The message says what differs.
+    """
+    said = [_form(one.name, one.dtype, one.shape) for one in tensors]
+    if sorted(found) != sorted(said):
+        raise BadInput(
+            f"{path} {what} {listed(sorted(found))}, and its signature.json says "
+            f"{listed(sorted(said))}: the two are not of one export. Export the run again."
+        )
+
+
+@contextlib.contextmanager
+def _running(path: Path) -> Iterator[None]:
+    """Says which file it is whose model cannot be compiled or run."""
+    try:
+        yield
+    except Exception as error:  # what compilers and runtimes raise shares no base
+        words = str(error).strip().partition("\n")[0]
+        raise BadInput(f"{path} cannot be run: {quoted(words, 200)}.") from error
 
 
 def onnxruntime() -> Any:

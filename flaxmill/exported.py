@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill import answers, engines, files
+from flaxmill import answers, engines, files, json_forms, run_files
 from flaxmill.data.matched import without
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
@@ -17,12 +17,10 @@ from flaxmill.metrics import Sums
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
 from flaxmill.program import installing, typed
-from flaxmill.signature import Signature, check_format
+from flaxmill.signature import Signature
 
 ENGINES = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
 """The engine that runs each format of an export."""
-_ORIGIN = ("recipe", "recipe_file", "recipe_sha256", "config", "data", "step", "weights_sha256")
-"""What an export must know of its run to be evaluated on the same data."""
 
 
 class Exported:
@@ -55,7 +53,7 @@ class Exported:
                 f"{typed('export RUN')} makes one."
             )
         self.signature = Signature.load(self.path / "signature.json")
-        _check_origin(self.path, self.signature, ("weights_sha256",))
+        _check_origin(self.path, self.signature, json_forms.record({"weights_sha256": _DIGEST}))
         self.parity = parity(self.path)
         if engine is None:
             engine = next((ENGINES[n] for n in ENGINES if n in self.parity["formats"]), "jax")
@@ -127,7 +125,7 @@ class Exported:
         Returns:
             As `flaxmill.trained.TrainedRun.evaluate`.
         """
-        _check_origin(self.path, self.signature, _ORIGIN)
+        _check_origin(self.path, self.signature, run_files.EXPORTED)
         run = self.signature.run
         record = self.path.absolute().parent / "recipe.py"  # of the run that an export lies in
         origin = Origin(str(self.path), run, recipe, record=record, trust=trust)
@@ -188,29 +186,39 @@ def parity(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: It is damaged, or of a newer format.
     """
-    found = files.read_json(path / "parity.json")
-    check_format(found, path / "parity.json")
-    formats = found.get("formats")
-    rows = formats.values() if isinstance(formats, dict) else [None]
-    if not all(isinstance(row, dict) and {"file", "sha256"} <= row.keys() for row in rows):
-        raise BadInput(
-            f"{path / 'parity.json'} is damaged: it does not name the files and their digests. "
-            f"Export the run again."
-        )
-    return found
+    return json_forms.read(path / "parity.json", _PARITY, cure="Export the run again.")
 
 
-def _check_origin(path: Path, signature: Signature, expected: Iterable[str]) -> None:
+_DIGEST = json_forms.text(64)
+_FORMAT = json_forms.record(
+    {"file": json_forms.text(100), "sha256": _DIGEST},
+    {
+        "bytes": json_forms.whole(),
+        "max_abs_difference": json_forms.number(0),
+        "max_relative_difference": json_forms.number(0),
+        "disagreements": json_forms.whole(),
+        "accuracy": json_forms.maybe(json_forms.number(0, 1)),
+    },
+)
+_PARITY = json_forms.record(
+    {"formats": json_forms.by_name(_FORMAT, most=20)},
+    {
+        "format": json_forms.whole(1),
+        "split": json_forms.text(100),
+        "data": json_forms.text(),
+        "examples": json_forms.whole(),
+    },
+)
+
+
+def _check_origin(path: Path, signature: Signature, form: json_forms.Form) -> None:
     """Refuses an export that does not say all that is expected of what it came from.
 
     Raises:
         BadInput: The message names what is missing.
     """
-    if missing := [name for name in expected if name not in signature.run]:
-        raise BadInput(
-            f"{path / 'signature.json'} is damaged: what it says of its run lacks "
-            f"{', '.join(missing)}. Export the run again."
-        )
+    where = path / "signature.json"
+    json_forms.check(signature.run, form, where, "Export the run again.", at="run")
 
 
 def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:

@@ -3,14 +3,21 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, quoted
 
+JSON_BYTES = 8 * 2**20
+"""A JSON file of ours is no larger: 100,000 names of classes fill half of it."""
+UNPACKED, UNPACKED_ANYWAY = 100, 256 * 2**20
+"""How many times its size a file may take once it is unpacked, and the bytes that any one may."""
+_DEEPEST = 50  # lists and objects within one another; our own files have six
 _TEMPORARY = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}(?=/|$)")
 
 
@@ -72,20 +79,85 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file of ours.
+    """Reads a JSON file of ours; `flaxmill.json_forms.read` also says what may be in it.
 
     Raises:
-        BadInput: The file is absent or is not JSON; the message names it.
+        BadInput: The file is absent, too large, or is not JSON; the message names it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(JSON_BYTES + 1)
     except FileNotFoundError:
         raise BadInput(f"{path} is missing.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({(error.strerror or str(error)).lower()})."
+        ) from None
+    if len(content) > JSON_BYTES:
+        raise BadInput(
+            f"{path} has more than {JSON_BYTES >> 20} MiB, which no such file of flaxmill has."
+        )
+    try:
+        return parse_json(content)
+    except ValueError as error:
         raise BadInput(
             f"{path} is not readable as JSON ({error}). It was damaged or edited by hand: "
-            f"restore it from a copy, or start anew with --fresh."
+            f"restore it from a copy."
         ) from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Returns what JSON says, as plain as our own files are.
+
+    Args:
+        content: UTF-8, of a bounded length: the objects made of it may take thirty times as much.
+
+    Raises:
+        ValueError: It is no JSON, is nested too deep, gives a name twice, or a number that is none.
+    """
+    try:
+        found = json.loads(content.decode("utf-8"), object_pairs_hook=_by_name)
+        _check_plain(found, _DEEPEST)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep") from None
+    return found
+
+
+def _by_name(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{quoted(name)} is there twice")
+    return found
+
+
+def _check_plain(value: Any, most: int) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number of JSON")
+    if isinstance(value, dict | list):
+        if not most:
+            raise RecursionError
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_plain(one, most - 1)
+
+
+def check_unpacked(path: str | Path, size: int, packed: int) -> None:
+    """Refuses a file that says to be far larger than its bytes, before memory is taken for it.
+
+    Args:
+        path: The file, for the message.
+        size: Bytes that its content takes in memory, as the file says.
+        packed: Bytes of the file.
+
+    Raises:
+        BadInput: No honest file unpacks to so much.
+    """
+    if size > max(UNPACKED_ANYWAY, UNPACKED * packed):
+        raise BadInput(
+            f"{path} has {packed:,} bytes and says that {size:,} are packed in it: up to "
+            f"{UNPACKED} times as many are unpacked, or {UNPACKED_ANYWAY >> 20} MiB of a small "
+            f"file. It is damaged, or made to fill memory."
+        )
 
 
 def sha256(path: Path) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill import files
-from flaxmill.errors import BadInput
+from flaxmill import files, json_forms, run_files
+from flaxmill.errors import BadInput, quoted
 from flaxmill.metrics import spread
 
 Row = dict[str, Any]
@@ -20,6 +20,9 @@ CLOCK_FIELDS = ("seconds", "examples_per_second", "idle")
 
 PLACE_FIELDS = ("step", "epoch", "split", "seed", "why", "examples")
 """The fields of a row, or of a result, that say what its figures are of."""
+
+BYTES = 64 * 2**20
+"""A metrics file is no larger: its rows are held in memory, and take ten times as much there."""
 
 UNREADABLE = "unreadable"
 """In the place of a split, in rows that only say ``why`` an example was skipped."""
@@ -39,24 +42,46 @@ def read_rows(path: Path) -> list[Row]:
     """Reads a metrics file; a last line that a kill cut off is left out.
 
     Raises:
-        BadInput: Another line is damaged; the message names it.
+        BadInput: Another line is damaged, or the file too large; the message names it.
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().splitlines()
+    cure = "Restore it from a copy, or train again."
+    if path.stat().st_size > BYTES:
+        raise BadInput(
+            f"{path} has more than {BYTES >> 20} MiB, which are 400,000 rows: log less often. "
+            f"{cure}"
+        )
     rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            _ = row["step"], row["split"]
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}, line {number}"
+            try:
+                row = files.parse_json(line)
+            except ValueError as error:
+                if not line.endswith(b"\n"):
+                    break
+                raise BadInput(f"{where} is damaged ({error}). {cure}") from None
+            json_forms.check(row, run_files.row, where, cure)
             rows.append(row)
-        except (ValueError, KeyError, TypeError):
-            if number < len(lines):
-                raise BadInput(
-                    f"{path}, line {number} is damaged: restore the file from a copy, or begin "
-                    f"anew with --fresh."
-                ) from None
+    _check_seeds(rows, path, cure)
     return rows
+
+
+def _check_seeds(rows: Sequence[Row], path: Path, cure: str) -> None:
+    """Refuses rows of one step and split that are of several seeds and have not the same figures.
+
+    Raises:
+        BadInput: The message names the first of them.
+    """
+    names: dict[tuple[int, str], set[str]] = {}
+    for row in rows:
+        place = row["step"], row["split"]
+        if "seed" in row and names.setdefault(place, set(row)) != set(row):
+            raise BadInput(
+                f"{path} is damaged: of step {place[0]:,} and {quoted(place[1])}, the rows of the "
+                f"seeds do not have the same figures. {cure}"
+            )
 
 
 def mean_rows(rows: Sequence[Row]) -> list[Row]:

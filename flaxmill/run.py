@@ -104,8 +104,8 @@ class Run:
             arrays, facts = saved
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
-            self.clock.earlier = facts["seconds"]
-            self.clock.compilations = facts["compilations"]
+            self.clock.earlier = facts.get("seconds", {})
+            self.clock.compilations = facts.get("compilations", 0)
             self.reading.unreadable.update(dict.fromkeys(facts.get("unreadable", ())))
         elif self.initial is not None:
             state, notes = begin_with(state, self.initial, own)

@@ -1,5 +1,6 @@
 """What goes into a model and what comes out: enough to use it without knowing its recipe."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files
+from flaxmill import files, json_forms
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 
-FORMAT = 1
+FORMAT = json_forms.NEWEST
+EXAMPLE_BYTES = 64 * 2**20
+"""One example of a tensor takes no more: that is a picture of 4,700 × 4,700 pixels in colour."""
 _SCORES = ("scores before the softmax", "scores before the sigmoid of each")
 _CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
 _DARK = "dark: pictures with a light border are inverted"
@@ -83,47 +86,96 @@ class Signature:
 
     @classmethod
     def load(cls, path: Path) -> "Signature":
-        """Reads a signature.
+        """Reads a signature, and checks all that it says.
 
         Raises:
             BadInput: The file is absent, damaged, or of a newer format.
         """
-        found: dict[str, Any] = files.read_json(path)
-        check_format(found, path)
+        found: dict[str, Any] = json_forms.read(path, _FORM, cure=_CURE)
         del found["format"]
-        try:
-            for kind in ("inputs", "outputs"):
-                listed: list[dict[str, Any]] = found[kind]
-                found[kind] = tuple(
-                    Tensor(**tensor | {"shape": tuple(tensor["shape"])}) for tensor in listed
-                )
-                if not listed:
-                    raise ValueError(f"it has no {kind}")
-                for tensor in found[kind]:
-                    np.dtype(tensor.dtype)  # TypeError if there is no such type
-            signature = cls(**found | {"labels": tuple(found["labels"])})
-            labels, scores = len(signature.labels), signature.outputs[0].shape[-1]
-            if labels != scores:
-                raise ValueError(f"it has {labels} labels for {scores} scores")
-            return signature
-        except (TypeError, LookupError, ValueError) as error:
-            raise BadInput(f"{path} is not a signature of flaxmill: {error}.") from None
+        for kind in ("inputs", "outputs"):
+            found[kind] = tuple(
+                Tensor(**one | {"shape": tuple(one["shape"])}) for one in found[kind]
+            )
+        signature = cls(**found | {"labels": tuple(found["labels"])})
+        labels, scores = len(signature.labels), signature.outputs[0].shape[-1]
+        if labels != scores:
+            raise BadInput(f"{path} has {labels} labels for {scores} scores: {_CURE}")
+        return signature
 
 
-def check_format(found: Any, path: Path) -> None:
-    """Refuses a file of ours that a newer version wrote, or that is none of ours.
+_CURE = "Restore it from a copy, or write it anew: train again, or export the run again."
 
-    Raises:
-        BadInput: The message names the file and what to do.
-    """
-    number = found.get("format") if isinstance(found, Mapping) else None
-    if not isinstance(number, int):
-        raise BadInput(f"{path} was not written by flaxmill: it has no format number.")
-    if number > FORMAT:
-        raise BadInput(
-            f"{path} has format {number}; this flaxmill reads up to {FORMAT}: "
-            f"install a newer flaxmill."
+
+def _dtype(value: Any, where: str) -> None:
+    """Takes the names of NumPy's types, and JAX's, of which a tensor is."""
+    json_forms.text(40)(value, where)
+    try:
+        known = np.dtype(value).name in _DTYPES
+    except (TypeError, ValueError, SyntaxError):
+        known = False
+    if not known:
+        json_forms.one_of(*_DTYPES)(value, where)
+
+
+def _tensor(value: Any, where: str) -> None:
+    """Takes a tensor of which one example fits into memory."""
+    _TENSOR(value, where)
+    size = math.prod(axis for axis in value["shape"] if axis > 0)
+    size *= np.dtype(value["dtype"]).itemsize
+    if size > EXAMPLE_BYTES:
+        raise json_forms.Misfit(
+            f"has {value['shape']} at {where}.shape, of which one example takes {size:,} bytes, "
+            f"expected up to {EXAMPLE_BYTES:,}"
         )
+
+
+def _axis(value: Any, where: str) -> None:
+    json_forms.whole(-1, 2**31 - 1)(value, where)
+    if value == 0:
+        raise json_forms.Misfit(f"has 0 at {where}, expected a size, or -1 for one that varies")
+
+
+_DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_DTYPES += ("bfloat16", "float16", "float32", "float64")
+_WORD, _TEXT = json_forms.text(1000), json_forms.text()
+_TENSOR = json_forms.record(
+    {"name": _WORD, "dtype": _dtype, "shape": json_forms.each(_axis, least=1, most=8)},
+    {"meaning": _TEXT},
+    closed=True,
+)
+_PREPROCESS = json_forms.record(
+    {},
+    {
+        **dict.fromkeys(("exif", "transparency", "mode", "background", "padding", "resize"), _TEXT),
+        "white": json_forms.whole(1, 2**32),
+        "light": json_forms.number(0, 255),
+        "fit": json_forms.one_of("pad", "pad to a square", "crop", "squash"),
+        "share": json_forms.number(0.001, 1),
+        "antialias": json_forms.flag,
+    },
+)
+_TEMPERATURE = json_forms.number(1e-6, 1e6)
+_FORM = json_forms.record(
+    {
+        "format": json_forms.whole(1),
+        "name": _WORD,
+        "task": _WORD,
+        "inputs": json_forms.each(_tensor, least=1, most=100),
+        "outputs": json_forms.each(_tensor, least=1, most=100),
+        "labels": json_forms.each(_TEXT),
+    },
+    {
+        "preprocess": _PREPROCESS,
+        "version": _WORD,
+        "temperature": json_forms.maybe(_TEMPERATURE),
+        "licence": _TEXT,
+        "run": json_forms.by_name(json_forms.anything),
+        "held_out": json_forms.whole(),
+        "temperatures": json_forms.by_name(_TEMPERATURE),
+    },
+    closed=True,
+)
 
 
 def _preprocess(

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxmill import files
-from flaxmill.errors import BadInput
+from flaxmill import files, json_forms
+from flaxmill.errors import BadInput, quoted
 
 _OF_TORCH = (".pth", ".pt", ".bin")  # files that PyTorch writes, which may run programs
+_DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8")
+_DTYPES += ("BOOL",)  # the types of safetensors that NumPy has
+_TENSORS = 10_000  # of a file, at most; the largest networks here have a thousand
 _LISTED = 12
 """So many weights of a kind are named when they do not fit."""
 
@@ -128,9 +132,10 @@ def read_initial(path: Path) -> dict[str, np.ndarray]:
     if not path.is_dir():
         raise BadInput(f"--init-from {path}: there is no such run directory or safetensors file.")
     from flaxmill.checkpoint import Checkpoints
+    from flaxmill.directory import RunDirectory
 
-    config = path / "config.json"
-    if config.exists() and (seeds := files.read_json(config).get("seeds", 1)) > 1:
+    run = RunDirectory(path)
+    if run.begun and (seeds := run.read("config.json").get("seeds", 1)) > 1:
         raise BadInput(
             f"--init-from {path}: this run holds {seeds} models, one for each of its seeds; give a "
             f"run of one seed."
@@ -153,8 +158,11 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     try:
+        _check_header(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except BadInput:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
         cure = ""
         if path.suffix in _OF_TORCH:
             cure = (
@@ -162,3 +170,45 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
                 "(docs/networks.md shows how), and give that."
             )
         raise BadInput(f"{path} cannot be read as safetensors: {error}.{cure}") from None
+
+
+_TENSOR = json_forms.record(
+    {
+        "dtype": json_forms.text(20),
+        "shape": json_forms.each(json_forms.whole(1), most=8),
+        "data_offsets": json_forms.each(json_forms.whole(), least=2, most=2),
+    }
+)
+_METADATA = "__metadata__"  # text of anybody's, beside the tensors
+
+
+def _check_header(path: Path) -> None:
+    """Checks what a safetensors file says of itself, before any of its tensors is read.
+
+    Raises:
+        BadInput: It has tensors that are of no use here: too many, without numbers, or of a type
+            that NumPy lacks.
+        OSError: It cannot be read.
+        ValueError: It is no such file.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if not length <= size - 8:
+            raise ValueError("it is cut short, or begins otherwise")
+        if length > files.JSON_BYTES:
+            raise BadInput(
+                f"{path} has a header of {length:,} bytes: up to {files.JSON_BYTES >> 20} MiB are "
+                f"read, for the {_TENSORS:,} tensors that a file may have."
+            )
+        header = files.parse_json(file.read(length))
+    cure = "Write the file again."
+    json_forms.check(header, json_forms.by_name(json_forms.anything, most=_TENSORS), path, cure)
+    tensors = {name: one for name, one in header.items() if name != _METADATA}
+    json_forms.check(tensors, json_forms.by_name(_TENSOR), path, cure)
+    for name, tensor in tensors.items():
+        if tensor["dtype"] not in _DTYPES:
+            raise BadInput(
+                f"{path}: {quoted(name)} is of the type {quoted(tensor['dtype'])}, which is not "
+                f"trained with here: write it as F32 (there are: {', '.join(_DTYPES)})."
+            )

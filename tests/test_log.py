@@ -121,15 +121,44 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     assert read_rows(path) == [row(1)]
 
 
-@pytest.mark.parametrize("damage", [b"\xff\xfe", b"{}", b"[1]"])
-def test_a_damaged_line_before_others_is_named(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (b"\xff\xfe", r"is damaged \(.*can't decode"),
+        (b"{}", "lacks step, split"),
+        (b"[1]", r"has \[1\] at its top, expected values by name"),
+        (b'{"step": 1, "split": "validation"}', "lacks loss"),
+        (b'{"step": 1, "split": "test", "loss": "low"}', "has 'low' at loss, expected a number"),
+        (b'{"step": 1, "split": "test", "loss": NaN}', r"is damaged \(nan is no number of JSON"),
+    ],
+)
+def test_a_damaged_line_before_others_is_named(tmp_path: Path, damage: bytes, words: str) -> None:
     log = Log(tmp_path)
     log.append(row(1))
     log.close()
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(damage + b"\n" + path.read_bytes())
-    with pytest.raises(BadInput, match=r"metrics\.jsonl, line 1 is damaged"):
+    with pytest.raises(BadInput, match=rf"metrics\.jsonl, line 1 {words}"):
         read_rows(path)
+
+
+def test_rows_of_seeds_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append(row(1) | {"seed": 0})
+    log.append(row(1) | {"seed": 1, "f1": 0.5})
+    log.close()
+    with pytest.raises(BadInput, match="of step 1 and 'train', the rows of the seeds do not"):
+        read_rows(tmp_path / "metrics.jsonl")
+
+
+def test_a_log_is_held_in_memory_up_to_a_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "split": "test"}\n' * 9)
+    assert len(read_rows(tmp_path / "metrics.jsonl")) == 9
+    monkeypatch.setattr("flaxmill.log.BYTES", 200)
+    with pytest.raises(BadInput, match=r"metrics\.jsonl has more than .*: log less often"):
+        read_rows(tmp_path / "metrics.jsonl")
 
 
 def test_rows_of_several_seeds_are_averaged_where_they_differ() -> None:

@@ -173,8 +173,10 @@ def _with_grid(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     token.
     """
     token, rows = (arrays.get(f"params.{name}") for name in ("class_token", "positions"))
-    if token is None or rows is None or token.ndim != 3 or rows.ndim != 3:
+    if token is None or rows is None:
         return arrays
+    if token.shape[:2] != (1, 1) or rows.shape[:1] + rows.shape[2:] != (1, *token.shape[2:]):
+        return arrays  # which fits no model
     first = rows.shape[1] - math.isqrt(rows.shape[1]) ** 2 == 1
     patches = rows[0, first:]
     side = math.isqrt(len(patches))
