@@ -323,6 +323,9 @@ def test_a_small_file_that_says_it_is_a_huge_picture_is_refused_by_its_header() 
         struct.pack_into(form, content, at, 13_000, 9_000)
         with pytest.raises(BadInput, match=words), header(bytes(content), name="small"):
             pass
+    thin = encoded(Image.new("1", (24, 4_000_000), 1), "png")
+    with pytest.raises(BadInput, match=r"24 × 4,000,000 pixels"), header(thin, name="small"):
+        pass
     drawing = encoded(Image.new("1", (13_000, 9_000), 1), "tiff", compression="group4")
     assert len(drawing) < 30_000
     with header(drawing) as opened:
@@ -353,6 +356,9 @@ def test_a_tiff_whose_tiles_are_larger_than_memory_is_refused_by_its_header() ->
         tags = tiff_tags(8, 1) | {322: (4, [wide]), 323: (4, [long])}
         with pytest.raises(BadInput, match=rf"tiled is too large .* its tiles have {wide:,} × 16"):
             open_picture(tiff_of(tags, [b"\0" * 300], offsets=324), name="tiled")
+    only_long = tiff_of(tiff_tags(8, 1) | {323: (4, [1 << 24])}, [b"\0" * 300])
+    with pytest.raises(BadInput, match=r"tiled is too large .* its tiles have 24 × 16,777,216"):
+        open_picture(only_long, name="tiled")
     tags = tiff_tags(8, 1, t259=8) | {322: (4, [4096]), 323: (4, [4096])}
     whole = tiff_of(tags, [zlib.compress(bytes(4096 * 4096))], offsets=324)
     assert open_picture(whole).size == (24, 18)
