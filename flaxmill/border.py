@@ -97,6 +97,18 @@ def splits(recipe: Recipe, config: Any) -> Splits:
     return found
 
 
+def to_train(recipe: Recipe, config: Any) -> Splits:
+    """Returns the data of a recipe, from which something can be learnt.
+
+    Raises:
+        BadInput: As of `splits`; or nothing can, such as from one class.
+    """
+    found = splits(recipe, config)
+    if found.lacking:
+        raise BadInput(found.lacking)
+    return found
+
+
 def _check_example(recipe: Recipe, source: Any, where: str) -> None:
     """Refuses examples that are no numbers by name, going by the first that can be read."""
     try:

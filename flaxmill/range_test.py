@@ -220,7 +220,7 @@ def find(
             config as flaxmill's optimizers do.
     """
     check(order, steps, first, last)
-    splits = border.splits(order.recipe, order.config)
+    splits = border.to_train(order.recipe, order.config)
     batch_size = Schedule(order.config, len(splits.train)).batch_size
     order.options.check(batch_size, splits.train)
     ramp = Ramp(first, last, steps)

@@ -100,7 +100,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
         return _closed(order, named, words)
     with clock("data"):
-        splits = border.splits(order.recipe, order.config)
+        splits = border.to_train(order.recipe, order.config)
     identity = order.identity(splits, initial)
     directory = directories.choose(identity, order.run, fresh=order.fresh)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")

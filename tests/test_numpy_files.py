@@ -1,5 +1,6 @@
 """Arrays of pictures in NumPy's files, in memory and mapped from the disk."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,6 @@ U8 = np.zeros((2, 4, 4), np.uint8)
         ({"images": np.zeros((2, 3, 8, 8), np.uint8), "labels": [0, 1]}, "channels first"),
         ({"images": U8[0], "labels": [0, 1]}, r"has the shape \(4, 4\): expected \[example"),
         ({"images": U8, "labels": [0, 1, 1]}, "holds 2 pictures, but there are 3 labels"),
-        ({"images": U8, "labels": [0, 0]}, "has one class only, '0': expected two or more"),
         ({"images": U8, "labels": [[0, 5], [1, 1]]}, r"expected rows of zeros and ones, 2 in each"),
         ({"images": U8, "x": U8, "labels": [0, 1]}, "images and x are both images for train"),
         ({"x_train": U8, "y_train": [0, 1], "x_test": U8, "y_test": [1, 7]},
@@ -114,6 +114,12 @@ def test_arrays_of_another_kind_are_explained(
     np.savez(tmp_path / "set.npz", **kept)
     with pytest.raises(BadInput, match=words):
         scan(tmp_path / "set.npz")
+
+
+def test_nothing_is_learnt_from_one_class(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=U8, labels=[0, 0])
+    found = scan(tmp_path / "set.npz")["train"]
+    assert re.search(r"set\.npz has one class only, '0': expected two or more\.", found.lacking)
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path)
         origin().splits(str(same), labels=("ant", "bees"))
 
 
+def test_a_model_of_two_classes_is_judged_by_pictures_of_one(tmp_path: Path) -> None:
+    found = origin().splits(str(classes(tmp_path, {"bee": 5})), labels=("ant", "bee"))
+    assert found.test.take(np.arange(5))["label"].tolist() == [1] * 5
+    assert without(found.test, found.labels) == {"absent": ["ant"]}
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: bool) -> None:
     """The model has them in another order, and one more in between."""

@@ -149,12 +149,16 @@ def test_labels_may_be_numbers(tmp_path: Path) -> None:
          r"has 2\. Put a cell with ',' in it into quotation marks"),
         ('path,label\npictures/bee1.png,"bee\n', "line [23]: it is no CSV"),
         ("path,label\npictures/bee1.png,\n", "line 2: the label is empty"),
-        (PLAIN.replace("bee\n", "ant\n"), "has one class only for training, 'ant': expected two"),
     ],
 )  # fmt: skip
 def test_a_table_of_another_kind_is_explained(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=words):
         scan(written(tmp_path, text))
+
+
+def test_nothing_is_learnt_from_one_class(tmp_path: Path) -> None:
+    found = scan(written(tmp_path, PLAIN.replace("bee\n", "ant\n")))["train"]
+    assert "has one class only for training, 'ant': expected two or more." in found.lacking
 
 
 def test_one_picture_with_two_classes_is_refused(tmp_path: Path) -> None:

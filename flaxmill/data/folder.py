@@ -187,6 +187,7 @@ def pictures(
         note=note,
         multi_label=splits["train"].multi_label,
         whole=fitted(_ordered(found["train"])) if len(found) == 1 and not overfit else None,
+        lacking=found["train"].lacking,
     )
 
 

@@ -148,6 +148,8 @@ def prepare(
     target, reading = to.expanduser().absolute(), Reading(readers)
     _check_places(data, to)
     splits = manner.splits(data)
+    if splits.lacking:
+        raise BadInput(splits.lacking)
     if splits.note:
         say(splits.note)
     plan = {"manner": asdict(manner), "source": dict(splits.digests), "pillow": PIL.__version__}

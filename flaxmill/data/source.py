@@ -206,6 +206,8 @@ class Splits:
             and it was divided here: what a model is judged by that was trained elsewhere.
         stamps: What tells when its files were written, where they are too many, or too large, to be
             read whole for the digests.
+        lacking: Why nothing can be learnt from it, though a model can be judged by it; empty if
+            something can.
     """
 
     title: str
@@ -221,6 +223,7 @@ class Splits:
     multi_label: bool = False
     whole: Any = None
     stamps: Mapping[str, str] = field(default_factory=dict)
+    lacking: str = ""
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

@@ -55,7 +55,7 @@ def survey_of_listings(place: Path, *, sign: str = "") -> Survey:
         listings["train"].classes,
         lambda part, row: listings[part].files[row],
     )
-    found.labels = listings["train"].note
+    found.labels, found.refusal = listings["train"].note, listings["train"].lacking
     return found
 
 

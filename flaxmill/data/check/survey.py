@@ -121,7 +121,7 @@ def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "")
         read = {os.path.relpath(path, place) for part in listed.values() for path in part}
         found.others = [n for n in found.others if n not in found.tables and n not in read]
     try:
-        scan(place, sign=sign)
+        found.refusal = scan(place, sign=sign)["train"].lacking
     except BadInput as refusal:
         found.refusal = str(refusal)
     return found

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def read_folders(place: Path, account: Account) -> dict[str, Listing]:
             if name not in parts.values():
                 _leave(place / name, account)
     found = {name: _classes(folder, account) for name, folder in folders.items()}
-    _check_training(folders["train"], found["train"])
+    lacking = _check_training(folders["train"], found["train"])
     notes = []
     if "test" in found and not any(found["test"].values()):
         notes.append(
@@ -99,7 +99,10 @@ def read_folders(place: Path, account: Account) -> dict[str, Listing]:
     kept = once(place, found, account)
     classes = class_order(kept["train"])
     return {
-        name: _listing(place, {label: inside.get(label, []) for label in classes}, " ".join(notes))
+        name: replace(
+            _listing(place, {label: inside.get(label, []) for label in classes}, " ".join(notes)),
+            lacking=lacking,
+        )
         for name, inside in kept.items()
     }
 
@@ -249,8 +252,11 @@ def _above(place: Path) -> set[_Id]:
     return {_id(folder) for folder in (real, *real.parents)}
 
 
-def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> None:
-    """Makes sure that there are two classes or more, and pictures of each.
+def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> str:
+    """Makes sure that there are classes, and pictures of each.
+
+    Returns:
+        What a listing is said to be lacking, where there is one class only.
 
     Raises:
         BadInput: There are not.
@@ -269,13 +275,14 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> Non
                 f"the class folder {place / name} has no pictures ({', '.join(SUFFIXES)}). Found "
                 f"in it: {_look(place / name).words()}. Put some in, or take it away."
             )
-    if len(found) == 1:
-        deeper = _look(place / folder.folders[0])
-        inside = f" If the classes are the folders in it, give {deeper.place}."
-        raise BadInput(
-            f"in {place} there is one class only, {folder.folders[0]!r}: expected a folder for "
-            f"each of two classes or more.{inside if len(deeper.folders) > 1 else ''}"
-        )
+    if len(found) > 1:
+        return ""
+    deeper = _look(place / folder.folders[0])
+    inside = f" If the classes are the folders in it, give {deeper.place}."
+    return (
+        f"in {place} there is one class only, {folder.folders[0]!r}: expected a folder for "
+        f"each of two classes or more.{inside if len(deeper.folders) > 1 else ''}"
+    )
 
 
 def _check_known(

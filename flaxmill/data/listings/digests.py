@@ -28,8 +28,9 @@ def digests(
     more than 20,000 files, the digest takes the size of every file and the first 64 KiB of a
     thousand of them, spread evenly: a picture that was added, removed, renamed or moved to another
     class always changes it, and so does one that was edited, unless its size stayed what it was
-    (`stamps` then tells that something was written). It does not depend on where the data lies, nor on when its files were written. A file that cannot
-    be read counts as such: whoever reads the pictures says so, or skips it.
+    (`stamps` then tells that something was written). It does not depend on where the data lies, nor
+    on when its files were written. A file that cannot be read counts as such: whoever reads the
+    pictures says so, or skips it.
 
     Args:
         splits: The listings.

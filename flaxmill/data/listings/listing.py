@@ -79,6 +79,8 @@ class Listing:
         classes: Class names.
         root: The folder, or file, that they were found in.
         note: What to tell the person about how they were found; empty if nothing.
+        lacking: Why nothing can be learnt from them, though a model can be judged by them; empty if
+            something can.
     """
 
     files: Sequence[Any]
@@ -86,6 +88,7 @@ class Listing:
     classes: tuple[str, ...]
     root: Path
     note: str = ""
+    lacking: str = ""
 
     def __len__(self) -> int:
         return len(self.files)

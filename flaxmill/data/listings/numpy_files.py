@@ -150,6 +150,8 @@ def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[
     labels = {name: _labels(place, found[name, "labels"], arrays) for name in splits}
     names = arrays.get(found.get(("train", "classes"), ""))
     classes, indices, note = _classes(place, names, labels, sign)
+    one = len(classes) < 2 and indices["train"].ndim == 1
+    lacking = f"{place} has one class only, {quoted(classes[0])}: expected two or more." * one
     return {
         name: Listing(
             _pictures(place, found[name, "images"], arrays, len(indices[name])),
@@ -157,6 +159,7 @@ def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[
             classes,
             place,
             note if name == "train" else "",
+            lacking,
         )
         for name in splits
     }
@@ -197,10 +200,6 @@ def _classes(
     trained = (name for row in rows["train"] for name in row)
     wide = given["train"].shape[1] if given["train"].ndim == 2 else 0
     classes = known or tuple(map(str, range(wide))) or class_order(trained)
-    if len(classes) < (1 if form.many else 2):
-        raise BadInput(
-            f"{place} has one class only, {', '.join(map(quoted, classes))}: expected two or more."
-        )
     number = {name: at for at, name in enumerate(classes)}
     labels: dict[str, np.ndarray] = {}
     for split, found in rows.items():

@@ -138,8 +138,8 @@ def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listin
             the first of ``| ; ,`` that occurs in it, if one does.
 
     Raises:
-        BadInput: There is nothing to train on, or only one class; another split has a class that
-            training lacks; labels cannot be understood.
+        BadInput: There is nothing to train on; another split has a class that training lacks;
+            labels cannot be understood.
     """
     given = [table.labels for table in tables.values()]
     form = labels.form_of(given, sign)
@@ -163,8 +163,9 @@ def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listin
     train = parts["train"]
     known = dict.fromkeys(normal(name) for name in train.table.labels.names)
     classes = tuple(known) or class_order(n for row in train.rows for n in train.names[row])
-    if len(classes) < (1 if form.many else 2):
-        raise BadInput(
+    lacking = ""
+    if len(classes) < 2 and not form.many:
+        lacking = (
             f"{train.table.place} has one class only for training, {listed(classes)}: expected two "
             "or more."
         )
@@ -175,7 +176,7 @@ def listings(tables: Mapping[str, Table], *, sign: str = "") -> dict[str, Listin
     if repeated:
         rows_repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
         notes.append(f"{place.name}: {rows_repeat} a picture, which counts once.")
-    return {**found, "train": replace(found["train"], note=" ".join(notes))}
+    return {**found, "train": replace(found["train"], note=" ".join(notes), lacking=lacking)}
 
 
 def _once(part: _Part) -> np.ndarray:

@@ -20,7 +20,7 @@ photographs fewer than ten."""
 _BYTES = {"1": 2.5, "L": 2.5, "LA": 9.5, "I;16": 6.5, "P": 6.5, "RGB": 8.5}
 """A pixel, made plain: measured as the peak over every way of reading a picture; others 12.5."""
 _BYTES_OF_THIN = 1.5
-"""More, where one side is many times the other: they are resized along one side before the other."""
+"""More, where one side is many times the other: one is resized before the other."""
 _THIN = 16
 _BESIDE = {"JPEG": 6, "MPO": 6, "WEBP": 16, "AVIF": 12, "TIFF": 2, "GIF": 24}  # in decoders
 
