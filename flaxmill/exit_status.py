@@ -134,5 +134,6 @@ def _place(trouble: OSError, otherwise: str) -> str:
 
 
 def _say(words: str, status: int) -> int:
-    print(f"flaxmill: {words}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # whoever read it has gone; the status stays
+        print(f"flaxmill: {words}", file=sys.stderr)
     return status

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT})
 """A person's own: given a second time, they mean at once."""
@@ -45,14 +45,19 @@ def ending() -> frozenset[int]:
 
 
 @contextlib.contextmanager
-def left_to_this_process() -> Iterator[None]:
+def blocked(numbers: Collection[int]) -> Iterator[None]:
+    """Has signals wait that come meanwhile, for this thread and whatever it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def left_to_this_process() -> contextlib.AbstractContextManager[None]:
     """Has processes that are started inside meet no signal that asks for an end.
 
     A terminal, Slurm and systemd send it to all processes of a command, and a run whose readers end
     could not go on to where it saves.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return blocked(ending())

@@ -17,7 +17,7 @@ from commands import command
 from serving import INFER, Client, Served, pictures
 
 from flaxmill.exported import Exported
-from flaxmill.serve.server import Terminal
+from flaxmill.serve.server import terminal_closed
 
 CLIENTS = 64
 
@@ -177,11 +177,12 @@ def test_nothing_is_kept_or_sent_but_answers(shipped: Path, tmp_path: Path) -> N
 
 def test_a_terminal_that_closes_is_told_from_a_signal_that_somebody_sends() -> None:
     theirs, ours = pty.openpty()
-    terminal, none = Terminal([ours]), Terminal([])
-    assert not terminal.closed()
-    os.close(theirs)
-    assert terminal.closed()
-    assert not none.closed()
+    with open(os.devnull) as nowhere, socket.create_server(("127.0.0.1", 0)) as other:
+        others = [nowhere.fileno(), other.fileno()]
+        assert not terminal_closed([ours, *others])
+        os.close(theirs)
+        assert terminal_closed([ours, *others])
+        assert not terminal_closed(others)
     os.close(ours)
 
 

@@ -1,7 +1,13 @@
-"""What a server is told before it serves: where to listen, and whom to let in."""
+"""How a server begins: where it listens, whom it lets in, and what it is started without."""
 
 import contextlib
+import json
+import os
+import select
+import signal
 import socket
+import subprocess
+import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -94,3 +100,74 @@ def test_a_token_that_no_client_could_send_is_refused(
     status, _, err = command(capsys, "serve", str(shipped), "--port", "0")
     assert status == 2
     assert "FLAXMILL_TOKEN must hold ASCII characters without spaces" in err
+
+
+@pytest.mark.parametrize("without", ["<&- >&- 2>&-", "2>&1 | true", ">/dev/full"])
+def test_it_serves_without_the_usual_streams(without: str, shipped: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = f'( echo $$ >"$PID"; exec "$@" ) {without}'
+    command = [sys.executable, "-m", "flaxmill", "serve", str(shipped), "--port", str(port)]
+    environment = os.environ | {"PID": str(tmp_path / "pid")}
+    shell = ["bash", "-o", "pipefail", "-c", script.replace("$$", "$BASHPID"), "bash", *command]
+    with subprocess.Popen(shell, env=environment) as process:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(connection):
+            while connection.sock is None:
+                assert process.poll() is None
+                with contextlib.suppress(ConnectionRefusedError):
+                    connection.connect()
+            for _ in range(2):  # its first answer comes after the line that says so
+                connection.request("GET", "/v2")
+                with connection.getresponse() as response:
+                    assert response.status == 200
+                    response.read()
+        server = int((tmp_path / "pid").read_text())
+        streams = [Path(f"/proc/{server}/fd/{number}") for number in range(3)]
+        if "&-" in without and streams[0].parent.exists():
+            assert [os.readlink(stream) for stream in streams] == [os.devnull] * 3
+        os.kill(server, signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_sighup_before_it_serves_loads_the_export_anew(shipped: Path, tmp_path: Path) -> None:
+    """It comes when nothing answers it yet, and when workers are being started."""
+    options = ["--port", "0", "--workers", "2"]
+    command = [sys.executable, "-m", "flaxmill", "serve", str(shipped), *options]
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        proc = Path(f"/proc/{process.pid}")
+        if not proc.exists():
+            process.kill()
+            pytest.skip("needs Linux's /proc, which tells when a signal would wait")
+        assert process.stdout is not None
+
+        def begins() -> bool:
+            assert process.poll() is None
+            return not select.select([process.stdout], [], [], 0)[0]
+
+        def waits() -> bool:
+            status = (proc / "status").read_text()
+            return bool(int(status.split("SigBlk:")[1].split()[0], 16) & 1)
+
+        try:
+            while not (waited := waits()) and begins():
+                pass
+            assert waited
+            process.send_signal(signal.SIGHUP)
+            while not (proc / "task" / proc.name / "children").read_text() and begins():
+                pass
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline().startswith(b"serving ")
+            while b"loaded the export anew" not in log.read_bytes():
+                assert process.poll() is None
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert "a worker ended" not in [
+        json.loads(line)["event"] for line in log.read_text().splitlines()
+    ]

@@ -7,6 +7,7 @@ import uvloop
 
 from flaxmill import stopping
 from flaxmill.errors import BadInput
+from flaxmill.exit_status import drop_output
 from flaxmill.serve.server import BACKLOG, serve
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.workers import Workers
@@ -67,8 +68,11 @@ def announce(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     sizes = ", ".join(map(str, settings.limits.sizes))
     processes = f"{settings.workers} workers, " if settings.workers > 1 else ""
-    print(
-        f"serving {settings.model} at http://{host}:{settings.port}/ "
-        f"({processes}engine {settings.engine}, batches of {sizes} compiled)",
-        flush=True,
-    )
+    try:
+        print(
+            f"serving {settings.model} at http://{host}:{settings.port}/ "
+            f"({processes}engine {settings.engine}, batches of {sizes} compiled)",
+            flush=True,
+        )
+    except OSError:  # nobody reads it, or the disk is full; the server goes on
+        drop_output()

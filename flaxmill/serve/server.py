@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,7 +60,6 @@ class Server(uvicorn.Server):
         self._announce = announce
         self._stop_on = stop_on
         self._reloading: set[asyncio.Task[None]] = set()
-        self._terminal = Terminal()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to answer."""
@@ -118,11 +118,12 @@ class Server(uvicorn.Server):
         for number in self._stop_on:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         yield
 
     def hang_up(self) -> None:
         """Answers SIGHUP, which somebody sends, or the terminal when it is closed."""
-        if self._terminal.closed():
+        if terminal_closed():
             self.stop()
         else:
             self.reload()
@@ -170,7 +171,6 @@ async def serve(
         BadInput: The export cannot be served.
     """
     stop_on = stop_signals()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
     _raise_descriptor_limit(2 * settings.limits.connections + 64)
     journal = Journal(quiet=settings.quiet)
     logger = logging.getLogger()
@@ -179,17 +179,18 @@ async def serve(
     metrics = Metrics(settings.limits.max_batch)
     model = Model(settings, metrics.batch)
     try:
-        if not await _loaded(model, journal, stop_on):
-            return
-        if not settings.token and not settings.own_names:
-            journal.event(
-                "whoever reaches this port may use the server: FLAXMILL_TOKEN or --token-file "
-                "has it ask for a token"
-            )
-        server = Server(Front(settings, model, metrics, journal), announce, stop_on)
-        if when_begun is not None:
-            when_begun(server)
-        await server.serve(sockets=[listening])
+        with signals.blocked({signal.SIGHUP}):  # until the server takes it
+            if not await _loaded(model, journal, stop_on):
+                return
+            if not settings.token and not settings.own_names:
+                journal.event(
+                    "whoever reaches this port may use the server: FLAXMILL_TOKEN or "
+                    "--token-file has it ask for a token"
+                )
+            server = Server(Front(settings, model, metrics, journal), announce, stop_on)
+            if when_begun is not None:
+                when_begun(server)
+            await server.serve(sockets=[listening])
     finally:
         logger.removeHandler(journal)
         journal.close()
@@ -207,19 +208,18 @@ def take_no_more(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
-class Terminal:
-    """The terminal that this process was started in, if any.
+def terminal_closed(streams: Iterable[int] = range(3)) -> bool:
+    """Says whether this process was started in a terminal that is no more.
 
     Args:
         streams: That may belong to it.
     """
-
-    def __init__(self, streams: Iterable[int] = range(3)) -> None:
-        self._streams = [stream for stream in streams if os.isatty(stream)]
-
-    def closed(self) -> bool:
-        """Says whether there was one, and is no more."""
-        return bool(self._streams) and not any(map(os.isatty, self._streams))
+    looking, streams = select.poll(), [*streams]
+    for stream in streams:
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            looking.register(stream, 0)
+    hung_up = any(events & select.POLLHUP for _, events in looking.poll(0))
+    return hung_up and not any(map(os.isatty, streams))
 
 
 def stop_signals() -> list[int]:

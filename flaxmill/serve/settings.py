@@ -1,5 +1,6 @@
 """What a server is told: which model, where to listen, how much to take from a client."""
 
+import contextlib
 import ipaddress
 import os
 import sys
@@ -129,6 +130,7 @@ def _export_of(model: Path, recipe: RecipeText) -> Path:
     from flaxmill import export  # with all that training needs, which an export does without
 
     def say(words: str) -> None:
-        print(words, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # nobody reads it, and the server is to start
+            print(words, file=sys.stderr, flush=True)
 
     return export.directory_of(model, say, **recipe.said())

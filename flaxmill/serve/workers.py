@@ -1,14 +1,11 @@
 """Several processes that share a port, and the parent that looks after them."""
 
 import asyncio
-import json
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
@@ -18,9 +15,11 @@ from typing import Any
 import uvloop
 from prometheus_client import multiprocess
 
+from flaxmill import signals
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import SHARED_FOLDER
-from flaxmill.serve.server import Server, Terminal, serve, stop_signals, take_no_more
+from flaxmill.serve.server import Server, serve, stop_signals, take_no_more, terminal_closed
 from flaxmill.serve.settings import Settings
 
 _READY = "ready"
@@ -34,7 +33,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(settings, listening, theirs, pause))
-        self.process.start()
+        with signals.blocked({signal.SIGHUP}):  # so it waits in the new process too
+            self.process.start()
         theirs.close()
         self.ready = False
 
@@ -58,7 +58,7 @@ class Workers:
         self._listening = listening
         self._workers: list[_Worker] = []
         self._asked: list[int] = []
-        self._terminal = Terminal()
+        self._journal = Journal()
 
     def run(self, announce: Callable[[], None]) -> None:
         """Runs until a signal ends it.
@@ -72,6 +72,7 @@ class Workers:
         signal.set_wakeup_fd(writing)
         for number in (*stop_signals(), signal.SIGHUP):
             signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         with tempfile.TemporaryDirectory(prefix="flaxmill-metrics-") as shared:
             os.environ[SHARED_FOLDER] = shared
             try:
@@ -83,6 +84,7 @@ class Workers:
                 for worker in self._workers:
                     worker.process.join(self._settings.limits.grace + 5)
                     worker.process.kill()
+                self._journal.close()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._asked.append(number)
@@ -112,7 +114,7 @@ class Workers:
                     )
                 self._replace(pipes[some], said, deaths)
             while self._asked:
-                if (number := self._asked.pop(0)) != signal.SIGHUP or self._terminal.closed():
+                if (number := self._asked.pop(0)) != signal.SIGHUP or terminal_closed():
                     return
                 for worker in self._workers:
                     worker.signal(number)
@@ -129,8 +131,7 @@ class Workers:
         worker.process.join(5)
         worker.process.kill()
         said = said or f"exit status {worker.process.exitcode}"
-        line = {"time": round(time.time(), 3), "event": "a worker ended", "reason": said}
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        self._journal.event("a worker ended", reason=said)
         multiprocess.mark_process_dead(worker.process.pid)
         pause = min(30.0, 0.5 * (deaths - 1))
         self._workers[self._workers.index(worker)] = self._start(pause)
