@@ -1,5 +1,7 @@
 """Picture files of every kind, and those that are none."""
 
+import ast
+import inspect
 import itertools
 import struct
 import subprocess
@@ -13,10 +15,12 @@ from picture_bases import tiff_of, tiff_tags
 from picture_files import bomb, encoded, save, textured
 from PIL import Image, PngImagePlugin
 
+import flaxmill
 from flaxmill.data.pictures.decode import FORMATS, READ, extent, header, open_picture
 from flaxmill.data.pictures.fit import fit
 from flaxmill.data.pictures.plain import plain
 from flaxmill.errors import BadInput
+from flaxmill.export import standalone
 
 
 def pixels(given: Path | bytes, channels: int = 3) -> np.ndarray:
@@ -213,6 +217,21 @@ def test_only_the_formats_that_are_named_are_opened(monkeypatch: pytest.MonkeyPa
     assert {word.upper() for word in READ.replace(" or", ",").split(", ")} == set(FORMATS)
     frames = encoded(textured((16, 12)), "MPO", save_all=True, append_images=[textured((16, 12))])
     assert open_picture(frames).size == (16, 12)  # JPEGs in one file, as some cameras write them
+
+
+def test_every_place_that_opens_pictures_names_the_formats() -> None:
+    calls = []
+    for file in sorted(Path(flaxmill.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open"):
+                named = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                calls.append((file.name, named.get("formats")))
+            imported = node.names if isinstance(node, ast.ImportFrom) else []
+            assert "open" not in [name.name for name in imported], file
+    assert ("decode.py", "FORMATS") in calls
+    assert set(calls) == {("decode.py", "FORMATS"), ("standalone.py", "known")}
+    listed = inspect.getsource(standalone.prepared).partition("known = ")[2].partition("  #")[0]
+    assert ast.literal_eval(listed) == FORMATS
 
 
 @pytest.mark.parametrize(

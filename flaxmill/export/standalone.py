@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 def prepared(file: Any, signature: Any) -> Any:
     """Returns a picture as the model takes it, with NumPy and Pillow alone."""
     how, (_, height, width, channels) = signature["preprocess"], signature["inputs"][0]["shape"]
-    picture = ImageOps.exif_transpose(Image.open(file))
+    known = "PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"  # none that runs programs
+    picture = ImageOps.exif_transpose(Image.open(file, formats=known))
     if picture.mode.startswith("I"):  # grey, of more than 8 bits
         values = np.asarray(picture)
         upper = np.clip(values >> (how["white"].bit_length() - 8), 0, 255)
