@@ -1,13 +1,17 @@
 """Files that are whole or not there: atomic writing, and digests."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
 import re
 import secrets
+import shutil
+import stat
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,69 @@ _TEMPORARY = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}(?=/|$)")
 def beside(path: Path) -> Path:
     """Returns a place beside a path, for what is to take its place once it is whole."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def made_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Makes something beside a path, and holds it, so that nobody takes it for left behind.
+
+    Args:
+        path: See `beside`.
+        make: Makes it at a place; returns a descriptor of it.
+
+    Returns:
+        Its place, and the descriptor: whoever made it lives as long as that is open.
+    """
+    while True:
+        place = beside(path)
+        handle = make(place)
+        hold(handle)
+        if _is_at(place, handle):  # else it was just taken for left behind
+            return place, handle
+        os.close(handle)
+
+
+def hold(handle: int) -> None:
+    """Has a file or folder count as in use while a descriptor is open; see `clear_left`."""
+    with contextlib.suppress(OSError):  # without locks nothing counts as left behind either
+        fcntl.flock(handle, fcntl.LOCK_SH)
+
+
+def clear_left(path: Path) -> None:
+    """Removes what was to take the place of a path, and whose process was killed.
+
+    Only what `made_beside` named, this user owns, and nobody holds; what cannot be told stays.
+    """
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    with contextlib.suppress(OSError):
+        for entry in [*os.scandir(path.parent)]:
+            if name.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    _remove_left(path.parent / entry.name)
+
+
+def _remove_left(place: Path) -> None:
+    handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        about = os.fstat(handle)
+        if about.st_uid != os.geteuid():
+            return
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while somebody holds it
+        if not _is_at(place, handle):  # it has its own name by now
+            return
+        if stat.S_ISDIR(about.st_mode):
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink()
+    finally:
+        os.close(handle)
+
+
+def _is_at(place: Path, handle: int) -> bool:
+    """Says whether what a descriptor is of still has its name."""
+    try:
+        return os.path.samestat(os.fstat(handle), place.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def meant(place: str) -> str:
@@ -47,14 +114,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    temporary = beside(path)
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    temporary, handle = made_beside(path, _new_file)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)  # while it is held
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -62,6 +128,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             error.filename = str(path)
         raise
     sync_folder(path.parent)
+    clear_left(path)
+
+
+def _new_file(place: Path) -> int:
+    return os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
 
 
 def sync_folder(folder: Path) -> None:

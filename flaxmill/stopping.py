@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flaxmill import signals
+from flaxmill import files, signals
 from flaxmill.errors import Stopped
 
 _MOMENT = 0.5
@@ -180,10 +180,23 @@ def cleaning(clean: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Makes a folder that goes when the block ends, also when its process is ended within it."""
-    folder = Path(tempfile.mkdtemp(prefix="flaxmill-"))
+    """Makes a folder that goes when the block ends, also when its process is ended within it.
+
+    One whose process was killed goes when the next one is made.
+    """
+    place = Path(tempfile.gettempdir(), "flaxmill")
+    files.clear_left(place)
+    folder, handle = files.made_beside(place, _private_folder)
     with cleaning(lambda: shutil.rmtree(folder, ignore_errors=True)):
-        yield folder
+        try:
+            yield folder
+        finally:
+            os.close(handle)
+
+
+def _private_folder(place: Path) -> int:
+    place.mkdir(0o700)
+    return os.open(place, os.O_RDONLY)
 
 
 @contextlib.contextmanager

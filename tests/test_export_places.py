@@ -17,6 +17,8 @@ from commands import command
 from flaxmill.errors import BadInput
 from flaxmill.export import _replace, export
 from flaxmill.exported import Exported, is_export
+from flaxmill.serve.limits import USUAL
+from flaxmill.serve.settings import settings
 from flaxmill.trained import TrainedRun
 
 
@@ -39,6 +41,20 @@ def test_a_link_goes_on_pointing_to_the_export(run: TrainedRun, tmp_path: Path) 
         assert link.is_symlink()
         assert is_export(there)
         assert {path.name for path in tmp_path.iterdir()} == {"there", "link"}
+
+
+def test_what_a_killed_export_left_goes_with_the_next_and_with_a_server(
+    run: TrainedRun, tmp_path: Path
+) -> None:
+    place, left = tmp_path / "export", tmp_path / ".export.0123abcd"
+    for start in (
+        lambda: export(run, place, formats=["stablehlo"]),
+        lambda: settings(place, engine=None, token_file=None, limits=USUAL, workers=1, threads=0),
+    ):
+        (left / "examples").mkdir(parents=True)
+        (left / "signature.json").write_text("{}")
+        start()
+        assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
 def test_what_cannot_be_replaced_as_a_whole_is_said(

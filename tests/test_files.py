@@ -2,11 +2,14 @@
 
 import errno
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from flaxmill import exit_status, files
+from flaxmill import exit_status, files, stopping
 from flaxmill.files import write_atomic
 
 
@@ -48,3 +51,73 @@ def test_a_message_names_what_was_meant_and_no_temporary_name(
 
     assert exit_status.after(fail) == status
     assert str(tmp_path / "export" / "model.onnx") in capsys.readouterr().err
+
+
+LIVING = """
+import os, sys
+from pathlib import Path
+from flaxmill import files, stopping
+
+def folder(place):
+    place.mkdir()
+    return os.open(place, os.O_RDONLY)
+
+def file(place):
+    return os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+
+target = Path(sys.argv[1])
+made = [files.made_beside(target, make)[0] for make in (folder, file)]
+(made[0] / "inside").write_text("half")
+with stopping.temporary_folder() as temporary:
+    print(*made, temporary, sep="\\n", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, temporary = tmp_path / "file.txt", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    others = [".file.txt.01234567.txt", ".file.txt.0123456", ".other.txt.01234567", "file.txt.old"]
+    for name in others:
+        (tmp_path / name).write_text("somebody's")
+    (tmp_path / ".file.txt.89abcdef").symlink_to(others[0])
+
+    def start_anew() -> None:
+        write_atomic(target, "whole")
+        with stopping.temporary_folder() as folder:
+            assert folder.stat().st_mode & 0o777 == 0o700
+
+    command = [sys.executable, "-c", LIVING, str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        made = [Path(os.fsdecode(process.stdout.readline().rstrip(b"\n"))) for _ in range(3)]
+        start_anew()
+        assert all(place.exists() for place in made)
+        process.kill()
+    assert all(place.exists() for place in made)
+    start_anew()
+    assert not any(place.exists() for place in made)
+    kept = {"file.txt", "temporary", ".file.txt.89abcdef", *others}
+    assert set(os.listdir(tmp_path)) == kept
+    assert not os.listdir(temporary)
+
+
+def test_two_that_write_one_file_do_not_take_each_others_for_left(tmp_path: Path) -> None:
+    """One clears while the other has made its file and not taken hold of it yet."""
+    target, made = tmp_path / "file.txt", []
+
+    def slow(place: Path) -> int:
+        handle = os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+        if not made:
+            files.clear_left(target)
+        made.append(place)
+        return handle
+
+    place, handle = files.made_beside(target, slow)
+    os.close(handle)
+    assert [one.exists() for one in made] == [False, True]
+    assert place == made[1]

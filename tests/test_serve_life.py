@@ -16,6 +16,7 @@ import serving
 from commands import command
 from serving import INFER, Client, Served, pictures
 
+from flaxmill import files
 from flaxmill.exported import Exported
 from flaxmill.serve.server import terminal_closed
 
@@ -131,7 +132,11 @@ def test_workers_share_the_port_and_are_replaced(shipped: Path, tmp_path: Path) 
 
 
 def test_workers_end_with_their_parent(shipped: Path, tmp_path: Path) -> None:
-    with serving.serving(shipped, tmp_path / "log", "--workers", "2") as server:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    options = ("--workers", "2")
+    with serving.serving(shipped, tmp_path / "log", *options, TMPDIR=str(folder)) as server:
+        [shared] = folder.iterdir()
         server.process.kill()
         server.process.wait()
         while True:  # until nobody listens any more
@@ -139,6 +144,8 @@ def test_workers_end_with_their_parent(shipped: Path, tmp_path: Path) -> None:
                 socket.create_connection(("127.0.0.1", server.port)).close()
             except ConnectionRefusedError:
                 break
+    while shared.exists():  # until the last worker has ended
+        files.clear_left(folder / "flaxmill")
 
 
 def test_a_full_queue_says_when_to_come_again(shipped: Path, tmp_path: Path) -> None:

@@ -102,11 +102,13 @@ def export(
             f"{missing}"
         )
     model = Subject.of(run, splits, licence or splits.licence, made=bool(missing))
-    staged = files.beside(place)
+    staged, handle = files.made_beside(place, lambda folder: _made(folder, target))
     with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
-        _make(staged, target)
-        found = _write(model, staged, chosen, quantize, done)
-        _replace(staged, place)
+        try:
+            found = _write(model, staged, chosen, quantize, done)
+            _replace(staged, place)
+        finally:
+            os.close(handle)
     return Written(target, found, left_out)
 
 
@@ -211,14 +213,18 @@ def _check_place(target: Path, place: Path) -> None:
         raise BadInput(f"{target} is a file: give --to a directory.")
 
 
-def _make(folder: Path, target: Path) -> None:
+def _made(folder: Path, target: Path) -> int:
     """Makes the folder that an export is written in, which lies beside its target.
+
+    Returns:
+        A descriptor of it.
 
     Raises:
         BadInput: Nothing can be written there.
     """
     try:
         folder.mkdir(parents=True)
+        return os.open(folder, os.O_RDONLY)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -282,6 +288,7 @@ def _replace(staged: Path, target: Path) -> None:
     files.sync_folder(target.parent)
     for old in replaced:
         shutil.rmtree(old, ignore_errors=True)
+    files.clear_left(target)  # only now: until then it may have been all that there was
 
 
 def _moved(staged: Path, target: Path) -> bool:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from flaxmill import files
 from flaxmill.errors import BadInput
 from flaxmill.exported import is_export
 from flaxmill.serve.limits import Limits
@@ -126,6 +127,7 @@ def _token(file: Path | None) -> str:
 def _export_of(model: Path, recipe: RecipeText) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be."""
     if is_export(model):
+        files.clear_left(Path(os.path.realpath(model)))
         return model
     from flaxmill import export  # with all that training needs, which an export does without
 
@@ -133,4 +135,6 @@ def _export_of(model: Path, recipe: RecipeText) -> Path:
         with contextlib.suppress(OSError):  # nobody reads it, and the server is to start
             print(words, file=sys.stderr, flush=True)
 
-    return export.directory_of(model, say, **recipe.said())
+    place = export.directory_of(model, say, **recipe.said())
+    files.clear_left(Path(os.path.realpath(place)))
+    return place

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
@@ -15,7 +14,7 @@ from typing import Any
 import uvloop
 from prometheus_client import multiprocess
 
-from flaxmill import signals
+from flaxmill import files, signals, stopping
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import SHARED_FOLDER
@@ -73,8 +72,8 @@ class Workers:
         for number in (*stop_signals(), signal.SIGHUP):
             signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        with tempfile.TemporaryDirectory(prefix="flaxmill-metrics-") as shared:
-            os.environ[SHARED_FOLDER] = shared
+        with stopping.temporary_folder() as shared:
+            os.environ[SHARED_FOLDER] = str(shared)
             try:
                 self._look_after(reading, announce)
             finally:
@@ -159,6 +158,7 @@ def work(settings: Settings, listening: socket.socket, pipe: Pipe, pause: float)
         pipe.send(_READY)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the parent sends SIGTERM
+    files.hold(os.open(os.environ[SHARED_FOLDER], os.O_RDONLY))  # also after a parent's end
     if pause and pipe.poll(pause):
         return
     try:
