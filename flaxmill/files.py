@@ -1,6 +1,7 @@
-"""Files that are whole or not there: atomic writing, and digests."""
+"""Files that are whole or not there: atomic writing, reading what others wrote, and digests."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,70 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def opened(path: str | Path, *, links: bool = True) -> BufferedReader:
+    """Opens a file that somebody else may have written: one that can be read to its end.
+
+    A named pipe would be waited for, and a device may give without end, or do something.
+
+    Args:
+        path: The file.
+        links: Whether a link to a file will do; not for what strangers are to be shown.
+
+    Raises:
+        BadInput: It is something else; the message names it.
+        OSError: It cannot be opened.
+    """
+    check_regular(path, links=links)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced at this moment
+        os.close(handle)
+        raise BadInput(f"{path} is no regular file any more: put the file itself there.")
+    return os.fdopen(handle, "rb")
+
+
+def content(path: Path, most: int = JSON_BYTES, *, links: bool = True) -> bytes:
+    """Returns what is in a file that somebody else may have written; see `opened`.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+        links: Whether a link to a file will do.
+
+    Raises:
+        BadInput: It has more, or is no regular file.
+        OSError: It cannot be read.
+    """
+    with opened(path, links=links) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise BadInput(
+            f"{path} has more than {most >> 20} MiB, which no such file of flaxmill has."
+        )
+    return found
+
+
+def check_regular(path: str | Path, *, links: bool = True) -> None:
+    """Refuses what is no regular file, for others to open; see `opened`.
+
+    Raises:
+        BadInput: It is something else.
+        OSError: It is absent, a folder, or cannot be looked at.
+    """
+    mode = os.stat(path, follow_symlinks=links).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        what = _OTHERS.get(stat.S_IFMT(mode), "a device")
+        raise BadInput(f"{path} is {what}, and a file is expected: put the file itself there.")
+
+
+_OTHERS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link",
+}
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file of ours; `flaxmill.json_forms.read` also says what may be in it.
 
@@ -156,20 +222,15 @@ def read_json(path: Path) -> Any:
         BadInput: The file is absent, too large, or is not JSON; the message names it.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(JSON_BYTES + 1)
+        return parse_json(content(path))
     except FileNotFoundError:
         raise BadInput(f"{path} is missing.") from None
     except OSError as error:
         raise BadInput(
             f"{path} cannot be read ({(error.strerror or str(error)).lower()})."
         ) from None
-    if len(content) > JSON_BYTES:
-        raise BadInput(
-            f"{path} has more than {JSON_BYTES >> 20} MiB, which no such file of flaxmill has."
-        )
-    try:
-        return parse_json(content)
+    except BadInput:
+        raise
     except ValueError as error:
         raise BadInput(
             f"{path} is not readable as JSON ({error}). It was damaged or edited by hand: "
@@ -233,5 +294,5 @@ def check_unpacked(path: str | Path, size: int, packed: int) -> None:
 
 def sha256(path: Path) -> str:
     """Returns the SHA-256 digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -53,7 +53,7 @@ def read_rows(path: Path) -> list[Row]:
             f"{cure}"
         )
     rows = []
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"
             try:

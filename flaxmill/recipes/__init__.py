@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
+import io
 import json
 import linecache
 import re
@@ -185,7 +186,8 @@ def read(file: str | Path) -> str:
         BadInput: There is no such file, or it is no text.
     """
     try:
-        return Path(file).read_text(encoding="utf-8")
+        with io.TextIOWrapper(files.opened(file), encoding="utf-8") as text:
+            return text.read()
     except FileNotFoundError:
         raise BadInput(f"there is no recipe file {file}: check the path.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -1,23 +1,31 @@
 """The model that answers, loaded from an export; a new one can take its place under load."""
 
 import asyncio
+import heapq
+import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flaxmill import files
 from flaxmill.errors import BadInput
 from flaxmill.exported import Exported
 from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.batcher import Batcher
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.settings import Settings
-from flaxmill.serve.static import static_file
+from flaxmill.serve.static import StaticFile, static_file
 
 _LARGE_SECONDS = 3e-4  # an example's time on one core, from which on a model has all cores
 _TIMED_SECONDS = 0.2  # each batch size is timed for so long, at most
+_EXAMPLES = 32  # pictures of an export that are offered to be tried, at most; ten are written
+_EXAMPLE_BYTES = 2 << 20  # of each: 800 × 800 pixels in colour, if they are noise
+
+logger = logging.getLogger(__name__)
 
 
 class Served:
@@ -42,8 +50,6 @@ class Served:
         model = _exported(settings)
         self.signature = model.signature
         self.digest = model.digest
-        if len(self.signature.inputs) != 1 or self.signature.inputs[0].dtype not in DATATYPES:
-            raise BadInput(f"{settings.model} cannot be served: its model must take one tensor.")
         self.inference = Inference(self.signature, limits.queue)
         model.compile(limits.sizes)
         shape = self.signature.inputs[0].shape[1:]
@@ -58,11 +64,8 @@ class Served:
             on_batch=on_batch,
         )
         signature = settings.model / "signature.json"
-        self.signature_file = static_file(signature.name, signature.read_bytes())
-        self.examples = {
-            file.name: static_file(file.name, file.read_bytes())
-            for file in sorted(settings.model.glob("examples/*.png"))
-        }
+        self.signature_file = static_file(signature.name, files.content(signature))
+        self.examples = _examples(settings.model / "examples")
 
     def described(self) -> dict[str, Any]:
         """Returns the model's name, version and digest."""
@@ -71,6 +74,28 @@ class Served:
             "version": self.signature.version,
             "weights_sha256": self.digest,
         }
+
+
+def _examples(folder: Path) -> dict[str, StaticFile]:
+    """Reads the pictures that an export brings: what strangers are shown must lie in it itself.
+
+    Whoever made the export might have put links there that lead to files of this machine.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return {}
+    names = (entry.name for entry in os.scandir(folder))
+    pictures = heapq.nsmallest(_EXAMPLES, (name for name in names if name.endswith(".png")))
+    found = {}
+    for name in pictures:
+        try:
+            content = files.content(folder / name, _EXAMPLE_BYTES, links=False)
+            if not name.isprintable():
+                raise BadInput(f"{name!r} is no name that can be shown.")
+        except (BadInput, OSError) as trouble:
+            logger.warning("an example picture of the export is left out: %s", trouble)
+        else:
+            found[name] = static_file(name, content)
+    return found
 
 
 def _exported(settings: Settings) -> Exported:
@@ -82,16 +107,28 @@ def _exported(settings: Settings) -> Exported:
     cores = max(1, available_cores() // settings.workers)
     if settings.engine == "jax":  # reads this as it starts
         os.environ.setdefault("PJRT_NPROC", str(settings.threads or cores))
-        return Exported(settings.model, engine="jax")
+        return _opened(settings, None)
     if settings.threads:
-        return Exported(settings.model, engine=settings.engine, threads=settings.threads)
-    model = Exported(settings.model, engine=settings.engine, threads=1)
+        return _opened(settings, settings.threads)
+    model = _opened(settings, 1)
     size, taken = settings.limits.max_batch, model.signature.inputs[0]
     model.compile([size])
     seconds = _timed(model, (size,), taken.shape[1:], np.dtype(taken.dtype))[size]
     if cores == 1 or seconds < _LARGE_SECONDS * size:
         return model
-    return Exported(settings.model, engine=settings.engine, threads=cores)
+    return _opened(settings, cores)
+
+
+def _opened(settings: Settings, threads: int | None) -> Exported:
+    """Opens the export, if batches can be made of what its model takes."""
+    model = Exported(settings.model, engine=settings.engine, threads=threads)
+    taken = model.signature.inputs[0]
+    if len(model.signature.inputs) > 1 or taken.dtype not in DATATYPES or -1 in taken.shape[1:]:
+        raise BadInput(
+            f"{settings.model} cannot be served: its model must take one tensor, of numbers that "
+            f"the protocol knows, and all sizes but the batch must be fixed."
+        )
+    return model
 
 
 def available_cores() -> int:

@@ -16,6 +16,7 @@ from flaxmill.data.known.published import CIFAR_10, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
+from flaxmill.files import opened
 
 LABELS = (
     "airplane",
@@ -233,7 +234,8 @@ def _contents(place: Path, inside: str, batches: Sequence[Batch]) -> Iterator[tu
     if place.is_dir():
         for path in (place / batch.name for batch in batches):
             try:
-                yield path, path.read_bytes()
+                with opened(path) as file:
+                    yield path, file.read()
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise BadInput(f"{path} cannot be read: {reason}.") from None

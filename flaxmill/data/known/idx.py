@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from flaxmill.data.fetch import require, stored, whole_copy
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.errors import BadInput
+from flaxmill.files import opened
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -136,7 +137,8 @@ def _sha256(content: bytes) -> str:
 def _unpack(path: Path) -> bytes:
     """Returns a file's content, unpacked if it begins as gzip does."""
     try:
-        content = path.read_bytes()
+        with opened(path) as file:
+            content = file.read()
     except OSError as error:
         raise BadInput(
             f"{path} cannot be read: {(error.strerror or str(error)).lower()}."

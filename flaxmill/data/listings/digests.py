@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from flaxmill.data.listings.listing import Listing, Rows, normal
+from flaxmill.errors import BadInput
+from flaxmill.files import opened
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""
@@ -126,9 +128,9 @@ def _size(path: str) -> int:
 
 def _content(path: str, *, whole: bool) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             if whole:
                 return hashlib.file_digest(file, "sha256").digest()
             return hashlib.sha256(file.read(_BEGINNING)).digest()
-    except OSError:
+    except (OSError, BadInput):
         return _NOTHING

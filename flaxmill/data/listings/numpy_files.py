@@ -16,6 +16,7 @@ from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.labels import Column, form_of
 from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
 from flaxmill.errors import BadInput, nearest, quoted, short
+from flaxmill.files import check_regular, opened
 
 _PICTURES = ("images", "image", "pictures", "x", "data")
 _LABELS = ("labels", "label", "y", "targets")
@@ -74,7 +75,7 @@ def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:
         BadInput: It is damaged, or its arrays are not those of pictures and labels.
     """
     try:
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        with opened(place) as file, np.load(file, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
     except TypeError:  # what was loaded is one array
         raise BadInput(f"{place} is an .npy file: give the folder of such files.") from None
@@ -104,6 +105,7 @@ def read_npy(place: Path, found: Mapping[str, Path], *, sign: str = "") -> dict[
     arrays = {}
     for name, path in found.items():
         try:
+            check_regular(path)
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BadInput(f"{path} cannot be read as an .npy file: {_words(error)}.") from None

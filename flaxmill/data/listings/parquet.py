@@ -162,6 +162,7 @@ def _read(place: Path, what: str, **options: Any) -> Any:
             f"{place} is read with pyarrow, which is not installed: {installing('data')}."
         ) from None
     try:
+        files.check_regular(place)
         if what == "read_table":  # names of folders, such as split=train, are no columns
             options["partitioning"] = None
         return getattr(parquet, what)(place, **options)

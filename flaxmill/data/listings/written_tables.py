@@ -10,6 +10,7 @@ from typing import Any
 from flaxmill.data.listings import labels, split_columns
 from flaxmill.data.listings.label_columns import column_of
 from flaxmill.errors import BadInput, listed
+from flaxmill.files import check_regular
 
 PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")
 
@@ -83,6 +84,7 @@ def objects(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
 
 def _text(place: Path) -> str:
     try:
+        check_regular(place)
         return place.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise _closed(place, error) from None
@@ -98,6 +100,7 @@ def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
     """Returns the line numbers, the header and the rows of a CSV file."""
     line, read, delimiter = 0, [], ","
     try:
+        check_regular(place)
         with place.open(encoding="utf-8-sig", newline="") as file:
             delimiter = max(",;\t", key=file.readline().count)
             file.seek(0)

@@ -12,6 +12,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from flaxmill.data.pictures import bounds, png_text
 from flaxmill.errors import BadInput
+from flaxmill.files import check_regular
 
 _ENDINGS = {
     "PNG": (".png",),
@@ -81,6 +82,8 @@ def header(given: str | Path | bytes, *, name: str = "") -> Iterator[ImageFile.I
     """
     source = _readable(given)
     with naming(name or _usual(given), source):
+        if not isinstance(source, io.BytesIO):
+            check_regular(source)
         try:
             picture = Image.open(source, formats=FORMATS)
         except ValueError:  # also where a PNG has more text beside its pixels than Pillow reads

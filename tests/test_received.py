@@ -1,0 +1,131 @@
+"""Runs, exports and data that somebody else wrote: what is no file in them is not waited for."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from picture_files import save
+
+from flaxmill import files, recipes
+from flaxmill.data.folder import pictures
+from flaxmill.data.pictures.decode import open_picture
+from flaxmill.directory import RunDirectory
+from flaxmill.errors import BadInput
+from flaxmill.trained import TrainedRun
+from flaxmill.weights import read_initial
+
+
+@pytest.fixture(autouse=True)
+def in_time() -> Iterator[None]:
+    """Ends a test that waits for somebody to write into a pipe."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def pipe(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+OTHERS = pytest.mark.parametrize("other", [pipe, device])
+
+
+@pytest.fixture(scope="module")
+def received(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(shipped.parent, tmp_path_factory.mktemp("received") / "run")
+
+
+def look_at(run: Path) -> None:
+    """Opens all that a run holds."""
+    opened = TrainedRun(run)
+    assert opened.rows
+    opened.arrays()
+    recipes.read(run / "recipe.py")
+
+
+def in_all(run: Path) -> list[Path]:
+    checkpoint = max((run / "checkpoints").iterdir())
+    named = ("config.json", "manifest.json", "result.json", "signature.json", "metrics.jsonl")
+    inside = [path for path in checkpoint.rglob("*") if path.is_file()]
+    return [*(run / name for name in (*named, "recipe.py")), *inside]
+
+
+@OTHERS
+def test_a_run_in_which_a_file_is_something_else(
+    received: Path, other: Callable[[Path], None]
+) -> None:
+    look_at(received)
+    for place in in_all(received):
+        content = place.read_bytes()
+        place.unlink()
+        other(place)
+        with pytest.raises(BadInput, match=place.name.replace(".", r"\.")):
+            look_at(received)
+        place.unlink()
+        place.write_bytes(content)
+    look_at(received)
+
+
+@OTHERS
+def test_a_file_of_data_that_is_something_else(
+    tmp_path: Path, other: Callable[[Path], None]
+) -> None:
+    doors: dict[str, Callable[[Path], Any]] = {
+        "picture.png": open_picture,
+        "weights.safetensors": read_initial,
+        "table.csv": lambda place: pictures(str(place), size=8),
+        "arrays.npz": lambda place: pictures(str(place), size=8),
+        "table.parquet": lambda place: pictures(str(place), size=8),
+    }
+    for name, door in doors.items():
+        other(tmp_path / name)
+        with pytest.raises(BadInput, match=name):
+            door(tmp_path / name)
+    folder = tmp_path / "folder"
+    for label in ("cat", "dog"):
+        for number in range(10):
+            save(folder / label / f"{number}.png", (9, 9 + number))
+    other(folder / "cat" / "more.png")
+    splits = pictures(str(folder), size=8)  # which reads each file for its digest
+    with pytest.raises(BadInput, match=r"more\.png"):
+        for part in (splits.train, splits.validation, splits.test):
+            part.take(np.arange(len(part)))
+
+
+def test_a_lock_that_leads_elsewhere_is_not_written(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("all that I have")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(mine)
+    with (
+        pytest.raises(BadInput, match="cannot be written"),
+        RunDirectory(tmp_path / "run").locked(),
+    ):
+        pass
+    assert mine.read_text() == "all that I have"
+
+
+def test_links_lead_to_files_where_nobody_else_sees_them(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"{}")
+    (tmp_path / "link").symlink_to("there")
+    assert files.read_json(tmp_path / "link") == {}
+    assert files.content(tmp_path / "there", 2, links=False) == b"{}"
+    with pytest.raises(BadInput, match="link is a link, and a file is expected"):
+        files.content(tmp_path / "link", links=False)
+    with pytest.raises(BadInput, match="there has more than 0 MiB"):
+        files.content(tmp_path / "there", 1)
