@@ -14,6 +14,7 @@ import numpy as np
 from flaxmill import files
 from flaxmill.errors import BadInput
 from flaxmill.exported import Exported
+from flaxmill.serve import trial
 from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.batcher import Batcher
 from flaxmill.serve.open_inference import Inference
@@ -51,6 +52,7 @@ class Served:
         self.signature = model.signature
         self.digest = model.digest
         self.inference = Inference(self.signature, limits.queue)
+        trial.check(model, self.inference)
         model.compile(limits.sizes)
         shape = self.signature.inputs[0].shape[1:]
         self.batcher = Batcher(

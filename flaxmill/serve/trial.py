@@ -1,0 +1,90 @@
+"""What clients ask of a model, asked of it before any client does: all the way to the JSON.
+
+A signature may say what nothing can be made of, and that shows only where it is used: a reload
+would let such an export take the place of one that answers.
+"""
+
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+from flaxmill import answers
+from flaxmill.data.pictures.decode import open_picture
+from flaxmill.data.pictures.ready import prepare
+from flaxmill.errors import BadInput
+from flaxmill.exported import Exported
+from flaxmill.prediction import answer
+from flaxmill.serve.open_inference import Inference
+from flaxmill.serve.refusal import Refused
+
+
+def check(model: Exported, inference: Inference) -> None:
+    """Asks a model what clients may ask, about pictures that are made.
+
+    Args:
+        model: The export.
+        inference: The protocol's view of it.
+
+    Raises:
+        BadInput: It cannot be served; the message says what fails.
+    """
+    try:
+        _check_names(model)
+        _infer(model, inference)
+        if model.signature.task in answers.TASKS:
+            _predict(model)
+    except Exception as trouble:  # a signature may be wrong in ways that nobody has thought of
+        known = isinstance(trouble, BadInput | Refused)
+        reason = str(trouble) if known else f"{type(trouble).__name__}: {trouble}."
+        raise BadInput(
+            f"{model.path} cannot be served: {reason} Export the run again, or correct its "
+            f"signature.json."
+        ) from None
+
+
+def _check_names(model: Exported) -> None:
+    """Refuses a name or version that cannot stand in the path of a request."""
+    for name in (model.signature.name, model.signature.version):
+        if not name or "/" in name or not name.isprintable():
+            raise BadInput(f"requests name it in their path, and {name!r} cannot stand there.")
+
+
+def _infer(model: Exported, inference: Inference) -> None:
+    """Asks for tensors as bytes, and for the likeliest class in JSON."""
+    example = bytes(inference.example_bytes)
+    classified = {"parameters": {"classification": 1}}
+    described = {
+        "name": inference.input.name,
+        "datatype": inference.metadata()["inputs"][0]["datatype"],
+        "shape": [1, *inference.input.shape[1:]],
+        "parameters": {"binary_data_size": len(example)},
+    }
+    wanted = [{"name": one.name, **classified} for one in model.signature.outputs]
+    header = json.dumps({"inputs": [described], "outputs": wanted}).encode()
+    for split, body in ((0, example), (len(header), header + example)):
+        question, pixels = inference.read(body, b"%d" % split)
+        batch = np.frombuffer(pixels, inference.dtype).reshape(1, *inference.input.shape[1:])
+        outputs = model.outputs(batch)
+        for one in model.signature.outputs:
+            found = outputs[one.name]
+            if found.dtype != one.dtype or found.shape != (1, *one.shape[1:]):
+                raise BadInput(
+                    f"its {one.name} is {found.dtype}{[*found.shape]} for one example, and "
+                    f"signature.json says {one.dtype}{[*one.shape]}."
+                )
+        inference.answer(question, outputs)
+
+
+def _predict(model: Exported) -> None:
+    """Asks for the classes of a wide picture in colour, and of a tall grey one of 16 bits."""
+    ramp = np.linspace(0, 65535, 21).reshape(7, 3).astype(np.uint16)
+    colours = np.stack([ramp.T >> 8] * 4, axis=-1).astype(np.uint8)
+    for pixels in (colours, ramp):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        seen = prepare(open_picture(file.getvalue(), name="a picture"), model.signature)
+        (probabilities,) = model.classify(seen[None])
+        said = answer(probabilities, model.signature, len(model.signature.labels))
+        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
