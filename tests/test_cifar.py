@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,12 +179,43 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     packed(tmp_path, {"one.bin": ONE})
-    with pytest.raises(BadInput, match=r"not the published archive: .*inner/two.bin.*not found"):
+    with pytest.raises(BadInput, match=r"not the published archive: inner/two.bin is not found"):
         read(tmp_path)
     archive = packed(tmp_path, RECORDS) / ARCHIVE.name
     archive.write_bytes(archive.read_bytes()[:20_000])
     with pytest.raises(BadInput, match=r"tiny.tar.gz is damaged or cut short"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "nothing", "words"),
+    [
+        ({}, 2_000_000, "damaged or cut short: it unpacks to more than was published"),
+        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, 0, "inner/one.bin is not found"),
+        ({"type": tarfile.CHRTYPE}, 0, "inner/one.bin is not found"),
+        ({"pax_headers": {"comment": "x" * 2_000_000}}, 0, "more than was published"),
+        ({"name": "../one.bin"}, 0, "inner/one.bin is not found"),
+    ],
+)
+def test_an_archive_is_not_unpacked_further_than_what_was_published(
+    tmp_path: Path, said: dict[str, Any], nothing: int, words: str
+) -> None:
+    with tarfile.open(tmp_path / ARCHIVE.name, "w:gz") as archive:
+        entry = tarfile.TarInfo("nothing")
+        entry.size = nothing
+        archive.addfile(entry, io.BytesIO(bytes(nothing)))
+        for name, rows in RECORDS.items():
+            entry = tarfile.TarInfo(f"inner/{name}")
+            entry.size = rows.nbytes
+            if name == "one.bin":
+                for attribute, value in said.items():
+                    setattr(entry, attribute, value)
+            archive.addfile(entry, io.BytesIO(rows.tobytes()))
+    with pytest.raises(BadInput, match=words):
+        read(tmp_path)
+    longer = put(tmp_path / "inner", RECORDS | {"one.bin": np.zeros((9, RECORD), np.uint8)})
+    with pytest.raises(BadInput, match=r"one.bin holds more than the 18,438 bytes"):
+        read(longer)
 
 
 def test_strips_are_to_be_unpacked(empty_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,14 @@ def test_a_damaged_file_is_refused(
         read_idx(tmp_path / name, expected=expected)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_is_unpacked_only_as_far_as_the_known_sets_go(tmp_path: Path, packed: bool) -> None:
+    content = PICTURES + bytes(2**26)
+    (tmp_path / "a").write_bytes(gzip.compress(content, 1) if packed else content)
+    with pytest.raises(BadInput, match=r"a holds more than 64 MiB, and no file of the known sets"):
+        read_idx(tmp_path / "a", expected="pictures")
+
+
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(PICTURES)

@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 from flaxmill.data.fetch import Progress, stored
 from flaxmill.data.known.published import DataFile, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
-from flaxmill.files import sync_folder
+from flaxmill.files import UNPACKED_ANYWAY, sync_folder
 
 BLOCK = 1 << 16
 """Bytes read at a time."""
@@ -280,15 +280,17 @@ def _is_right(path: Path | None, file: DataFile) -> bool:
     packed = path.suffix == ".gz"
     try:
         with gzip.open(path) if packed else path.open("rb") as content:
-            return _digest(content, "sha256") == file.sha256
+            return _digest(content, "sha256", UNPACKED_ANYWAY) == file.sha256
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return False
 
 
-def _digest(content: Any, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    while block := content.read(BLOCK):
+def _digest(content: Any, algorithm: str, most: int | None = None) -> str:
+    """Returns the digest of a content, or of as many of its bytes as are read at most."""
+    digest, read = hashlib.new(algorithm, usedforsecurity=False), 0
+    while (most is None or read < most) and (block := content.read(BLOCK)):
         digest.update(block)
+        read += len(block)
     return digest.hexdigest()
 
 
