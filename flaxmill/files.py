@@ -23,6 +23,8 @@ JSON_BYTES = 8 * 2**20
 """A JSON file of ours is no larger: 100,000 names of classes fill half of it."""
 UNPACKED, UNPACKED_ANYWAY = 100, 256 * 2**20
 """How many times its size a file may take once it is unpacked, and the bytes that any one may."""
+ROWS_ANYWAY, ROW_BYTES = 1_000_000, 10
+"""How many rows any table may have, and the bytes that each row of a larger one takes at least."""
 _DEEPEST = 50  # lists and objects within one another; our own files have six
 _TEMPORARY = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}(?=/|$)")
 
@@ -289,6 +291,25 @@ def check_unpacked(path: str | Path, size: int, packed: int) -> None:
             f"{path} has {packed:,} bytes and says that {size:,} are packed in it: up to "
             f"{UNPACKED} times as many are unpacked, or {UNPACKED_ANYWAY >> 20} MiB of a small "
             f"file. It is damaged, or made to fill memory."
+        )
+
+
+def check_rows(path: str | Path, rows: int, packed: int) -> None:
+    """Refuses a file that says to have more rows than its bytes can tell apart.
+
+    Args:
+        path: The file, for the message.
+        rows: Rows, or elements of lists in them: each takes memory of its own.
+        packed: Bytes of the file.
+
+    Raises:
+        BadInput: No honest file has so many.
+    """
+    if rows > max(ROWS_ANYWAY, packed // ROW_BYTES):
+        raise BadInput(
+            f"{path} has {packed:,} bytes and says to have {rows:,} rows or labels: up to "
+            f"{ROWS_ANYWAY:,} are read of a small file, or one for each {ROW_BYTES} bytes. It is "
+            f"damaged, or made to fill memory."
         )
 
 

@@ -1,6 +1,8 @@
 """Arrays of pictures in NumPy's files, in memory and mapped from the disk."""
 
+import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,53 @@ def test_damaged_arrays_are_named(tmp_path: Path) -> None:
     (tmp_path / "labels.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(BadInput, match=r"labels\.npy cannot be read as an \.npy file: .+\.$"):
         scan(tmp_path)
+
+
+def header(kind: str, shape: tuple[int, ...]) -> bytes:
+    """Returns the beginning of an array's file."""
+    content = io.BytesIO()
+    form = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, form)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (header("|u1", (2, 65536, 65536, 1)), "says that 8,589,934,6.. are packed in it"),
+        (header("<U100000000", (4,)), "says that 1,600,000,0.. are packed in it"),
+        (header("|u1", (3_000_000,)) + bytes(3_000_000), "says to have 3,000,000 rows or labels"),
+        (header("|u1", (2**40, 2**40)), "its header says that it has the shape"),
+        (header("|u1", (-2, 4)), "its header says that it has the shape"),
+        (header("|O", (4,)), "it holds Python objects"),
+        (b"\x93NUMPY\1\0\x10\x27" + b"(" * 10_000, r"EOF in multi-line|cannot be read as"),
+        (b"\x93NUMPY\7\0", r"cannot be read as"),
+        (b"text", "cannot be read as"),
+    ],
+)
+def test_arrays_that_lie_take_no_memory(content: bytes, words: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", header("|u1", (4, 4, 4)) + bytes(64))
+        archive.writestr("labels.npy", content)
+        archive.writestr("other.npy", header("|u1", (2, 65536, 65536, 1)))  # which nobody asks for
+    with pytest.raises(BadInput, match=rf"set\.npz .*({words})"):
+        scan(tmp_path / "set.npz")
+    np.save(tmp_path / "images.npy", U8)
+    (tmp_path / "labels.npy").write_bytes(content)
+    with pytest.raises(BadInput, match=r"labels\.npy (cannot be read as|.*rows or labels)"):
+        scan(tmp_path)
+
+
+def test_archives_of_other_makes_are_no_npz_files(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("images.npy", header("|u1", (4, 4, 4)) + bytes(64))
+    with pytest.raises(BadInput, match=r"'images\.npy' is packed in a way that NumPy does not"):
+        scan(tmp_path / "set.npz")
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+        for number in range(1001):
+            archive.writestr(f"{number}.npy", b"")
+    with pytest.raises(BadInput, match=r"it has 1,001 arrays, more than 1,000"):
+        scan(tmp_path / "set.npz")
 
 
 def test_arrays_of_other_sizes_are_pictures_too(tmp_path: Path) -> None:

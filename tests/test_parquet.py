@@ -237,3 +237,86 @@ def test_data_sets_of_another_kind_are_explained(place: Path) -> None:
     wide = datasets.Dataset.from_dict({"image": PIXELS.to_pylist(), "label": LABELS})
     with pytest.raises(BadInput, match=r"column 'image' of the split train is of List.*: expected"):
         hugging_face({"train": wide})
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        (
+            {"image": np.zeros(1_200_000, np.int32), "label": np.zeros(1_200_000, np.int32)},
+            {},
+            r"says to have 1,200,000 rows or labels: up to 1,000,000 are read of a small file",
+        ),
+        (
+            {"image": STORED, "label": [[0] * 400_000] * 4},
+            {"compression": "zstd"},
+            "says to have 1,600,000 rows or labels",
+        ),
+        (
+            {"image": [bytes(5_000_000)] * 4, "label": LABELS},
+            {"compression": "zstd", "use_dictionary": False},
+            r"says that 20,000,\d+ are packed in it: up to 100 times as many",
+        ),
+        (
+            {"image": [bytes(200_000)] * 100, "label": ["ant", "bee"] * 50},
+            {"compression": "zstd"},
+            r"says that [\d,]+ are packed in it",
+        ),
+        (
+            {"image": [bytes(100_000)] * 200, "label": ["ant", "bee"] * 100},
+            {"compression": "zstd", "use_dictionary": False, "column_encoding": {
+                "image": "DELTA_BYTE_ARRAY"}},
+            r"says that [\d,]+ are packed in it",
+        ),
+    ],
+    ids=["rows", "labels", "packed", "repeated", "prefixes"],
+)  # fmt: skip
+def test_a_small_file_takes_little_memory(
+    columns: dict[str, Any],
+    options: dict[str, Any],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns = {name: pyarrow.array(values) for name, values in columns.items()}
+    if columns["image"].type == pyarrow.int32():  # one picture, each time
+        one = pyarrow.array(STORED[:1])
+        columns["image"] = pyarrow.DictionaryArray.from_arrays(columns["image"], one)
+    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet", **options)
+    assert (tmp_path / "x.parquet").stat().st_size < 50_000
+    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 16_000_000)
+    before = pyarrow.default_memory_pool().max_memory()
+    with pytest.raises(BadInput, match=rf"x\.parquet has [\d,]+ bytes and {words}"):
+        scan(tmp_path / "x.parquet")
+    assert pyarrow.default_memory_pool().max_memory() <= before + 100_000_000
+
+
+def test_a_footer_that_says_less_than_the_pages_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"image": [bytes(5_000_000)] * 4, "label": LABELS}
+    place = tmp_path / "x.parquet"
+    parquet.write_table(pyarrow.table(columns), place, compression="zstd", use_dictionary=False)
+    column = parquet.read_metadata(place).row_group(0).column(0)
+    said = 2 * column.total_uncompressed_size  # Thrift doubles numbers, and has seven bits a byte
+    written = bytes((said >> 7 * at & 127) | (128 if at < 3 else 0) for at in range(4))
+    assert place.read_bytes().count(written) == 1
+    place.write_bytes(place.read_bytes().replace(written, b"\x80\x80\x80\0"))
+    assert parquet.read_metadata(place).row_group(0).column(0).total_uncompressed_size == 0
+    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 16_000_000)
+    with pytest.raises(BadInput, match=r"says that 20,000,\d+ are packed in it"):
+        scan(place)
+
+
+def test_a_footer_and_pages_that_lead_outside_of_the_file_are_refused(tmp_path: Path) -> None:
+    table = pyarrow.table({"image": STORED, "label": LABELS})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes()
+    long = bytes(2**25) + (2**24 + 1).to_bytes(4, "little") + b"PAR1"
+    for damaged, words in (
+        (content[:4] + bytes(300) + content[304:], r"cannot be read as Parquet \("),
+        (content + long, "has a footer of 16,777,217 bytes: up to 16 MiB"),
+    ):
+        (tmp_path / "x.parquet").write_bytes(damaged)
+        with pytest.raises(BadInput, match=words):
+            scan(tmp_path / "x.parquet")

@@ -18,6 +18,7 @@ import numpy as np
 
 from flaxmill import files
 from flaxmill.data.listings.listing import Listing
+from flaxmill.data.listings.numpy_arrays import mapped
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.source import SPLITS, Arrays, Example
 from flaxmill.errors import BadInput
@@ -255,12 +256,10 @@ def _array(path: Path, kind: type, shape: Sequence[int], sha256: str | None) -> 
         raise BadInput(f"{path} is missing: prepare the pictures again.")
     if sha256 is not None and files.sha256(path) != sha256:
         raise BadInput(f"{path} is not as it was prepared: prepare the pictures again.")
-    if not shape[0]:  # nothing can be mapped of nothing
-        return np.zeros(shape, kind)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # of Python's own tokenizer too, which reads the header
-        raise BadInput(f"{path} cannot be read ({error}): prepare the pictures again.") from None
+        array = mapped(path)
+    except BadInput as error:
+        raise BadInput(f"{str(error).rstrip('.')}: prepare the pictures again.") from None
     if array.dtype != kind or array.shape != tuple(shape):
         raise BadInput(
             f"{path} holds {array.dtype}{list(array.shape)}, expected "

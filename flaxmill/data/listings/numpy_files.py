@@ -2,8 +2,6 @@
 
 import functools
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,8 +13,8 @@ from flaxmill.data.listings.digests import SOME, WHOLE, stamp
 from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.labels import Column, form_of
 from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.listings.numpy_arrays import mapped, unpacked
 from flaxmill.errors import BadInput, nearest, quoted, short
-from flaxmill.files import check_regular, opened
 
 _PICTURES = ("images", "image", "pictures", "x", "data")
 _LABELS = ("labels", "label", "y", "targets")
@@ -74,14 +72,7 @@ def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:
     Raises:
         BadInput: It is damaged, or its arrays are not those of pictures and labels.
     """
-    try:
-        with opened(place) as file, np.load(file, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-    except TypeError:  # what was loaded is one array
-        raise BadInput(f"{place} is an .npy file: give the folder of such files.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(f"{place} cannot be read as an .npz file: {_words(error)}.") from None
-    return _listings(place, arrays, sign)
+    return _listings(place, unpacked(place, lambda name: bool(_kind(name)[1])), sign)
 
 
 def in_folder(place: Path) -> dict[str, Path]:
@@ -102,21 +93,7 @@ def read_npy(place: Path, found: Mapping[str, Path], *, sign: str = "") -> dict[
     Raises:
         BadInput: One is damaged, or they are not those of pictures and labels.
     """
-    arrays = {}
-    for name, path in found.items():
-        try:
-            check_regular(path)
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise BadInput(f"{path} cannot be read as an .npy file: {_words(error)}.") from None
-    return _listings(place, arrays, sign)
-
-
-def _words(error: Exception) -> str:
-    text = "it is cut short" if isinstance(error, EOFError) else str(error)
-    if "allow_pickle" in text or "Python objects" in text:
-        text = "it holds Python objects; save arrays of numbers or of text"
-    return text.rstrip(".")
+    return _listings(place, {name: mapped(path) for name, path in found.items()}, sign)
 
 
 def _kind(name: str) -> tuple[str, str]:

@@ -1,14 +1,16 @@
 """Parquet files that list pictures, or hold them as Hugging Face's do; needs pyarrow."""
 
-import json
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill import files
+from flaxmill import files, json_forms
 from flaxmill.data.listings import split_columns
 from flaxmill.data.listings.label_columns import column_of
 from flaxmill.data.listings.labels import TITLES as LABELS
+from flaxmill.data.listings.parquet_pages import extent
 from flaxmill.data.listings.picture_cells import PIXELS, TITLES, Embedded, fields, paths_alone
 from flaxmill.data.listings.tables import Table, existing, path_of
 from flaxmill.data.listings.written_tables import PATHS, columns
@@ -16,6 +18,9 @@ from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.program import installing
 
 _MOST = 4 * 2**30  # bytes that are held in memory
+_FOOTER = 16 * 2**20  # bytes of a footer
+_LISTED = 100_000  # groups of rows of a file, and columns
+_ROWS, _BATCH = 65_536, 64 * 2**20  # that are read at a time: rows, and bytes where they are many
 _WORDS = 80  # letters that a message quotes of pyarrow's
 _STORED = ("binary", "large_binary", "binary_view", "string", "large_string", "string_view", "null")
 
@@ -23,7 +28,7 @@ _STORED = ("binary", "large_binary", "binary_view", "string", "large_string", "s
 def lists_pictures(place: Path) -> bool:
     """Says whether a file has columns of pictures, or of their paths, and of labels."""
     try:
-        schema = _read(place, "read_schema")
+        schema = _schema(place)
         return "label" in _columns(place, schema)
     except BadInput:
         return False
@@ -42,7 +47,7 @@ def read_parquet(places: Sequence[Path]) -> Table:
             has no label; the pictures are too many to be held in memory.
     """
     first = places[0]
-    schema = _read(first, "read_schema")
+    schema = _schema(first)
     header = schema.names
     at = _columns(first, schema)
     wanted = [header[number] for number in at.values()] if "label" in at else header
@@ -62,7 +67,7 @@ def read_parquet(places: Sequence[Path]) -> Table:
     meant = at | {f"split {number}": number for number in by_split}
     labels = column_of(first, header, meant, cells, lines, tuple(names))
     splits = None if words is None else split_columns.named(first, lines, words)
-    pictures = _decoded(table.column(header[at["path"]]))
+    pictures = table.column(header[at["path"]])
     digest = "".join(files.sha256(place) for place in places)
     given: Any = Embedded(pictures, first, digest)
     if not _holds_pictures(pictures.type):
@@ -131,9 +136,9 @@ def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
             f"memory up to {_MOST / 2**30:.0f} GiB. Load them with datasets.load_dataset, which "
             "keeps them on the disk, in the data() of a recipe of your own (see docs/data.md)."
         )
-    first = _read(places[0], "read_schema")
+    first = _schema(places[0])
     for place in places:
-        schema = _read(place, "read_schema")
+        schema = _schema(place)
         names = schema.names
         if missing := [name for name in wanted if name not in names]:
             raise BadInput(
@@ -146,14 +151,55 @@ def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
                 f"{place} has a column {quoted(other[0])} of {kinds[0]}, and {places[0]} one of "
                 f"{kinds[1]}: files of one split need the same. Write both with one type."
             )
-    table = pyarrow.concat_tables(_read(place, "read_table", columns=wanted) for place in places)
+    table = pyarrow.concat_tables(_unpacked(place, wanted) for place in places)
     if not table.num_rows:
         raise BadInput(f"{places[0]} has no rows: expected one for each picture.")
     return table
 
 
-def _read(place: Path, what: str, **options: Any) -> Any:
-    """Has a function of pyarrow read a file."""
+def _unpacked(place: Path, wanted: Sequence[str], rows: int | None = None) -> Any:
+    """Returns some columns of a file, each of their values as often as it is there.
+
+    What they unpack to is known before it is read. Values that are there many times, for a few
+    bytes each, are unpacked some at a time and added up.
+
+    Args:
+        place: The file.
+        wanted: The names of the columns.
+        rows: How many rows to read, at least; None for all.
+
+    Raises:
+        BadInput: It cannot be read, or unpacks to far more than its size.
+    """
+    import pyarrow
+
+    packed = place.stat().st_size
+    with _opened(place) as file:
+        with files.opened(place) as content:
+            found = extent(content, file.metadata, file.schema, wanted)
+        files.check_unpacked(place, found.size, packed)
+        files.check_rows(place, max(found.values, file.metadata.num_rows), packed)
+        together = max(1, min(_ROWS, _BATCH // max(1, found.longest)))
+        tables, size, count = [], 0, 0
+        for batch in file.iter_batches(together, columns=list(wanted)):
+            tables.append(_decoded(pyarrow.Table.from_batches([batch])))
+            size, count = size + tables[-1].nbytes, count + len(batch)
+            files.check_unpacked(place, size, packed)
+            if rows is not None and count >= rows:
+                break
+        schema = pyarrow.schema([file.schema_arrow.field(name) for name in wanted])
+        return pyarrow.concat_tables(tables or [_decoded(schema.empty_table())])
+
+
+def _schema(place: Path) -> Any:
+    """Returns the columns of a file, as pyarrow has them."""
+    with _opened(place) as file:
+        return file.schema_arrow
+
+
+@contextlib.contextmanager
+def _opened(place: Path) -> Iterator[Any]:
+    """Opens a file with pyarrow, and says what is wrong with it while it is read."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -162,20 +208,43 @@ def _read(place: Path, what: str, **options: Any) -> Any:
             f"{place} is read with pyarrow, which is not installed: {installing('data')}."
         ) from None
     try:
-        files.check_regular(place)
-        if what == "read_table":  # names of folders, such as split=train, are no columns
-            options["partitioning"] = None
-        return getattr(parquet, what)(place, **options)
-    except (pyarrow.ArrowException, OSError) as error:
+        _check_footer(place)
+        limits = {"thrift_container_size_limit": _LISTED, "thrift_string_size_limit": _FOOTER}
+        with parquet.ParquetFile(place, pre_buffer=False, **limits) as file:
+            yield file
+    except BadInput:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, LookupError) as error:
         words = str(error).partition("\n")[0].rstrip(".")[:_WORDS]
         raise BadInput(f"{place} cannot be read as Parquet ({words}).") from None
 
 
-def _decoded(column: Any) -> Any:
-    """Returns a column as it is where each of its values is kept once; other columns unchanged."""
+def _check_footer(place: Path) -> None:
+    """Refuses a footer that is too long to describe pictures and labels.
+
+    Raises:
+        BadInput: It is; where there is none, nothing is said.
+    """
+    with files.opened(place) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        length = int.from_bytes(file.read(4), "little")
+    if _FOOTER < length < size:
+        raise BadInput(
+            f"{place} has a footer of {length:,} bytes: up to {_FOOTER >> 20} MiB are read. Write "
+            f"it with larger groups of rows."
+        )
+
+
+def _decoded(table: Any) -> Any:
+    """Returns a table without columns of which each value is kept once."""
     from pyarrow import types
 
-    return column.cast(column.type.value_type) if types.is_dictionary(column.type) else column
+    for number, field in enumerate(table.schema):
+        if types.is_dictionary(field.type):
+            plain = table.column(number).cast(field.type.value_type)
+            table = table.set_column(number, field.name, plain)
+    return table
 
 
 def _values(place: Path, name: str, column: Any) -> list[Any]:
@@ -244,18 +313,23 @@ def _lead_somewhere(place: Path, schema: Any, names: Sequence[str], text: Sequen
     """Says whether the first path of a column that is called so leads to a file."""
     order = [number for name in PATHS for number in text if names[number] == name]
     name = schema.names[order[0]]
-    first = _decoded(_read(place, "read_table", columns=[name]).column(name))
+    first = _unpacked(place, [name], rows=1).column(name)
     return bool(len(first)) and path_of(place.parent, str(first[0].as_py() or "")) is not None
 
 
 def _class_names(schema: Any) -> dict[str, list[str]]:
     """Returns the names of classes for each column of which ``datasets`` noted them."""
     try:
-        noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
+        noted = files.parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {
             name: (kind.get("feature") or kind)["names"]
             for name, kind in noted.items()
             if "names" in (kind.get("feature") or kind)
         }
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
+    fits = json_forms.each(json_forms.text())
+    with contextlib.suppress(json_forms.Misfit):
+        json_forms.by_name(fits)(found, "")
+        return found
+    return {}
