@@ -10,24 +10,19 @@ Whatever lies in it, it is read, or refused in words that name it, within 5 seco
 """
 
 import argparse
-import ctypes
-import gc
 import json
-import multiprocessing
-import os
 import random
-import resource
 import sys
-import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from resource import RLIMIT_AS
 from typing import Any
 
 import numpy as np
 from damaging_pictures import damaged
+from fuzzing import Trial, Tried, forget_peak, fuzz
 from picture_bases import bases
 from PIL import Image
 
@@ -43,11 +38,6 @@ from flaxmill.signature import Signature, Tensor
 
 SECONDS = 5.0
 MEGABYTES = 512
-_PATIENCE = 30.0  # seconds after which a process is killed
-_ROOM = 4 << 30  # bytes of addresses, so that a bomb does not take the machine along
-_AT_A_TIME = 100  # files, after which a process says what came of them
-_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # of Linux
 
 _GREY = Signature(
     name="grey",
@@ -122,104 +112,18 @@ def outcome(content: bytes, path: Path) -> tuple[str, list[str], float]:
     return came, faults, round(slowest, 3)
 
 
-class _Worker:
-    """A process that reads some numbers; what it is at stands in memory that outlives it."""
-
-    def __init__(self, seed: int, numbers: list[int], folder: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.numbers = numbers
-        self.at, self.since = context.Value("q", 0), context.Value("d", time.time())
-        self.said = context.SimpleQueue()
-        given = (seed, numbers, folder, self.at, self.since, self.said)
-        self.process = context.Process(target=_work, args=given, daemon=True)
-        self.process.start()
+def attempt(seed: int, number: int, place: Path) -> Tried:
+    """Reads the file of a number in every way."""
+    kind, content = picture(seed, number)
+    forget_peak()
+    return kind, *outcome(content, place / "picture 0")
 
 
-def _work(seed: int, numbers: list[int], folder: Path, at: Any, since: Any, said: Any) -> None:
-    """Puts what came of the files into the queue, some at a time."""
-    resource.setrlimit(resource.RLIMIT_AS, (_ROOM, _ROOM))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C speak of what they meet
-    path = Path(tempfile.mkdtemp(dir=folder)) / "picture 0"
-    gc.freeze()  # what was imported is no garbage, and looking through it takes long
-    for start in range(0, len(numbers), _AT_A_TIME):
-        found: dict[str, Any] = {"counts": Counter(), "faults": [], "costs": []}
-        for place in range(start, min(start + _AT_A_TIME, len(numbers))):
-            at.value, since.value = place, time.time()
-            kind, content = picture(seed, numbers[place])
-            _forget_peak()
-            came, faults, seconds = outcome(content, path)
-            found["counts"][kind, came] += 1
-            found["faults"] += [(numbers[place], kind, fault) for fault in faults]
-            found["costs"].append((seconds, _peak(), numbers[place]))
-        said.put(found)
+def _kind(seed: int, number: int) -> str:
+    return picture(seed, number)[0]
 
 
-def _forget_peak() -> None:
-    """Has the system count anew how much memory this process took at most: not what was before.
-
-    What earlier files left is given back first: an error's traceback holds a picture until the
-    garbage is collected, and the C library keeps what was freed.
-    """
-    gc.collect()
-    if _TRIM is not None:
-        _TRIM(0)
-    if _RESET.exists():
-        _RESET.write_text("5")
-
-
-def _peak() -> int:
-    """Returns the MiB that this process took at most, all its libraries among them."""
-    if not _RESET.exists():  # macOS, where the peak is that of the process's whole life
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 20
-    found = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(found.split()[1]) >> 10
-
-
-def fuzz(count: int, seed: int, *, first: int = 0, processes: int = 2) -> dict[str, Any]:
-    """Reads so many files in processes of their own; returns what came of it."""
-    counts: Counter[tuple[str, str]] = Counter()
-    faults: list[tuple[int, str, str]] = []
-    slowest: list[tuple[float, int]] = []
-    largest: list[tuple[int, int]] = []
-    numbers = range(first, first + count)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        workers = [_Worker(seed, list(numbers[at::processes]), folder) for at in range(processes)]
-        while workers:
-            time.sleep(0.05)
-            for worker in list(workers):
-                alive = worker.process.is_alive()  # asked before its queue is emptied
-                while not worker.said.empty():
-                    found = worker.said.get()
-                    counts += found["counts"]
-                    faults += found["faults"]
-                    slowest = sorted([*slowest, *((s, n) for s, _, n in found["costs"])])[-5:]
-                    largest = sorted([*largest, *((m, n) for _, m, n in found["costs"])])[-5:]
-                late = time.time() - worker.since.value > _PATIENCE
-                if not alive or late:
-                    workers.remove(worker)
-                    if why := _ended(worker, late=late):
-                        number = worker.numbers[worker.at.value]
-                        faults.append((number, picture(seed, number)[0], why))
-                        begun = worker.at.value // _AT_A_TIME * _AT_A_TIME
-                        if left := [n for n in worker.numbers[begun:] if n != number]:
-                            workers.append(_Worker(seed, left, folder))
-    faults += [(number, "", f"takes {took} s") for took, number in slowest if took > SECONDS]
-    faults += [(number, "", f"takes {mb} MiB") for mb, number in largest if mb > MEGABYTES]
-    by_format: dict[str, dict[str, int]] = {}
-    for (kind, came), number in sorted(counts.items()):
-        by_format.setdefault(kind, {})[came] = number
-    about = {"files": count, "seed": seed, "pillow": Image.__version__, "outcomes": by_format}
-    about |= {"slowest, s": slowest[::-1], "largest, MiB": largest[::-1]}
-    return about | {"faults": len(faults), "shown": faults[:40]}
-
-
-def _ended(worker: _Worker, *, late: bool) -> str:
-    """Ends a process; returns what is wrong with the file that it was at, or nothing."""
-    worker.process.kill()
-    worker.process.join()
-    code = worker.process.exitcode
-    return "hangs" if late else f"dies of {code}" if code else ""
+TRIAL = Trial(attempt, _kind, SECONDS, MEGABYTES, patience=30.0, room=(RLIMIT_AS, 4 << 30))
 
 
 if __name__ == "__main__":
@@ -236,6 +140,8 @@ if __name__ == "__main__":
             kind, content = picture(given.seed, number)
             (given.save / f"{number}.{kind.lower()}").write_bytes(content)
         sys.exit()
-    found = fuzz(given.count, given.seed, first=given.first, processes=given.processes)
+    numbers = range(given.first, given.first + given.count)
+    found = fuzz(TRIAL, numbers, given.seed, processes=given.processes)
+    found["pillow"] = Image.__version__
     print(json.dumps(found, indent=1))
     sys.exit(bool(found["faults"]))
