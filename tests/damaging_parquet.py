@@ -92,7 +92,7 @@ def _prefixes(rng: random.Random) -> bytes:
 _WAYS: tuple[Callable[[random.Random], bytes], ...] = (_repeated, _wide, _empty, _prefixes)
 
 
-def damaged(rng: random.Random, _: bytes) -> bytes:
+def damaged(rng: random.Random, _content: bytes) -> bytes:
     """Returns a Parquet file that is damaged, or whole and far larger than it seems."""
     if rng.random() < 0.15:
         return rng.choice(_WAYS)(rng)

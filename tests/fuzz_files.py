@@ -77,7 +77,7 @@ def bases(folder: Path) -> None:
 
 
 def _few_pictures() -> None:
-    real_or_drawn.TRAIN, real_or_drawn.TEST = small_runs.TRAIN, small_runs.TEST
+    vars(real_or_drawn).update(TRAIN=small_runs.TRAIN, TEST=small_runs.TEST)
 
 
 def _command(*words: str | Path) -> None:

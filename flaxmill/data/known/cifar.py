@@ -271,7 +271,7 @@ def _in_archive(place: Path, inside: str, batches: Sequence[Batch]) -> dict[str,
     try:
         with opened(place) as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
-            stream = _Limited(gzip.GzipFile(fileobj=file) if packed else file, most)
+            stream: Any = _Limited(gzip.GzipFile(fileobj=file) if packed else file, most)
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for number, member in enumerate(archive):
                     batch = wanted.get(member.name)
