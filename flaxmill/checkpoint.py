@@ -22,12 +22,13 @@ import numpy as np
 
 from flaxmill import files, json_forms, run_files
 from flaxmill.errors import BadInput, CannotGoOn, quoted
-from flaxmill.log import Row, mean_rows
+from flaxmill.log import Row, mean_rows, read_rows, written_rows
 
 FORMAT = 1
 _PARTIAL = ".partial-"
 _DIGESTS = "digests.json"
 _FACTS = "facts.json"
+_ROWS = "metrics.jsonl"
 _ARRAYS = "arrays"
 _DEEPEST = 20  # folders within one another
 
@@ -52,7 +53,7 @@ class Checkpoints:
         """Returns the steps that are kept, in order."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        return sorted(int(path.name) for path in self.folder.iterdir() if _is_of_step(path))
 
     def warm_up(self) -> None:
         """Imports what saving needs, on the writer's thread, while something else is done."""
@@ -71,7 +72,7 @@ class Checkpoints:
         Args:
             step: Training steps done.
             arrays: By name; they must not change any more.
-            facts: What else to remember, as JSON.
+            facts: What else to remember, as JSON; of the log, its ``rows``.
             keep: Steps whose checkpoints stay.
             last: How many of the newest stay too.
 
@@ -123,6 +124,7 @@ class Checkpoints:
         verify(folder)
         try:
             facts = json_forms.read(folder / _FACTS, run_files.FACTS, cure="", newest=None)
+            facts["rows"] = self.rows(step)
         except BadInput as error:
             raise Damaged(str(error)) from None
         ocp = _orbax()
@@ -139,6 +141,10 @@ class Checkpoints:
                 return reader.restore(folder / _ARRAYS, args=restore), facts
         except Exception as error:  # whatever Orbax and what it is built on stumble over
             raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
+
+    def rows(self, step: int) -> list[Row]:
+        """Returns the rows of the log that a checkpoint keeps; none where it keeps none."""
+        return read_rows(self.folder / str(step) / _ROWS)
 
     def restore_newest(
         self, *, set_aside: bool = True
@@ -185,7 +191,7 @@ class Checkpoints:
     ) -> None:
         """Writes under another name, digests, and only then gives the folder its name."""
         final, partial = self.folder / str(step), self.folder / f"{_PARTIAL}{step}"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)  # not the run's own folder, which may have been renamed
         if final.exists():
             return
         shutil.rmtree(partial, ignore_errors=True)
@@ -193,6 +199,7 @@ class Checkpoints:
         ocp = _orbax()
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
             writer.save(partial / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
+        files.write_atomic(partial / _ROWS, written_rows(facts.pop("rows", ())))
         files.write_json(partial / _FACTS, {"format": FORMAT, "step": step, **facts})
         for path in _all_files(partial):
             with path.open("rb") as file:
@@ -207,6 +214,12 @@ class Checkpoints:
                 going = self.folder / f"{_PARTIAL}old-{old}"
                 (self.folder / str(old)).rename(going)
                 shutil.rmtree(going, ignore_errors=True)
+
+
+def _is_of_step(path: Path) -> bool:
+    """Says whether a folder is called as a step is: 12, and neither 012 nor ١٢."""
+    name = path.name
+    return name.isascii() and name.isdecimal() and name == str(int(name)) and path.is_dir()
 
 
 def verify(folder: Path) -> None:

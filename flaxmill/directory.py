@@ -9,13 +9,14 @@ import platform
 import shlex
 import stat
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from flaxmill import json_forms, run_files
-from flaxmill.errors import BadInput
+from flaxmill import files, json_forms, run_files
+from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.identity import Attempt, Identity
 
 LOCK = "lock"
@@ -59,6 +60,36 @@ class RunDirectory:
                 f"give a directory that training made, such as runs/fashion_mnist-quick-0."
             )
         return json_forms.read(path, _FORMS[name], cure=_CURE)
+
+    def place(self) -> tuple[int, int] | None:
+        """Returns what tells this directory from another of its name; None where it is gone."""
+        try:
+            found = os.stat(self.path / LOCK)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def check_place(self, place: tuple[int, int] | None, identity: Identity) -> None:
+        """Refuses to write into another directory than the one that a run was begun in.
+
+        A config that was taken away is written again: without it, the rest is no run.
+
+        Args:
+            place: What `place` returned then.
+            identity: Of the run.
+
+        Raises:
+            CannotGoOn: It was renamed, replaced or deleted.
+        """
+        if self.place() != place:
+            raise CannotGoOn(
+                f"{self.path} was renamed, replaced or deleted while this run trained in it, or "
+                f"its file {LOCK} was: nothing more is written there. What was saved went with "
+                f"it: where it was renamed, the same command with its new name, as --run, goes on."
+            )
+        if not self.begun:
+            warnings.warn(f"{self.path / 'config.json'} is gone: it is written again.", stacklevel=2)
+            files.write_json(self.path / "config.json", identity.json())
 
     @property
     def begun(self) -> bool:
@@ -172,9 +203,8 @@ def choose(
     Raises:
         BadInput: The directory holds something else, or a run with another config.
     """
-    if run is None:
-        return _next(identity, root, fresh=fresh)
-    directory = RunDirectory(run)
+    directory = _next(identity, root, fresh=fresh) if run is None else RunDirectory(run)
+    run = directory.path
     if run.exists() and not run.is_dir():
         raise BadInput(f"--run {run} is a file: give a directory, new or of this run.")
     if directory.begun:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.exists():
         return []
-    cure = "Restore it from a copy, or train again."
+    cure = "Restore it from a copy, or take it away: the last checkpoint keeps its rows."
     if path.stat().st_size > BYTES:
         raise BadInput(
             f"{path} has more than {BYTES >> 20} MiB, which are 400,000 rows: log less often. "
@@ -84,6 +85,25 @@ def _check_seeds(rows: Sequence[Row], path: Path, cure: str) -> None:
             )
 
 
+def same_as_kept(path: Path, found: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
+    """Returns the rows of a log; warns where they do not begin with those that a checkpoint kept.
+
+    Args:
+        path: The log.
+        found: The rows in it.
+        kept: Those of the checkpoint, which count.
+    """
+    rest = list(found[len(kept) :])
+    if len(found) < len(kept):
+        trouble = f"has {len(found):,} rows, and had {len(kept):,}"
+    elif [*kept, *rest] != list(found):
+        trouble = "has other rows than were written"
+    else:
+        return list(found)
+    warnings.warn(f"{path} {trouble}: those that the checkpoint keeps are taken.", stacklevel=3)
+    return [*kept, *rest]
+
+
 def mean_rows(rows: Sequence[Row]) -> list[Row]:
     """Averages the rows of models of several seeds: one row remains for each step and split.
 
@@ -112,22 +132,40 @@ class Log:
         self._path = folder / "metrics.jsonl"
         self._board_folder = folder / "tensorboard"
         self._boards: dict[Path, Any] = {}
-        self._shown = 0
+        self._shown = self._size = 0
         self.rows = read_rows(self._path)
+
+    def restore(self, kept: Sequence[Row]) -> None:
+        """Takes the rows that a checkpoint kept, and says so where the file has others."""
+        self.rows = same_as_kept(self._path, self.rows, kept)
 
     def cut(self, step: int) -> None:
         """Drops the rows beyond a step, which will be computed again."""
         self.rows = [row for row in self.rows if row["step"] <= step]
-        files.write_atomic(self._path, "".join(map(_line, self.rows)))
+        self._write()
         shutil.rmtree(self._board_folder, ignore_errors=True)
         _tensorboard()  # before training goes on, so that no row's rate counts the import
 
     def append(self, row: Row) -> None:
-        """Writes a row."""
+        """Writes a row; all of them where the file is not as it was left."""
         self.rows.append(row)
-        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(_line(row))
+        there = self._path.stat().st_size if self._path.is_file() else 0
+        if there == self._size:
+            with self._path.open("ab") as file:
+                self._size += file.write(written_rows([row]))
+        else:
+            warnings.warn(
+                f"{self._path} was changed or taken away while this run trains: all its rows are "
+                f"written again.",
+                stacklevel=2,
+            )
+            self._write()
         self._show()
+
+    def _write(self) -> None:
+        content = written_rows(self.rows)
+        files.write_atomic(self._path, content)
+        self._size = len(content)
 
     def skip(self, found: Iterable[str], place: Row) -> list[str]:
         """Writes rows of the examples that were skipped, if no row says so yet.
@@ -156,12 +194,18 @@ class Log:
     def close(self) -> None:
         """Ends the TensorBoard files, which hold all rows."""
         self._show()
+        self._close_boards()
+
+    def _close_boards(self) -> None:
         while self._boards:
             self._boards.popitem()[1].close()
 
     def _show(self) -> None:
         """Writes the rows that TensorBoard lacks, in this thread, so that errors arrive here."""
         _, event, scalar = _tensorboard()
+        if not all(folder.is_dir() for folder in self._boards):  # taken away: all of them again
+            self._close_boards()
+            self._shown = 0
         for row in self.rows[self._shown :]:
             board = self._board(row)
             for name, value in row.items():
@@ -177,7 +221,8 @@ class Log:
         writer, *_ = _tensorboard()
         folder = self._board_folder / f"seed-{row['seed']}" if "seed" in row else self._board_folder
         if folder not in self._boards:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._board_folder.mkdir(exist_ok=True)  # in the run's folder, if that is still there
+            folder.mkdir(exist_ok=True)
             self._boards[folder] = writer(str(folder / "events"))
         return self._boards[folder]
 
@@ -202,5 +247,7 @@ def _tensorboard() -> tuple[Any, Any, Any]:
     return EventsWriter, event_pb2.Event, scalar  # pyrefly: ignore[missing-attribute]
 
 
-def _line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def written_rows(rows: Iterable[Row]) -> bytes:
+    """Returns rows as a metrics file has them: a line of JSON each."""
+    lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    return "".join(lines).encode(errors="backslashreplace")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from flaxmill import files, parallel
@@ -37,7 +38,7 @@ def begin_attempt(
         words: Says so if hardware or versions are others than before.
     """
     surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
-    before = directory.read("manifest.json") if directory.begun else {"attempts": [], "data": {}}
+    before = _before(directory, words)
     earlier = before["attempts"]
     _say_changes(directory, identity, surroundings, earlier, words)
     _say_written(before["data"], identity.data or {}, words)
@@ -63,11 +64,35 @@ def begin_attempt(
         "attempts": [*earlier, attempt],
     }
     files.write_json(directory.path / "manifest.json", manifest)
+    record = directory.path / "recipe.py"
     if not directory.begun:
         signature.save(directory.path / "signature.json")
-        files.write_atomic(directory.path / "recipe.py", recipe)
+        files.write_atomic(record, recipe)
         files.write_json(directory.path / "config.json", identity.json())
+    elif _is_lost(record) and _begun_by(directory) == identity.recipe_sha256:
+        words.say(f"{record} is missing or empty: it is written again.")
+        files.write_atomic(record, recipe)
     return len(earlier) + 1
+
+
+def _is_lost(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
+
+
+def _begun_by(directory: RunDirectory) -> str:
+    return directory.read("config.json")["recipe_sha256"]
+
+
+def _before(directory: RunDirectory, words: Words) -> dict[str, Any]:
+    """Returns the manifest of the attempts before, or one of none, and says if it was lost."""
+    if directory.begun and (directory.path / "manifest.json").exists():
+        return directory.read("manifest.json")
+    if directory.begun:
+        words.say(
+            f"{directory.path / 'manifest.json'} is missing: what it said of the attempts before "
+            f"is lost, and the run goes on."
+        )
+    return {"attempts": [], "data": {}}
 
 
 def _say_changes(

@@ -71,6 +71,7 @@ class Run:
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
         self.attempts = 0
+        self._place: tuple[int, int] | None = None
         self._schedule: Schedule | None = None
         self._begun_with: State | None = None
         self._form: State | None = None
@@ -107,6 +108,7 @@ class Run:
             self.clock.earlier = facts.get("seconds", {})
             self.clock.compilations = facts.get("compilations", 0)
             self.reading.unreadable.update(dict.fromkeys(facts.get("unreadable", ())))
+            self._log.restore(facts["rows"])
         elif self.initial is not None:
             state, notes = begin_with(state, self.initial, own)
             for note in notes:
@@ -138,6 +140,12 @@ class Run:
             self.words,
         )
         self._log.cut(self.step)
+        self._place = self.directory.place()
+
+    def check_place(self) -> None:
+        """Ends a run (`CannotGoOn`) whose directory was renamed, replaced or deleted meanwhile."""
+        if self.attempts:
+            self.directory.check_place(self._place, self.identity)
 
     def _introduce(self, state: State, schedule: Schedule) -> None:
         devices, gear = self.mesh.size if self.mesh else 1, self.gear.choose(self.splits.train)
@@ -147,6 +155,8 @@ class Run:
         )
         if self.step:
             self.words.say(f"Resuming at step {self.step:,} of {schedule.steps:,}.")
+        elif self._log.rows:
+            self.words.say("No checkpoint of this run is there: it begins again.")
 
     @property
     def schedule(self) -> Schedule:
@@ -214,6 +224,7 @@ class Run:
                     self.words.show(step, self.schedule.steps, means, seconds, size, idle)
                 return
         self._begin()
+        self.check_place()
         each = sums.finite_means(step)
         if split == "train":
             clock = self.meter.trained(step, size)
@@ -268,6 +279,7 @@ class Run:
 
     def _save(self, step: int, state: State) -> None:
         self._begin()
+        self.check_place()
         if not bool(state.finite):
             raise NotFinite(step)
         self._log.flush()
@@ -277,6 +289,7 @@ class Run:
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "unreadable": list(self.reading.unreadable),
+            "rows": list(self._log.rows),  # so that the log can be lost, and no figure with it
         }
         keep = set() if best is None else {best}
         self.checkpoints.save(step, arrays, facts, keep, self.options.keep)

@@ -27,7 +27,7 @@ HOLDER = record({"process": whole(), "host": _WORD, "since": _WORD})
 
 _DATA = record(
     {"title": text(), "drawn": flag, "digests": by_name(_DIGEST)},
-    {"place": _PATH},
+    {"place": _PATH, "stamps": by_name(_DIGEST)},
 )
 _ORIGIN = {
     "recipe": _WORD,

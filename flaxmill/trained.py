@@ -18,7 +18,7 @@ from flaxmill.data.source import Source, Splits
 from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
 from flaxmill.evaluation import applied, measured, passing_over, scored, total
-from flaxmill.log import read_rows
+from flaxmill.log import read_rows, same_as_kept
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
 from flaxmill.progress import figures
@@ -56,7 +56,6 @@ class TrainedRun:
                 f"{self.path} is not finished: give its training command again to go on with it."
             )
         self.result = self.directory.read("result.json")
-        self.manifest = self.directory.read("manifest.json")
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
         self._which = checkpoint
@@ -71,9 +70,16 @@ class TrainedRun:
         return f"<TrainedRun {self.path}: {self.recipe_name} ({preset}), seed {seed}, test {test}>"
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """The content of manifest.json, which nothing but the report needs."""
+        return self.directory.read("manifest.json")
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl."""
-        return read_rows(self.path / "metrics.jsonl")
+        """The rows of metrics.jsonl; of what is missing there, those that the checkpoint keeps."""
+        path = self.path / "metrics.jsonl"
+        kept = Checkpoints(self.directory.checkpoints).rows(self.result["step"])
+        return same_as_kept(path, read_rows(path), kept)
 
     @property
     def has_report(self) -> bool:

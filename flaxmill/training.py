@@ -203,6 +203,7 @@ def carry_out(order: Order, run: Run) -> None:
     except NotFinite as trouble:
         seen = trouble.step  # looked into below, when what the loop held is let go
     except CannotGoOn:
+        run.check_place()  # which would say why
         raise
     except Unreadable as trouble:
         raise Unreadable(
@@ -210,6 +211,8 @@ def carry_out(order: Order, run: Run) -> None:
             f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
     except Exception as error:
+        if isinstance(error, OSError):
+            run.check_place()
         known = _known(error, run) or mistakes.told(error, order.recipe.file)
         if known is None:
             raise
@@ -223,6 +226,7 @@ def carry_out(order: Order, run: Run) -> None:
             f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
             f"run.finish(state, evaluate(state, splits.test)) at its end."
         )
+    run.check_place()
     run.signature.save(run.directory.path / "signature.json")  # with the temperatures
     files.write_json(run.directory.path / "result.json", run.result)
 

@@ -152,7 +152,7 @@ def test_files_that_were_written_between_attempts_are_told_where_not_all_are_rea
     def said(**stamps: str) -> list[str]:
         identity = dataclasses.replace(IDENTITY, data={**(IDENTITY.data or {}), **stamps})
         heard = Heard()
-        manifest.begin_attempt(directory, identity, TAKEN, "", None, heard)
+        manifest.begin_attempt(directory, identity, TAKEN, "# a recipe", None, heard)
         return heard.lines
 
     assert [said(), said(), said(stamps="one"), said(stamps="one")] == 4 * [[]]

@@ -53,7 +53,7 @@ def received(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look_at(run: Path) -> None:
     """Opens all that a run holds."""
     opened = TrainedRun(run)
-    assert opened.rows
+    assert opened.rows and opened.manifest
     opened.arrays()
     recipes.read(run / "recipe.py")
 
