@@ -3,7 +3,6 @@
 import itertools
 import sys
 from collections.abc import Sequence
-from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from flaxmill.errors import BadInput
 from flaxmill.exported import ENGINES, Exported, is_export
 from flaxmill.program import typed
 from flaxmill.signature import Signature
+from flaxmill.terminal import plain, show, show_json
 from flaxmill.trained import TrainedRun
 
 _AT_A_TIME = 500
@@ -84,7 +84,7 @@ def predict(
         BadInput: Some of the pictures could not be read.
     """
     names = find_pictures(files)
-    widths = max(map(len, names)), max(map(len, model.signature.labels))
+    widths = [max(map(len, map(plain, some))) for some in (names, model.signature.labels)]
     sheet: list[tuple[np.ndarray, dict[str, Any]]] = []
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
@@ -95,7 +95,7 @@ def predict(
         answers = model.predict(list(pictures.values()), top=top)
         for name, answer in zip(pictures, answers, strict=True):
             answer["picture"] = name
-            print(dumps(answer, ensure_ascii=False) if json else _row(answer, *widths))
+            show_json(answer) if json else show(_row(answer, *widths))
         pairs = zip(pictures.values(), answers, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
     if look and sheet:
@@ -104,10 +104,10 @@ def predict(
         seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
         to = own_pictures(seen, said, Path(SHEET))
         some = f" (the first {len(sheet)})" if len(sheet) < len(names) - len(unread) else ""
-        print(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
+        show(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
     if unread:
         count = [f"{len(unread)} of {len(names)} could not be read."] if len(names) > 1 else []
-        raise BadInput("\n".join([*unread, *count]))
+        raise BadInput(*unread, *count)
 
 
 def _prepared(
@@ -131,7 +131,8 @@ def _row(answer: dict[str, Any], name: int, label: int) -> str:
 
     Where any number of labels may hold, those that are above one half come first.
     """
-    cells = [f"{one['label']:{label}} {one['probability']:6.1%}" for one in answer["predictions"]]
+    likely = [(plain(one["label"]), one["probability"]) for one in answer["predictions"]]
+    cells = [f"{one:{label}} {probability:6.1%}" for one, probability in likely]
     if "labels" in answer:
         cells = [", ".join(answer["labels"]) or "none", *cells]
-    return f"{answer['picture']:{name}}  " + "   ".join(cells)
+    return f"{plain(answer['picture']):{name}}  " + "   ".join(cells)

@@ -4,18 +4,16 @@ Nothing heavy is imported before a command asks for it, so that help comes at on
 before the ``/`` of a command are its positional arguments, the others its options.
 """
 
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from json import dumps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from flaxmill import exit_status, stopping
+from flaxmill import exit_status, stopping, terminal
 from flaxmill.data.command import check, fetch, prepare
-from flaxmill.errors import BadInput, nearest
-from flaxmill.program import typed
+from flaxmill.errors import BadInput, listed, nearest
+from flaxmill.program import quote, typed
 from flaxmill.report.command import look, report
 from flaxmill.serve.command import serve
 from flaxmill.trust import RECORDED, RecipeText
@@ -36,16 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     exit_status.speak_plainly()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        exit_status.print_if_read(_overview())
+        exit_status.print_if_read(*_overview())
     elif arguments[0] == "--version":
         from importlib import metadata
 
-        print(f"flaxmill {metadata.version('flaxmill')}")
+        terminal.show(f"flaxmill {metadata.version('flaxmill')}")
     else:
         exit_status.leave_with(lambda: _status(*arguments), own=own)
 
 
-def _overview() -> str:
+def _overview() -> list[str]:
     width = max(map(len, COMMANDS))
     lines = [
         "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
@@ -57,7 +55,7 @@ def _overview() -> str:
     for name, command in COMMANDS.items():
         headline = (command.__doc__ or "").partition("\n")[0].rstrip(".")
         lines.append(f"  {name:{width}}  {headline}")
-    return "\n".join(lines)
+    return lines
 
 
 def _status(name: str, *arguments: str) -> int:
@@ -84,7 +82,8 @@ def _parse(
         if name.endswith("_"):  # a word of Python, which the option's name may be
             target.__annotations__[name] = Annotated[kind, arg(name=name[:-1])]
     style = (OmitArgPrefixes,) if flag_pairs else (OmitArgPrefixes, FlagCreatePairsOff)
-    return tyro.cli(target, args=arguments, prog=program, config=style, **how)
+    with terminal.parsing(arguments):
+        return tyro.cli(target, args=arguments, prog=program, config=style, **how)
 
 
 # The commands, in the order of their help.
@@ -95,7 +94,7 @@ def list_recipes() -> None:
     from flaxmill import recipes
 
     width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
-    print("\n".join(recipes.listed(width)))
+    terminal.show(*recipes.listed(width))
 
 
 def train(arguments: list[str]) -> None:
@@ -131,9 +130,9 @@ def _recipe_of(command: str, arguments: list[str]) -> Any:
             f"{command} takes the recipe first: {typed(f'{command} RECIPE [OPTIONS]')}."
             + nearest("", recipes.names())
         )
-    print(f"usage: {typed(command)} RECIPE [--preset NAME] [OPTIONS]\n")
+    terminal.show(f"usage: {typed(command)} RECIPE [--preset NAME] [OPTIONS]", "")
     list_recipes()
-    print(f"\n{typed(f'{command} RECIPE --help')} lists all options of a recipe.")
+    terminal.show("", f"{typed(f'{command} RECIPE --help')} lists all options of a recipe.")
     return None
 
 
@@ -165,12 +164,13 @@ def evaluate(
     asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
     found = asking.evaluate(asked, data, split=split, **recipe.said())
     if json:
-        print(dumps(found))
+        terminal.show_json(found)
     else:
-        print(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
+        terminal.show(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
         if absent := found.get("absent"):
-            print(f"none of them is of {', '.join(map(repr, absent))}: of that, nothing is known")
-        print(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
+            names = listed(absent, len(absent))
+            terminal.show(f"none of them is of {names}: of that, nothing is known")
+        terminal.show(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
 
 
 def predict(
@@ -252,13 +252,14 @@ def export(
             done=say,
         )
     if json:
-        print(dumps(written.parity))
+        terminal.show_json(written.parity)
     else:
-        print(f"each on {written.checked_on}; wrote {written.path}")
+        terminal.show(f"each on {written.checked_on}; wrote {written.path}")
         if (page := written.path / "web").is_dir():
-            print(f"{page} is the page: put it on any host, or python -m http.server -d {page}")
+            way = f"python -m http.server -d {quote(page)}"
+            terminal.show(f"{page} is the page: put it on any host, or {way}")
     if written.left_out:
-        print(f"flaxmill: {written.left_out}", file=sys.stderr)
+        terminal.complain(f"flaxmill: {written.left_out}")
 
 
 def fork(recipe: str, file: Path | None = None, /) -> None:
@@ -271,7 +272,7 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     from flaxmill import recipes
 
     made = recipes.fork(recipe, file)
-    print(f"wrote {made}; change it, then: {typed(f'train {shlex.quote(str(made))}')}")
+    terminal.show(f"wrote {made}; change it, then: {typed(f'train {quote(made)}')}")
 
 
 def doctor() -> None:

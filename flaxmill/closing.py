@@ -1,9 +1,8 @@
 """What can be done with a run that was just trained: commands that run as they are printed."""
 
-import shlex
 from typing import Any
 
-from flaxmill.program import placed, typed
+from flaxmill.program import placed, quote, typed
 from flaxmill.trained import TrainedRun
 
 
@@ -13,7 +12,7 @@ def next_commands(trained: TrainedRun) -> list[str]:
     Args:
         trained: The run.
     """
-    run = shlex.quote(str(trained.path))
+    run = quote(trained.path)
     return [
         typed(f"look {run}"),
         f"{typed(f'predict {run}')} PICTURE.png",
@@ -31,10 +30,10 @@ def _change(trained: TrainedRun) -> str:
         return f"{fork}    # change the loop, then train mine.py"
     words = ["train", placed(identity["recipe_file"])]
     if identity["preset"] != trained.recipe.default_preset:
-        words += ["--preset", shlex.quote(identity["preset"])]
+        words += ["--preset", quote(identity["preset"])]
     data = identity["config"].get("data")
     if data != _usual_data(trained):
-        words += ["--data", shlex.quote(str(data))]
+        words += ["--data", quote(data)]
     return f"{typed(' '.join(words))}    # after another edit: a run of its own"
 
 

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import platform
-import shlex
 import stat
 import time
 import warnings
@@ -18,6 +17,7 @@ from typing import IO, Any
 from flaxmill import files, json_forms, run_files
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.identity import Attempt, Identity
+from flaxmill.program import quote
 
 LOCK = "lock"
 _FORMS = {
@@ -88,7 +88,9 @@ class RunDirectory:
                 f"it: where it was renamed, the same command with its new name, as --run, goes on."
             )
         if not self.begun:
-            warnings.warn(f"{self.path / 'config.json'} is gone: it is written again.", stacklevel=2)
+            warnings.warn(
+                f"{self.path / 'config.json'} is gone: it is written again.", stacklevel=2
+            )
             files.write_json(self.path / "config.json", identity.json())
 
     @property
@@ -240,14 +242,13 @@ def check_same(identity: Identity, directory: RunDirectory) -> None:
     if differences:
         ways = ["--fresh to begin anew here (the old directory is renamed)"]
         if found.get("seeds", 1) == 1:  # the weights of several are not those of one
-            run = shlex.quote(str(directory.path))
+            run = quote(directory.path)
             ways.append(f"--init-from {run} with another --run to start from its weights")
         raise BadInput(
-            f"{directory.path} was begun differently, and going on would mix the two:\n  "
-            + "\n  ".join(differences)
-            + "\nGive the values of then to go on with it, another --run to begin a new run, "
-            + ", or ".join(ways)
-            + "."
+            f"{directory.path} was begun differently, and going on would mix the two:",
+            *(f"  {difference}" for difference in differences),
+            "Give the values of then to go on with it, another --run to begin a new run, "
+            f"{', or '.join(ways)}.",
         )
 
 

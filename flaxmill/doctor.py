@@ -7,8 +7,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from rich.console import Console
-
+from flaxmill import terminal
 from flaxmill.data import fetch
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
@@ -31,13 +30,12 @@ def examine() -> None:
         found, wrong = check()
         rows += found
         troubles += wrong
-    console = Console(highlight=False, soft_wrap=True)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        console.print(f"{name:{width}}  {value}", markup=False)
+        terminal.show(f"{name:{width}}  {value}")
     for trouble in troubles:
-        console.print(f"! {trouble}", markup=False)
-    console.print("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
+        terminal.show(f"! {trouble}")
+    terminal.show("All is well." if not troubles else f"{len(troubles)} thing(s) to look at.")
 
 
 Findings = tuple[list[tuple[str, str]], list[str]]

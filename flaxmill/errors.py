@@ -10,7 +10,23 @@ _NAMES = 12  # that a message lists
 _KNOWN = 50  # of which one was meant
 
 
-class BadInput(ValueError):
+class Told(Exception):
+    """Something that a person is told without a traceback.
+
+    Args:
+        lines: Of the message. A line break in one of them comes from what it quotes, and is shown
+            as an escape.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class BadInput(Told, ValueError):
     """Something given to flaxmill cannot be used; the message says what, where and how to mend it.
 
     The command line shows the message alone and ends with exit status 2.
@@ -21,7 +37,7 @@ class Unreadable(BadInput):
     """An example cannot be read; the message names its file, or else its index."""
 
 
-class CannotGoOn(RuntimeError):
+class CannotGoOn(Told, RuntimeError):
     """The run cannot continue (not a number, full disk); its last good state is kept.
 
     The command line shows the message alone and ends with exit status 3.

@@ -4,14 +4,14 @@ import contextlib
 import errno
 import gc
 import io
+import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from flaxmill import stopping
+from flaxmill import stopping, terminal
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
 from flaxmill.files import meant
 from flaxmill.mistakes import TRACEBACK
@@ -54,22 +54,22 @@ def after(command: Callable[[], None], *, usual: bool = False) -> int:
         _in_good_order(command, usual)
     except BadInput as trouble:
         if os.environ.get(TRACEBACK):
-            traceback.print_exception(trouble)
-        return _say(str(trouble), 2)
+            terminal.show_traceback(type(trouble), trouble, trouble.__traceback__)
+        return _say(2, *trouble.lines)
     except CannotGoOn as trouble:
-        return _say(str(trouble), 3)
+        return _say(3, *trouble.lines)
     except Stopped as stopped:
-        return _say(str(stopped), stopped.status)
+        return _say(stopped.status, str(stopped))
     except KeyboardInterrupt:
-        return _say(stopping.NOTHING_TO_SAVE, 130)
+        return _say(130, stopping.NOTHING_TO_SAVE)
     except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
         drop_output()
     except OSError as trouble:
         if trouble.errno in _FULL:
             drop_output()
-            return _say(f"the disk is full ({_place(trouble, 'no room left')}).", 3)
+            return _say(3, f"the disk is full ({_place(trouble, 'no room left')}).")
         if trouble.errno in _REFUSED:
-            return _say(f"{_place(trouble, 'a file')}: {trouble.strerror}.", 2)
+            return _say(2, f"{_place(trouble, 'a file')}: {trouble.strerror}.")
         raise
     except (RuntimeError, AssertionError):
         from flaxmill import parallel
@@ -77,7 +77,7 @@ def after(command: Callable[[], None], *, usual: bool = False) -> int:
         try:
             parallel.check_platform()
         except BadInput as trouble:
-            return _say(str(trouble), 2)
+            return _say(2, *trouble.lines)
         raise
     return 0
 
@@ -95,8 +95,11 @@ def _in_good_order(command: Callable[[], None], usual: bool) -> None:
 
 
 def speak_plainly() -> None:
-    """Has Python's warnings read as messages, and file names that are no text print as escapes."""
+    """Has Python's warnings read as messages, and what is no text print as escapes."""
     warnings.formatwarning = plain_warning
+    sys.excepthook = terminal.show_traceback
+    if logging.lastResort is not None:  # what libraries log
+        logging.lastResort.setFormatter(terminal.Plain())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -109,13 +112,13 @@ def plain_warning(
     line: str | None = None,
 ) -> str:
     """Words a warning for a person, without the line of code that it comes from."""
-    return f"flaxmill: {message}\n"
+    return f"flaxmill: {terminal.plain(message)}\n"
 
 
-def print_if_read(words: str) -> None:
+def print_if_read(*lines: str) -> None:
     """Prints at once; goes on where whoever read the output, such as head, has seen enough."""
     try:
-        print(words, flush=True)
+        terminal.show(*lines, flush=True)
     except BrokenPipeError:
         drop_output()
 
@@ -133,7 +136,6 @@ def _place(trouble: OSError, otherwise: str) -> str:
     return meant(os.fsdecode(trouble.filename)) if trouble.filename else otherwise
 
 
-def _say(words: str, status: int) -> int:
-    with contextlib.suppress(OSError):  # whoever read it has gone; the status stays
-        print(f"flaxmill: {words}", file=sys.stderr)
+def _say(status: int, first: str = "", *more: str) -> int:
+    terminal.complain(f"flaxmill: {first}", *more)
     return status

@@ -35,10 +35,10 @@ def told(error: Exception, file: Path | None) -> BadInput | None:
     if frame.name == _LOOP and ours:
         return None
     where = "" if frame.name == "<module>" else f", in {frame.name}"
-    line = f"\n    {frame.line}" if frame.line else ""
     return BadInput(
-        f"{frame.filename}, line {frame.lineno}{where}: {_words(error)}{line}\n"
-        f"({TRACEBACK}=1 shows how it came to that.)"
+        *f"{frame.filename}, line {frame.lineno}{where}: {_words(error)}".split("\n"),
+        *([f"    {frame.line}"] if frame.line else []),
+        f"({TRACEBACK}=1 shows how it came to that.)",
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill import border, other_names, recipes, weights
+from flaxmill import border, other_names, recipes, terminal, weights
 from flaxmill.data import fetch
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
@@ -232,14 +232,15 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
     other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
-    given = tyro.cli(
-        kind,
-        args=rest,
-        prog=program,
-        default=kind(config=configure(recipe, chosen.preset, {})),
-        description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
-        f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
-    )
+    with terminal.parsing(rest):
+        given = tyro.cli(
+            kind,
+            args=rest,
+            prog=program,
+            default=kind(config=configure(recipe, chosen.preset, {})),
+            description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
+            f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
+        )
     return chosen.preset, given
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from flaxmill.data import fetch
 from flaxmill.data.matched import matched
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
+from flaxmill.program import quote
 from flaxmill.recipes import Recipe
 
 _UNDIVIDED = {"validation": 0, "test": 0.15}
@@ -72,7 +72,7 @@ class Origin:
                 raise BadInput(
                     f"{self._where} was trained by a recipe file of its own, which was not trained "
                     f"on this machine by you, and nothing is run unasked. Read {place}; then give "
-                    f"--trust to run it, or --recipe {shlex.quote(str(place))}."
+                    f"--trust to run it, or --recipe {quote(place)}."
                 )
             return self._of(place, text)
         changed = "was edited since" if Path(file).is_file() else "is gone"

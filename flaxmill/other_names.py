@@ -1,11 +1,10 @@
 """What options of ours are called elsewhere: whoever types such a name is told the one here."""
 
 import re
-import shlex
 from collections.abc import Collection, Sequence
 
 from flaxmill.errors import BadInput
-from flaxmill.program import typed
+from flaxmill.program import quote, typed
 
 OPTIONS = {
     "--learning-rate": "lr learning-rate-init base-lr",
@@ -44,7 +43,7 @@ def refuse(recipe: str, arguments: Sequence[str], known: Collection[str], progra
         BadInput: The message says what to type.
     """
     if arguments and not arguments[0].startswith("-"):
-        place = shlex.quote(arguments[0])
+        place = quote(arguments[0])
         way = f": {program} --data {place}" if "--data" in known else ""
         raise BadInput(f"{arguments[0]!r} follows {recipe} without an option that takes it{way}.")
     for argument in arguments:

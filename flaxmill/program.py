@@ -13,6 +13,8 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from flaxmill.terminal import plain
+
 NAME = "flaxmill"
 
 
@@ -53,11 +55,32 @@ def _needed(requirements: Iterable[str], extra: str) -> list[str]:
     return found
 
 
+def quote(word: str | Path) -> str:
+    r"""Returns a word as a shell takes it, with escapes for what a line would not show as it is.
+
+    >>> quote("my photos"), quote("a\nb"), quote("it's\x1b")
+    ("'my photos'", "$'a\\nb'", "$'it\\'s\\x1b'")
+    """
+    text = str(word)
+    if plain(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(one: str) -> str:
+    """Returns a character as it stands within ``$'…'``."""
+    if "\udc80" <= one <= "\udcff":  # a byte of a file's name that is no text
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    if plain(one) != one and ord(one) > 0x7F:  # \x is a byte there
+        return f"\\U{ord(one):08x}"
+    return f"\\{one}" if one in "\\'" else plain(one)
+
+
 def placed(path: str | Path) -> str:
     """Returns a path as a shell takes it, from this folder on where it lies below."""
     from_here = os.path.relpath(path)
     below = not from_here.startswith(os.path.join(os.pardir, ""))
-    return shlex.quote(from_here if below else os.path.abspath(path))
+    return quote(from_here if below else os.path.abspath(path))
 
 
 def _program() -> str:

@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from flaxmill import terminal
+
 _SHARES = ("accuracy", "exact", "f1", "top5_accuracy")
 """The figures of flaxmill's own recipes that are shares, and are shown in hundredths.
 
@@ -102,7 +104,7 @@ class Words:
 
     def say(self, text: str) -> None:
         """Prints a line."""
-        self._console.print(text, markup=False)
+        self._console.print(terminal.plain(text), markup=False)
 
     def facts(self, rows: Mapping[str, str]) -> None:
         """Prints a small table of names and values."""
@@ -118,7 +120,7 @@ class Words:
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %  step {task.completed:,}/{task.total:,}"),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
             console=self._console,
             transient=True,
         )
@@ -155,7 +157,7 @@ class Words:
         if idle > _IDLE:
             words += f", {100 * idle:.0f} % of the time waiting for data"
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, words=words)
+            self._bar.update(self._task, completed=step, words=terminal.plain(words))
         else:
             self.say(f"  step {step:,} of {total:,}: {words}")
 
@@ -174,7 +176,7 @@ class Download:
 
     def __init__(self) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TimeRemainingColumn(),

@@ -1,11 +1,10 @@
 """The command lr-find: its options, and its answer in words, in JSON and as a picture."""
 
-import json
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from flaxmill import weights
+from flaxmill import terminal, weights
 from flaxmill.options import training_arguments
 from flaxmill.order import of, parse
 from flaxmill.progress import Words
@@ -56,9 +55,9 @@ def command(recipe: Recipe, given: list[str], program: str) -> None:
     title = f"{recipe.name} ({preset}): loss of {len(found.losses)} steps of growing rate"
     figures.save_png(rates.draw(found, now=now, title=title), out)
     if asked.json:
-        print(json.dumps(found.json() | {"learning_rate": now, "picture": str(out)}))
+        terminal.show_json(found.json() | {"learning_rate": now, "picture": str(out)})
     else:
-        print("\n".join([*said(found, now), f"wrote {out}"]))
+        terminal.show(*said(found, now), f"wrote {out}")
 
 
 def said(found: Found, now: float) -> list[str]:

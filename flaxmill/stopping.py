@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flaxmill import files, signals
+from flaxmill import files, signals, terminal
 from flaxmill.errors import Stopped
 
 _MOMENT = 0.5
@@ -310,6 +310,6 @@ def _end(number: int) -> NoReturn:
 
 
 def _write(words: str) -> None:
-    """Writes a line past Python's buffers, whose lock an interrupted thread may hold."""
+    """Writes a line, if that can be written."""
     with contextlib.suppress(OSError):
-        os.write(2, f"{words}\n".encode(errors="backslashreplace"))
+        terminal.write(2, words)

@@ -57,7 +57,7 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
         lines += _listed("missing", missing, unexpected)
         lines += _listed("unexpected", unexpected)
         lines += _listed("misshapen", misshapen)
-        raise BadInput("\n".join(lines))
+        raise BadInput(*lines)
     structure = jax.tree.structure(tree)
     return jax.tree.unflatten(structure, [arrays[name] for name in expected])
 

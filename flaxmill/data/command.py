@@ -1,11 +1,11 @@
 """The commands about data: their options, and nothing heavy before they are understood."""
 
-import shlex
-from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
+from flaxmill import terminal
 from flaxmill.errors import BadInput, nearest
+from flaxmill.program import quote
 
 
 def fetch(name: str, /, *, to: Path | None = None) -> None:
@@ -20,7 +20,7 @@ def fetch(name: str, /, *, to: Path | None = None) -> None:
 
     with Download() as progress:
         folder = data.fetch(name, to, on_progress=progress)
-    print(f"{name} is in {folder}")
+    terminal.show(f"{name} is in {folder}")
 
 
 def prepare(
@@ -75,8 +75,10 @@ def prepare(
     )
     stopped = "stopped; the same command goes on with what is packed."
     with stopping.scope(stopped), Reading() as progress:
-        made = preparing.prepare(data, to, made_into, readers=readers, progress=progress, say=print)
-    print(f"wrote {made} {_made_words(made_into)} with --data {shlex.quote(str(made))}")
+        made = preparing.prepare(
+            data, to, made_into, readers=readers, progress=progress, say=terminal.show
+        )
+    terminal.show(f"wrote {made} {_made_words(made_into)} with --data {quote(made)}")
 
 
 def _made_words(made_into: Any) -> str:
@@ -148,15 +150,15 @@ def check(
     with Reading() as progress:
         checked = checks.check(place, size=size, sign=separator, workers=workers, progress=progress)
     if json:
-        print(dumps(checked.json(), ensure_ascii=False))
+        terminal.show_json(checked.json())
     else:
-        print("\n".join(checked.lines()))
+        terminal.show(*checked.lines())
     if sheet is not None:
         from flaxmill.report import oddest
 
         written = oddest.draw(checked, sheet)
         if not json:
-            print("\n".join(written))
+            terminal.show(*written)
     if checked.serious:
         raise BadInput(
             f"{checked.serious} of {len(checked.findings)} findings in {place} would stop a "

@@ -145,7 +145,7 @@ def _obtain(run: _Download, file: DataFile) -> None:
     attempts = 0
     while _size(part) != file.size:
         if not waiting or attempts == ATTEMPTS:
-            raise BadInput(_by_hand(run, failures))
+            raise BadInput(*_by_hand(run, failures))
         attempts += 1
         mirror = waiting.popleft()
         begun = _size(part)
@@ -303,7 +303,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _by_hand(run: _Download, failures: dict[str, str]) -> str:
+def _by_hand(run: _Download, failures: dict[str, str]) -> list[str]:
     """Says what was tried, and which files to put where without us."""
     absent = [file for file in run.wanted.files if not _is_right(stored(run.folder, file), file)]
     lines = [f"{run.wanted.title} could not be downloaded."]
@@ -312,7 +312,7 @@ def _by_hand(run: _Download, failures: dict[str, str]) -> str:
     lines += [f"  {file.name}  {file.size:,} bytes  MD5 {file.md5}" for file in absent]
     if any(_size(run.folder / f"{file.name}.part") for file in absent):
         lines.append("What has arrived is kept; the same command continues there.")
-    return "\n".join(lines)
+    return lines
 
 
 def _disk_trouble(error: OSError, wanted: DataSet, folder: Path) -> BadInput | CannotGoOn:

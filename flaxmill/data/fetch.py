@@ -5,14 +5,13 @@ to the network is in `flaxmill.data.download`.
 """
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flaxmill.data.known.published import DATA_SETS, DataFile, DataSet
 from flaxmill.errors import BadInput, nearest
-from flaxmill.program import typed
+from flaxmill.program import quote, typed
 
 Progress = Callable[[str, int, int], None]
 """Called as (file name, bytes that are here, bytes of the whole file) while a file arrives."""
@@ -183,7 +182,7 @@ def _strips(folder: Path, content: list[str]) -> str:
     """Says how to go on with a folder that keeps its pictures as strips, smaller and as exact."""
     if "unpack.py" not in content or not any(name.endswith(".webp") for name in content):
         return ""
-    command = f"python {shlex.quote(str(folder / 'unpack.py'))} TARGET"
+    command = f"python {quote(str(folder / 'unpack.py'))} TARGET"
     return f"holds the pictures as WebP strips: unpack them with `{command}`, then --data TARGET"
 
 
@@ -239,13 +238,13 @@ def locate(
         return fetch(name, on_progress=on_progress, hurried=True)
     except BadInput as error:
         lines += [
-            str(error),
+            *error.lines,
             "Ways out:",
             f"  {_fetch_command(name)} where there is a network",
             "  --data DIR names the folder that holds the files; FLAXMILL_DATA the one it is in",
             "  --data sketches trains on drawn garments and needs no files",
         ]
-        raise BadInput("\n".join(lines)) from error
+        raise BadInput(*lines) from error
 
 
 def fetch(
@@ -287,5 +286,5 @@ def _listed(names: list[str], most: int = 5) -> str:
 
 
 def _fetch_command(name: str, folder: Path | None = None) -> str:
-    to = f" --to {shlex.quote(str(folder))}" if folder else ""
+    to = f" --to {quote(folder)}" if folder else ""
     return f"`{typed(f'fetch {name}{to}')}`"

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
 from flaxmill.export.formats import Subject, written_formats
 from flaxmill.export.made import made_splits
-from flaxmill.program import typed
+from flaxmill.program import quote, typed
 from flaxmill.signature import FORMAT, Signature
 from flaxmill.trained import TrainedRun
 
@@ -130,7 +129,7 @@ def directory_of(
         return model
     run = TrainedRun(model, recipe=recipe, trust=trust)
     place = run.path / "export"
-    again = typed(f"export {shlex.quote(str(run.path))}")
+    again = typed(f"export {quote(run.path)}")
     if not exported.is_export(place):
         say(f"writing {place}, for {run.path} is not exported yet")
         try:

@@ -1,6 +1,7 @@
 """The model card of an export (Mitchell et al. 2019): what it is, how good, and what it is for."""
 
 import inspect
+import re
 from importlib import metadata
 from typing import Any
 
@@ -11,6 +12,31 @@ from flaxmill.data.source import Splits
 from flaxmill.export import standalone
 from flaxmill.export.parity import size
 from flaxmill.signature import Signature
+from flaxmill.terminal import plain
+
+_PLAIN = re.compile(r"[^\W_]((?:[\w ,./()'-]|: )*[\w)'.])?")
+_LIVE = re.compile(r"\b_|_\b|www\.", re.IGNORECASE)
+
+
+def quoted(name: str) -> str:
+    """Returns a name as Markdown shows it, whatever it is: as code, unless it is plain words.
+
+    In code nothing is alive: no HTML, no link, no picture and no address that would become a link.
+
+    >>> quoted("T-shirt/top"), quoted("<b>"), quoted("[a](javascript:b)"), quoted("`")
+    ('T-shirt/top', '`<b>`', '`[a](javascript:b)`', '`` ` ``')
+    """
+    if _PLAIN.fullmatch(name) and not _LIVE.search(name):
+        return name
+    return code(name)
+
+
+def code(name: str) -> str:
+    """Returns a name as code in Markdown."""
+    shown = plain(name)
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    room = " " if not shown.strip() or "`" in (shown[0], shown[-1]) else ""
+    return f"{fence}{room}{shown}{room}{fence}"
 
 
 def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
@@ -28,13 +54,13 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         trim_blocks=True,
         autoescape=False,  # this is Markdown
     )
-    environment.filters["size"] = size
+    environment.filters |= {"size": size, "quoted": quoted, "code": code}
     preparing = inspect.getsource(standalone).partition("import Any\n\n")[2].rstrip()
     kind = signature.task.replace("-", " ")
     return environment.get_template("card.md.jinja").render(
         signature=signature,
         preparing=preparing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
-        summary=f"A model for {kind}, trained on {splits.title}.",
+        summary=f"A model for {kind}, trained on {quoted(splits.title)}.",
         taken=signature.inputs[0],
         several=answers.of(signature).several,
         meaning=answers.of(signature).meaning,
@@ -46,5 +72,5 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         accuracy=parity["reference"]["accuracy"],
         made=parity["reference"]["accuracy"] is None,
         version=metadata.version("flaxmill"),
-        licence=signature.licence or "Nothing is known of the data's licence.",
+        licence=quoted(signature.licence or "Nothing is known of the data's licence."),
     )

@@ -9,7 +9,6 @@ import io
 import json
 import linecache
 import re
-import shlex
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from typing import Any
 
 from flaxmill import files, mistakes
 from flaxmill.errors import BadInput, nearest
-from flaxmill.program import typed
+from flaxmill.program import quote, typed
 
 FOLDER = Path(__file__).parent
 
@@ -170,7 +169,7 @@ def load(recipe: str) -> Recipe:
         if Path(recipe).is_dir():
             raise BadInput(
                 f"{recipe} is a folder, not a recipe: the recipe images trains on the pictures in "
-                f"a folder ({typed(f'train images --data {shlex.quote(recipe)}')})."
+                f"a folder ({typed(f'train images --data {quote(recipe)}')})."
             )
         raise BadInput(
             f"no recipe is called {recipe!r}.{nearest(name, names())} A recipe of your own is "
@@ -257,7 +256,7 @@ def _check(file: Path, module: ModuleType) -> None:
     if missing:
         raise BadInput(
             f"{file} is not a recipe: it lacks {', '.join(missing)}. "
-            f"Start from a copy: {typed(f'fork fashion_mnist {shlex.quote(file.name)}')}"
+            f"Start from a copy: {typed(f'fork fashion_mnist {quote(file.name)}')}"
         )
     for part in PARTS:
         if part != "PRESETS" and not callable(getattr(module, part)):

@@ -70,7 +70,7 @@ def draw(
     )
     plain, _ = figures.prediction_captions(labels, said, splits.labels)
     told = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
-    return written(figure, path, "\n".join([words, *told, *legend]))
+    return written(figure, path, words, *told, *legend)
 
 
 def own_pictures(pictures: Sequence[np.ndarray], said: Sequence[Any], path: Path) -> Path:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from flaxmill import terminal
 from flaxmill.errors import BadInput
 from flaxmill.program import typed
 from flaxmill.trust import RECORDED, RecipeText
@@ -47,8 +48,7 @@ def look(
         **recipe.said(),
         to=to,
     )
-    print(sheet.words)
-    print(f"wrote {sheet.path}")
+    terminal.show(*sheet.words.split("\n"), f"wrote {sheet.path}")
 
 
 def report(
@@ -79,7 +79,7 @@ def report(
     target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
     trained = opened(runs, recipe, trust=trust)
     page.write_page([evidence.subject(one, data) for one in trained], target)
-    print(f"wrote {target}")
+    terminal.show(f"wrote {target}")
     if open:
         import webbrowser
 

@@ -140,7 +140,7 @@ def data(
         captions = answers.names(np.asarray(chosen["label"]), names)
         kind = f"{choosing.called(split)} examples{choosing.named(classes)}"
     figure = figures.sheet(pictures, captions, title=titled(splits, kind), columns=COLUMNS)
-    return written(figure, path, "\n".join([*_summary(splits), *legend]))
+    return written(figure, path, *_summary(splits), *legend)
 
 
 def _as_they_were(chosen: Any) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from flaxmill.data.source import Splits
 from flaxmill.report import figures
 from flaxmill.report.letters import showable
+from flaxmill.terminal import plain
 
 COLUMNS = 5
 
@@ -40,7 +41,13 @@ def titled(splits: Splits, kind: str) -> str:
     return kind if hidden else f"{splits.title}: {kind}"
 
 
-def written(figure: Figure, path: Path, words: str) -> Sheet:
-    """Writes a sheet as a PNG."""
+def written(figure: Figure, path: Path, *lines: str) -> Sheet:
+    """Writes a sheet as a PNG.
+
+    Args:
+        figure: The drawing.
+        path: The PNG to write.
+        lines: What it is of.
+    """
     figures.save_png(figure, path)
-    return Sheet(figure, path, words)
+    return Sheet(figure, path, "\n".join(map(plain, lines)))

@@ -5,7 +5,7 @@ import socket
 
 import uvloop
 
-from flaxmill import stopping
+from flaxmill import stopping, terminal
 from flaxmill.errors import BadInput
 from flaxmill.exit_status import drop_output
 from flaxmill.serve.server import BACKLOG, serve
@@ -69,7 +69,7 @@ def announce(settings: Settings) -> None:
     sizes = ", ".join(map(str, settings.limits.sizes))
     processes = f"{settings.workers} workers, " if settings.workers > 1 else ""
     try:
-        print(
+        terminal.show(
             f"serving {settings.model} at http://{host}:{settings.port}/ "
             f"({processes}engine {settings.engine}, batches of {sizes} compiled)",
             flush=True,

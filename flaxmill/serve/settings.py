@@ -1,15 +1,13 @@
 """What a server is told: which model, where to listen, how much to take from a client."""
 
-import contextlib
 import ipaddress
 import os
-import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill import files
+from flaxmill import files, terminal
 from flaxmill.errors import BadInput
 from flaxmill.exported import is_export
 from flaxmill.serve.limits import Limits
@@ -131,10 +129,6 @@ def _export_of(model: Path, recipe: RecipeText) -> Path:
         return model
     from flaxmill import export  # with all that training needs, which an export does without
 
-    def say(words: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it, and the server is to start
-            print(words, file=sys.stderr, flush=True)
-
-    place = export.directory_of(model, say, **recipe.said())
+    place = export.directory_of(model, terminal.complain, **recipe.said())
     files.clear_left(Path(os.path.realpath(place)))
     return place
