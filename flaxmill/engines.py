@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,10 @@ def start(name: str, folder: Path, signature: Signature, *, threads: int | None 
     return OnnxEngine(path, signature, threads=threads)
 
 
+_CALLS = re.compile(r"custom_call(?! @(?:shape_assertion|Sharding)\()([^\n]{0,60})")
+"""Calls of native functions in the text of a module, but for those that JAX puts into exports."""
+
+
 class JaxEngine:
     """Runs ``model.stablehlo``; each size of batch is compiled when it first comes.
 
@@ -56,8 +61,14 @@ class JaxEngine:
 
         try:
             exported = export.deserialize(bytearray(path.read_bytes()))
+            called = _CALLS.search(exported.mlir_module())
         except Exception as error:  # whatever the reader of the format stumbles over
             raise BadInput(f"{path} cannot be read as StableHLO: {error}.") from None
+        if called:
+            raise BadInput(
+                f"{path} calls a function of the machine ({quoted(called[1])}) and not only "
+                f"operations of StableHLO: such a call is trusted with memory, and is not run."
+            )
         here = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
         if here not in exported.platforms:
             raise BadInput(

@@ -70,8 +70,7 @@ class Run:
         self.checkpoints = Checkpoints(self.directory.checkpoints)
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
-        self.attempts = 0
-        self._place: tuple[int, int] | None = None
+        self.attempts, self._place = 0, self.directory.place()
         self._schedule: Schedule | None = None
         self._begun_with: State | None = None
         self._form: State | None = None

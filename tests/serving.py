@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 MODEL = "fashion_mnist"
+FLAXMILL = (sys.executable, "-m", "flaxmill")
 INFER = f"/v2/models/{MODEL}/infer"
 
 
@@ -41,11 +42,19 @@ class Served:
         export: The export directory.
         log: The file for what it writes to standard error.
         options: Of the command.
+        program: What flaxmill is started by.
         environment: Variables besides this process' own.
     """
 
-    def __init__(self, export: Path, log: Path, *options: str, **environment: str) -> None:
-        command = [sys.executable, "-m", "flaxmill", "serve", str(export), "--port", "0", *options]
+    def __init__(
+        self,
+        export: Path,
+        log: Path,
+        *options: str,
+        program: Sequence[str] = FLAXMILL,
+        **environment: str,
+    ) -> None:
+        command = [*program, "serve", str(export), "--port", "0", *options]
         self._log = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -108,9 +117,9 @@ def _answer(response: HTTPResponse) -> Answer:
 
 
 @contextlib.contextmanager
-def serving(export: Path, log: Path, *options: str, **environment: str) -> Iterator[Served]:
+def serving(export: Path, log: Path, *options: str, **how: Any) -> Iterator[Served]:
     """Serves an export while the block runs."""
-    server = Served(export, log, *options, **environment)
+    server = Served(export, log, *options, **how)
     try:
         yield server
     finally:

@@ -138,6 +138,7 @@ def test_commands_show_what_others_have_named(
     save_file(
         {CLASSES[0]: np.zeros(3, np.float32), "b\nc": np.zeros(3, np.float32)}, "w.safetensors"
     )
+    shown = ""
     for status, *words in (
         (2, "check", str(hostile), "--sheet", "odd.png"),
         (2, "check", str(hostile), "--json"),

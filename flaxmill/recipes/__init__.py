@@ -23,6 +23,9 @@ from flaxmill.program import quote, typed
 
 FOLDER = Path(__file__).parent
 
+_MOST = 4_000_000
+"""Characters of a recipe: a run of somebody else may name any file, which is read and compared."""
+
 # What a recipe file has, in this order.
 PARTS = (
     "Config",
@@ -182,15 +185,18 @@ def read(file: str | Path) -> str:
     """Returns the text of a recipe file; nothing of it is run.
 
     Raises:
-        BadInput: There is no such file, or it is no text.
+        BadInput: There is no such file, or it is no text, or far more than a recipe is.
     """
     try:
         with io.TextIOWrapper(files.opened(file), encoding="utf-8") as text:
-            return text.read()
+            content = text.read(_MOST + 1)
     except FileNotFoundError:
         raise BadInput(f"there is no recipe file {file}: check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"the recipe file {file} cannot be read: {error}.") from None
+    if len(content) > _MOST:
+        raise BadInput(f"the recipe file {file} has more than {_MOST:,} characters.")
+    return content
 
 
 def executed(file: Path, content: str, name: str) -> Recipe:

@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 from prometheus_client import multiprocess
 
-from flaxmill import files, signals, stopping
+from flaxmill import files, processes, signals, stopping
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import SHARED_FOLDER
@@ -32,7 +32,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(settings, listening, theirs, pause))
-        with signals.blocked({signal.SIGHUP}):  # so it waits in the new process too
+        # A hangup waits in the new process too.
+        with processes.beginning(), signals.blocked({signal.SIGHUP}):
             self.process.start()
         theirs.close()
         self.ready = False

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import signals
+from flaxmill import processes, signals
 from flaxmill.data.source import Example
 from flaxmill.errors import BadInput, CannotGoOn
 
@@ -53,11 +53,13 @@ class ReaderProcess:
     def __init__(self, source: bytes, room: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        with signals.left_to_this_process():  # Python may start a process that tracks the memory
+        # Python may start a process that tracks the memory.
+        with processes.beginning(), signals.left_to_this_process():
             self._shared = SharedMemory(create=True, size=room)
         arguments = (theirs, source, self._shared.name)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with signals.left_to_this_process():  # once more: that has had Ctrl-C and SIGTERM through
+        # Once more: that has had Ctrl-C and SIGTERM through.
+        with processes.beginning(), signals.left_to_this_process():
             self._process.start()
         theirs.close()
         try:
