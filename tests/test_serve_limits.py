@@ -195,7 +195,7 @@ def test_other_sites_may_not_use_it(server: Served) -> None:
 
 def test_a_token_is_asked_for(shipped: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("se-cret\n")
-    options = ("--allow-hosts", "my.example", "--token-file", str(tmp_path / "token"))
+    options = ("--allow-hosts", "My.example.", "--token-file", str(tmp_path / "token"))
     with serving.serving(shipped, tmp_path / "log", *options) as server:
         for path in ("/v2", "/signature.json", "/metrics", "/examples.json", INFER, "/nowhere"):
             for shown in ("", "Bearer no", "Basic se-cret", "Bearer", "Bearer se-cret x"):

@@ -82,7 +82,7 @@ class Front:
         self.stopping = False
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
-        self._allowed = frozenset(map(str.lower, settings.allow_hosts))
+        self._allowed = frozenset(name.lower().rstrip(".") for name in settings.allow_hosts)
         self._hosts = self._allowed | settings.own_names
         self._any_host = not self._hosts
         self._is_called = lru_cache(maxsize=64)(self._named)
