@@ -251,6 +251,8 @@ def verify(folder: Path) -> None:
         found = _digests(folder)
     except OSError as error:
         raise Damaged(f"{error.filename or folder} cannot be read ({_reason(error)})") from error
+    except BadInput as error:  # something else than a file, for which Orbax would wait
+        raise Damaged(str(error).removesuffix(".")) from None
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             raise Damaged(f"{folder / name} is missing")
@@ -268,7 +270,7 @@ def _all_files(folder: Path) -> list[Path]:
         for path in inside.iterdir():
             if path.is_dir() and not path.is_symlink():
                 waiting.append((path, deep + 1))
-            elif path.is_file() and path.name != _DIGESTS:
+            elif path.name != _DIGESTS:
                 found.append(path)
     return sorted(found)
 

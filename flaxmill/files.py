@@ -48,7 +48,7 @@ def made_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
         place = beside(path)
         handle = make(place)
         hold(handle)
-        if _is_at(place, handle):  # else it was just taken for left behind
+        if os.path.lexists(place):  # else it was taken for left behind before it was held
             return place, handle
         os.close(handle)
 
@@ -73,28 +73,23 @@ def clear_left(path: Path) -> None:
 
 
 def _remove_left(place: Path) -> None:
+    """Removes something unless somebody holds it, or it has got its own name meanwhile.
+
+    Raises:
+        OSError: It is held, gone, or cannot be removed.
+    """
     handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         about = os.fstat(handle)
         if about.st_uid != os.geteuid():
             return
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error while somebody holds it
-        if not _is_at(place, handle):  # it has its own name by now
-            return
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if stat.S_ISDIR(about.st_mode):
             shutil.rmtree(place, ignore_errors=True)
         else:
             place.unlink()
     finally:
         os.close(handle)
-
-
-def _is_at(place: Path, handle: int) -> bool:
-    """Says whether what a descriptor is of still has its name."""
-    try:
-        return os.path.samestat(os.fstat(handle), place.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def meant(place: str) -> str:

@@ -78,6 +78,11 @@ def test_a_run_in_which_a_file_is_something_else(
             look_at(received)
         place.unlink()
         place.write_bytes(content)
+    more = in_all(received)[-1].with_name("more")
+    other(more)
+    with pytest.raises(BadInput, match=r"more is (a named pipe|a device)"):
+        look_at(received)
+    more.unlink()
     look_at(received)
 
 
