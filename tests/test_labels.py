@@ -15,7 +15,7 @@ from pyarrow import parquet
 from flaxmill.data.check import check
 from flaxmill.data.listings import written_lists
 from flaxmill.data.listings.foreign import hugging_face
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.listing import Listing, class_order, scan
 from flaxmill.errors import BadInput
 
 NAMES = [f"{number}.png" for number in range(8)]
@@ -271,3 +271,7 @@ def test_any_text_in_brackets_is_a_list_or_a_name_or_refused() -> None:
             assert found is None or isinstance(found, list)
     for items in (["a", "it's", 'say "b"', "가", "\xa0", "back\\slash", "line\nbreak"], ["x"]):
         assert written_lists.read(str(items)) == items  # as Python writes them
+
+
+def test_numbers_of_any_length_are_sorted_by_their_value() -> None:
+    assert class_order(["9" * 5000, "10", "01", "1", "0"]) == ("0", "01", "1", "10", "9" * 5000)

@@ -165,4 +165,10 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """
     names = sorted(set(names))
     numbers = all(name.isascii() and name.isdigit() for name in names)
-    return tuple(sorted(names, key=int) if numbers else names)
+    return tuple(sorted(names, key=_value) if numbers else names)
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Returns what whole numbers are sorted by, for `int` refuses those of thousands of digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
