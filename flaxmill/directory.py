@@ -105,7 +105,7 @@ class RunDirectory:
 
     def last_attempt(self) -> Attempt | None:
         """Returns what was trained by when this run last went on; None where nothing says so."""
-        if not (self.path / "manifest.json").exists():
+        if is_lost(self.path / "manifest.json"):
             return None
         attempts = self.read("manifest.json")["attempts"]
         if not attempts or "versions" not in attempts[-1]:
@@ -218,6 +218,11 @@ def choose(
             f"give a new directory, or an empty one."
         )
     return directory
+
+
+def is_lost(path: Path) -> bool:
+    """Says whether a file is gone, or empty as a full disk or a power cut may leave it."""
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 def _visible(folder: Path) -> set[str]:

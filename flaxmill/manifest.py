@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from flaxmill import files, parallel
-from flaxmill.directory import RunDirectory
+from flaxmill.directory import RunDirectory, is_lost
 from flaxmill.identity import Identity, version
 from flaxmill.progress import Words
 from flaxmill.signature import FORMAT, Signature
@@ -69,14 +68,10 @@ def begin_attempt(
         signature.save(directory.path / "signature.json")
         files.write_atomic(record, recipe)
         files.write_json(directory.path / "config.json", identity.json())
-    elif _is_lost(record) and _begun_by(directory) == identity.recipe_sha256:
+    elif is_lost(record) and _begun_by(directory) == identity.recipe_sha256:
         words.say(f"{record} is missing or empty: it is written again.")
         files.write_atomic(record, recipe)
     return len(earlier) + 1
-
-
-def _is_lost(path: Path) -> bool:
-    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 def _begun_by(directory: RunDirectory) -> str:
@@ -85,12 +80,13 @@ def _begun_by(directory: RunDirectory) -> str:
 
 def _before(directory: RunDirectory, words: Words) -> dict[str, Any]:
     """Returns the manifest of the attempts before, or one of none, and says if it was lost."""
-    if directory.begun and (directory.path / "manifest.json").exists():
-        return directory.read("manifest.json")
+    path = directory.path / "manifest.json"
+    if directory.begun and not is_lost(path):
+        return directory.read(path.name)
     if directory.begun:
         words.say(
-            f"{directory.path / 'manifest.json'} is missing: what it said of the attempts before "
-            f"is lost, and the run goes on."
+            f"{path} is missing or empty: what it said of the attempts before is lost, and the "
+            f"run goes on."
         )
     return {"attempts": [], "data": {}}
 
