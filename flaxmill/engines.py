@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +42,8 @@ def start(name: str, folder: Path, signature: Signature, *, threads: int | None 
     return OnnxEngine(path, signature, threads=threads)
 
 
-_CALLS = re.compile(r"custom_call(?! @(?:shape_assertion|Sharding)\()([^\n]{0,60})")
-"""Calls of native functions in the text of a module, but for those that JAX puts into exports."""
+_HARMLESS = {"shape_assertion", "Sharding"}
+"""Calls that JAX puts into exports, and XLA takes out again."""
 
 
 class JaxEngine:
@@ -58,15 +57,19 @@ class JaxEngine:
     def __init__(self, path: Path, signature: Signature) -> None:
         import jax
         from jax import export
+        from jax.interpreters import mlir
 
         try:
             exported = export.deserialize(bytearray(path.read_bytes()))
-            called = _CALLS.search(exported.mlir_module())
+            with mlir.make_ir_context():
+                module = exported.mlir_module(serialized=False)
+                native = set(_called(module.operation)) - _HARMLESS
+                del module  # before its context
         except Exception as error:  # whatever the reader of the format stumbles over
             raise BadInput(f"{path} cannot be read as StableHLO: {error}.") from None
-        if called:
+        if native:
             raise BadInput(
-                f"{path} calls a function of the machine ({quoted(called[1])}) and not only "
+                f"{path} calls a function of the machine ({listed(native)}) and not only "
                 f"operations of StableHLO: such a call is trusted with memory, and is not run."
             )
         here = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
@@ -89,6 +92,16 @@ class JaxEngine:
         """Returns each output by name, for a batch of any size."""
         with _running(self._path):
             return {name: np.asarray(output) for name, output in self._call(inputs).items()}
+
+
+def _called(operation: Any) -> Iterator[str]:
+    """Yields the native functions that a module's operation calls, and those within it."""
+    if operation.name == "stablehlo.custom_call":
+        yield operation.attributes["call_target_name"].value
+    for region in operation.regions:
+        for block in region:
+            for inner in block:
+                yield from _called(inner.operation)
 
 
 class OnnxEngine:
