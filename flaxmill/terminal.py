@@ -6,6 +6,7 @@ and a mark of bidirectional text could turn a word around. So everything that a 
 through here: a line break is where a line ends, and nothing within one does more than be read.
 """
 
+import codecs
 import contextlib
 import io
 import json
@@ -59,7 +60,8 @@ def complain(*lines: Any) -> None:
 
 def show_json(value: Any, *, file: Any = None) -> None:
     """Prints a value as a line of JSON, in which the same characters are escaped in its own way."""
-    line = json.dumps(value, ensure_ascii=False)
+    encoding = getattr(file or sys.stdout, "encoding", None) or "utf-8"
+    line = json.dumps(value, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
     if not line.isprintable():
         line = "".join(json.dumps(one)[1:-1] if _acts(one) else one for one in line)
     print(line, file=file)

@@ -1,6 +1,8 @@
 """What others have named, as commands show it: no control character, and no line but ours."""
 
 import ast
+import io
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from safetensors.numpy import save_file
 import flaxmill
 from flaxmill.export.card import code, quoted
 from flaxmill.program import quote
-from flaxmill.terminal import plain
+from flaxmill.terminal import plain, show_json
 
 PACKAGE = Path(flaxmill.__file__).parent
 FAKE = "flaxmill: all is well"
@@ -74,6 +76,17 @@ def test_words_stay_words_in_a_model_card() -> None:
     for name in ("T-shirt/top", "Fashion-MNIST", "개미 (붉은)", "CC BY-SA 3.0 (MNIST, Y. LeCun)"):
         assert quoted(name) == name
     assert code("a``b") == "```a``b```"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_json_is_the_same_in_every_encoding(encoding: str) -> None:
+    said = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    value = {name: f"é 개미 \U000e0067 {name}" for name in CLASSES}
+    show_json(value, file=said)
+    said.flush()
+    line = said.buffer.getvalue().decode(encoding)
+    assert json.loads(line) == value
+    assert_plain(line)
 
 
 def test_what_libraries_log_and_warn_of_is_shown_as_text(capfd: pytest.CaptureFixture[str]) -> None:
