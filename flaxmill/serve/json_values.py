@@ -19,6 +19,20 @@ def parsed(text: bytes) -> Any:
         raise Refused(400, f"the request is not JSON: {reason}.") from None
 
 
+def check_values(text: bytes, most: int) -> None:
+    """Refuses JSON of more values than it may have, before one of them takes its memory.
+
+    Raises:
+        Refused: The message says how else to send many numbers.
+    """
+    if (count := text.count(b",")) >= most:
+        raise Refused(
+            413,
+            f"the request's JSON holds some {count + 1:,} values: send at most {most:,}, or the "
+            f"tensor as bytes after the JSON (the extension binary_tensor_data).",
+        )
+
+
 def mapping(value: Any, what: str) -> dict[str, Any]:
     """Returns a value that must be an object, without members that are null.
 

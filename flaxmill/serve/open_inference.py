@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import nearest
-from flaxmill.serve import answer
+from flaxmill.serve import answer, json_tensor
 from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
 from flaxmill.serve.batcher import Outputs
 from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
 from flaxmill.serve.refusal import Refused
 from flaxmill.signature import Signature, Tensor
 
+_AT_ONCE_BYTES = 64 << 10  # JSON up to this long is read in three milliseconds, at most
+_LONGEST_ID = 4096  # characters; it goes into the answer
 _REMEMBERED_BYTES = 1024  # a header up to this long is remembered: many requests have the same
 
 
@@ -96,6 +98,36 @@ class Inference:
                 return question, memoryview(body)[split:]
         return question, question.examples
 
+    def long(self, body: bytes, header_length: bytes | None) -> memoryview | None:
+        """Returns the JSON of a request, if it is so long that reading it holds others up."""
+        split = len(body) if header_length is None else _length(header_length, len(body))
+        return memoryview(body)[:split] if split > _AT_ONCE_BYTES else None
+
+    def described(self, header: bytes, following: int) -> tuple[dict[str, Any], list[bytes]]:
+        """Reads long JSON, in another process than the one that answers.
+
+        Args:
+            header: The JSON.
+            following: How many bytes follow it.
+
+        Returns:
+            What `question` makes the question of: all but the numbers, and these.
+
+        Raises:
+            Refused: As of `read`.
+        """
+        asked = self._question(header, following)
+        wanted = [(each.tensor.name, each.binary, each.classes) for each in asked.wanted]
+        said = {"id": asked.id, "count": asked.count, "wanted": wanted, "timeout": asked.timeout}
+        return said, [] if asked.examples is None else [asked.examples]
+
+    def question(self, said: dict[str, Any]) -> Question:
+        """Returns the question that `described` says, whose examples are at hand."""
+        known = {tensor.name: tensor for tensor in self.signature.outputs}
+        wanted = tuple(Wanted(known[name], *how) for name, *how in said["wanted"])
+        begun = answer.beginning(self.signature, said["id"], said["count"], wanted)
+        return Question(said["id"], said["count"], None, wanted, said["timeout"], begun)
+
     def _raw(self, body: bytes) -> tuple[Question, bytes]:
         """Reads a request that is nothing but the bytes of its examples."""
         count, rest = divmod(len(body), self.example_bytes)
@@ -115,8 +147,8 @@ class Inference:
         asked = mapping(parsed(header), "the request")
         parameters = mapping(asked.get("parameters", {}), "'parameters'")
         name = asked.get("id")
-        if name is not None and not isinstance(name, str):
-            raise Refused(400, "'id' must be a string.")
+        if name is not None and not (isinstance(name, str) and len(name) <= _LONGEST_ID):
+            raise Refused(400, f"'id' must be a string of at most {_LONGEST_ID:,} characters.")
         count, examples = self._examples(asked.get("inputs"), following)
         wanted = self._wanted(asked.get("outputs"), parameters)
         for unfit in ("sequence_id", "sequence_start", "sequence_end"):
@@ -150,7 +182,7 @@ class Inference:
                     f"{following:,} bytes follow the JSON, but the input {self.input.name!r} has "
                     f"no parameter 'binary_data_size'.",
                 )
-            return count, self._numbers(given, shape)
+            return count, json_tensor.content(given.get("data"), self.input, shape)
         if "data" in given:
             raise Refused(400, "the input has both 'data' and 'binary_data_size': send one.")
         if not whole(size) or size != count * self.example_bytes or size != following:
@@ -195,37 +227,6 @@ class Inference:
                 f"{count:,} examples are too many for one request: send at most "
                 f"{self.max_examples:,} at a time.",
             )
-
-    def _numbers(self, given: dict[str, Any], shape: list[int]) -> bytes:
-        """Returns the bytes of a tensor that came as JSON, nested or flat."""
-        expected = int(np.prod(shape))
-        try:
-            numbers = np.array(given.get("data"))
-        except (ValueError, OverflowError):  # lists of unequal lengths
-            numbers = np.empty(0, object)
-        if numbers.dtype.kind == "f" and self.dtype.kind in "iu" and _are_whole(numbers):
-            numbers = numbers.astype(np.int64)  # of clients that know no other numbers
-        if numbers.dtype.kind not in (
-            "b" if self.dtype.kind == "b" else "iuf"[: _kinds(self.dtype)]
-        ):
-            raise Refused(
-                400,
-                f"'data' of input {self.input.name!r} must be {expected:,} {_words(self.dtype)}.",
-            )
-        if numbers.size != expected or numbers.shape not in ((expected,), tuple(shape)):
-            raise Refused(
-                400,
-                f"'data' of input {self.input.name!r} has shape {list(numbers.shape)}; expected "
-                f"{shape}, or {expected:,} numbers in a row.",
-            )
-        if self.dtype.kind in "iu":
-            least, most = np.iinfo(self.dtype).min, np.iinfo(self.dtype).max
-            if numbers.min() < least or numbers.max() > most:
-                raise Refused(
-                    400,
-                    f"'data' of input {self.input.name!r} must lie between {least} and {most}.",
-                )
-        return numbers.astype(self.dtype).tobytes()
 
     def _wanted(self, outputs: Any, parameters: dict[str, Any]) -> tuple[Wanted, ...]:
         """Reads the list of outputs; without one, all are meant."""
@@ -283,16 +284,3 @@ def _length(value: bytes, most: int) -> int:
             f"length of the JSON, at most the {most:,} bytes of the content.",
         )
     return int(value)
-
-
-def _kinds(dtype: np.dtype) -> int:
-    return 3 if dtype.kind == "f" else 2
-
-
-def _are_whole(numbers: np.ndarray) -> bool:
-    """Says whether these are whole numbers, of a size that is exact."""
-    return bool((np.abs(numbers) < 1 << 53).all() and (numbers == np.trunc(numbers)).all())
-
-
-def _words(dtype: np.dtype) -> str:
-    return {"b": "times true or false", "f": "numbers"}.get(dtype.kind, "whole numbers")
