@@ -1,8 +1,9 @@
 """The server: an export answers over HTTP, to clients of the Open Inference Protocol and to people.
 
 How a request goes: `connection` reads it from a socket within limits of time and size, `front`
-decides who may ask and what the question is, `open_inference` or `pictures` turn it into examples,
-`batcher` gathers the examples of many into one call of the model.
+decides who may ask and what the question is, `open_inference` and `uploads` turn it into examples
+(`intake` has processes do so where that takes long), `batcher` gathers the examples of many into
+one call of the model.
 """
 
 from importlib.util import find_spec

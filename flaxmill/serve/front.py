@@ -18,11 +18,13 @@ from typing import Any
 from flaxmill.serve.answer import Answer
 from flaxmill.serve.connection import LAST_ANSWER, WHOLE_ANSWER
 from flaxmill.serve.contents import Contents, Message, Receive, compressed
+from flaxmill.serve.intake import Intake
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
+from flaxmill.serve.open_inference import Question
 from flaxmill.serve.refusal import Header, Refused, error_body
 from flaxmill.serve.routes import ERROR, FAILED, application
-from flaxmill.serve.served import Model
+from flaxmill.serve.served import Model, Served
 from flaxmill.serve.settings import Settings
 
 Scope = dict[str, Any]
@@ -69,16 +71,23 @@ class Front:
         model: What answers.
         metrics: Where requests are counted.
         journal: Where they are noted.
+        intake: What reads them, where that takes long.
     """
 
     def __init__(
-        self, settings: Settings, model: Model, metrics: Metrics, journal: Journal
+        self,
+        settings: Settings,
+        model: Model,
+        metrics: Metrics,
+        journal: Journal,
+        intake: Intake,
     ) -> None:
         self.settings = settings
         self.limits = settings.limits
         self.model = model
         self.metrics = metrics
         self.journal = journal
+        self.intake = intake
         self.stopping = False
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
@@ -173,9 +182,11 @@ class Front:
         try:
             served = self.model.current
             self.check_model(path)
-            question, examples = served.inference.read(
-                body, headers.get(b"inference-header-content-length")
-            )
+            split = headers.get(b"inference-header-content-length")
+            if (text := served.inference.long(body, split)) is None:
+                question, examples = served.inference.read(body, split)
+            else:
+                question, examples = await self._read_long(served, body, text)
             patience = min(question.timeout or self.limits.deadline, self.limits.deadline)
             due = time.monotonic() + patience
             outputs = await served.batcher(examples, question.count, due)
@@ -184,6 +195,13 @@ class Front:
         answer = served.inference.answer(question, outputs)
         accepted = headers.get(b"accept-encoding")
         return answer if accepted is None else compressed(answer, accepted)
+
+    async def _read_long(
+        self, served: Served, body: bytes, text: memoryview
+    ) -> tuple[Question, Any]:
+        """Reads an inference request that begins with long JSON."""
+        read = await self.intake.question(served.signature, text, len(body) - len(text))
+        return served.inference.question(read.facts), read.content or memoryview(body)[len(text) :]
 
     def check_model(self, path: str) -> None:
         """Refuses a path below /v2/models that is not of the model that is served."""

@@ -16,6 +16,11 @@ class Limits:
         max_buffered_bytes: Bytes of all bodies that are held at a time.
         max_pictures: Pictures in one request for predictions.
         max_pixels: Width × height of a picture.
+        max_request_pixels: Width × height of all pictures of a request; a JPEG's once for each ten
+            passes that are made over it.
+        max_json_values: Numbers, texts and lists in the JSON of a request.
+        read_seconds: Seconds that it may take to read what a request says: JSON, forms, pictures.
+        read_bytes: Memory that it may take to do so.
         max_head_bytes: Bytes of a request's first line and headers.
         head_seconds: Seconds until a request's headers must be here.
         body_seconds: Seconds until its body must be here.
@@ -33,6 +38,10 @@ class Limits:
     max_buffered_bytes: int = 256 << 20
     max_pictures: int = 32
     max_pixels: int = 25_000_000
+    max_request_pixels: int = 100_000_000
+    max_json_values: int = 2_000_000
+    read_seconds: float = 10.0
+    read_bytes: int = 144 << 20
     max_head_bytes: int = 32 << 10
     head_seconds: float = 10.0
     body_seconds: float = 30.0

@@ -1,9 +1,7 @@
 """Everything but inference: metadata, pictures, the page, and what describes them all."""
 
-import asyncio
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from flaxmill import answers
-from flaxmill.serve import metrics, reference, schema, static, uploads
+from flaxmill.prediction import answer
+from flaxmill.serve import metrics, reference, schema, static
+from flaxmill.serve.intake import Reply
 from flaxmill.serve.refusal import Busy, Refused, error_body
 from flaxmill.serve.static import StaticFile
 
@@ -26,7 +26,6 @@ ERROR = "flaxmill.error"
 FAILED = "the server failed; its log says more."
 EXTENSIONS = ["binary_tensor_data", "classification"]
 
-_MOST_READING = 64  # requests whose pictures are being read, or wait for it
 _MODEL = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
 
@@ -93,6 +92,26 @@ def _json(value: Any) -> Response:
     return Response(json.dumps(value, ensure_ascii=False).encode(), media_type="application/json")
 
 
+def _predictions(
+    model: dict[str, Any], said: list[dict[str, Any]], read: Reply, at: int
+) -> Response:
+    """Returns predictions as JSON, with the URL of each picture that is shown as it is.
+
+    Args:
+        model: Which one predicted.
+        said: Of each picture.
+        read: The request, as it was read.
+        at: Where in its content the URLs begin.
+    """
+    rows = [json.dumps(one, ensure_ascii=False).encode() for one in said]
+    for index, length in enumerate(read.facts["seen"]):
+        rows[index] = b'%b, "seen": "%b"}' % (rows[index][:-1], read.content[at : at + length])
+        at += length
+    head = json.dumps(model, ensure_ascii=False).encode()
+    body = b'{"model": %b, "predictions": [%b]}' % (head, b", ".join(rows))
+    return Response(body, media_type="application/json")
+
+
 def _error(request: Request, status: int, words: str, headers: Any = None) -> Response:
     request.scope[ERROR] = words
     return Response(error_body(words), status, headers, media_type="application/json")
@@ -138,8 +157,6 @@ class Routes:
         self._front = front
         self._app = app
         self._page = static.page_files()
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="pictures")
-        self._reading = 0
 
     async def server(self) -> Response:
         """Tells which server this is, and which extensions of the protocol it knows."""
@@ -158,6 +175,8 @@ class Routes:
     def _check_ready(self) -> None:
         if self._front.stopping or not self._front.model.ready:
             raise Busy("the server is stopping.")
+        if not self._front.intake.ready:
+            raise Busy("the server cannot read pictures at the moment; its log says why.")
 
     async def model(self, request: Request) -> Response:
         """Tells what the model takes and gives."""
@@ -181,25 +200,21 @@ class Routes:
         Pictures are turned, padded, resized and inverted as the model's signature says.
         """
         front = self._front
-        upload = await uploads.read(request, front.limits)
         served = front.model.current
-        if served.signature.task not in answers.TASKS:
+        signature = served.signature
+        if signature.task not in answers.TASKS:
             raise Refused(404, "this model classifies no pictures: see /signature.json.")
-        if self._reading >= _MOST_READING:
-            raise Busy("the server is busy: many pictures wait to be read.")
-        loop = asyncio.get_running_loop()
-        self._reading += 1
-        try:
-            seen = await loop.run_in_executor(
-                self._readers, uploads.prepared, upload, served.signature, front.limits
-            )
-        finally:
-            self._reading -= 1
+        kind, query = request.headers.get("content-type", ""), request.query_params
+        read = await front.intake.pictures(signature, kind, query, await request.body())
+        names = read.facts["names"]
+        size = served.inference.example_bytes * len(names)
         due = time.monotonic() + front.limits.deadline
-        outputs = await served.batcher(seen.tobytes(), len(seen), due)
-        probabilities = np.asarray(outputs["probabilities"])
-        found = uploads.rows(upload, seen, probabilities, served.signature)
-        return _json({"model": served.described(), "predictions": found})
+        outputs = await served.batcher(read.content[:size], len(names), due)
+        said = []
+        for name, probabilities in zip(names, outputs["probabilities"], strict=True):
+            found = answer(np.asarray(probabilities), signature, read.facts["top"])
+            said.append({"picture": name, **found})
+        return _predictions(served.described(), said, read, size)
 
     async def signature(self) -> Response:
         """Gives the export's signature."""

@@ -13,7 +13,7 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -22,6 +22,7 @@ from flaxmill import signals
 from flaxmill.errors import BadInput
 from flaxmill.serve.connection import Connection
 from flaxmill.serve.front import Front
+from flaxmill.serve.intake import Intake
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
 from flaxmill.serve.served import Model
@@ -178,20 +179,22 @@ async def serve(
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     metrics = Metrics(settings.limits.max_batch)
     model = Model(settings, metrics.batch)
+    intake = Intake(settings.limits)
     try:
         with signals.blocked({signal.SIGHUP}):  # until the server takes it
-            if not await _loaded(model, journal, stop_on):
+            if not await _begun((model.load(), intake.start()), journal, stop_on):
                 return
             if not settings.token and not settings.own_names:
                 journal.event(
                     "whoever reaches this port may use the server: FLAXMILL_TOKEN or "
                     "--token-file has it ask for a token"
                 )
-            server = Server(Front(settings, model, metrics, journal), announce, stop_on)
+            server = Server(Front(settings, model, metrics, journal, intake), announce, stop_on)
             if when_begun is not None:
                 when_begun(server)
             await server.serve(sockets=[listening])
     finally:
+        await intake.close()
         logger.removeHandler(journal)
         journal.close()
 
@@ -231,14 +234,15 @@ def stop_signals() -> list[int]:
     ]
 
 
-async def _loaded(model: Model, journal: Journal, stop_on: Sequence[int]) -> bool:
-    """Loads the model; says whether it did, or was asked to stop before."""
-    loop = asyncio.get_running_loop()
-    loading = loop.create_task(model.load())
+async def _begun(
+    parts: Iterable[Coroutine[Any, Any, None]], journal: Journal, stop_on: Sequence[int]
+) -> bool:
+    """Waits for what a server needs; says whether it is there, or was asked to stop before."""
+    beginning = asyncio.gather(*parts)
     for number in stop_on:
-        loop.add_signal_handler(number, loading.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, beginning.cancel)
     try:
-        await loading
+        await beginning
     except asyncio.CancelledError:
         journal.event("stopped", aborted=0)
         return False

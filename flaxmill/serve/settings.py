@@ -87,6 +87,7 @@ def settings(
         raise BadInput(f"--threads {more['threads']}: expected 1 or more, or 0 to choose.")
     positive = (
         *("deadline", "max_body_bytes", "max_buffered_bytes", "max_pictures", "max_pixels"),
+        *("max_request_pixels", "max_json_values", "read_seconds", "read_bytes"),
         *("max_head_bytes", "connections"),
         *("head_seconds", "body_seconds", "write_seconds", "keep_alive"),
     )

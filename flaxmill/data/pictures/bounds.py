@@ -30,7 +30,7 @@ MOST_RUNS = 4_000_000
 """Pixels of a BMP that is packed in runs, where its file has so few bytes for them: it is decoded
 in Python, pixel by pixel where runs end early."""
 
-_START_OF_SCAN = b"\xff\xda"
+START_OF_SCAN = b"\xff\xda"
 _BITS, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323  # tags of TIFF
 _SIZES = [bytes([kind]) for kind in range(0xC0, 0xD0) if kind not in (0xC4, 0xC8, 0xCC)]
 _SCAN_OR_END = re.compile(rb"\xff([\xda\xd9])")
@@ -101,7 +101,7 @@ def _check_scans(file: Any) -> None:
     file.seek(0)
     content = file.read()
     first = _first_scan(content)
-    if content.count(_START_OF_SCAN) <= MOST_SCANS:  # not exact, but fast
+    if content.count(START_OF_SCAN) <= MOST_SCANS:  # not exact, but fast
         return
     for count, found in enumerate(_SCAN_OR_END.finditer(content, first), start=1):
         if found[1] == b"\xd9":  # other pictures and films may follow
@@ -117,7 +117,7 @@ def _first_scan(content: bytes) -> int:
         ValueError: The size is said twice: decoders take room for one, and Pillow knows the other.
     """
     at, sizes = 2, 0
-    while content[at : at + 1] == b"\xff" and content[at : at + 2] != _START_OF_SCAN:
+    while content[at : at + 1] == b"\xff" and content[at : at + 2] != START_OF_SCAN:
         sizes += content[at + 1 : at + 2] in _SIZES
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
     if sizes > 1:

@@ -175,6 +175,11 @@ def _told(name: str, source: str | Path | io.BytesIO | None, error: Exception) -
             return TooLarge(
                 f"{name} takes more memory than there is: save it smaller, or leave it out."
             )
+        case OSError(args=("could not create decoder object",)):  # of WebP, for either reason
+            return BadInput(
+                f"{name} is a damaged picture, or takes more memory than there is: save it anew, "
+                f"and smaller."
+            )
         case OSError(errno=int()):  # of the disk, not of the decoder
             words = (error.strerror or str(error)).lower()
             return BadInput(f"{name} cannot be read: {words}.")
