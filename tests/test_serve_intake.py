@@ -1,0 +1,431 @@
+"""What large and hostile requests cost: themselves much, and others and the server little."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import re
+import select
+import signal
+import sys
+import threading
+import tracemalloc
+import zlib
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import serving
+import uvloop
+from PIL import Image
+from serving import INFER, Answer, Served, pictures, tensor
+
+from flaxmill.errors import CannotGoOn
+from flaxmill.serve import uploads
+from flaxmill.serve.intake import Intake
+from flaxmill.serve.limits import Limits
+from flaxmill.serve.open_inference import Inference
+from flaxmill.serve.refusal import Busy, Refused
+from flaxmill.signature import Signature
+
+FORM = "multipart/form-data; boundary=edge"
+JSON = {"Content_Type": "application/json"}
+SECONDS = 2.0
+PARTS = [b'{"inputs":[{"name":"image","shape":[1,28,28,1],"datatype":"UINT8","data":[', b"]}]}"]
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Returns a chunk of a PNG."""
+    whole = kind + content
+    return len(content).to_bytes(4) + whole + zlib.crc32(whole).to_bytes(4)
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **more: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **more)
+    return file.getvalue()
+
+
+def form(*contents: bytes, name: bytes = b"a.png") -> bytes:
+    """Returns a form with files."""
+    part = b'--edge\r\nContent-Disposition: form-data; name="p"; filename="%b"\r\n\r\n%b\r\n'
+    return b"".join(part % (name, content) for content in contents) + b"--edge--\r\n"
+
+
+SMALL = encoded(Image.fromarray(pictures(0)[0, ..., 0]))
+TEXTS = SMALL[:33] + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9)) * 60 + SMALL[33:]
+"""A PNG of 60 KB that takes a tenth of a second before its pixels begin."""
+SLOW = form(*[TEXTS] * 32)
+"""A request that takes longer than any may."""
+
+
+@pytest.fixture(scope="module")
+def signature(shipped: Path) -> Signature:
+    return Signature.load(shipped / "signature.json")
+
+
+@pytest.fixture(scope="module")
+def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    options = ("--engine", "onnx", "--read-seconds", str(SECONDS))
+    with serving.serving(shipped, log, *options) as running:
+        yield running
+
+
+def readers(server: Served) -> list[int]:
+    """Returns the processes that a server started."""
+    tasks = Path(f"/proc/{server.process.pid}/task")
+    if not tasks.exists():
+        pytest.skip("needs Linux's /proc, which tells what a process started")
+    return [int(one) for task in tasks.iterdir() for one in (task / "children").read_text().split()]
+
+
+def seconds(server: Served) -> float:
+    """Returns the processor time that the server took, without the processes that it started."""
+    readers(server)
+    return ticks(server.process.pid) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int, kind: str) -> int:
+    """Returns bytes of memory that a process has (VmRSS), or had at most (VmHWM)."""
+    found = re.search(rf"{kind}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) << 10
+
+
+@contextlib.contextmanager
+def meanwhile(server: Served, content: bytes) -> Iterator[list[Answer]]:
+    """Has a client ask for predictions while the block runs; its answer is there afterwards."""
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        with contextlib.suppress(ConnectionError):
+            answers.append(server.ask("/predict", content, Content_Type=FORM))
+
+    client = threading.Thread(target=ask)
+    client.start()
+    yield answers
+    client.join()
+
+
+def data(values: bytes) -> bytes:
+    return values.join(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "words"),
+    [
+        (INFER, data(b"[]," * 1_300_000 + b"[]"), "has shape [1300001, 0]"),
+        (INFER, data(b'"",' * 1_300_000 + b'""'), "must be 784 whole numbers"),
+        (INFER, data(b"{}," * 1_300_000 + b"{}"), "must be 784 whole numbers"),
+        (INFER, data(b"[0]," * 1_900_000 + b"[0]"), "takes more than 150,994,944 bytes of memory"),
+        (INFER, data(b"1.5," * 1_000_000 + b"0"), "has shape [1000001]"),
+        (INFER, data(b"0," * 2_000_000 + b"0"), "values: send at most 2,000,000, or the tensor as"),
+        (INFER, b'{"inputs":[{"name":[' + b"[]," * 1_300_000 + b"[]]}]}", "there is no input [[],"),
+        ("/predict", b'{"pictures":[' + b'"",' * 1_300_000 + b'""]}', "send at most 32"),
+        ("/predict", b'{"pictures":["AAAA"],"top":[' + b"[]," * 1_300_000 + b"[]]}", "'top' must"),
+    ],
+)
+def test_many_values_cost_the_server_itself_little(
+    server: Served, path: str, content: bytes, words: str
+) -> None:
+    """They took up to seven seconds of the event loop, and a gigabyte."""
+    before, pid = seconds(server), server.process.pid
+    most = max(memory(pid, "VmHWM"), memory(pid, "VmRSS") + (40 << 20))
+    answer = server.ask(path, content, **JSON)
+    assert answer.status in (400, 413)
+    assert words in answer.json["error"]
+    assert seconds(server) - before < 0.25
+    assert memory(pid, "VmHWM") < most
+    for reader in readers(server):
+        assert memory(reader, "VmHWM") < Limits().read_bytes + (60 << 20)
+        assert memory(reader, "VmRSS") < 80 << 20  # given back
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["x" * 10_000] + [""] * 50_000, "must be 784 whole numbers"),
+        ([1] * 783 + ["x"], "must be 784 whole numbers"),
+        ([1] * 783 + [None], "must be 784 whole numbers"),
+        ([1] * 783 + [[1]], "must be 784 whole numbers"),
+        ([True] * 784, "must be 784 whole numbers"),
+        ([1] * 783 + [2**64], "must be 784 whole numbers"),
+        ([0.5] * 783 + [10**400], "must be 784 whole numbers"),
+        ({"a": 1}, "must be 784 whole numbers"),
+        ([1] * 783, "has shape [783]; expected [1, 28, 28, 1], or 784 numbers in a row"),
+        ([[1] * 28] * 28, "has shape [28, 28]; expected [1, 28, 28, 1]"),
+        (5, "has shape []"),
+        ([], "has shape [0]"),
+        ([1] * 783 + [256], "must lie between 0 and 255"),
+    ],
+)
+def test_types_and_counts_come_before_any_array(
+    signature: Signature, given: Any, words: str
+) -> None:
+    """NumPy makes each of a list of texts as long as the longest: here, two gigabytes."""
+    asked = json.dumps({"inputs": [tensor(pictures(0), data=given)]}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match=re.escape(words)):
+            Inference(signature, 64).read(asked, None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000 + 100 * len(asked)
+
+
+@pytest.mark.parametrize("count", [30, 700])
+def test_long_json_is_read_as_short_is(server: Served, count: int) -> None:
+    """By another process than the server: some 70 KB at once, more by one that reads all."""
+    batch = pictures(count, count)
+    binary = server.raw(serving.request(batch))
+    assert binary is not None
+    expected = serving.outputs(binary)
+    for values in (batch.ravel().tolist(), batch.tolist(), batch.astype(float).tolist()):
+        asked = {"id": "mine", "inputs": [tensor(batch, data=values)]}
+        asked["outputs"] = [{"name": "logits", "parameters": {"binary_data": True}}]
+        answer = server.ask(INFER, json.dumps(asked).encode(), **JSON)
+        assert answer.status == 200
+        np.testing.assert_allclose(serving.outputs(answer)["logits"], expected["logits"], atol=1e-4)
+        assert b'"id": "mine"' in answer.content[:200]
+    described = tensor(batch, parameters={"binary_data_size": batch.nbytes})
+    header = json.dumps({"inputs": [described]}).encode() + b" " * 100_000
+    length = {"Inference_Header_Content_Length": str(len(header))}
+    answer = server.ask(INFER, header + batch.tobytes(), **length)
+    said = {output["name"]: output["data"] for output in answer.json["outputs"]}
+    np.testing.assert_allclose(said["logits"], expected["logits"].ravel(), atol=1e-4)
+
+
+def test_an_id_is_not_longer_than_ids_are(server: Served) -> None:
+    asked = {"id": "x" * 5000, "inputs": [tensor(pictures(0), data=pictures(0).tolist())]}
+    answer = server.ask(INFER, json.dumps(asked).encode(), **JSON)
+    assert answer.status == 400
+    assert "'id' must be a string of at most 4,096 characters" in answer.json["error"]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-16", "no-such-thing"])
+def test_names_in_a_form_are_utf_8_whatever_it_says(server: Served, charset: str) -> None:
+    """Python's punycode takes quadratic time, and unicode_escape makes half characters."""
+    content = form(SMALL, name="\\ud800 신발".encode())
+    letters = b"a" * 200_000
+    field = b'--edge\r\nContent-Disposition: form-data; name="x"\r\n\r\n%b-%b\r\n'
+    content = field % (letters, letters) + content
+    before = seconds(server)
+    answer = server.ask("/predict", content, Content_Type=f"{FORM}; charset={charset}")
+    assert answer.status == 200
+    assert answer.json["predictions"][0]["picture"] == "\\ud800 신발"
+    assert seconds(server) - before < 0.25
+
+
+def test_pictures_are_counted_before_they_are_decoded() -> None:
+    wrong = json.dumps({"pictures": ["%"] * 33}).encode()
+    with pytest.raises(Refused, match="33 pictures are too many: send at most 32"):
+        uploads.read(wrong, "application/json", {}, Limits())
+
+
+def progressive(side: int, scans: int) -> bytes:
+    """Returns a JPEG that comes in many passes."""
+    content = encoded(Image.new("L", (side, side)), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (scans - content.count(b"\xff\xda")) + content[-2:]
+
+
+def test_pixels_of_a_request_are_limited_and_count_once_for_each_ten_scans(
+    signature: Signature,
+) -> None:
+    def read(limits: Limits, *contents: bytes) -> np.ndarray:
+        upload = uploads.Upload([(f"{i}", c) for i, c in enumerate(contents)], 1, False)
+        return uploads.prepared(upload, signature, limits, small=False)
+
+    blank = encoded(Image.new("L", (100, 100)))
+    assert len(read(Limits(max_request_pixels=30_000), *[blank] * 3)) == 3
+    with pytest.raises(Refused, match="3: with it, the request has 40,000 pixels to read, more"):
+        read(Limits(max_request_pixels=30_000), *[blank] * 4)
+    assert len(read(Limits(max_request_pixels=100_000), progressive(100, 100))) == 1
+    with pytest.raises(Refused, match="0: with it, the request has 100,000 pixels to read, more"):
+        read(Limits(max_request_pixels=99_999), progressive(100, 100))
+
+
+def test_a_picture_takes_no_more_memory_than_a_request_may(server: Served) -> None:
+    palette = encoded(Image.new("RGBA", (4200, 4200), (1, 2, 3, 4)), "WEBP", lossless=True)
+    passes = encoded(Image.new("RGB", (4990, 4990)), "JPEG", progressive=True)
+    for content, words in (
+        (palette + bytes(70_000), "4,200 × 4,200 pixels are too many of a WEBP"),
+        (passes, "4,990 × 4,990 pixels are too many of a progressive JPEG"),
+        (encoded(Image.new("RGBA", (4990, 4990)), "TIFF", compression="tiff_deflate"), "memory"),
+        (encoded(Image.new("RGB", (4990, 4990)), "JPEG"), None),
+    ):
+        answer = server.ask("/predict", form(content), Content_Type=FORM)
+        assert answer.status == (413 if words else 200)
+        assert words is None or words in answer.json["error"]
+
+
+def test_what_takes_too_long_is_ended_and_others_do_not_wait(server: Served) -> None:
+    with meanwhile(server, SLOW) as slow:
+        busy(server)
+        for _ in range(10):
+            assert server.ask("/predict", form(SMALL), Content_Type=FORM).status == 200
+            assert server.ask("/v2/health/ready").status == 200
+        assert not slow
+    assert slow[0].status == 413
+    assert slow[0].json["error"] == (
+        "reading the request took more than 2 seconds: send less at a time."
+    )
+    assert server.ask("/predict", form(TEXTS), Content_Type=FORM).status == 200
+
+
+def busy(server: Served) -> int:
+    """Waits until a process that reads requests has much to do; returns it."""
+    before = {pid: ticks(pid) for pid in readers(server)}
+    while True:
+        for pid, spent in before.items():
+            if ticks(pid) > spent + 20:
+                return pid
+        assert server.ask("/v2/health/live").status == 200
+
+
+def ticks(pid: int) -> int:
+    """Returns the processor time of a process, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_process_that_ends_costs_its_own_request_alone(server: Served) -> None:
+    before = set(readers(server))
+    with meanwhile(server, SLOW) as slow:
+        busiest = busy(server)
+        os.kill(busiest, signal.SIGSEGV)
+    assert slow[0].status == 400
+    assert "ended the process that read it" in slow[0].json["error"]
+    server.await_log("a process that reads requests ended with exit status -11")
+    for pid in before - {busiest}:  # one that has nothing to do is replaced too
+        with ending(pid) as ended:
+            os.kill(pid, signal.SIGKILL)
+            assert ended()
+    while before & set(readers(server)):
+        assert server.ask("/v2/health/live").status == 200
+    large = form(encoded(Image.new("L", (3000, 3000))))
+    for content in (form(SMALL), large):
+        assert server.ask("/predict", content, Content_Type=FORM).status == 200
+
+
+@contextlib.contextmanager
+def ending(*pids: int) -> Iterator[Callable[[], bool]]:
+    """Gives what waits for processes to end, and says whether they did within half a minute."""
+    with contextlib.ExitStack() as opened:
+        found = [opened.enter_context(os.fdopen(os.pidfd_open(pid))) for pid in pids]
+        yield lambda: all(select.select([one], [], [], 30)[0] for one in found)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_server(shipped: Path, tmp_path: Path, number: int) -> None:
+    """Not even one that has much to do; and the server does not wait for it longer than it says."""
+    with serving.serving(shipped, tmp_path / "log", "--engine", "onnx", "--grace", "1") as server:
+        for pid in readers(server):  # of a terminal's or a service manager's signals, the server's
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        with ending(*readers(server)) as ended, meanwhile(server, SLOW):
+            busy(server)
+            assert server.stop(number) == (0 if number == signal.SIGTERM else -number)
+            assert ended()
+
+
+def with_intake(limits: Limits, body: Callable[[Intake], Coroutine[Any, Any, None]]) -> None:
+    """Runs something with the processes that read requests."""
+
+    async def run() -> None:
+        intake = Intake(limits)
+        await intake.start()
+        try:
+            await body(intake)
+        finally:
+            await intake.close()
+
+    uvloop.run(run())
+
+
+def test_what_turns_out_large_makes_way(signature: Signature) -> None:
+    """Though its file is small; and who leaves, or waits too long, makes room."""
+
+    async def body(intake: Intake) -> None:
+        def ask(content: bytes) -> asyncio.Task[Any]:
+            return asyncio.create_task(intake.pictures(signature, FORM, {"top": "3"}, content))
+
+        slow = ask(SLOW)
+        texts = ask(form(*[TEXTS] * 4))
+        read = await ask(form(SMALL))
+        assert not texts.done() and not slow.done()
+        assert read.facts == {"names": ["a.png"], "top": 3, "seen": []}
+        np.testing.assert_array_equal(np.frombuffer(read.content, np.uint8), pictures(0).ravel())
+        with pytest.raises(Busy, match="it has much to read"):
+            await texts
+        left = [ask(SLOW) for _ in range(64)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="many requests wait to be read"):
+            await ask(SLOW)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        assert not slow.done()
+        with pytest.raises(Busy, match="it has much to read"):
+            await ask(SLOW)
+
+    with_intake(Limits(deadline=0.5, read_seconds=60), body)
+
+
+def test_processes_that_do_not_start_are_told_of(
+    signature: Signature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = sys.executable
+
+    async def body(intake: Intake) -> None:
+        await intake.pictures(signature, FORM, {}, form(SMALL))
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        for task in Path("/proc/self/task").iterdir():
+            for pid in (task / "children").read_text().split():
+                if b"intake_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(int(pid), signal.SIGKILL)
+        while intake.ready:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(sys, "executable", python)
+        while not intake.ready:
+            await intake.pictures(signature, FORM, {}, form(SMALL))
+
+    if sys.platform == "linux":
+        with_intake(Limits(), body)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(CannotGoOn, match="do not start: it ended at once, with exit status 1"):
+        with_intake(Limits(), body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"--edge--\r\n", "there are no pictures"),
+        (b"before it\r\n" + form(SMALL) + b"and after", None),
+        (form(SMALL).replace(b"--edge\r\n", b"--edge \t\r\n"), None),
+        (form(SMALL).replace(b"Content-D", b"X-Some: thing\r\ncontent-d"), None),
+        (form(SMALL)[:-10], "has no beginning or no end"),
+        (form(SMALL).replace(b'name="p"; ', b""), "a part of it has no name"),
+        (form(SMALL).replace(b"\r\n\r\n", b" " * 17_000 + b"\r\n\r\n"), "no beginning or no end"),
+        (b"--edgeX" + form(SMALL), "no beginning or no end"),
+        (form(SMALL).replace(b"edge", b"line"), "its boundary is not in it"),
+        (form(*[b""] * 33), "33 pictures are too many"),
+        (form(b"").replace(b'filename="a.png"', b"x=y"), "there are no pictures"),
+        (
+            b'--edge\r\nContent-Disposition: form-data; name="n"\r\n\r\n\r\n' * 100,
+            "too many parts",
+        ),
+    ],
+)
+def test_forms_are_taken_apart(body: bytes, words: str | None) -> None:
+    if words is None:
+        upload = uploads.read(body, FORM, {}, Limits())
+        assert upload.pictures == [("a.png", SMALL)]
+    else:
+        with pytest.raises(Refused, match=words):
+            uploads.read(body, FORM, {}, Limits())
