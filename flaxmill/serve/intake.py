@@ -256,7 +256,8 @@ class _Process:
         Raises:
             OSError: It cannot be started, or ends at once.
         """
-        where = {"PYTHONPATH": os.pathsep.join(sys.path)}  # finds what this process finds
+        # It finds what this process finds, and nothing that lies in the current folder.
+        where = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         ours, theirs = socket.socketpair()
         with theirs:  # the event loop would fork, with all threads' locks as they are
             program = subprocess.Popen(
