@@ -9,14 +9,19 @@ the server may refuse in words of its own, or close; it may not answer 500, die,
 import argparse
 import asyncio
 import base64
+import contextlib
+import functools
 import gzip
 import io
 import json
 import sys
 import tempfile
+import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,10 @@ from serving import INFER, Served, pictures, tensor
 AT_ONCE = 16
 PATIENCE = 20.0  # seconds for an answer; the server itself waits for a second
 
-OPTIONS = ("--quiet", "--head-seconds", "1", "--body-seconds", "1", "--keep-alive", "2")
+OPTIONS = (
+    *("--quiet", "--head-seconds", "1", "--body-seconds", "1", "--keep-alive", "2"),
+    *("--read-seconds", "1"),
+)
 
 Random = np.random.Generator
 
@@ -197,6 +205,47 @@ def nested(rng: Random) -> bytes:
     return http(pick(rng, [INFER, "/predict"]), pick(rng, texts), "Content-Type: application/json")
 
 
+def heavy(rng: Random) -> bytes:
+    """Returns a request of a few kilobytes that takes much to read."""
+    values = pick(rng, [b"0,", b"1.5,", b"[],", b"{},", b'"",', b"[0],", b"9" * 4000 + b","])
+    values *= int(rng.integers(10, 8 << 20)) // len(values)
+    name = pick(rng, ['"data"', '"shape"', '"name"', '"parameters"'])
+    texts = [
+        b'{"inputs":[{%b:[%b0]}]}' % (f'"name":"image",{name}'.encode(), values),
+        b'{"pictures":[%b""]}' % values,
+        b'{"pictures":["AAAA"],"top":[%b0]}' % values,
+        json.dumps({"inputs": [tensor(pictures(0), data=["x" * 10_000, *[""] * 20_000])]}).encode(),
+    ]
+    text = pick(rng, texts)
+    path, kind = "/predict" if b"pictures" in text[:20] else INFER, "application/json"
+    if rng.random() < 0.4:
+        text, path = heavy_form(rng), "/predict"
+        kind = "multipart/form-data; boundary=edge; charset=punycode"
+    packed = gzip.compress(text, 1)
+    return http(path, packed, f"Content-Type: {kind}", "Content-Encoding: gzip")
+
+
+def heavy_form(rng: Random) -> bytes:
+    """Returns a form with a picture of many pixels or of many markers, or with many parts."""
+    kind, side = pick(rng, ["PNG", "JPEG", "WEBP", "GIF"]), pick(rng, [700, 1500, 2500, 5100])
+    large, small = blank(kind, pick(rng, ["L", "RGB"]), side), blank("PNG", "L", 28)
+    text = b"zTXt" + b"a\0\0" + zlib.compress(bytes(1_000_000))
+    chunk = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
+    marked = small[:33] + chunk * int(rng.integers(1, 200)) + small[33:]
+    content = pick(rng, [large, marked, b"a" * 200_000 + b"-" + b"a" * 200_000])
+    name = b'; filename="a"' if rng.random() < 0.8 else b""
+    part = b'--edge\r\nContent-Disposition: form-data; name="p"%b\r\n\r\n%b\r\n' % (name, content)
+    return part * min(40, 1 + (10 << 20) // len(part)) + b"--edge--\r\n"
+
+
+@functools.cache
+def blank(kind: str, mode: str, side: int) -> bytes:
+    """Returns a picture of one colour, with as many bytes as the server wants for its pixels."""
+    file = io.BytesIO()
+    Image.new(mode, (side, side)).save(file, kind)
+    return file.getvalue().ljust(side * side // 256 + 1, b"\0")
+
+
 KINDS: tuple[Callable[[Random], bytes], ...] = (
     lambda rng: noise(rng, 2000),
     lambda rng: damaged(rng, serving.request(pictures(0))),
@@ -207,6 +256,7 @@ KINDS: tuple[Callable[[Random], bytes], ...] = (
     packed,
     elsewhere,
     nested,
+    heavy,
 )
 
 
@@ -280,14 +330,47 @@ async def bombard(port: int, seed: int, numbers: range) -> Counter[str]:
     return found
 
 
+class Probe:
+    """A client that asks for health and for one example, again and again, on one connection."""
+
+    def __init__(self, port: int) -> None:
+        self.longest = 0.0  # seconds that an answer took
+        self.answered, self.refused = 0, 0
+        self._port = port
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "Probe":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        whole = {"Inference-Header-Content-Length": "0"}
+        with contextlib.closing(HTTPConnection("127.0.0.1", self._port)) as connection:
+            while not self._ended.wait(0.01):
+                for path, content in (("/v2/health/ready", None), (INFER, bytes(784))):
+                    begun = time.perf_counter()
+                    connection.request("POST" if content else "GET", path, content, whole)
+                    with connection.getresponse() as answer:
+                        answer.read()
+                        self.answered += answer.status == 200
+                        self.refused += answer.status != 200
+                    self.longest = max(self.longest, time.perf_counter() - begun)
+
+
 def fuzz(export: Path, log: Path, requests: int, seed: int) -> dict[str, Any]:
     """Serves an export and bombards it; returns what came of it."""
     with serving.serving(export, log, *OPTIONS) as server:
         warm = requests // 5  # what Python and its libraries hold on to once they are used
-        found = asyncio.run(bombard(server.port, seed, range(warm)))
-        before = resident_megabytes(server)
-        found += asyncio.run(bombard(server.port, seed, range(warm, requests)))
-        after = resident_megabytes(server)
+        with Probe(server.port) as probe:
+            found = asyncio.run(bombard(server.port, seed, range(warm)))
+            before = resident_megabytes(server)
+            found += asyncio.run(bombard(server.port, seed, range(warm, requests)))
+            after = resident_megabytes(server)
         whole = server.raw(serving.request(pictures(1)))
         assert whole is not None and whole.status == 200
         status = server.stop()
@@ -297,6 +380,11 @@ def fuzz(export: Path, log: Path, requests: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "statuses": dict(sorted(found.items())),
         "megabytes": [round(before, 1), round(after, 1)],
+        "probe": {
+            "answered": probe.answered,
+            "refused": probe.refused,
+            "longest_wait": round(probe.longest, 3),
+        },
         "exit": status,
         "failures": len(failures),
         "tracebacks": [line["traceback"] for line in failures[:3]],
