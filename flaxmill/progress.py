@@ -96,7 +96,8 @@ class Words:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = _Console(file=sys.stdout, highlight=False, quiet=quiet, soft_wrap=True)
+        how: dict[str, Any] = {"highlight": False, "emoji": False, "soft_wrap": True}
+        self._console = _Console(file=sys.stdout, quiet=quiet, **how)
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task: Any = None

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 import flaxmill
 from flaxmill.export.card import code, quoted
 from flaxmill.program import quote
+from flaxmill.progress import Words
 from flaxmill.terminal import plain, show_json
 
 PACKAGE = Path(flaxmill.__file__).parent
@@ -76,6 +77,13 @@ def test_words_stay_words_in_a_model_card() -> None:
     for name in ("T-shirt/top", "Fashion-MNIST", "개미 (붉은)", "CC BY-SA 3.0 (MNIST, Y. LeCun)"):
         assert quoted(name) == name
     assert code("a``b") == "```a``b```"
+
+
+def test_what_a_run_says_is_neither_markup_nor_a_picture(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Words().say("runs/:bomb: [bold]one[/bold] \x1b[1m")
+    assert capsys.readouterr().out == "runs/:bomb: [bold]one[/bold] \\x1b[1m\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
