@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -179,7 +178,7 @@ class Checkpoints:
 
     def _clear_partial(self) -> None:
         for left in self.folder.glob(f"{_PARTIAL}*"):
-            shutil.rmtree(left, ignore_errors=True)
+            files.remove(left)
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._writer is None:
@@ -194,7 +193,7 @@ class Checkpoints:
         self.folder.mkdir(exist_ok=True)  # not the run's own folder, which may have been renamed
         if final.exists():
             return
-        shutil.rmtree(partial, ignore_errors=True)
+        files.remove(partial)
         partial.mkdir()
         ocp = _orbax()
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
@@ -213,7 +212,7 @@ class Checkpoints:
             if old not in keep:  # renamed first, for a name stands for a whole checkpoint
                 going = self.folder / f"{_PARTIAL}old-{old}"
                 (self.folder / str(old)).rename(going)
-                shutil.rmtree(going, ignore_errors=True)
+                files.remove(going)
 
 
 def _is_of_step(path: Path) -> bool:

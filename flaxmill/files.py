@@ -85,11 +85,17 @@ def _remove_left(place: Path) -> None:
             return
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if stat.S_ISDIR(about.st_mode):
-            shutil.rmtree(place, ignore_errors=True)
+            remove(place)
         else:
             place.unlink()
     finally:
         os.close(handle)
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder and what is in it; what cannot be removed, or is too deep, stays."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def meant(place: str) -> str:

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import shutil
 import sys
 import time
 import warnings
@@ -143,7 +142,7 @@ class Log:
         """Drops the rows beyond a step, which will be computed again."""
         self.rows = [row for row in self.rows if row["step"] <= step]
         self._write()
-        shutil.rmtree(self._board_folder, ignore_errors=True)
+        files.remove(self._board_folder)
         _tensorboard()  # before training goes on, so that no row's rate counts the import
 
     def append(self, row: Row) -> None:

@@ -157,6 +157,25 @@ def test_a_newer_format_is_no_damage(kept: Checkpoints) -> None:
     assert kept.steps() == [5, 7]
 
 
+def test_folders_within_one_another_are_not_followed_for_ever(kept: Checkpoints) -> None:
+    (kept.folder / "7" / "arrays" / "/".join("d" * 30)).mkdir(parents=True)
+    with pytest.raises(Damaged, match=r"cannot be read .* folders more than 20 deep"):
+        verify(kept.folder / "7")
+
+
+def test_arrays_far_larger_than_their_files_are_not_read(
+    kept: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.save(9, {"zeros": np.zeros(2**22, np.float32)}, {}, keep=set(), last=3)
+    kept.wait()
+    assert not kept.restore(9)[0]["zeros"].any()
+    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 2**20)
+    with pytest.raises(
+        Damaged, match=r"arrays has [\d,]+ bytes and says that 16,777,216 are packed"
+    ):
+        kept.restore(9)
+
+
 def test_the_listing_of_digests_is_sealed(kept: Checkpoints) -> None:
     listing = kept.folder / "7" / "digests.json"
     found = json.loads(listing.read_text())

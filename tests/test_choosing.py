@@ -199,6 +199,13 @@ def test_a_table_in_each_folder_of_a_split(tmp_path: Path) -> None:
     (tmp_path / "train/metadata.jsonl").write_text("[1]\n")
     with pytest.raises(BadInput, match=r"line 1: expected an object of JSON, such as"):
         scan(tmp_path)
+    (tmp_path / "train/metadata.jsonl").write_text("[" * 100_000)
+    with pytest.raises(BadInput, match=r"metadata\.jsonl, line 1: it is no JSON"):
+        scan(tmp_path)
+    strange = "".join(f'{{"file_name": "{n}.png", "name {n}": 1}}\n' for n in range(1500))
+    (tmp_path / "train/metadata.jsonl").write_text(strange)
+    with pytest.raises(BadInput, match=r"has 1,501 names in its rows, and up to 1,000 columns"):
+        scan(tmp_path)
 
 
 @pytest.mark.parametrize(

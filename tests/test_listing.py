@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.dividing import interleaved, stratified
 from flaxmill.data.listings.listing import Listing, scan
 from flaxmill.errors import BadInput
+from flaxmill.files import remove
 
 
 def names(listing: Listing) -> list[str]:
@@ -174,6 +176,23 @@ def test_symbolic_links_are_followed_but_not_round_and_round(tmp_path: Path) -> 
     assert found.classes == ("ant", "bee")
     assert names(found) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/one more.png"]
     assert found.note == ("Not used: bee/self, 4 looping links (bee/again 0, bee/again 1, …).")
+
+
+def test_folders_a_thousand_deep_are_named(tmp_path: Path) -> None:
+    classes(tmp_path / "pictures", {"ant": 2, "bee": 2})
+    deep = os.open(tmp_path / "pictures" / "ant", os.O_RDONLY)
+    for _ in range(1200):  # as a whole, the path is longer than some systems open
+        os.mkdir("d", dir_fd=deep)
+        inside = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = inside
+    os.close(deep)
+    try:
+        with pytest.raises(BadInput, match=r"there are more than 100 folders within one another"):
+            scan(tmp_path / "pictures")
+        remove(tmp_path / "pictures" / "ant")  # as far as it goes, and without an error
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "pictures"], check=True)  # which pytest could not
 
 
 def test_a_folder_that_two_links_lead_to_counts_once(tmp_path: Path) -> None:

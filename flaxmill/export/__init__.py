@@ -286,7 +286,7 @@ def _replace(staged: Path, target: Path) -> None:
             replaced.append(old)
     files.sync_folder(target.parent)
     for old in replaced:
-        shutil.rmtree(old, ignore_errors=True)
+        files.remove(old)
     files.clear_left(target)  # only now: until then it may have been all that there was
 
 

@@ -15,6 +15,7 @@ from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
 
+_DEEPEST = 100  # folders within one another
 _Id = tuple[int, int]  # device and inode, which tell a folder whatever leads to it
 
 
@@ -206,7 +207,9 @@ def _within(folder: _Folder, name: str, account: Account) -> Iterator[File]:
     return _inside(folder.place / name, _above(folder.place), set(), account)
 
 
-def _inside(place: Path, above: set[_Id], seen: set[_Id], account: Account) -> Iterator[File]:
+def _inside(
+    place: Path, above: set[_Id], seen: set[_Id], account: Account, deep: int = 0
+) -> Iterator[File]:
     """Yields the pictures in a folder and its folders; each folder once, whatever leads to it.
 
     Args:
@@ -214,7 +217,16 @@ def _inside(place: Path, above: set[_Id], seen: set[_Id], account: Account) -> I
         above: The folders that it lies in, into which a link would lead round and round.
         seen: The folders gone into.
         account: Is told what is not used.
+        deep: How many folders it lies in, from the first of them on.
+
+    Raises:
+        BadInput: It may not be read, or folders lie in one another as in no set of pictures.
     """
+    if deep > _DEEPEST:
+        raise BadInput(
+            f"in {place} there are more than {_DEEPEST} folders within one another: move the "
+            f"pictures up, or take it away."
+        )
     here = _id(place)
     if here in seen or here in above:
         if here in above:
@@ -227,7 +239,7 @@ def _inside(place: Path, above: set[_Id], seen: set[_Id], account: Account) -> I
     for name, inode in found.pictures.items():
         yield File(place / name, here[0] << 64 | inode if inode >= 0 else _led_to(place / name))
     for name in found.folders:
-        yield from _inside(place / name, above | {here}, seen, account)
+        yield from _inside(place / name, above | {here}, seen, account, deep + 1)
 
 
 def _led_to(link: Path) -> int:

@@ -12,6 +12,7 @@ from flaxmill.data.listings.label_columns import column_of
 from flaxmill.errors import BadInput, listed
 from flaxmill.files import check_regular
 
+_COLUMNS = 1000  # of a table of JSON, at most
 PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")
 
 
@@ -67,7 +68,7 @@ def objects(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{place}, line {number}: it is no JSON ({error}).") from None
         if not isinstance(row, dict):
             raise BadInput(
@@ -79,6 +80,11 @@ def objects(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
     if not read:
         raise BadInput(f"{place} has no rows: expected one for each picture.")
     header = list(dict.fromkeys(name for row in read for name in row))
+    if len(header) > _COLUMNS:  # of which each row would have a cell
+        raise BadInput(
+            f"{place} has {len(header):,} names in its rows, and up to {_COLUMNS:,} columns are "
+            f"read: give all rows the same names."
+        )
     return lines, header, [[row.get(name) for name in header] for row in read]
 
 
