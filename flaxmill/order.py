@@ -164,18 +164,31 @@ def _replaced(values: Any, given: Mapping[str, Any]) -> Any:
     Raises:
         BadInput: A value is of the wrong type.
     """
-    hints = typing.get_type_hints(type(values))
-    found = {name: _with_tuples(value) for name, value in given.items()}
-    for name, value in found.items():
-        if not _fits(value, hints[name]):
-            current = getattr(values, name)
-            such = "" if current is None else f", such as {current!r}"
-            raise BadInput(f"{name}={given[name]!r}: expected {_described(hints[name])}{such}.")
+    found = {name: with_tuples(value) for name, value in given.items()}
+    if wrong := unfit(type(values), found):
+        name, expected = wrong
+        current = getattr(values, name)
+        such = "" if current is None else f", such as {current!r}"
+        raise BadInput(f"{name}={given[name]!r}: expected {expected}{such}.")
     return dataclasses.replace(values, **found)
 
 
-def _with_tuples(value: Any) -> Any:
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+def unfit(kind: type, fields: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns the first field of a dataclass that has not the type it should, and that in words.
+
+    Args:
+        kind: The dataclass.
+        fields: Values by names of its fields.
+    """
+    hints = typing.get_type_hints(kind)
+    wrong = (name for name, value in fields.items() if not _fits(value, hints[name]))
+    name = next(wrong, None)
+    return None if name is None else (name, _described(hints[name]))
+
+
+def with_tuples(value: Any) -> Any:
+    """Returns a value of JSON as a config has it: its lists are tuples."""
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
 def _fits(value: Any, hint: Any) -> bool:

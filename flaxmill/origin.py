@@ -10,7 +10,8 @@ from flaxmill import border, recipes, trust
 from flaxmill.data import fetch
 from flaxmill.data.matched import matched
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput, nearest
+from flaxmill.errors import BadInput, nearest, quoted
+from flaxmill.order import unfit, with_tuples
 from flaxmill.program import quote
 from flaxmill.recipes import Recipe
 
@@ -116,19 +117,26 @@ class Origin:
     @functools.cached_property
     def config(self) -> Any:
         """The config that was trained, as the recipe's own class."""
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self._identity["config"].items()
-        }
+        fields = {name: with_tuples(value) for name, value in self._identity["config"].items()}
+        module = self.recipe.module
+        fields = getattr(module, "BEFORE", {}) | fields
         try:
-            module = self.recipe.module
-            return module.Config(**getattr(module, "BEFORE", {}) | fields)
+            config = module.Config(**fields)
         except TypeError as error:
             raise BadInput(
                 f"{self._where} was trained by another version of {self._identity['recipe']}, "
                 f"whose config had other fields ({error}): give --recipe FILE with the text of "
                 f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
             ) from None
+        # What a file of one's own writes down is its own affair.
+        if self.recipe.file is None and (wrong := unfit(module.Config, fields)):
+            name, expected = wrong
+            raise BadInput(
+                f"{self._where} says that it was trained with {name}={quoted(fields[name], 40)}, "
+                f"expected {expected}: its config was damaged or edited by hand. Restore it from a "
+                f"copy, or train again."
+            )
+        return config
 
     def splits(
         self, data: str | None = None, *, labels: Sequence[str] = (), several: bool = False

@@ -37,6 +37,20 @@ def json_file(rng: random.Random, content: bytes) -> bytes:
     return text.encode(rng.choice(("utf-8",) * 12 + ("utf-16", "latin-1")), "backslashreplace")
 
 
+def json_within(name: str) -> Callable[[random.Random, bytes], bytes]:
+    """Returns what damages a part of JSON, by name, and nothing else."""
+
+    def damage(rng: random.Random, content: bytes) -> bytes:
+        value = json.loads(content)
+        part = value[name]
+        for _ in range(rng.choice((1, 1, 2))):
+            key = rng.choice(list(part))
+            part[key] = _changed(rng, part[key])
+        return json.dumps(value).encode()
+
+    return damage
+
+
 def json_lines(rng: random.Random, content: bytes) -> bytes:
     """Returns lines of JSON of which one is damaged, and one may be there again."""
     lines = content.splitlines(keepends=True)

@@ -19,6 +19,7 @@ from typing import Any
 Tried = tuple[str, str, list[str], float]
 """The kind of a file, what came of it, what should not have happened, and seconds."""
 _AT_A_TIME = 100  # files, after which a process says what came of them
+_OF_ONE = 400  # files, after which another process goes on: what was compiled takes memory
 _TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # of Linux
 
@@ -117,10 +118,11 @@ def fuzz(trial: Trial, numbers: Sequence[int], seed: int, *, processes: int = 2)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         trial.bases(folder)
-        workers = [
-            _Worker(trial, seed, list(numbers[at::processes]), folder) for at in range(processes)
-        ]
-        while workers:
+        waiting = [list(numbers[at : at + _OF_ONE]) for at in range(0, len(numbers), _OF_ONE)]
+        workers: list[_Worker] = []
+        while workers or waiting:
+            while waiting and len(workers) < processes:
+                workers.append(_Worker(trial, seed, waiting.pop(0), folder))
             time.sleep(0.05)
             for worker in list(workers):
                 alive = worker.process.is_alive()  # asked before its queue is emptied

@@ -148,6 +148,27 @@ def _lacking(*keys: Any) -> Callable[[Any], None]:
             lambda content: content["inputs"][0].update(dtype="pixels"),
             "has 'pixels' at inputs.0..dtype, expected one of 'bool', 'int8'",
         ),
+        (
+            "signature.json",
+            lambda content: content["inputs"][0].update(shape=[-1, 65536, 65536, 1]),
+            "at inputs.0..shape, of which one example takes 4,294,967,296 bytes, expected up to",
+        ),
+        (
+            "signature.json",
+            lambda content: content["inputs"][0].update(shape=[-1, 32, 32, 1]),
+            r"takes 'uint8.-1,28,28,1.', and its signature.json says 'uint8.-1,32,32,1.': the two",
+        ),
+        (
+            "signature.json",
+            lambda content: content["outputs"][0].update(name="scores"),
+            "gives 'logits float32.-1,10.', 'probabilities .*says 'probabilities .*'scores float32",
+        ),
+        ("signature.json", lambda content: content.update(labels=[1] * 10), "has 1 at labels.0."),
+        (
+            "signature.json",
+            lambda content: content["preprocess"].update(fit="stretch"),
+            "has 'stretch' at preprocess.fit, expected one of 'pad', 'pad to a square', 'crop', 's",
+        ),
         ("signature.json", _lacking("labels", 3), "signature.json has 9 labels for 10 scores"),
         (
             "signature.json",

@@ -128,7 +128,7 @@ def test_damaged_facts_are_named(folder: Path, tmp_path: Path) -> None:
     for damaged in ({**facts, "splits": {}}, {**facts, "splits": []}):
         (made / FACTS).write_text(json.dumps(damaged))
         with pytest.raises(
-            BadInput, match=r"prepared\.json is damaged .*: prepare the pictures again"
+            BadInput, match=r"prepared\.json (lacks|has) .*splits.* Prepare the pictures again"
         ):
             read(made)
 
@@ -223,11 +223,11 @@ def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
 
     how = facts["splits"]["train"]["how"]
     lie(r"train_aspects\.npy holds float32\[100\], expected float32\[10000000\]", count=10**7)
-    lie("does not say how many pictures", count=True)
-    lie("does not say how many pictures", how=how | {"size": [16]})
-    lie("does not say how many pictures", how=how | {"listing": "a field that pictures have"})
-    lie("does not have the digests of its arrays", sha256={"digest": "", "aspect": ""})
-    lie("is damaged", sha256=None)
+    lie("has True at splits.train.count, expected a whole number", count=True)
+    lie("has 1 values in splits.train.how.size, expected 2", how=how | {"size": [16]})
+    lie("has 'splits.train.how.listing', which is unknown", how=how | {"listing": "a field"})
+    lie("lacks splits.train.sha256.label", sha256={"digest": "", "aspect": ""})
+    lie("has None at splits.train.sha256, expected values by name", sha256=None)
     lie(r"labels\.npy holds int32\[100\], expected float32\[100, 2\]", multi_label=True)
     (made / FACTS).write_text(json.dumps(facts | {"classes": ["one"]}))
     with pytest.raises(BadInput, match=r"labels\.npy has labels from 0 to 1, expected 0 to 0"):

@@ -45,6 +45,10 @@ def damage_checkpoint(run: Path) -> None:
             r"another version of fashion_mnist, whose config had other fields \(.*'depth'\)",
         ),
         (
+            lambda run: changed(run / "config.json", lambda c: c["config"].update(channels="ab")),
+            r"was trained with channels='ab', expected tuple\[int, \.\.\.\]: its config was damag",
+        ),
+        (
             lambda run: changed(run / "signature.json", lambda c: c.pop("labels")),
             r"signature\.json lacks labels: it was damaged or edited by hand",
         ),
@@ -66,6 +70,7 @@ def damage_checkpoint(run: Path) -> None:
     ids=[
         "unfinished",
         "other fields",
+        "other types",
         "signature",
         "other data",
         "damaged checkpoint",

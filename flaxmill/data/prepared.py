@@ -16,18 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files
+from flaxmill import files, json_forms
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.listings.numpy_arrays import mapped
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.source import SPLITS, Arrays, Example
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, quoted
 
 FORMAT = 2
 FACTS = "prepared.json"
 """Its presence says that a folder is whole: it is written last."""
-HOW = ("size", "fit", "share", "channels", "draft", "white")
-"""What says how pictures were brought to their size: fields of `flaxmill.data.folder.Pictures`."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _TOGETHER = 1024  # pictures that a thread compares at a time
 
@@ -108,7 +106,7 @@ class Prepared(Frames):
         where: What messages call them.
         digests: Of each picture.
         digest: What tells these pictures from any others.
-        how: How they were brought to their size: `HOW`.
+        how: How they were brought to their size: fields of `flaxmill.data.folder.Pictures`.
         beside: What else each example has, such as its aspect.
     """
 
@@ -179,20 +177,38 @@ def read_prepared(place: Path) -> dict[str, Listing]:
     number = facts.get("format") if isinstance(facts, dict) else None
     if number != FORMAT:
         raise BadInput(
-            f"{place} was prepared in the format {number}, and this flaxmill reads {FORMAT}: "
-            f"prepare the pictures again."
+            f"{place} was prepared in the format {quoted(number, 20)}, and this flaxmill reads "
+            f"{FORMAT}: prepare the pictures again."
         )
-    try:
-        classes = tuple(facts["classes"])
-        if not classes or not all(isinstance(name, str) for name in classes):
-            raise ValueError("classes are no names")
-        return {split: _listing(place, split, facts["splits"][split], classes) for split in SPLITS}
-    except BadInput:
-        raise
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"{place / FACTS} is damaged ({error!r}): prepare the pictures again."
-        ) from None
+    json_forms.check(facts, _FORM, place / FACTS, "Prepare the pictures again.")
+    classes = tuple(facts["classes"])
+    return {split: _listing(place, split, facts["splits"][split], classes) for split in SPLITS}
+
+
+_SIDE = json_forms.whole(1, 2**16)
+_HOW: dict[str, json_forms.Form] = {
+    "size": json_forms.each(_SIDE, least=2, most=2),
+    "fit": json_forms.text(20),
+    "share": json_forms.number(0, 1),
+    "channels": json_forms.whole(1, 4),
+    "draft": json_forms.flag,
+    "white": json_forms.whole(1, 2**32),
+}
+_SUM = json_forms.text(64)
+_SPLIT = json_forms.record(
+    {
+        "count": json_forms.whole(),
+        "how": json_forms.record(_HOW, closed=True),
+        "multi_label": json_forms.flag,
+        "sha256": json_forms.record({"label": _SUM, "digest": _SUM}, {"aspect": _SUM}, closed=True),
+    }
+)
+_FORM = json_forms.record(
+    {
+        "classes": json_forms.each(json_forms.text(), least=1),
+        "splits": json_forms.record(dict.fromkeys(SPLITS, _SPLIT)),
+    }
+)
 
 
 def _listing(
@@ -202,17 +218,11 @@ def _listing(
 
     Raises:
         BadInput: An array of it is not as it was written.
-        LookupError, TypeError, AttributeError, ValueError: What is said of it is damaged.
     """
-    count, how, sums = about["count"], dict(about["how"]), about["sha256"]
-    how["size"] = tuple(how["size"])
-    numbers = [count, *how["size"], how["channels"]]
-    if set(how) != set(HOW) or len(numbers) != 4 or any(type(one) is not int for one in numbers):
-        raise ValueError("it does not say how many pictures there are, and how large")
-    if {"aspect", *sums} != {"label", "digest", "aspect"}:
-        raise ValueError("it does not have the digests of its arrays")
+    count, sums = about["count"], about["sha256"]
+    how = {**about["how"], "size": tuple(about["how"]["size"])}
     row = (len(classes),) if about["multi_label"] else ()
-    forms = {
+    forms: dict[str, tuple[type, tuple[Any, ...]]] = {
         "image": (np.uint8, (count, *how["size"], how["channels"])),
         "label": (np.float32 if row else np.int32, (count, *row)),
         "digest": (np.uint8, (count, _DIGEST_BYTES)),
