@@ -11,8 +11,6 @@ import io
 import os
 import stat
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -155,8 +153,8 @@ def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, n
             if kept["version"].item() != _VERSION or kept["records"].dtype != RECORD:
                 return records, fresh
             rows, known = kept["records"], os.fsdecode(kept["names"].tobytes()).split("\0")
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error):
-        return records, fresh  # there is none, or it is damaged
+    except Exception:  # there is none, or it is damaged: NumPy, zip and zlib say so in many ways
+        return records, fresh
     at = {name: row for row, name in enumerate(known)} if len(known) == len(rows) else {}
     for number, name in enumerate(names):
         if (row := at.get(name)) is None:
