@@ -203,7 +203,8 @@ class Checkpoints:
         for path in _all_files(partial):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        for folder in sorted({path.parent for path in _all_files(partial)}):
+        inside = {parent for path in _all_files(partial) for parent in path.parents}
+        for folder in sorted(inside - set(partial.parents)):
             files.sync_folder(folder)
         files.write_atomic(partial / _DIGESTS, _digests_text(_digests(partial)))
         partial.rename(final)

@@ -78,7 +78,11 @@ def check_format(found: Any, path: Path, newest: int = NEWEST) -> None:
 
 
 def _unlike(where: str, found: Any, expected: str) -> Misfit:
-    return Misfit(f"has {quoted(found, 40)} at {where or 'its top'}, expected {expected}")
+    return Misfit(f"has {quoted(found, 40)} {_at(where)}, expected {expected}")
+
+
+def _at(where: str) -> str:
+    return f"at {where or 'its top'}"
 
 
 def anything(_: Any, __: str) -> None:
@@ -150,7 +154,7 @@ def each(form: Form, *, least: int = 0, most: int = _MANY) -> Form:
         if not isinstance(value, list):
             raise _unlike(where, value, "a list")
         if not least <= len(value) <= most:
-            raise Misfit(f"has {len(value):,} values in {where}, expected {least:,} to {most:,}")
+            raise Misfit(f"has {len(value):,} values {_at(where)}, expected {least:,} to {most:,}")
         for index, one in enumerate(value):
             form(one, f"{where}[{index}]")
 
@@ -164,7 +168,7 @@ def by_name(form: Form, *, most: int = _MANY) -> Form:
         if not isinstance(value, dict):
             raise _unlike(where, value, "values by name")
         if len(value) > most:
-            raise Misfit(f"has {len(value):,} values in {where}, expected up to {most:,}")
+            raise Misfit(f"has {len(value):,} values {_at(where)}, expected up to {most:,}")
         for name, one in value.items():
             form(one, _within(where, name))
 

@@ -178,11 +178,11 @@ def unfit(kind: type, fields: Mapping[str, Any]) -> tuple[str, str] | None:
 
     Args:
         kind: The dataclass.
-        fields: Values by names of its fields.
+        fields: Values by names; those of no field are passed over.
     """
     hints = typing.get_type_hints(kind)
-    wrong = (name for name, value in fields.items() if not _fits(value, hints[name]))
-    name = next(wrong, None)
+    known = (name for name in fields if name in hints)
+    name = next((name for name in known if not _fits(fields[name], hints[name])), None)
     return None if name is None else (name, _described(hints[name]))
 
 

@@ -120,14 +120,6 @@ class Origin:
         fields = {name: with_tuples(value) for name, value in self._identity["config"].items()}
         module = self.recipe.module
         fields = getattr(module, "BEFORE", {}) | fields
-        try:
-            config = module.Config(**fields)
-        except TypeError as error:
-            raise BadInput(
-                f"{self._where} was trained by another version of {self._identity['recipe']}, "
-                f"whose config had other fields ({error}): give --recipe FILE with the text of "
-                f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
-            ) from None
         # What a file of one's own writes down is its own affair.
         if self.recipe.file is None and (wrong := unfit(module.Config, fields)):
             name, expected = wrong
@@ -136,7 +128,14 @@ class Origin:
                 f"expected {expected}: its config was damaged or edited by hand. Restore it from a "
                 f"copy, or train again."
             )
-        return config
+        try:
+            return module.Config(**fields)
+        except TypeError as error:
+            raise BadInput(
+                f"{self._where} was trained by another version of {self._identity['recipe']}, "
+                f"whose config had other fields ({error}): give --recipe FILE with the text of "
+                f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
+            ) from None
 
     def splits(
         self, data: str | None = None, *, labels: Sequence[str] = (), several: bool = False

@@ -141,7 +141,7 @@ def _lacking(*keys: Any) -> Callable[[Any], None]:
         ("parity.json", _lacking("formats"), "parity.json lacks formats: it was damaged"),
         ("parity.json", _lacking("formats", "stablehlo", "file"), "lacks formats.stablehlo.file"),
         ("parity.json", _lacking("formats", "stablehlo", "sha256"), "Export the run again"),
-        ("signature.json", _lacking("inputs", 0), "has 0 values in inputs, expected 1 to"),
+        ("signature.json", _lacking("inputs", 0), "has 0 values at inputs, expected 1 to"),
         ("signature.json", _lacking("outputs"), "signature.json lacks outputs"),
         (
             "signature.json",

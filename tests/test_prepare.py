@@ -224,7 +224,7 @@ def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
     how = facts["splits"]["train"]["how"]
     lie(r"train_aspects\.npy holds float32\[100\], expected float32\[10000000\]", count=10**7)
     lie("has True at splits.train.count, expected a whole number", count=True)
-    lie("has 1 values in splits.train.how.size, expected 2", how=how | {"size": [16]})
+    lie("has 1 values at splits.train.how.size, expected 2", how=how | {"size": [16]})
     lie("has 'splits.train.how.listing', which is unknown", how=how | {"listing": "a field"})
     lie("lacks splits.train.sha256.label", sha256={"digest": "", "aspect": ""})
     lie("has None at splits.train.sha256, expected values by name", sha256=None)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,55 @@ def test_safetensors_are_read_and_anything_else_is_refused(tmp_path: Path) -> No
         weights.read_initial(tmp_path)  # such as an export
     with pytest.raises(BadInput, match="absent cannot be read as safetensors"):
         weights.read_safetensors(tmp_path / "absent")
+
+
+def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
+    """Returns a safetensors file whose header says anything."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def tensor(dtype: str = "F32", shape: Any = (1,), end: int = 4) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [0, end]}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (safetensors({"a": tensor("F8_E4M3")}, bytes(4)), r"'a' is of the type 'F8_E4M3', which"),
+        (safetensors({"a": tensor(shape=(0,), end=0)}), r"has 0 at a\.shape\[0\], expected a who"),
+        (safetensors({"a": tensor(shape=(2**60,))}), r"at a\.shape\[0\], expected a whole number"),
+        (safetensors({"a": tensor(shape=(2**40,))}, bytes(4)), "cannot be read as safetensors: "),
+        (safetensors({"a": {}}), r"lacks a\.dtype, a\.shape, a\.data_offsets"),
+        (safetensors({"a": 3}), "has 3 at a, expected values by name"),
+        (safetensors([1]), r"has \[1\] at its top, expected values by name"),
+        (safetensors(b"[" * 5000), "cannot be read as safetensors: it is nested more than 50 deep"),
+        (safetensors(b'{"a": 1, "a": 2}'), "cannot be read as safetensors: 'a' is there twice"),
+        (safetensors({}, length=10**6), "it is cut short, or begins otherwise"),
+        (
+            safetensors({str(n): 0 for n in range(12_000)}),
+            "has 12,000 values at its top, expected up to",
+        ),
+        (b"", "cannot be read as safetensors: "),
+    ],
+)
+def test_a_header_is_checked_before_any_tensor_is_read(
+    content: bytes, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(BadInput, match=rf"w\.safetensors:? .*{words}"):
+        weights.read_safetensors(tmp_path / "w.safetensors")
+
+
+def test_a_long_header_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "w.safetensors").open("wb") as file:
+        file.write((2**30).to_bytes(8, "little"))
+        file.truncate(2**31)
+    with pytest.raises(BadInput, match=r"has a header of 1,073,741,824 bytes: up to 8 MiB are"):
+        weights.read_safetensors(tmp_path / "w.safetensors")
+
+
+def test_half_precision_is_read(tmp_path: Path) -> None:
+    content = safetensors({"a": tensor("BF16", (2,)), "__metadata__": {"by": "me"}}, bytes(4))
+    (tmp_path / "w.safetensors").write_bytes(content)
+    assert weights.form(weights.read_safetensors(tmp_path / "w.safetensors")["a"]) == "bfloat16[2]"
