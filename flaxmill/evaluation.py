@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from flaxmill import returned
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.reading.unreadable import Passed
 from flaxmill.data.source import Example, Source, Splits, View
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.metrics import Measures, Sums
 
 BATCH_SIZE = 500
@@ -134,6 +135,7 @@ def scored(
     *,
     reading: Reading | None = None,
     answer: Callable[[nnx.Module, Any], Any] = applied,
+    where: str | Path = "signature.json",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a model's output for every example of a source, and their labels.
 
@@ -145,12 +147,32 @@ def scored(
         name: Of what the model takes of an example.
         reading: How examples are read; those that it skips are left out.
         answer: Asks the model.
+        where: The signature that says what it takes, for messages.
     """
     outputs, labels = [], []
     for batch, mask in padded_batches(source, reading=reading):
-        outputs.append(np.asarray(answer(model, batch[name]))[mask])
+        outputs.append(np.asarray(answer(model, taken(batch, name, where)))[mask])
         labels.append(np.asarray(batch["label"])[mask])
     return np.concatenate(outputs), np.concatenate(labels)
+
+
+def taken(batch: Mapping[str, Any], name: str, where: str | Path) -> Any:
+    """Returns what a model takes of a batch.
+
+    Args:
+        batch: By name.
+        name: Of it.
+        where: The signature that says so, for the message.
+
+    Raises:
+        BadInput: The batch has nothing of that name, which the model's signature says.
+    """
+    if name not in batch:
+        raise BadInput(
+            f"{where} says that the model takes {quoted(name)}, and the examples have "
+            f"{listed(batch)}: restore it from a copy."
+        )
+    return batch[name]
 
 
 def total(

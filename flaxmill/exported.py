@@ -12,7 +12,7 @@ from flaxmill import answers, engines, files, json_forms, run_files
 from flaxmill.data.matched import without
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
-from flaxmill.evaluation import measured, padded_batches, passing_over, total
+from flaxmill.evaluation import measured, padded_batches, passing_over, taken, total
 from flaxmill.metrics import Sums
 from flaxmill.origin import Origin
 from flaxmill.prediction import predictions
@@ -135,8 +135,12 @@ class Exported:
         measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name
 
+        where = self.path / "signature.json"
+
         def sums(batch: Mapping[str, Any], mask: Any) -> Sums:
-            return measured(measure, _Answered(self.outputs(batch[name])[first]))(batch, mask)
+            return measured(measure, _Answered(self.outputs(taken(batch, name, where))[first]))(
+                batch, mask
+            )
 
         return {
             "recipe": run["recipe"],

@@ -230,7 +230,9 @@ class TrainedRun:
             model: Another form of the run's model, as from `build`.
         """
         model = self.model if model is None else model
-        return scored(model, source, self.signature.inputs[0].name, answer=self._answer)
+        where = self.path / "signature.json"
+        name = self.signature.inputs[0].name
+        return scored(model, source, name, answer=self._answer, where=where)
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the model's output for inputs as in the data."""

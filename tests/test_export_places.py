@@ -202,6 +202,17 @@ def test_an_export_that_lost_its_origin_still_answers(written: Path, tmp_path: P
         model.evaluate()
 
 
+def test_what_the_examples_do_not_have_is_named(written: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    content = json.loads((copy / "signature.json").read_text())
+    content["inputs"][0]["name"] = "picture"
+    (copy / "signature.json").write_text(json.dumps(content))
+    words = r"signature\.json says that the model takes 'picture', and the examples have 'image'"
+    with pytest.raises(BadInput, match=words):
+        Exported(copy).evaluate()
+
+
 def test_the_best_checkpoint_is_exported_if_asked_for(
     run: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
