@@ -76,7 +76,7 @@ def tables(folder: Path) -> None:
     idx = b"\0\0\x08\x03" + np.array([24, 8, 8], ">u4").tobytes() + pixels[..., 0].tobytes()
     (folder / "known" / "pictures.gz").write_bytes(gzip.compress(idx))
     (folder / "known" / "tiny.tar.gz").write_bytes(damaging_files.tar_of(_MEMBERS))
-    (folder / "table" / "train.parquet").write_bytes(damaging_parquet.whole(random.Random(0)))
+    (folder / "table" / "train.parquet").write_bytes(damaging_parquet.whole(random.Random(1)))
 
 
 def _few_pictures() -> None:
@@ -132,10 +132,13 @@ def _begun_with(place: Path, base: Path) -> None:
 
 
 def _listed(place: Path, _: Path) -> None:
-    """Reads pictures as training and check do."""
+    """Reads pictures as training does."""
     splits = pictures(str(place), size=8, test=0.3)
     for split in (splits.train, splits.test):
         split.take(np.arange(min(len(split), 3)))
+
+
+def _checked(place: Path, _: Path) -> None:
     _command("check", place)
 
 
@@ -221,10 +224,10 @@ KINDS = {
     "safetensors": Kind(
         "run/export", "weights.safetensors", damaging_files.safetensors, (_begun_with,)
     ),
-    "parquet": Kind("table", "train.parquet", damaging_parquet.damaged, (_listed,)),
-    "prepared": Kind("made", "prepared.json", _JSON, (_listed,)),
-    "prepared arrays": Kind("made", "*.npy", damaging_files.npy, (_listed,)),
-    "npy": Kind("arrays", "*.npy", damaging_files.npy, (_listed,)),
+    "parquet": Kind("table", "train.parquet", damaging_parquet.damaged, (_listed, _checked)),
+    "prepared": Kind("made", "prepared.json", _JSON, (_listed, _checked)),
+    "prepared arrays": Kind("made", "*.npy", damaging_files.npy, (_listed, _checked)),
+    "npy": Kind("arrays", "*.npy", damaging_files.npy, (_listed, _checked)),
     "npz": Kind("npz", "set.npz", damaging_files.npz, (_npz,)),
     "tar": Kind("known", "tiny.tar.gz", damaging_files.tar, (_tar,)),
     "gz": Kind("known", "pictures.gz", damaging_files.gz, (_idx,)),

@@ -12,7 +12,7 @@ from flaxmill.log import read_rows
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
-OF_EACH = 15
+OF_EACH = 20
 
 
 def opened(place: Path, _: Path) -> None:
@@ -31,7 +31,7 @@ def quick(kind: Kind) -> list[Reads]:
     """Returns the quickest ways of reading a kind of file."""
     if kind.base == "run":
         return [opened_export] if kind.file.startswith("export") else [opened]
-    return list(kind.reads)
+    return list(kind.reads[:1])
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,11 @@ def base(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def numbers(seed: int) -> list[int]:
+def numbers() -> list[int]:
     """Returns so many numbers of each kind of file that is read quickly."""
-    first = seed * OF_EACH * len(KINDS)
     slow = ("seeds", "stablehlo", "facts", "digests", "checkpoint")
     wanted = [name for name in KINDS if name not in slow]
-    return [n for n in range(first, first + OF_EACH * len(KINDS)) if kind_of(n) in wanted]
+    return [n for n in range(OF_EACH * len(KINDS)) if kind_of(n) in wanted]
 
 
 def test_whole_files_of_every_kind_are_read(base: Path, tmp_path: Path) -> None:
@@ -61,14 +60,13 @@ def test_whole_files_of_every_kind_are_read(base: Path, tmp_path: Path) -> None:
             shutil.rmtree(tmp_path / "place")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_damaged_file_is_read_or_named(base: Path, tmp_path: Path, seed: int) -> None:
+def test_a_damaged_file_is_read_or_named(base: Path, tmp_path: Path) -> None:
     came = []
-    for number in numbers(seed):
-        path = damage(number, seed, base, tmp_path / "place")
+    for number in numbers():
+        path = damage(number, 1, base, tmp_path / "place")
         kind = KINDS[kind_of(number)]
         how, faults, seconds = outcome(quick(kind), path, tmp_path / "place", base)
-        assert not faults, (seed, number, kind_of(number))
+        assert not faults, (number, kind_of(number))
         assert seconds < fuzz_files.SECONDS
         came.append(how)
     assert {"read", "refused"} <= set(came)
