@@ -209,13 +209,15 @@ class Front:
         signature = self.model.current.signature
         if name != signature.name:
             raise Refused(404, f"there is no model {name[:80]!r} here, only {signature.name!r}.")
-        if rest and rest[0] == "versions" and rest[1:2] != [signature.version]:
-            raise Refused(
-                404,
-                f"there is no version {'/'.join(rest[1:2])[:40]!r} of {name!r} here, only "
-                f"{signature.version!r}.",
-            )
-        if rest[:1] not in (["infer"], ["ready"], ["versions"], []) or len(rest) > 3:
+        if rest[:1] == ["versions"]:
+            version, rest = rest[1:2], rest[2:]
+            if version != [signature.version]:
+                raise Refused(
+                    404,
+                    f"there is no version {'/'.join(version)[:40]!r} of {name!r} here, only "
+                    f"{signature.version!r}.",
+                )
+        if rest not in ([], ["infer"], ["ready"]):
             raise Refused(404, f"there is nothing at {path[:200]}.")
 
     async def _answer_other(
