@@ -62,7 +62,7 @@ def test_it_says_when_it_is_ready(server: Served) -> None:
         ("POST", f"/v2/models/{MODEL}/versions/1/2/infer", 404, "there is nothing at"),
         ("GET", INFER, 405, f"GET is not for {INFER}."),
         ("DELETE", "/v2", 405, "DELETE is not for /v2."),
-        ("BREW", "/v2", 400, "this is not a request in HTTP/1.1."),
+        ("BREW", "/v2", 405, "BREW is not for /v2."),
         ("GET", "/predict", 405, "GET is not for /predict."),
     ],
 )

@@ -1,9 +1,10 @@
 """The server: an export answers over HTTP, to clients of the Open Inference Protocol and to people.
 
-How a request goes: `connection` reads it from a socket within limits of time and size, `front`
-decides who may ask and what the question is, `open_inference` and `uploads` turn it into examples
-(`intake` has processes do so where that takes long), `batcher` gathers the examples of many into
-one call of the model.
+How a request goes: `connection` reads it from a socket within limits of time and size, as `framing`
+says where it ends; `contents` waits until there is `room` for what it brings; `front` decides who
+may ask and what the question is; `open_inference` and `uploads` turn it into examples (`intake` has
+processes do so where that takes long); `batcher` gathers the examples of many into one call of the
+model.
 """
 
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from importlib.util import find_spec
 from flaxmill.errors import BadInput
 from flaxmill.program import installing
 
-_NEEDED = ("fastapi", "uvicorn", "httptools", "uvloop", "python_multipart", "prometheus_client")
+_NEEDED = ("fastapi", "uvicorn", "uvloop", "python_multipart", "prometheus_client")
 
 
 def check_installed() -> None:

@@ -1,19 +1,23 @@
-"""A client's connection: read within limits of time and size, which the HTTP server itself lacks.
+"""A client's connection: one request at a time, read only while there is room for it.
 
 Source: what is kept to is RFC 9112; what is guarded against are clients that send headers or bodies
-a byte at a time, endless headers, and clients that never read their answer.
+a byte at a time, endless headers, many requests ahead of their answers, and clients that never read
+those.
 """
 
 import asyncio
 import contextlib
+import http
 import math
 import socket
 import struct
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
+from flaxmill.serve.exchange import Exchange
+from flaxmill.serve.framing import head_end, read_head
 from flaxmill.serve.refusal import Busy, Header, Refused
+from flaxmill.serve.room import FREE
 
 if TYPE_CHECKING:
     from flaxmill.serve.front import Front
@@ -26,85 +30,186 @@ LAST_ANSWER = "flaxmill.last_answer"
 """The ASGI extension by which a connection ends with an answer that its client does see."""
 
 _LINGER_SECONDS = 2.0
+_UNREAD_SECONDS = 2.0  # that an answer may wait for its client, however many do
+_STATUS = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in http.HTTPStatus
+}
+_PIECE = memoryview(bytearray(64 << 10))  # of all connections: it is emptied as soon as it is read
+_FIRST_PIECE = _PIECE[:FREE]
 
 
-class Connection(HttpToolsProtocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection; its ``due`` is when it must have gone on, by the event loop's clock.
 
-    `overdue` is called by the server soon after.
+    `overdue` is called by the server soon after. The arguments are those by which the HTTP server
+    makes its protocols.
     """
 
-    app: "Front"  # type: ignore[assignment]
+    transport: asyncio.Transport
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        self.app: Front = config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int] | None = None
+        self.extensions = {WHOLE_ANSWER: self._answer, LAST_ANSWER: self.answer_last}
+        self._state = server_state
+        self._limits = self.app.limits
+        self._came = b""  # and is not read yet
+        self._head: int | None = None  # bytes of a request's head so far, while it is being read
+        self._exchange: Exchange | None = None  # one at a time
+        self._task: asyncio.Task[None] | None = None  # that answers it
+        self._paused: float | None = None  # since when nothing more is read
+        self._drained: asyncio.Future[None] | None = None  # while the client does not read
+        self._left = math.inf  # bytes that it had not read when it was overdue
+        self._ended = False  # the last answer is sent
 
     def connection_made(self, transport: Any) -> None:
         """Takes a new connection, if there is room."""
-        super().connection_made(transport)
-        self._limits = self.app.limits
-        self._head: int | None = None  # bytes of a request's head so far, while it is being read
-        self._reading_body = False
-        self._task: asyncio.Task[None] | None = None
-        self._left = math.inf  # bytes that the client had not read when it was overdue
-        self._answered: Any = None  # the request whose task runs; one at a time
-        self._ended = False  # the last answer is sent
-        self._extensions = {WHOLE_ANSWER: self._answer, LAST_ANSWER: self.answer_last}
+        self.transport = transport
+        self.client = _address(transport.get_extra_info("peername"))
+        self.server = _address(transport.get_extra_info("sockname"))
         self.due = self.loop.time() + self._limits.head_seconds
-        if len(self.connections) > 2 * self._limits.connections:
+        connections = self._state.connections
+        connections.add(self)
+        if len(connections) > 2 * self._limits.connections:
             self.abort()
-        elif len(self.connections) > self._limits.connections:
+        elif len(connections) > self._limits.connections:
             self._refuse(Busy(f"the server is busy: {self._limits.connections:,} clients use it."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Frees what the client waited for."""
-        super().connection_lost(exc)
+        self._state.connections.discard(self)
+        self.resume_writing()
         self.due = math.inf
+        self._ended = True
         self._forget()
 
     def _forget(self) -> None:
         """Lets nobody answer any more what was asked."""
-        for cycle in (self.cycle, self._answered):  # more may have been read than is answered
-            if cycle is not None:
-                cycle.disconnected = True
+        self._came = b""
         if self._task is not None and self._task is not asyncio.current_task(self.loop):
             self._task.cancel()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where to put what comes: little, until there is known to be room for more."""
+        exchange = self._exchange
+        more = exchange is not None and exchange.begun and not exchange.answered
+        return _PIECE if more else _FIRST_PIECE
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Reads what came."""
-        if self._ended or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self._head is None and not self._reading_body:  # a request begins
+        if not self._ended:
+            came = bytes(_PIECE[:nbytes])
+            self._came = self._came + came if self._came else came
+            self.go_on()
+        if self._drops:  # which is fast, so that others get their turn first
+            self._pause()
+            self.loop.call_soon(self._set_reading)
+
+    def go_on(self) -> None:
+        """Reads as far as it may in what came, and has more come if it may."""
+        try:
+            while self._came and not self._ended:
+                if (exchange := self._exchange) is None:
+                    if not self._begin():
+                        break
+                elif exchange.whole or not exchange.wants:
+                    break
+                else:
+                    self._came = exchange.add(self._came)
+                    if not exchange.whole:
+                        break
+                    self.due = self.loop.time() + self._limits.write_seconds
+                    if exchange.answered:
+                        self._idle()
+        except Refused as refused:
+            self._refuse(refused)
+        self._set_reading()
+
+    def _begin(self) -> bool:
+        """Begins to answer a request, if its head is here; the content may still be on its way."""
+        now = self.loop.time()
+        if self._head is None:
             self._head = 0
-            self.due = self.loop.time() + self._limits.head_seconds
-        if self._head is not None:
-            self._head += len(data)
-        super().data_received(data)
-        if self._head is not None and self._head > self._limits.max_head_bytes:
-            self._refuse(
-                Refused(431, f"headers may be {self._limits.max_head_bytes:,} bytes at most.")
-            )
-
-    def on_headers_complete(self) -> None:
-        """Begins to answer; the content may still be on its way."""
+            self.due = now + self._limits.head_seconds
+        most = self._limits.max_head_bytes
+        end = head_end(self._came, self._head, most)
+        if not end:
+            self._head = len(self._came)
+            return False
+        exchange = Exchange(read_head(self._came[:end]), self, most - end)
+        self._came = self._came[end:]
         self._head = None
-        self._reading_body = True
-        self.due = self.loop.time() + self._limits.body_seconds
-        super().on_headers_complete()
+        self._exchange = exchange
+        limits = self._limits
+        self.due = now + (limits.write_seconds if exchange.whole else limits.body_seconds)
         if self.app.stopping:
-            self.cycle.keep_alive = False
+            exchange.keep_alive = False
+        answering = self.app(exchange.scope, exchange.receive, exchange.send)
+        self._task = task = self.loop.create_task(answering)
+        self._state.tasks.add(task)
+        task.add_done_callback(self._done)
+        return True
 
-    def on_message_complete(self) -> None:
-        """Notes that a request is here."""
-        self._reading_body = False
-        self.due = self.loop.time() + self._limits.write_seconds
-        super().on_message_complete()
-        if not self.pipeline:  # or it would not be seen when the client leaves
-            self.flow.resume_reading()
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Ends with a client that got no answer, which is a defect of ours."""
+        self._state.tasks.discard(task)
+        if task is self._task and not self._ended:
+            self.abort()
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answered = cycle
-        cycle.scope["extensions"] = self._extensions
-        self._task = task = self.loop.create_task(cycle.run_asgi(self.app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    @property
+    def _drops(self) -> bool:
+        """Whether what comes is not wanted any more."""
+        return self._ended or (self._exchange is not None and self._exchange.answered)
+
+    def _set_reading(self) -> None:
+        """Reads on while somebody waits for it, and to see the client leave."""
+        exchange = self._exchange
+        if exchange is None or self._ended:
+            pause = False
+        else:
+            pause = bool(self._came) if exchange.whole else not exchange.wants
+        if pause:
+            self._pause()
+        elif self._paused is not None:
+            if not self._drops:
+                self.due += self.loop.time() - self._paused  # in which the client could not send
+            self._paused = None
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        if self._paused is None and not self.transport.is_closing():
+            self._paused = self.loop.time()
+            self.transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Notes that the client does not read; if too many do not, the first have to go."""
+        self._drained = self.loop.create_future()
+        now, unread = self.loop.time(), self.app.unread
+        unread[self] = self.transport.get_write_buffer_size(), now
+        while sum(size for size, _ in unread.values()) > self._limits.max_unread_bytes:
+            first, (_, since) = next(iter(unread.items()))
+            if now - since < _UNREAD_SECONDS:
+                break
+            first.abort()
+
+    def resume_writing(self) -> None:
+        """Notes that the client has read most of what waited for it."""
+        self.app.unread.pop(self, None)
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    async def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """Sends a whole answer, once the client has read those before."""
+        while self._drained is not None:
+            await asyncio.shield(self._drained)
+        self._answer([_STATUS[status], *(b"%b: %b\r\n" % header for header in headers)], body)
 
     def _answer(self, head: list[bytes], body: bytes) -> bool:
         """Sends a whole answer at once, unless it must wait for the client to read an older one.
@@ -113,65 +218,61 @@ class Connection(HttpToolsProtocol):
             head: Status line and headers.
             body: The content.
         """
-        cycle = self._answered
-        if cycle.disconnected or cycle.response_started or self.flow.write_paused:
+        exchange = self._exchange
+        if exchange is None or exchange.answered or self._ended or self._drained is not None:
             return False
-        for header in cycle.default_headers:
+        exchange.end()
+        for header in self._state.default_headers:
             head.append(b"%b: %b\r\n" % header)
-        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        self.transport.write(b"".join([*head, body]))
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
-        return True
-
-    def on_response_complete(self) -> None:
-        """Waits for the next request."""
-        self.server_state.total_requests += 1
+        head.append(b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n")
+        self.transport.write(b"".join([*head, body if exchange.method != "HEAD" else b""]))
+        self._state.total_requests += 1
         self._task = None
         self._left = math.inf
-        if self.transport.is_closing():
+        if exchange.keep_alive:
+            if exchange.whole:
+                self._idle()
+            self.go_on()
+        elif exchange.whole:
             self.due = self.loop.time() + self._limits.write_seconds
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        elif self._head is None and not self._reading_body:
-            patience = 1.0 if self.app.stopping else self._limits.keep_alive
-            self.due = self.loop.time() + patience
+            self.transport.close()
+        else:
+            self._linger()
+        return True
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is not HTTP."""
-        self._refuse(Refused(400, "this is not a request in HTTP/1.1."))
+    def _idle(self) -> None:
+        """Waits for the next request."""
+        self._exchange = None
+        patience = 1.0 if self.app.stopping else self._limits.keep_alive
+        self.due = self.loop.time() + patience
 
     def overdue(self) -> None:
         """Ends with a client that took too long."""
         left = self.transport.get_write_buffer_size()
+        exchange, limits = self._exchange, self._limits
         if 0 < left < self._left:  # it reads, slowly
             self._left = left
-            self.due = self.loop.time() + self._limits.write_seconds
+            self.due = self.loop.time() + limits.write_seconds
         elif left or self._ended or self.transport.is_closing():
             self.abort()
         elif self._head is not None:
-            seconds = self._limits.head_seconds
+            seconds = limits.head_seconds
             self._refuse(Refused(408, f"the request's headers took more than {seconds:g} seconds."))
-        elif self._reading_body and not self.cycle.response_complete:
-            seconds = self._limits.body_seconds
-            self._refuse(Refused(408, f"the request's content took more than {seconds:g} seconds."))
-        elif self._reading_body or self.cycle is None or self.cycle.response_complete:
-            self.due = self.loop.time() + self._limits.write_seconds
+        elif exchange is None or exchange.answered:
+            self.due = self.loop.time() + limits.write_seconds
             self.transport.close()
-        else:  # the model has not answered yet, which is not the client's fault
-            self.due = self.loop.time() + self._limits.write_seconds
+        elif exchange.whole or self._paused is not None:  # it is not the client who is slow
+            self.due = self.loop.time() + limits.write_seconds
+        else:
+            seconds = limits.body_seconds
+            self._refuse(Refused(408, f"the request's content took more than {seconds:g} seconds."))
 
     def _refuse(self, refused: Refused) -> None:
         """Answers before, or instead of, the application."""
         if self.answer_last(refused.status, refused.headers, refused.body):
             self.app.refused(refused, self.client)
-        else:  # in the middle of an answer there is no place for another
-            self.abort()
+        else:  # what is wrong belongs to a request that has its answer
+            self.transport.close()
 
     def answer_last(self, status: int, headers: tuple[Header, ...], body: bytes) -> bool:
         """Sends a whole answer and closes, in a moment: what the client still sends is dropped.
@@ -181,8 +282,7 @@ class Connection(HttpToolsProtocol):
         Returns:
             Whether it could be sent.
         """
-        cycle = self._answered if self._task is not None else self.cycle
-        if cycle is not None and cycle.response_started and not cycle.response_complete:
+        if self._ended or (self._exchange is not None and self._exchange.answered):
             return False
         fields = [
             (b"content-type", b"application/json"),
@@ -191,17 +291,21 @@ class Connection(HttpToolsProtocol):
             *headers,
         ]
         lines = [b"%b: %b\r\n" % field for field in fields]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self.transport.write(b"".join([_STATUS[status], *lines, b"\r\n", body]))
+        self._linger()
+        return True
+
+    def _linger(self) -> None:
+        """Closes in a moment."""
         self.transport.write_eof()
         self._ended = True
-        self.pipeline.clear()
         self._forget()
-        self.flow.resume_reading()
+        self._set_reading()
         self.due = self.loop.time() + _LINGER_SECONDS
-        return True
 
     def abort(self) -> None:
         """Ends at once, also for the system, which would keep what the client does not read."""
+        self.app.unread.pop(self, None)
         ended = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it has ended already
             ended.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -209,7 +313,11 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Lets the client send what it is about to send, for a moment, as the server stops."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-        elif self._head is None and not self._reading_body:
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif self._head is None:
             self.due = min(self.due, self.loop.time() + 1.0)
+
+
+def _address(of: Any) -> tuple[str, int] | None:
+    return (str(of[0]), int(of[1])) if isinstance(of, tuple) else None

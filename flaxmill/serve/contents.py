@@ -2,18 +2,21 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flaxmill.serve.answer import Answer
 from flaxmill.serve.limits import Limits
-from flaxmill.serve.refusal import Busy, Refused
+from flaxmill.serve.refusal import Refused
+from flaxmill.serve.room import FREE, Room
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _READ_ON = 4  # times the largest content: what is read, and dropped, before it is refused
-_MEMBERS = 100  # of one gzip file; each costs a copy of what follows it
+_MEMBERS = 100  # of one gzip file; each costs more than its few bytes
+_PIECE = 64 << 10  # bytes that are unpacked at a time
 _COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
 
@@ -26,63 +29,85 @@ class Contents:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._held = 0
+        self._room = Room(limits.max_buffered_bytes, limits.deadline)
+        self._unpacker = ThreadPoolExecutor(1, thread_name_prefix="unpacking")
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """Returns a request's content, unpacked; it counts until it is given back with `done`.
+        """Returns a request's content, unpacked; it has room until it is given back with `done`.
 
         Raises:
-            Refused: It is too large, or cannot be unpacked.
+            Refused: It is too large, cannot be unpacked, or there is no room for it.
         """
-        most = self.limits.max_body_bytes
-        if int(headers.get(b"content-length", 0)) > _READ_ON * most:
+        if int(headers.get(b"content-length", 0)) > _READ_ON * self.limits.max_body_bytes:
             raise self._too_large(last=True)
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
-        body = message["body"]
-        if message.get("more_body"):
-            body = await self._rest(body, receive)
-        if len(body) > most:
-            raise self._too_large()
-        if b"content-encoding" in headers:
-            body = _unpacked(body, headers[b"content-encoding"], most, self._too_large)
-        if self._held + len(body) > self.limits.max_buffered_bytes:
-            raise Busy("the server is busy: it holds as much as it may of what clients sent.")
-        self._held += len(body)
+        if not message["more_body"] and b"content-encoding" not in headers:
+            return message["body"]
+        return await self._read_on(message, headers, receive)
+
+    async def _read_on(
+        self, message: Message, headers: dict[bytes, bytes], receive: Receive
+    ) -> bytes:
+        """Reads what is more than the first piece, or packed, with room for all it may become."""
+        body, more = message["body"], message["more_body"]
+        most = self.limits.max_body_bytes
+        length = int(headers.get(b"content-length", most)) if more else len(body)
+        if length > most:
+            raise await self._dropped(len(body), receive)
+        encoding = _encoding(headers)
+        taken = _counted(length)
+        if taken and encoding:
+            taken += most  # now, not later: if all waited for more, none would give any back
+        await self._room.take(taken)
+        try:
+            if more:
+                body = await self._rest(body, receive)
+            if encoding:
+                unpacked = None if taken else _unpacked(body, encoding, FREE)
+                if unpacked is None and not taken:
+                    await self._room.take(most)
+                    taken = most
+                if unpacked is None:
+                    loop = asyncio.get_running_loop()
+                    unpacked = await loop.run_in_executor(
+                        self._unpacker, _unpacked, body, encoding, most
+                    )
+                if unpacked is None:
+                    raise self._too_large()
+                body = unpacked
+        except BaseException:
+            self._room.give(taken)
+            raise
+        self._room.give(taken - _counted(len(body)))
         return body
 
     async def _rest(self, begin: bytes, receive: Receive) -> bytes:
-        """Returns the whole content; of one that is too large, reads some more before refusing.
+        """Returns the whole content."""
+        content = bytearray(begin)
+        loop = asyncio.get_running_loop()
+        async with self._room.upload() as upload:
+            while True:
+                message = await receive()
+                content += message["body"]
+                upload.came(len(message["body"]), loop.time())
+                if len(content) > self.limits.max_body_bytes:
+                    raise await self._dropped(len(content), receive)
+                if not message["more_body"]:
+                    return bytes(content)
+
+    async def _dropped(self, size: int, receive: Receive) -> Refused:
+        """Reads on in a content that is too large, as far as is reasonable, and keeps nothing.
 
         A client that is still sending when its connection closes never sees why.
         """
-        most = self.limits.max_body_bytes
-        parts, size = [begin], len(begin)
-        self._held += size
-        held = size
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise asyncio.CancelledError
-                part = message.get("body", b"")
-                size += len(part)
-                if size > _READ_ON * most:
-                    raise self._too_large(last=True)
-                if size <= most:
-                    if self._held + len(part) > self.limits.max_buffered_bytes:
-                        raise Busy("the server is busy: it holds as much as it may.")
-                    parts.append(part)
-                    self._held += len(part)
-                    held += len(part)
-                if not message.get("more_body"):
-                    break
-        finally:
-            self._held -= held
-        if size > most:
-            raise self._too_large()
-        return b"".join(parts)
+        more = True
+        while more:
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+            if size > _READ_ON * self.limits.max_body_bytes:
+                return self._too_large(last=True)
+        return self._too_large()
 
     def _too_large(self, *, last: bool = False) -> Refused:
         return Refused(
@@ -92,37 +117,63 @@ class Contents:
         )
 
     def done(self, content: bytes) -> None:
-        """Counts a content no longer."""
-        self._held -= len(content)
+        """Gives a content's room back."""
+        self._room.give(_counted(len(content)))
 
 
-def _unpacked(body: bytes, encoding: bytes, most: int, too_large: Callable[[], Refused]) -> bytes:
-    """Returns what was packed with gzip or zlib, if it is not larger than it may be."""
-    encoding = encoding.strip().lower().removeprefix(b"x-")  # RFC 9110, section 8.4.1.3
+def _counted(size: int) -> int:
+    """Returns how much room a content takes."""
+    return size if size > FREE else 0
+
+
+def _encoding(headers: dict[bytes, bytes]) -> bytes:
+    """Returns how a content is packed, if it is."""
+    encoding = headers.get(b"content-encoding", b"").lower()
+    encoding = encoding.removeprefix(b"x-")  # RFC 9110, section 8.4.1.3
     if encoding in (b"identity", b""):
-        return body
+        return b""
     if encoding not in (b"gzip", b"deflate"):
         raise Refused(
             415,
             f"content encoding {encoding[:40].decode('latin-1')!r}: expected gzip or deflate.",
         )
-    several, size = encoding == b"gzip", 0
-    parts: list[bytes] = []
+    return encoding
+
+
+def _unpacked(packed: bytes, encoding: bytes, most: int) -> bytes | None:
+    """Returns what was packed with gzip or zlib, or None if that is more than it may be."""
+    content = bytearray()
     try:
-        while body and (several or not parts):
-            decompressor = zlib.decompressobj(31 if several else 15)
-            parts.append(decompressor.decompress(body, most + 1 - size))
-            size += len(parts[-1])
-            if size > most or len(parts) > _MEMBERS:
-                raise too_large()
-            if not decompressor.eof:
-                break
-            body = decompressor.unused_data
+        for piece in _pieces(packed, encoding):
+            content += piece
+            if len(content) > most:
+                return None
     except zlib.error as error:
-        raise Refused(400, f"the content is not {encoding.decode()}: {error}.") from None
-    if body or not parts:
-        raise Refused(400, f"the content's {encoding.decode()} data is damaged: it ends elsewhere.")
-    return b"".join(parts)
+        raise Refused(400, f"the {encoding.decode()} data is damaged: {error}.") from None
+    return bytes(content)
+
+
+def _pieces(packed: bytes, encoding: bytes) -> Iterator[bytes]:
+    """Unpacks, a piece at a time; in gzip, a member after the other."""
+    bits, members = 31 if encoding == b"gzip" else 15, 1
+    unpacker = zlib.decompressobj(bits)
+    for at in range(0, len(packed), _PIECE):
+        rest = packed[at : at + _PIECE]
+        while rest:
+            if unpacker.eof:
+                if encoding != b"gzip":
+                    raise zlib.error("something follows it")
+                members += 1
+                if members > _MEMBERS:
+                    raise Refused(413, f"the content has more than {_MEMBERS} members of gzip.")
+                unpacker = zlib.decompressobj(bits)
+            yield unpacker.decompress(rest, _PIECE)
+            rest = unpacker.unused_data or unpacker.unconsumed_tail
+    while not unpacker.eof:
+        piece = unpacker.decompress(b"", _PIECE)
+        if not piece:
+            raise zlib.error("it is cut off")
+        yield piece
 
 
 def compressed(answer: Answer, accepted: bytes) -> Answer:

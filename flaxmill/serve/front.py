@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from flaxmill.serve.answer import Answer
-from flaxmill.serve.connection import LAST_ANSWER, WHOLE_ANSWER
+from flaxmill.serve.connection import LAST_ANSWER, WHOLE_ANSWER, Connection
 from flaxmill.serve.contents import Contents, Message, Receive, compressed
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.journal import Journal
@@ -89,6 +89,7 @@ class Front:
         self.journal = journal
         self.intake = intake
         self.stopping = False
+        self.unread: dict[Connection, tuple[int, float]] = {}  # bytes of answers, and since when
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
         self._allowed = frozenset(name.lower().rstrip(".") for name in settings.allow_hosts)

@@ -13,7 +13,7 @@ class Limits:
         deadline: Seconds that an example may wait before the model begins with it.
         max_wait: Seconds that the model waits for a fuller batch when it is free.
         max_body_bytes: Bytes of one request, also once unpacked.
-        max_buffered_bytes: Bytes of all bodies that are held at a time.
+        max_buffered_bytes: Bytes of all bodies held at a time; of unread answers, a quarter.
         max_pictures: Pictures in one request for predictions.
         max_pixels: Width × height of a picture.
         max_request_pixels: Width × height of all pictures of a request; a JPEG's once for each ten
@@ -21,7 +21,7 @@ class Limits:
         max_json_values: Numbers, texts and lists in the JSON of a request.
         read_seconds: Seconds that it may take to read what a request says: JSON, forms, pictures.
         read_bytes: Memory that it may take to do so.
-        max_head_bytes: Bytes of a request's first line and headers.
+        max_head_bytes: Bytes of a request's first line, headers and trailers.
         head_seconds: Seconds until a request's headers must be here.
         body_seconds: Seconds until its body must be here.
         write_seconds: Seconds until a client must have taken some of its answer.
@@ -35,7 +35,7 @@ class Limits:
     deadline: float = 10.0
     max_wait: float = 0.0
     max_body_bytes: int = 16 << 20
-    max_buffered_bytes: int = 256 << 20
+    max_buffered_bytes: int = 64 << 20
     max_pictures: int = 32
     max_pixels: int = 25_000_000
     max_request_pixels: int = 100_000_000
@@ -54,6 +54,11 @@ class Limits:
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes that are compiled: 1, 2, 4, … up to the largest."""
         return tuple(1 << power for power in range(self.max_batch.bit_length()))
+
+    @property
+    def max_unread_bytes(self) -> int:
+        """Bytes of all answers that clients have not read."""
+        return self.max_buffered_bytes // 4
 
     @property
     def max_side(self) -> int:

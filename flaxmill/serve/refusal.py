@@ -33,8 +33,8 @@ class Refused(Exception):
 class Busy(Refused):
     """There is no room at the moment: 503, and when to come again."""
 
-    def __init__(self, message: str, seconds: int = 1) -> None:
-        super().__init__(503, message, ((b"retry-after", b"%d" % seconds),))
+    def __init__(self, message: str, seconds: int = 1, *, last: bool = False) -> None:
+        super().__init__(503, message, ((b"retry-after", b"%d" % seconds),), last=last)
 
 
 def error_body(message: str) -> bytes:

@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
     def __init__(self, front: Front, announce: Callable[[], None], stop_on: Sequence[int]) -> None:
         config = uvicorn.Config(
             front,  # type: ignore[arg-type]
-            http=Connection,
+            http=Connection,  # type: ignore[arg-type]
             loop="uvloop",
             ws="none",
             lifespan="off",
