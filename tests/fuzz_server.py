@@ -198,6 +198,26 @@ def elsewhere(rng: Random) -> bytes:
     return http(path, noise(rng, 60), *lines, method=method)
 
 
+def ambiguous(rng: Random) -> bytes:
+    """Returns a request of which it may not be clear where it ends, and what follows it."""
+    after = http("/smuggled", b"", method="GET")
+    chunks = b"2;x=y\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+    content = pick(rng, [b"{}", chunks, b"0\r\n\r\n", chunks * 2, b"1\r\nx\r\n" * 9000, b""])
+    lines = [
+        *("Content-Length: 2", f"Content-Length: {len(content)}", "Content-Length: +2"),
+        *("Transfer-Encoding: chunked", "Transfer-Encoding: chunked, identity", "A: b\r\n c"),
+        *(
+            "Connection: Upgrade\r\nUpgrade: h2c",
+            "Host: elsewhere",
+            "A : b",
+            "Expect: 100-continue",
+        ),
+        *("A: b\nContent-Length: 9", "A: \0", "\r\n".join(["A: b"] * 200), f"A: {'b' * 40_000}"),
+    ]
+    asked = http(pick(rng, [INFER, "/v2"]), content, *(pick(rng, lines) for _ in range(3)))
+    return pick(rng, [asked, asked + after, asked.replace(b"1.1", b"2.0"), damaged(rng, asked) * 2])
+
+
 def nested(rng: Random) -> bytes:
     """Returns JSON that goes deep, or numbers that are long."""
     depth = int(rng.integers(10, 200_000))
@@ -257,6 +277,7 @@ KINDS: tuple[Callable[[Random], bytes], ...] = (
     elsewhere,
     nested,
     heavy,
+    ambiguous,
 )
 
 
