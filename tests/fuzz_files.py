@@ -31,6 +31,7 @@ import damaging_parquet
 import jax
 import numpy as np
 import picture_files
+import pyarrow
 import small_runs
 from flax import nnx
 from fuzzing import Trial, Tried, forget_peak, fuzz
@@ -258,6 +259,7 @@ def attempt(seed: int, number: int, folder: Path) -> Tried:
     if turn % _CLEARED == 0:
         jax.clear_caches()
     path = damage(number, seed, folder.parent, folder / "place")
+    pyarrow.default_memory_pool().release_unused()
     forget_peak()
     return kind_of(number), *outcome(
         kind.reads if turn % _ALL == 0 else kind.reads[:1], path, folder / "place", folder.parent

@@ -82,16 +82,27 @@ def _pages(file: IO[bytes], end: int, chunk: Any) -> Iterator[_Page]:
         file.seek(at)
         reader = _Compact(file.read(_HEADER))
         header = reader.struct()
-        size, packed = header.get(2, -1), header.get(3, -1)
-        if not isinstance(size, int) or not isinstance(packed, int) or size < 0 or packed < 0:
-            raise ValueError("a page says no size")
-        kind = header.get(1)
-        inside = header.get(8) or header.get(5) or {}  # of a data page, new or old
-        encoding = inside.get(4 if header.get(8) else 2)
-        values = inside.get(1, 0)
-        shared = kind == _DICTIONARY or encoding == _PREFIXES
-        yield _Page(size, max(0, values) if isinstance(values, int) else 0, shared)
+        size, packed = _number(header, 2), _number(header, 3)
+        old, new = (header.get(field, {}) for field in (5, 8))  # forms of a data page's own header
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            raise ValueError("the header of a page is damaged")
+        values = _number(old, 1, 0) + _number(new, 1, 0)
+        encodings = (_number(old, 2, 0), _number(new, 4, 0))
+        shared = _number(header, 1, 0) == _DICTIONARY or _PREFIXES in encodings
+        yield _Page(size, values, shared)
         at += reader.at + packed
+
+
+def _number(header: dict[int, Any], field: int, otherwise: int = -1) -> int:
+    """Returns a number in a header that is not negative.
+
+    Raises:
+        ValueError: There is something else, or nothing where it must be there.
+    """
+    found = header.get(field, otherwise)
+    if not isinstance(found, int) or found < 0:
+        raise ValueError(f"field {field} in the header of a page is damaged")
+    return found
 
 
 class _Compact:
