@@ -1,4 +1,4 @@
-"""A few hundred damaged files; tests/fuzz_files.py opens as many as wanted, by every command."""
+"""Some hundred damaged files; tests/fuzz_files.py opens as many as wanted, by every command."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from flaxmill.log import read_rows
 from flaxmill.signature import Signature
 from flaxmill.trained import TrainedRun
 
-OF_EACH = 20
+OF_EACH = 10
 
 
 def opened(place: Path, _: Path) -> None:
