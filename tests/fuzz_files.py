@@ -278,7 +278,7 @@ def outcome(
                 read(place, base)
         except (BadInput, CannotGoOn) as error:
             refused += 1
-            if str(place) not in str(error) and "--init-from" not in str(error):
+            if str(place) not in str(error) and "--" not in str(error):  # or an option's name
                 faults.append(f"unnamed by {read.__name__}: {path.name}: {error}")
         except BaseException:
             faults.append(f"traceback of {read.__name__}: {traceback.format_exc()[-1500:]}")
