@@ -1,6 +1,7 @@
 """Strict switches for every test: set before JAX is imported anywhere."""
 
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -15,10 +16,18 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 # Messages name the program as a shell finds it: as it does in an environment that was activated.
 os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+# What nohup and shells that start in the background ignore, programs that are tested would too.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 if "FLAXMILL_DATA" in os.environ:
     os.environ["FLAXMILL_DATA"] = str(Path(os.environ["FLAXMILL_DATA"]).resolve())
 
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook  # noqa: E402
 
 # Annotations mean what they mean to a type checker: an int will do where a float is expected.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"

@@ -32,7 +32,7 @@ def serving(exported: Path, *options: str, port: int = 0, token: str = "") -> It
     """Runs ``flaxmill serve`` as a person would; yields its address."""
     command = [sys.executable, "-m", "flaxmill", "serve", str(exported), "--quiet"]
     command += ["--engine", "onnx", "--port", str(port), *options]
-    environment = {**os.environ, "FLAXMILL_TOKEN": token}
+    environment = os.environ | ({"FLAXMILL_TOKEN": token} if token else {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         try:
