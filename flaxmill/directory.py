@@ -1,12 +1,10 @@
 """A run directory: where its files are, who holds it, and which directory a command means."""
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
 import platform
-import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -124,7 +122,7 @@ class RunDirectory:
         made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / LOCK, "a+", encoding="utf-8", opener=_own)  # noqa: SIM115
+            file = open(self.path / LOCK, "a+", encoding="utf-8", opener=files.own)  # noqa: SIM115
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInput(
@@ -163,15 +161,6 @@ class RunDirectory:
                         (self.path / LOCK).unlink()
                         if made:
                             self.path.rmdir()
-
-
-def _own(path: str, flags: int) -> int:
-    """Opens a file that is to be written over, which therefore must be the directory's own."""
-    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, f"its {LOCK} is no file")
-    return handle
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:

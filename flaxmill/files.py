@@ -211,6 +211,18 @@ def check_regular(path: str | Path, *, links: bool = True) -> None:
         raise BadInput(f"{path} is {what}, and a file is expected: put the file itself there.")
 
 
+def own(path: str | Path, flags: int) -> int:
+    """Opens a file that is written over, for ``open`` as its opener: a link may lead anywhere.
+
+    Raises:
+        BadInput: There is something else of that name.
+        OSError: It cannot be opened.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        check_regular(path, links=False)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
 _OTHERS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",

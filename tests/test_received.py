@@ -12,6 +12,7 @@ import pytest
 from picture_files import save
 
 from flaxmill import files, recipes
+from flaxmill.data import prepare
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.decode import open_picture
 from flaxmill.directory import RunDirectory
@@ -112,17 +113,20 @@ def test_a_file_of_data_that_is_something_else(
             part.take(np.arange(len(part)))
 
 
-def test_a_lock_that_leads_elsewhere_is_not_written(tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
+def test_what_is_written_over_is_the_folders_own(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "folder"
     mine.write_text("all that I have")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "lock").symlink_to(mine)
-    with (
-        pytest.raises(BadInput, match="cannot be written"),
-        RunDirectory(tmp_path / "run").locked(),
-    ):
-        pass
-    assert mine.read_text() == "all that I have"
+    folder.mkdir()
+    doors: dict[str, Callable[[], Any]] = {
+        "lock": RunDirectory(folder).locked,
+        "plan.json": lambda: prepare._held(folder, {}),
+        "train-image.npy": lambda: prepare._Array(folder / "train-image.npy", np.zeros(1), 1),
+    }
+    for name, door in doors.items():
+        (folder / name).symlink_to(mine)
+        with pytest.raises(BadInput, match=f"{name} is a link, and a file is expected"), door():
+            pass
+        assert mine.read_text() == "all that I have"
 
 
 def test_links_lead_to_files_where_nobody_else_sees_them(tmp_path: Path) -> None:
