@@ -77,10 +77,15 @@ def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def readers(server: Served) -> list[int]:
     """Returns the processes that a server started."""
-    tasks = Path(f"/proc/{server.process.pid}/task")
-    if not tasks.exists():
+    return started(server.process.pid)
+
+
+def started(pid: int) -> list[int]:
+    """Returns the processes that the first thread of a process started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
         pytest.skip("needs Linux's /proc, which tells what a process started")
-    return [int(one) for task in tasks.iterdir() for one in (task / "children").read_text().split()]
+    return [int(one) for one in children.read_text().split()]
 
 
 def seconds(server: Served) -> float:
@@ -256,7 +261,7 @@ def test_a_picture_takes_no_more_memory_than_a_request_may(server: Served) -> No
     for content, words in (
         (palette + bytes(70_000), "4,200 × 4,200 pixels are too many of a WEBP"),
         (passes, "4,990 × 4,990 pixels are too many of a progressive JPEG"),
-        (encoded(Image.new("RGBA", (4990, 4990)), "TIFF", compression="tiff_deflate"), "memory"),
+        (encoded(Image.new("CMYK", (4990, 4990)), "TIFF", compression="tiff_deflate"), "memory"),
         (encoded(Image.new("RGB", (4990, 4990)), "JPEG"), None),
     ):
         answer = server.ask("/predict", form(content), Content_Type=FORM)
@@ -385,10 +390,9 @@ def test_processes_that_do_not_start_are_told_of(
     async def body(intake: Intake) -> None:
         await intake.pictures(signature, FORM, {}, form(SMALL))
         monkeypatch.setattr(sys, "executable", "/bin/false")
-        for task in Path("/proc/self/task").iterdir():
-            for pid in (task / "children").read_text().split():
-                if b"intake_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(int(pid), signal.SIGKILL)
+        for pid in started(os.getpid()):
+            if b"intake_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
         while intake.ready:
             await asyncio.sleep(0)
         monkeypatch.setattr(sys, "executable", python)
