@@ -4,31 +4,30 @@
 
 Every request is a pure function of (seed, number), so that one can be sent again. Whatever comes,
 the server may refuse in words of its own, or close; it may not answer 500, die, or keep memory.
+Another client asks meanwhile, and says how long it waited.
 """
 
 import argparse
 import asyncio
 import base64
-import contextlib
-import functools
 import gzip
 import io
 import json
 import sys
 import tempfile
-import threading
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import hostile_requests
 import numpy as np
 import serving
+from hostile_requests import Random, http, pick
 from PIL import Image
-from serving import INFER, Served, pictures, tensor
+from serving import INFER, pictures, tensor
+from watching import resident_megabytes, watched
 
 AT_ONCE = 16
 PATIENCE = 20.0  # seconds for an answer; the server itself waits for a second
@@ -37,13 +36,6 @@ OPTIONS = (
     *("--quiet", "--head-seconds", "1", "--body-seconds", "1", "--keep-alive", "2"),
     *("--read-seconds", "1"),
 )
-
-Random = np.random.Generator
-
-
-def pick(rng: Random, choices: Any) -> Any:
-    """Returns one of several things as they are."""
-    return choices[int(rng.integers(len(choices)))]
 
 
 def noise(rng: Random, most: int) -> bytes:
@@ -59,14 +51,6 @@ def damaged(rng: Random, content: bytes) -> bytes:
         piece = pick(rng, [b"", noise(rng, 20), content[at:end] * 2, b"\0", b"\xff" * 4])
         content = content[:at] + piece + content[end:]
     return content[: int(rng.integers(len(content) + 1))] if rng.random() < 0.3 else content
-
-
-def http(path: str, content: bytes, *headers: str, method: str = "POST") -> bytes:
-    """Returns a request in HTTP, correct but for what it is given."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
-    if not any(line.lower().startswith(("content-length", "transfer")) for line in headers):
-        lines.append(f"Content-Length: {len(content)}")
-    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + content
 
 
 VALUES = (
@@ -198,72 +182,11 @@ def elsewhere(rng: Random) -> bytes:
     return http(path, noise(rng, 60), *lines, method=method)
 
 
-def ambiguous(rng: Random) -> bytes:
-    """Returns a request of which it may not be clear where it ends, and what follows it."""
-    after = http("/smuggled", b"", method="GET")
-    chunks = b"2;x=y\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
-    content = pick(rng, [b"{}", chunks, b"0\r\n\r\n", chunks * 2, b"1\r\nx\r\n" * 9000, b""])
-    lines = [
-        *("Content-Length: 2", f"Content-Length: {len(content)}", "Content-Length: +2"),
-        *("Transfer-Encoding: chunked", "Transfer-Encoding: chunked, identity", "A: b\r\n c"),
-        *(
-            "Connection: Upgrade\r\nUpgrade: h2c",
-            "Host: elsewhere",
-            "A : b",
-            "Expect: 100-continue",
-        ),
-        *("A: b\nContent-Length: 9", "A: \0", "\r\n".join(["A: b"] * 200), f"A: {'b' * 40_000}"),
-    ]
-    asked = http(pick(rng, [INFER, "/v2"]), content, *(pick(rng, lines) for _ in range(3)))
-    return pick(rng, [asked, asked + after, asked.replace(b"1.1", b"2.0"), damaged(rng, asked) * 2])
-
-
 def nested(rng: Random) -> bytes:
     """Returns JSON that goes deep, or numbers that are long."""
     depth = int(rng.integers(10, 200_000))
     texts = [b"[" * depth, b'{"a":' * depth, b"9" * depth, b'"' + b"\\u0000" * 99]
     return http(pick(rng, [INFER, "/predict"]), pick(rng, texts), "Content-Type: application/json")
-
-
-def heavy(rng: Random) -> bytes:
-    """Returns a request of a few kilobytes that takes much to read."""
-    values = pick(rng, [b"0,", b"1.5,", b"[],", b"{},", b'"",', b"[0],", b"9" * 4000 + b","])
-    values *= int(rng.integers(10, 8 << 20)) // len(values)
-    name = pick(rng, ['"data"', '"shape"', '"name"', '"parameters"'])
-    texts = [
-        b'{"inputs":[{%b:[%b0]}]}' % (f'"name":"image",{name}'.encode(), values),
-        b'{"pictures":[%b""]}' % values,
-        b'{"pictures":["AAAA"],"top":[%b0]}' % values,
-        json.dumps({"inputs": [tensor(pictures(0), data=["x" * 10_000, *[""] * 20_000])]}).encode(),
-    ]
-    text = pick(rng, texts)
-    path, kind = "/predict" if b"pictures" in text[:20] else INFER, "application/json"
-    if rng.random() < 0.4:
-        text, path = heavy_form(rng), "/predict"
-        kind = "multipart/form-data; boundary=edge; charset=punycode"
-    packed = gzip.compress(text, 1)
-    return http(path, packed, f"Content-Type: {kind}", "Content-Encoding: gzip")
-
-
-def heavy_form(rng: Random) -> bytes:
-    """Returns a form with a picture of many pixels or of many markers, or with many parts."""
-    kind, side = pick(rng, ["PNG", "JPEG", "WEBP", "GIF"]), pick(rng, [700, 1500, 2500, 5100])
-    large, small = blank(kind, pick(rng, ["L", "RGB"]), side), blank("PNG", "L", 28)
-    text = b"zTXt" + b"a\0\0" + zlib.compress(bytes(1_000_000))
-    chunk = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
-    marked = small[:33] + chunk * int(rng.integers(1, 200)) + small[33:]
-    content = pick(rng, [large, marked, b"a" * 200_000 + b"-" + b"a" * 200_000])
-    name = b'; filename="a"' if rng.random() < 0.8 else b""
-    part = b'--edge\r\nContent-Disposition: form-data; name="p"%b\r\n\r\n%b\r\n' % (name, content)
-    return part * min(40, 1 + (10 << 20) // len(part)) + b"--edge--\r\n"
-
-
-@functools.cache
-def blank(kind: str, mode: str, side: int) -> bytes:
-    """Returns a picture of one colour, with as many bytes as the server wants for its pixels."""
-    file = io.BytesIO()
-    Image.new(mode, (side, side)).save(file, kind)
-    return file.getvalue().ljust(side * side // 256 + 1, b"\0")
 
 
 KINDS: tuple[Callable[[Random], bytes], ...] = (
@@ -276,8 +199,7 @@ KINDS: tuple[Callable[[Random], bytes], ...] = (
     packed,
     elsewhere,
     nested,
-    heavy,
-    ambiguous,
+    *hostile_requests.KINDS,
 )
 
 
@@ -327,14 +249,6 @@ async def send(port: int, seed: int, number: int) -> str:
         writer.close()
 
 
-def resident_megabytes(server: Served) -> float:
-    """Returns how much memory the server holds."""
-    for line in server.ask("/metrics").content.decode().splitlines():
-        if line.startswith("process_resident_memory_bytes "):
-            return float(line.split()[1]) / 1e6
-    return float("nan")
-
-
 async def bombard(port: int, seed: int, numbers: range) -> Counter[str]:
     """Sends many requests, some at a time; returns how often each status came."""
     found: Counter[str] = Counter()
@@ -351,47 +265,15 @@ async def bombard(port: int, seed: int, numbers: range) -> Counter[str]:
     return found
 
 
-class Probe:
-    """A client that asks for health and for one example, again and again, on one connection."""
-
-    def __init__(self, port: int) -> None:
-        self.longest = 0.0  # seconds that an answer took
-        self.answered, self.refused = 0, 0
-        self._port = port
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self) -> "Probe":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        whole = {"Inference-Header-Content-Length": "0"}
-        with contextlib.closing(HTTPConnection("127.0.0.1", self._port)) as connection:
-            while not self._ended.wait(0.01):
-                for path, content in (("/v2/health/ready", None), (INFER, bytes(784))):
-                    begun = time.perf_counter()
-                    connection.request("POST" if content else "GET", path, content, whole)
-                    with connection.getresponse() as answer:
-                        answer.read()
-                        self.answered += answer.status == 200
-                        self.refused += answer.status != 200
-                    self.longest = max(self.longest, time.perf_counter() - begun)
-
-
 def fuzz(export: Path, log: Path, requests: int, seed: int) -> dict[str, Any]:
     """Serves an export and bombards it; returns what came of it."""
     with serving.serving(export, log, *OPTIONS) as server:
         warm = requests // 5  # what Python and its libraries hold on to once they are used
-        with Probe(server.port) as probe:
+        with watched(server.process.pid, server.port) as felt:
             found = asyncio.run(bombard(server.port, seed, range(warm)))
-            before = resident_megabytes(server)
+            before = resident_megabytes(server.process.pid)
             found += asyncio.run(bombard(server.port, seed, range(warm, requests)))
-            after = resident_megabytes(server)
+            after = resident_megabytes(server.process.pid)
         whole = server.raw(serving.request(pictures(1)))
         assert whole is not None and whole.status == 200
         status = server.stop()
@@ -401,11 +283,7 @@ def fuzz(export: Path, log: Path, requests: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "statuses": dict(sorted(found.items())),
         "megabytes": [round(before, 1), round(after, 1)],
-        "probe": {
-            "answered": probe.answered,
-            "refused": probe.refused,
-            "longest_wait": round(probe.longest, 3),
-        },
+        "probe": felt.json(),
         "exit": status,
         "failures": len(failures),
         "tracebacks": [line["traceback"] for line in failures[:3]],

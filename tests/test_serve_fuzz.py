@@ -15,6 +15,5 @@ def test_malformed_requests_do_no_harm(shipped: Path, tmp_path: Path, seed: int)
     assert sum(found["statuses"].values()) == 150
     assert found["tracebacks"] == []
     assert found["exit"] == 0
-    assert found["probe"]["refused"] == 0
-    assert found["probe"]["answered"] > 0
-    assert found["probe"]["longest_wait"] < 2  # 0.2 at most, but where tests share the machine
+    assert set(found["probe"]["asked"]) == {"health 200", "infer 200", "predict 200"}
+    assert max(found["probe"]["longest_wait_ms"].values()) < 2000  # tests share the machine

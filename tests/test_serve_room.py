@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import serving
-from fuzz_server import resident_megabytes
 from serving import INFER, Served, pictures
+from watching import resident_megabytes
 
 from flaxmill.serve.refusal import Busy
 from flaxmill.serve.room import Room
@@ -52,10 +52,10 @@ class Beside:
             assert answer is not None
             self.statuses.add(answer.status)
             self.longest = max(self.longest, time.monotonic() - begun)
-            self.megabytes = max(self.megabytes, resident_megabytes(self._server))
+            self.megabytes = max(self.megabytes, resident_megabytes(self._server.process.pid))
 
     def __enter__(self) -> "Beside":
-        self.before = resident_megabytes(self._server)
+        self.before = resident_megabytes(self._server.process.pid)
         self._thread.start()
         return self
 
@@ -125,7 +125,7 @@ def test_others_are_answered_meanwhile_and_little_is_held(
     """The most is of megabytes."""
     with connected(server, clients) as attackers, Beside(server) as beside:
         attack(attackers)
-        beside.megabytes = max(beside.megabytes, resident_megabytes(server))
+        beside.megabytes = max(beside.megabytes, resident_megabytes(server.process.pid))
     assert beside.statuses == {200}
     assert beside.megabytes - beside.before < most
     assert beside.longest < MOST_SECONDS

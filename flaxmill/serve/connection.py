@@ -261,8 +261,11 @@ class Connection(asyncio.BufferedProtocol):
         elif exchange is None or exchange.answered:
             self.due = self.loop.time() + limits.write_seconds
             self.transport.close()
-        elif exchange.whole or self._paused is not None:  # it is not the client who is slow
+        elif exchange.whole:  # it is not the client who is slow
             self.due = self.loop.time() + limits.write_seconds
+        elif self._paused is not None:  # nor here: it keeps the time that it had left
+            now = self.loop.time()
+            self.due, self._paused = now + self.due - self._paused, now
         else:
             seconds = limits.body_seconds
             self._refuse(Refused(408, f"the request's content took more than {seconds:g} seconds."))
