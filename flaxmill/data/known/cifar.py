@@ -1,18 +1,15 @@
 """CIFAR-10: its binary files, read and checked, and its place among the known sets."""
 
-import gzip
 import hashlib
-import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from flaxmill.data.fetch import require, stored, whole_copy
+from flaxmill.data.known.archives import members, read_limited
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
 from flaxmill.data.known.published import CIFAR_10, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
@@ -38,8 +35,6 @@ SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE
 """Bytes of a label and of the red, green and blue planes of its picture."""
 
-_MEMBERS = 100  # of the archive that are looked at; the published one has nine
-_BESIDE = 2**20  # bytes that its other members, and their headers, may take
 
 Records = UInt8[np.ndarray, "record 3073"]
 
@@ -237,82 +232,19 @@ def read_cifar10(
 def _contents(place: Path, inside: str, batches: Sequence[Batch]) -> Iterator[tuple[Path, bytes]]:
     """Yields the name and content of each file, from a folder or out of the archive."""
     if not place.is_dir():
-        found = _in_archive(place, inside, batches)
-        yield from ((place / name, found[name]) for name in found)
+        names = {batch.name: f"{inside}/{batch.name}" for batch in batches}
+        sizes = {names[batch.name]: batch.records * RECORD for batch in batches}
+        found = members(place, sizes)
+        yield from ((place / name, found[names[name]]) for name in names)
         return
     for batch in batches:
         path = place / batch.name
         try:
             with opened(path) as file:
-                yield path, _limited(path, file, batch)
+                yield path, read_limited(path, file, batch.records * RECORD)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise BadInput(f"{path} cannot be read: {reason}.") from None
-
-
-def _limited(path: Path, file: Any, batch: Batch) -> bytes:
-    """Returns the content of a file that holds no more than the published one does."""
-    most = batch.records * RECORD
-    content = file.read(most + 1)
-    if len(content) > most:
-        raise BadInput(f"{path} holds more than the {most:,} bytes of the published file.")
-    return content
-
-
-def _in_archive(place: Path, inside: str, batches: Sequence[Batch]) -> dict[str, bytes]:
-    """Returns the content of each file of the archive, which is read from its beginning, once.
-
-    Raises:
-        BadInput: It is damaged, lacks a file, or unpacks to more than was published.
-    """
-    wanted = {f"{inside}/{batch.name}": batch for batch in batches}
-    found: dict[str, bytes] = {}
-    most = sum(batch.records for batch in batches) * RECORD + _BESIDE
-    try:
-        with opened(place) as file:
-            packed = file.peek(2)[:2] == b"\x1f\x8b"
-            stream: Any = _Limited(gzip.GzipFile(fileobj=file) if packed else file, most)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for number, member in enumerate(archive):
-                    batch = wanted.get(member.name)
-                    content = archive.extractfile(member) if batch and _is_plain(member) else None
-                    if batch and content:
-                        found[batch.name] = _limited(place / batch.name, content, batch)
-                    if number == _MEMBERS or len(found) == len(wanted):
-                        break
-    except (tarfile.TarError, EOFError, zlib.error, OSError, RecursionError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{place} is damaged or cut short: {error}.") from None
-    for name, batch in wanted.items():
-        if batch.name not in found:
-            raise BadInput(f"{place} is not the published archive: {name} is not found in it.")
-    return {batch.name: found[batch.name] for batch in batches}
-
-
-def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Says whether a member is a file with all of its bytes, and no link, device or gaps."""
-    return member.isreg() and not member.issparse()
-
-
-class _Limited:
-    """A stream that ends with an error before it gives more bytes than it may.
-
-    Args:
-        stream: What is read.
-        most: How many bytes it may give.
-    """
-
-    def __init__(self, stream: Any, most: int) -> None:
-        self._stream, self._left = stream, most
-
-    def read(self, size: int) -> bytes:
-        """Returns the next bytes."""
-        found = self._stream.read(size)
-        self._left -= len(found)
-        if self._left < 0:
-            raise tarfile.ReadError("it unpacks to more than was published")
-        return found
 
 
 def _checked(path: Path, content: bytes, batch: Batch, batches: Sequence[Batch]) -> Records:
