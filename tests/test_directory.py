@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hearing import Heard
 
 from flaxmill import manifest
 from flaxmill.directory import RunDirectory, choose, rename_old
 from flaxmill.errors import BadInput
 from flaxmill.identity import Identity, version
-from flaxmill.progress import Words
 from flaxmill.signature import Signature
 
 IDENTITY = Identity(
@@ -128,17 +128,6 @@ def test_an_edited_recipe_of_flaxmill_s_is_refused_in_the_same_version(tmp_path:
     begun_by(tmp_path / "fashion_mnist-quick-0", (now, "a" * 64))
     chosen = choose(edited, None, fresh=False, root=tmp_path)  # nobody named the run: a new one
     assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
-
-
-class Heard(Words):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 TAKEN = Signature("mine", "image-classification", (), (), ())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import small_runs
 from commands import command, words
+from hearing import Heard
 from PIL import Image
 
 from flaxmill import recipes
@@ -30,17 +31,6 @@ from flaxmill.trained import TrainedRun
 from flaxmill.training import fulfil
 
 RATES = np.geomspace(1e-5, 10, 150)
-
-
-class Heard(Words):
-    """Says nothing, and remembers what it was to say."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def digests(folder: Path) -> dict[str, str]:

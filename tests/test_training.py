@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import small_runs
+from hearing import Heard
 
 from flaxmill import recipes
 from flaxmill.clock import Clock
@@ -120,17 +121,6 @@ def test_what_goes_wrong_in_a_loop_is_told(
     with pytest.raises(kind, match=words):
         small_runs.train(str(fork), tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
-
-
-class Heard(Words):
-    """Remembers what it was to say."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.mark.usefixtures("small_data")
