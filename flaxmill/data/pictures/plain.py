@@ -65,10 +65,21 @@ class _Meaningless(Exception):
 
 def _plain(picture: Image.Image, mode: str, white: int) -> Image.Image:
     turn = _orientation(picture)
-    if turn in _TURNS:
-        box = _turned(extent(picture), picture.size, turn)
-        picture = picture.transpose(_TURNS[turn])
-        picture.info[EXTENT] = box
+    if mode == "L":  # a pixel is made grey wherever it lies, and takes a fourth when it is turned
+        return _upright(_alike(picture, mode, white), turn)
+    return _alike(_upright(picture, turn), mode, white)
+
+
+def _upright(picture: Image.Image, turn: int) -> Image.Image:
+    if turn not in _TURNS:
+        return picture
+    box = _turned(extent(picture), picture.size, turn)
+    picture = picture.transpose(_TURNS[turn])
+    picture.info[EXTENT] = box
+    return picture
+
+
+def _alike(picture: Image.Image, mode: str, white: int) -> Image.Image:
     if picture.mode == "F":
         raise _Meaningless(
             "holds floating-point numbers, and nothing says which of them is white: save it with 8 "
