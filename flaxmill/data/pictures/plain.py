@@ -65,21 +65,6 @@ class _Meaningless(Exception):
 
 def _plain(picture: Image.Image, mode: str, white: int) -> Image.Image:
     turn = _orientation(picture)
-    if mode == "L":  # a pixel is made grey wherever it lies, and takes a fourth when it is turned
-        return _upright(_alike(picture, mode, white), turn)
-    return _alike(_upright(picture, turn), mode, white)
-
-
-def _upright(picture: Image.Image, turn: int) -> Image.Image:
-    if turn not in _TURNS:
-        return picture
-    box = _turned(extent(picture), picture.size, turn)
-    picture = picture.transpose(_TURNS[turn])
-    picture.info[EXTENT] = box
-    return picture
-
-
-def _alike(picture: Image.Image, mode: str, white: int) -> Image.Image:
     if picture.mode == "F":
         raise _Meaningless(
             "holds floating-point numbers, and nothing says which of them is white: save it with 8 "
@@ -87,9 +72,11 @@ def _alike(picture: Image.Image, mode: str, white: int) -> Image.Image:
         )
     try:
         if is_deep(picture):
-            return _by_strips(picture, mode, lambda strip: _shallow(strip, white))
+            return _by_strips(picture, mode, turn, lambda strip: _shallow(strip, white))
         if picture.has_transparency_data:
-            return _by_strips(picture, mode, _on_white)
+            return _by_strips(picture, mode, turn, _on_white)
+        if turn in _TURNS:
+            return _by_strips(picture, mode, turn, lambda strip: strip)
         return picture if picture.mode == mode else picture.convert(mode)
     except ValueError:
         raise _Meaningless(
@@ -98,14 +85,19 @@ def _alike(picture: Image.Image, mode: str, white: int) -> Image.Image:
 
 
 def _by_strips(
-    picture: Image.Image, mode: str, made: Callable[[Image.Image], Image.Image]
+    picture: Image.Image, mode: str, turn: int, made: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """Converts some rows after others: what is made of a whole picture in between fills memory."""
-    whole = Image.new(mode, picture.size)
-    for top in range(0, picture.height, _STRIP):
-        strip = picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
-        whole.paste(made(strip).convert(mode), (0, top))
-    whole.info[EXTENT] = extent(picture)
+    """Turns and converts some rows after others: a whole picture in between fills memory."""
+    width, height = picture.size
+    whole = Image.new(mode, (height, width) if turn in (5, 6, 7, 8) else (width, height))
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        strip = made(picture.crop((0, top, width, bottom))).convert(mode)
+        if turn in _TURNS:
+            strip = strip.transpose(_TURNS[turn])
+        at = height - bottom if turn in (3, 4, 6, 7) else top  # from the other end
+        whole.paste(strip, (at, 0) if turn in (5, 6, 7, 8) else (0, at))
+    whole.info[EXTENT] = _turned(extent(picture), picture.size, turn)
     return whole
 
 
@@ -150,7 +142,7 @@ def white_of(greatest: int) -> int:
 def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[float, ...]:
     """Returns where a picture lies after it was turned; before, it lay at the left and the top."""
     (width, height), (right, bottom) = box[2:], (size[0] - box[2], size[1] - box[3])
-    if turn >= 5:  # rows become columns
+    if turn in (5, 6, 7, 8):  # rows become columns
         width, height, right, bottom = height, width, bottom, right
     left = right if turn in (2, 3, 6, 7) else 0
     top = bottom if turn in (3, 4, 7, 8) else 0
