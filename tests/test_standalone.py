@@ -20,7 +20,7 @@ SIZES = ((31, 47), (90, 13))
 
 
 def signature(channels: int, **how: Any) -> Signature:
-    some = Arrays({"image": np.zeros((1, 20, 20, channels), np.uint8), "label": np.zeros(1, int)})
+    some = Arrays({"image": np.zeros((1, 20, 34, channels), np.uint8), "label": np.zeros(1, int)})
     return picture_signature("x", Splits("x", some, some, some, ("a", "b")), **how)
 
 
@@ -71,5 +71,5 @@ def test_docs_print_the_function_as_it_is() -> None:
 def test_an_older_signature_means_that_white_fills_sixteen_bits() -> None:
     model = signature(1, fit="squash")
     older = {name: value for name, value in model.preprocess.items() if name != "white"}
-    deep = Image.fromarray(np.full((20, 20), 0x1234, np.uint16))
+    deep = Image.fromarray(np.full((20, 34), 0x1234, np.uint16))
     assert (prepare(deep, dataclasses.replace(model, preprocess=older)) == 0x12).all()

@@ -39,6 +39,6 @@ def prepared(file: Any, signature: Any) -> Any:
         side, ground = max(picture.size), tuple(map(int, np.median(border, axis=0)))
         square = Image.new(how["mode"], (side, side), ground if channels > 1 else ground[0])
         square.paste(picture, ((side - across) // 2, (side - down) // 2))
-        picture = square
+        picture = square.resize((width, side), Image.Resampling.BILINEAR)  # rows before columns
     picture = picture.resize(size, Image.Resampling.BILINEAR).crop(box)
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
