@@ -16,9 +16,9 @@ from flaxmill.data.listings.digests import digests, stamps
 from flaxmill.data.listings.dividing import interleaved, spare, stratified
 from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
 from flaxmill.data.listings.numpy_files import Frames
-from flaxmill.data.pictures.decode import extent, naming, open_picture
+from flaxmill.data.pictures.decode import naming, open_picture
 from flaxmill.data.pictures.fit import covering, fit
-from flaxmill.data.pictures.plain import WHITES, plain
+from flaxmill.data.pictures.plain import WHITES, upright
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput, quoted
@@ -87,12 +87,12 @@ class Pictures:
         file, name = self.files[index], functools.partial(name_of, self.files, index)
         try:
             picture = self._opened(file, name)
-            picture = plain(picture, self.channels, white=self.white, lean=True, name=name)
+            picture = upright(picture, self.channels, white=self.white, lean=True, name=name)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
                 raise _gone(file) from None
             raise
-        left, top, right, bottom = extent(picture)
+        left, top, right, bottom = picture.extent
         with naming(name):
             pixels = fit(picture, self.size, self.fit, share=self.share, channels=self.channels)
         return pixels, (right - left) / (bottom - top)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from flaxmill.data.pictures.decode import extent
+from flaxmill.data.pictures.plain import Upright, strips
 from flaxmill.errors import BadInput, nearest
 
 Fit = Literal["crop", "pad", "squash"]
@@ -14,13 +14,13 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 """The ways there are."""
 
 _SMALL = 64  # pixels a side
-_STRIP = 256  # rows of a picture that are padded and resized at a time
 _THIN = 16  # times as high as wide, from which on a picture's padding is not computed
+_LARGE = 13_000_000  # pixels of a picture, beyond which it is made plain a band at a time
 _MOST = 2**26  # pixels of a resized picture, beyond which only what is cut out is computed
 
 
 def fit(
-    picture: Image.Image,
+    picture: Image.Image | Upright,
     size: tuple[int, int],
     how: str,
     *,
@@ -30,7 +30,7 @@ def fit(
     """Brings a picture to a size, with Pillow's antialiased bilinear filter.
 
     Args:
-        picture: Of mode L or RGB.
+        picture: Of mode L or RGB. Of one that is made so as it is read, a large one is never whole.
         size: Height and width, in pixels.
         how: "crop" resizes it until it just covers the size divided by ``share``, and cuts out the
             centre; "pad" puts it on a square of its border's colour, and resizes that; "squash"
@@ -46,6 +46,7 @@ def fit(
         BadInput: There is no such way, or the share is not above 0 and at most 1.
     """
     height, width = size
+    picture = _rows(picture)
     if not 0 < share <= 1:
         raise BadInput(f"a crop leaves a share above 0 and at most 1, not {share}.")
     if how == "crop":
@@ -56,7 +57,7 @@ def fit(
         fitted = _resized(picture, (width, height))
     else:
         raise BadInput(f"no way to fit a picture is called {how!r}.{nearest(how, FITS)}")
-    bands = len(picture.getbands())
+    bands = picture.bands
     pixels = np.asarray(fitted).reshape(height, width, bands)
     return np.repeat(pixels, channels // bands, axis=2) if bands < channels else pixels
 
@@ -76,14 +77,27 @@ def covering(size: tuple[int, int], share: float) -> tuple[int, int]:
     return height, width
 
 
-def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return picture.resize(size, Image.Resampling.BILINEAR, box=extent(picture))
+def _rows(picture: Image.Image | Upright) -> Upright:
+    return picture if isinstance(picture, Upright) else Upright(picture, picture.mode)
 
 
-def _cropped(picture: Image.Image, size: tuple[int, int], share: float) -> Image.Image:
+def _resized(
+    picture: Upright,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """Resizes a picture or a part of it; a large one band after band, which are smaller."""
+    box, how = box or picture.extent, Image.Resampling.BILINEAR
+    if picture.is_stored or picture.width * picture.height <= _LARGE:
+        return picture.whole().resize(size, how, box=box)
+    bands = [picture.band(index).resize(size, how, box=box) for index in range(picture.bands)]
+    return Image.merge(picture.mode, bands)
+
+
+def _cropped(picture: Upright, size: tuple[int, int], share: float) -> Image.Image:
     """Cuts the centre out of a resized picture; lengths are rounded as torchvision rounds them."""
     height, width = covering(size, share)
-    left, top, right, bottom = extent(picture)
+    left, top, right, bottom = picture.extent
     if (right - left) * height >= (bottom - top) * width:  # wider than the size, or as wide
         width = int(height * (right - left) / (bottom - top))
     else:
@@ -95,25 +109,23 @@ def _cropped(picture: Image.Image, size: tuple[int, int], share: float) -> Image
     return resized.crop((left, top, left + size[1], top + size[0]))
 
 
-def _part(
-    picture: Image.Image, whole: tuple[int, int], cut: tuple[int, int, int, int]
-) -> Image.Image:
+def _part(picture: Upright, whole: tuple[int, int], cut: tuple[int, int, int, int]) -> Image.Image:
     """Resizes no more of a picture than is cut out: of a thin one, the rest fills gigabytes.
 
     At the edges of the cut, pixels beyond it have no part in the average.
     """
-    left, top, right, bottom = extent(picture)
+    left, top, right, bottom = picture.extent
     across, down = (right - left) / whole[0], (bottom - top) / whole[1]
     box = (left + cut[0] * across, top + cut[1] * down, left + cut[2] * across, top + cut[3] * down)
     size = (cut[2] - cut[0], cut[3] - cut[1])
-    return picture.resize(size, Image.Resampling.BILINEAR, box=box)
+    return _resized(picture, size, box)
 
 
-def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _padded(picture: Upright, size: tuple[int, int]) -> Image.Image:
     """Pads a picture to a square with the median of its border, and resizes it.
 
-    Some rows at a time: the square of a long panorama need not fit into memory. Pillow resizes
-    rows before columns, so the answer is the same to the bit.
+    Rows before columns, and some rows at a time: the square of a long panorama need not fit into
+    memory.
     """
     ground = tuple(int(value) for value in np.atleast_1d(np.median(border(picture), axis=0)))
     colour = ground if len(ground) > 1 else ground[0]
@@ -122,16 +134,17 @@ def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     narrow = Image.new(picture.mode, (size[0], side), colour)
     if picture.height > _THIN * picture.width:
         _paste_thin(picture, narrow, ground)
-        return _resized(narrow, size)
-    for row in range(0, picture.height, _STRIP):
-        strip = picture.crop((0, row, picture.width, min(row + _STRIP, picture.height)))
-        padded = Image.new(picture.mode, (side, strip.height), colour)
-        padded.paste(strip, (left, 0))
-        narrow.paste(_resized(padded, (size[0], strip.height)), (0, top + row))
-    return _resized(narrow, size)
+    else:
+        for first, last in strips((side, picture.height)):
+            strip = picture.crop((0, first, picture.width, last))
+            padded = Image.new(picture.mode, (side, strip.height), colour)
+            padded.paste(strip, (left, 0))
+            narrower = padded.resize((size[0], strip.height), Image.Resampling.BILINEAR)
+            narrow.paste(narrower, (0, top + first))
+    return narrow.resize(size, Image.Resampling.BILINEAR)
 
 
-def _paste_thin(picture: Image.Image, narrow: Image.Image, ground: tuple[int, ...]) -> None:
+def _paste_thin(picture: Upright, narrow: Image.Image, ground: tuple[int, ...]) -> None:
     """Does for a tall and thin picture what the strips do for others, to the bit.
 
     Nearly all of its square is padding, whose share of each sum is known: a picture of 24 × 65,000
@@ -145,13 +158,13 @@ def _paste_thin(picture: Image.Image, narrow: Image.Image, ground: tuple[int, ..
         return
     first, shares = int(touched[0]), shares[:, touched[0] : touched[-1] + 1]
     padding = np.multiply.outer(beside[first : first + shares.shape[1]], ground) + 2**21
-    for row in range(0, picture.height, _STRIP):
-        strip = picture.crop((0, row, picture.width, min(row + _STRIP, picture.height)))
+    for first_row, last_row in strips(picture.size):
+        strip = picture.crop((0, first_row, picture.width, last_row))
         planes = np.asarray(strip).reshape(strip.height, strip.width, bands)
         planes = np.moveaxis(planes, 2, 0).astype(np.float64)  # which holds such sums exactly
         sums = np.stack([plane @ shares for plane in planes], axis=-1) + padding
         made = np.clip(sums // 2**22, 0, 255).astype(np.uint8)
-        narrow.paste(Image.fromarray(made[..., 0] if bands == 1 else made), (first, row))
+        narrow.paste(Image.fromarray(made[..., 0] if bands == 1 else made), (first, first_row))
 
 
 def _shares(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,11 +197,11 @@ def _shares(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np
     return shares, beside
 
 
-def border(picture: Image.Image) -> UInt8[np.ndarray, "pixel ..."]:
+def border(picture: Image.Image | Upright) -> UInt8[np.ndarray, "pixel ..."]:
     """Returns the pixels around a picture: the corners twice."""
+    picture = _rows(picture)
     right, bottom = picture.size
     lines = ((0, 0, right, 1), (0, bottom - 1, right, bottom))
     lines += ((0, 0, 1, bottom), (right - 1, 0, right, bottom))
-    bands = len(picture.getbands())
-    pixels = [np.asarray(picture.crop(line)).reshape(-1, bands) for line in lines]
+    pixels = [np.asarray(picture.crop(line)).reshape(-1, picture.bands) for line in lines]
     return np.concatenate(pixels)

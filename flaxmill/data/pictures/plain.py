@@ -1,12 +1,16 @@
 """Pictures of every kind, made alike: upright, opaque, of 8 bits, grey or RGB."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from flaxmill.data.pictures.decode import EXTENT, called, extent, naming
 from flaxmill.errors import BadInput
+
+_Pixels = TypeVar("_Pixels", int, float)
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -21,8 +25,12 @@ _TURNS = {
 
 WHITES = (255, 1023, 4095, 16383, 65535)
 """What may be white in pictures of 16 bits: instruments fill 8, 10, 12, 14 or all of them."""
+_ASIDE = (5, 6, 7, 8)
+"""Orientations that make rows columns."""
+_BACK = {6: 8, 8: 6}
+"""What undoes what undoes them; each of the others undoes itself."""
 _GREY = ("1", "L", "LA")
-_STRIP = 256  # rows of a picture that are converted at a time
+_STRIP = 2**18  # pixels that are converted or resized at a time
 
 
 def plain(
@@ -33,7 +41,23 @@ def plain(
     lean: bool = False,
     name: str | Callable[[], str] = "",
 ) -> Image.Image:
-    """Makes any picture an upright one of 8 bits, grey or RGB.
+    """Makes any picture an upright one of 8 bits, grey or RGB; arguments as of `upright`.
+
+    Raises:
+        BadInput: As of `upright` and `Upright.crop`.
+    """
+    return upright(picture, channels, white=white, lean=lean, name=name).whole()
+
+
+def upright(
+    picture: Image.Image,
+    channels: int,
+    *,
+    white: int = WHITES[-1],
+    lean: bool = False,
+    name: str | Callable[[], str] = "",
+) -> "Upright":
+    """Returns a picture that is made plain as its parts are asked for.
 
     It is turned as its EXIF data says and put on white where it is transparent; 16 bits become the
     upper 8 of those that the data set fills.
@@ -47,58 +71,155 @@ def plain(
         name: What messages call it, or what returns that; empty for its ``filename``.
 
     Raises:
-        BadInput: It has a mode that has no meaning as colours, such as floating-point numbers, or
-            it cannot be turned or converted.
+        BadInput: Its numbers are no colours: they are floating-point ones.
     """
     name = name or called(picture)
-    with naming(name):
-        try:
-            grey = channels == 1 or (lean and (picture.mode in _GREY or is_deep(picture)))
-            return _plain(picture, "L" if grey else "RGB", white)
-        except _Meaningless as error:
-            raise BadInput(f"{name if isinstance(name, str) else name()} {error}") from None
-
-
-class _Meaningless(Exception):
-    """The numbers of a picture are no colours; the message says why, and what to do."""
-
-
-def _plain(picture: Image.Image, mode: str, white: int) -> Image.Image:
-    turn = _orientation(picture)
     if picture.mode == "F":
-        raise _Meaningless(
-            "holds floating-point numbers, and nothing says which of them is white: save it with 8 "
-            "or 16 bits."
+        raise BadInput(
+            f"{name if isinstance(name, str) else name()} holds floating-point numbers, and "
+            "nothing says which of them is white: save it with 8 or 16 bits."
         )
-    try:
-        if is_deep(picture):
-            return _by_strips(picture, mode, turn, lambda strip: _shallow(strip, white))
-        if picture.has_transparency_data:
-            return _by_strips(picture, mode, turn, _on_white)
-        if turn in _TURNS:
-            return _by_strips(picture, mode, turn, lambda strip: strip)
-        return picture if picture.mode == mode else picture.convert(mode)
-    except ValueError:
-        raise _Meaningless(
-            f"has the colours {picture.mode}, which cannot be made {mode}: save it as RGB."
-        ) from None
+    made = None
+    with naming(name):
+        deep = is_deep(picture)
+        if deep:
+            made = functools.partial(_shallow, white=white)
+        elif picture.has_transparency_data:
+            made = _on_white
+        grey = channels == 1 or (lean and (picture.mode in _GREY or deep))
+        return Upright(picture, "L" if grey else "RGB", _orientation(picture), made, name=name)
 
 
-def _by_strips(
-    picture: Image.Image, mode: str, turn: int, made: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    """Turns and converts some rows after others: a whole picture in between fills memory."""
-    width, height = picture.size
-    whole = Image.new(mode, (height, width) if turn in (5, 6, 7, 8) else (width, height))
-    for top in range(0, height, _STRIP):
-        bottom = min(top + _STRIP, height)
-        strip = made(picture.crop((0, top, width, bottom))).convert(mode)
-        if turn in _TURNS:
-            strip = strip.transpose(_TURNS[turn])
-        at = height - bottom if turn in (3, 4, 6, 7) else top  # from the other end
-        whole.paste(strip, (at, 0) if turn in (5, 6, 7, 8) else (0, at))
-    whole.info[EXTENT] = _turned(extent(picture), picture.size, turn)
-    return whole
+class Upright:
+    """A picture that is upright, opaque, of 8 bits, and grey or RGB, wherever it is looked at.
+
+    Its parts are made so as they are asked for: a large picture twice would fill memory.
+
+    Args:
+        picture: As it was stored.
+        mode: L or RGB, or the picture's own.
+        turn: How the camera was held (Exif 2.3, section 4.6.4, tag 274); 1 is upright.
+        made: What makes some rows of it opaque and of 8 bits, where they are not.
+        inverted: Whether it is the negative of that.
+        name: What messages call it, or what returns that.
+
+    Attributes:
+        mode: L, RGB or the picture's own.
+        size: Width and height, in pixels.
+        extent: Where it lies in these; see `flaxmill.data.pictures.decode.extent`.
+    """
+
+    def __init__(
+        self,
+        picture: Image.Image,
+        mode: str,
+        turn: int = 1,
+        made: Callable[[Image.Image], Image.Image] | None = None,
+        *,
+        inverted: bool = False,
+        name: str | Callable[[], str] = "the picture",
+    ) -> None:
+        self._stored, self._turn, self._made, self._name = picture, turn, made, name
+        self._inverted = inverted
+        self.mode = mode
+        self.size = picture.size[::-1] if turn in _ASIDE else picture.size
+        self.extent = _turned(extent(picture), picture.size, turn)
+
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.size[1]
+
+    @property
+    def bands(self) -> int:
+        """Numbers of a pixel."""
+        return Image.getmodebands(self.mode)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the stored picture is what it should be."""
+        as_made = self._made is not None or self._inverted or self._turn in _TURNS
+        return self._stored.mode == self.mode and not as_made
+
+    def inverted(self) -> "Upright":
+        """Returns its negative."""
+        return Upright(
+            *(self._stored, self.mode, self._turn, self._made),
+            inverted=not self._inverted,
+            name=self._name,
+        )
+
+    def whole(self) -> Image.Image:
+        """Returns all of it; the stored picture itself where that is plain.
+
+        Raises:
+            BadInput: As of `crop`.
+        """
+        if self.is_stored:
+            return self._stored
+        if len(list(strips(self.size))) == 1:
+            whole = self.crop((0, 0, *self.size))
+        else:
+            whole = self._gathered(self.mode, lambda strip: strip)
+        whole.info = {EXTENT: self.extent}  # not that it is to be turned
+        return whole
+
+    def band(self, index: int) -> Image.Image:
+        """Returns one number of each pixel, as a grey picture.
+
+        Raises:
+            BadInput: As of `crop`.
+        """
+        return self._gathered("L", lambda strip: strip.getchannel(index))
+
+    def _gathered(self, mode: str, part: Callable[[Image.Image], Image.Image]) -> Image.Image:
+        """Returns what is wanted of each strip, as one picture."""
+        whole = Image.new(mode, self.size)
+        for top, bottom in strips(self.size):
+            whole.paste(part(self.crop((0, top, self.width, bottom))), (0, top))
+        return whole
+
+    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+        """Returns a part: what lies from its left and top to its right and bottom, in pixels.
+
+        Raises:
+            BadInput: The picture has a mode that has no meaning as colours, or what its decoder
+                left for later fails.
+        """
+        with naming(self._name):
+            part = self._stored
+            if box != (0, 0, *self.size):
+                part = part.crop(_turned(box, self.size, _BACK.get(self._turn, self._turn)))
+            if self.is_stored:
+                return part
+            try:
+                part = part if self._made is None else self._made(part)
+                part = part if part.mode == self.mode else part.convert(self.mode)
+            except ValueError:
+                name = self._name if isinstance(self._name, str) else self._name()
+                raise BadInput(
+                    f"{name} has the colours {self._stored.mode}, which cannot be made "
+                    f"{self.mode}: save it as RGB."
+                ) from None
+            part = part.transpose(_TURNS[self._turn]) if self._turn in _TURNS else part
+            return ImageOps.invert(part) if self._inverted else part
+
+
+def strips(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Returns the first row and the one behind the last of each part to look at at a time.
+
+    Args:
+        size: Width and height.
+    """
+    width, height = size
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -139,14 +260,25 @@ def white_of(greatest: int) -> int:
     return next((white for white in WHITES if greatest <= white), WHITES[-1])
 
 
-def _turned(box: tuple[float, ...], size: tuple[int, int], turn: int) -> tuple[float, ...]:
-    """Returns where a picture lies after it was turned; before, it lay at the left and the top."""
-    (width, height), (right, bottom) = box[2:], (size[0] - box[2], size[1] - box[3])
-    if turn in (5, 6, 7, 8):  # rows become columns
-        width, height, right, bottom = height, width, bottom, right
-    left = right if turn in (2, 3, 6, 7) else 0
-    top = bottom if turn in (3, 4, 7, 8) else 0
-    return left, top, left + width, top + height
+def _turned(
+    box: tuple[_Pixels, _Pixels, _Pixels, _Pixels], size: tuple[int, int], turn: int
+) -> tuple[_Pixels, _Pixels, _Pixels, _Pixels]:
+    """Returns where a part of a picture lies once that was turned.
+
+    Args:
+        box: Its left, top, right and bottom.
+        size: Width and height of the picture before.
+        turn: One of the orientations.
+    """
+    (left, top, right, bottom), (width, height) = box, size
+    if turn in _ASIDE:  # rows become columns
+        left, top, right, bottom = top, left, bottom, right
+        width, height = height, width
+    if turn in (2, 3, 6, 7):
+        left, right = width - right, width - left
+    if turn in (3, 4, 7, 8):
+        top, bottom = height - bottom, height - top
+    return left, top, right, bottom
 
 
 def _orientation(picture: Image.Image) -> int:

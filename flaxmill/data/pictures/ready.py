@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from flaxmill.data.pictures.decode import SUFFIXES, called, naming, open_picture
 from flaxmill.data.pictures.fit import border, fit
-from flaxmill.data.pictures.plain import WHITES, plain
+from flaxmill.data.pictures.plain import WHITES, upright
 from flaxmill.errors import BadInput
 from flaxmill.signature import Signature
 
@@ -59,7 +59,7 @@ def find_pictures(names: Sequence[str]) -> list[str]:
 def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
     """Makes a picture into what a model takes.
 
-    Files and Pillow pictures are made plain (see `flaxmill.data.pictures.decode.plain`), inverted
+    Files and Pillow pictures are made plain (see `flaxmill.data.pictures.plain.upright`), inverted
     if their border is light and the model knows things on a dark ground, and fitted as the
     signature says: padded to a square, cropped or squashed. So are arrays of another shape; one of
     the right shape goes in as it is.
@@ -81,13 +81,13 @@ def prepare(picture: Any, signature: Signature) -> UInt8[np.ndarray, "height wid
         picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     wanted, name = signature.preprocess, called(picture)
     white = int(wanted.get("white", WHITES[-1]))
-    picture = plain(picture, channels, white=white, lean=True)
+    picture = upright(picture, channels, white=white, lean=True, name=name)
     dark_ground = str(wanted.get("background", "")).startswith("dark")
     how = str(wanted.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
     with naming(name):
         light = float(wanted.get("light", _BORDER_IS_LIGHT))
         if dark_ground and border(picture).mean() >= light:
-            picture = ImageOps.invert(picture)
+            picture = picture.inverted()
         share = float(wanted.get("share", 1))
         return fit(picture, (height, width), how, share=share, channels=channels)
 
