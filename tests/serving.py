@@ -9,17 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvloop
+
+from flaxmill.serve.intake import Intake
+from flaxmill.serve.limits import Limits
 
 MODEL = "fashion_mnist"
 FLAXMILL = (sys.executable, "-m", "flaxmill")
 INFER = f"/v2/models/{MODEL}/infer"
+FORM = "multipart/form-data; boundary=edge"
 
 
 @dataclass(frozen=True)
@@ -201,3 +206,23 @@ class Client:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def form(*contents: bytes, name: bytes = b"a.png") -> bytes:
+    """Returns a form with files."""
+    part = b'--edge\r\nContent-Disposition: form-data; name="p"; filename="%b"\r\n\r\n%b\r\n'
+    return b"".join(part % (name, content) for content in contents) + b"--edge--\r\n"
+
+
+def with_intake(limits: Limits, body: Callable[[Intake], Coroutine[Any, Any, None]]) -> None:
+    """Runs something with the processes that read requests."""
+
+    async def run() -> None:
+        intake = Intake(limits)
+        await intake.start()
+        try:
+            await body(intake)
+        finally:
+            await intake.close()
+
+    uvloop.run(run())

@@ -36,6 +36,7 @@ _SMALL_JSON = 1 << 20  # bytes of numbers that are read in some 20 ms
 _MOST_SMALL, _MOST_LARGE = 256, 64  # requests that wait
 _NICE = 5  # of the process that reads what is large: the others go first where cores are few
 _BUFFERED = 1 << 20  # bytes of a reply that are read ahead
+_WRITTEN = 1 << 18  # bytes of a request that are written at a time
 _PAUSE = 1.0  # seconds until it is tried again to start a process
 
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # no threads that would idle
@@ -309,8 +310,10 @@ class _Process:
         self._told = job.signature
         head = pickle.dumps((new, job.facts))
         self._jobs.write(SIZES.pack(len(head), len(job.content)) + head)
-        self._jobs.write(job.content)
-        await self._jobs.drain()
+        content = memoryview(job.content)
+        for start in range(0, len(content), _WRITTEN):  # the loop would keep a copy of what waits
+            self._jobs.write(content[start : start + _WRITTEN])
+            await self._jobs.drain()
         return await self._reply()
 
     async def _reply(self) -> Reply:

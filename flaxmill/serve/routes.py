@@ -205,7 +205,8 @@ class Routes:
         if signature.task not in answers.TASKS:
             raise Refused(404, "this model classifies no pictures: see /signature.json.")
         kind, query = request.headers.get("content-type", ""), request.query_params
-        read = await front.intake.pictures(signature, kind, query, await request.body())
+        content = (await request.receive())["body"]  # all of it; request.body() copies it
+        read = await front.intake.pictures(signature, kind, query, content)
         names = read.facts["names"]
         size = served.inference.example_bytes * len(names)
         due = time.monotonic() + front.limits.deadline

@@ -185,7 +185,7 @@ def prepared(upload: Upload, signature: Signature, limits: Limits, *, small: boo
     passed, weight, ready = 0.0, 0.0, []
     for name, content in upload.pictures:
         with _refusing(name, limits), header(content, name=name) as picture:
-            _check_size(picture, name, limits)
+            _check_size(picture, name, len(content), limits)
             width, height = picture.size
             passes = max(1.0, _scans(picture, content) / _USUAL_SCANS)
             passed += passes * width * height
@@ -212,11 +212,12 @@ def _refusing(name: str, limits: Limits) -> Iterator[None]:
         raise Refused(400, str(trouble)) from None
 
 
-def _check_size(picture: ImageFile.ImageFile, name: str, limits: Limits) -> None:
+def _check_size(picture: ImageFile.ImageFile, name: str, length: int, limits: Limits) -> None:
     width, height = picture.size
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:
         raise TooLarge(f"{name}: {width:,} × {height:,} pixels are too many.")
-    if width * height * _bytes_at_once(picture) > limits.read_bytes:
+    each = _bytes_at_once(picture)
+    if each and width * height * each + 2 * length > limits.read_bytes:  # it is in the request, too
         kind = (
             f"progressive {picture.format}" if picture.info.get("progressive") else picture.format
         )
