@@ -11,7 +11,6 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -21,17 +20,14 @@ import pytest
 import small_runs
 from PIL import Image
 
-from flaxmill import cli, files, log, rate_finder, recipes
+from flaxmill import cli, rate_finder, recipes
 from flaxmill.data.known import real_or_drawn
-from flaxmill.data.pictures import bounds
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
 from flaxmill.export import parity, web
 from flaxmill.exported import Exported
 from flaxmill.options import training_arguments
 from flaxmill.order import configure
-from flaxmill.serve.limits import Limits
-from flaxmill.signature import EXAMPLE_BYTES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -121,33 +117,6 @@ def test_every_command_is_documented(name: str) -> None:
     assert any(words[1] == name for _, words in SHOWN) or f"`flaxmill {name}`" in (
         ROOT / "README.md"
     ).read_text("utf-8")
-
-
-def test_the_page_of_security_has_every_limit_of_the_server() -> None:
-    rows = re.findall(
-        r"^\| `--([a-z-]+)` \| ([\d,.]+)(?: (KiB|MiB|s))? \| \S.* \|$",
-        (ROOT / "docs" / "security.md").read_text("utf-8"),
-        flags=re.M,
-    )
-    scale = {"KiB": 2**10, "MiB": 2**20}
-    said = {
-        name.replace("-", "_"): float(number.replace(",", "")) * scale.get(unit, 1)
-        for name, number, unit in rows
-    }
-    assert said == {name: float(value) for name, value in asdict(Limits()).items()}
-
-
-def test_the_page_of_security_has_the_limits_of_files() -> None:
-    page = (ROOT / "docs" / "security.md").read_text("utf-8")
-    for row in (
-        f"| a JSON file of a run or an export | {files.JSON_BYTES >> 20} MiB,",
-        f"| `metrics.jsonl` | {log.BYTES >> 20} MiB |",
-        f"| one example of a model | {EXAMPLE_BYTES >> 20} MiB |",
-        f"| {files.UNPACKED} times its bytes, or {files.UNPACKED_ANYWAY >> 20} MiB |",
-        f"| {files.ROWS_ANYWAY:,}, or one for each {files.ROW_BYTES} bytes |",
-        f"| a picture, decoded | {bounds.MOST_BYTES >> 20} MiB, {bounds.MOST_SCANS} scans |",
-    ):
-        assert row in page
 
 
 @named(MADE)
