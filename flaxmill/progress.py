@@ -1,6 +1,5 @@
 """What a person reads while a run trains: facts first, then a bar with the time left."""
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 
 from flaxmill import terminal
+from flaxmill.terminal import lasting
 
 _SHARES = ("accuracy", "exact", "f1", "top5_accuracy")
 """The figures of flaxmill's own recipes that are shares, and are shown in hundredths.
@@ -81,13 +81,6 @@ def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = Non
     return ", ".join(shown)
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Says no more, and trains on, where whoever read the words has gone."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 class Words:
     """Speaks to a person: a live bar in a terminal, plain lines elsewhere.
 
@@ -97,7 +90,7 @@ class Words:
 
     def __init__(self, *, quiet: bool = False) -> None:
         how: dict[str, Any] = {"highlight": False, "emoji": False, "soft_wrap": True}
-        self._console = _Console(file=sys.stdout, quiet=quiet, **how)
+        self._console = Console(file=lasting(sys.stdout), quiet=quiet, **how)
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task: Any = None
@@ -181,7 +174,7 @@ class Download:
             BarColumn(),
             DownloadColumn(),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            console=Console(file=lasting(sys.stderr)),
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -206,7 +199,7 @@ class Reading:
     """
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = Console(file=lasting(sys.stderr), highlight=False)
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %  read {task.completed:,} of {task.total:,}"),

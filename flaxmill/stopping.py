@@ -162,8 +162,8 @@ class Asked:
         if not self.can_save:
             return ""
         return (
-            "stopping when the steps or the evaluation under way are done, and saved; a second "
-            "Ctrl-C does not wait."
+            "stopping when the steps or the evaluation under way are done, and saved; "
+            "Ctrl-C now does not wait."
         )
 
 

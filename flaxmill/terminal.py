@@ -8,6 +8,7 @@ through here: a line break is where a line ends, and nothing within one does mor
 
 import codecs
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -15,7 +16,7 @@ import os
 import sys
 import traceback
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -70,6 +71,49 @@ def show_json(value: Any, *, file: Any = None) -> None:
 def write(stream: int, line: str) -> None:
     """Writes a line past Python's buffers, whose lock an interrupted thread may hold."""
     os.write(stream, f"{plain(line)}\n".encode(errors="backslashreplace"))
+
+
+def lasting(stream: Any) -> Any:
+    """Returns a stream for words that nothing depends on: if nobody is left to read, they are lost.
+
+    A pipe's other end may be closed, and a terminal: a training goes on where it was left to itself
+    (``disown``), and saves where it was not.
+
+    Args:
+        stream: Such as the standard output. All but writing is left to it.
+    """
+    return _Lasting(stream)
+
+
+class _Lasting:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._lost():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lost():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _lost(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            drop(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def drop(stream: Any) -> None:
+    """Has what is written to a stream from now on, and what waits in it, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parsing(arguments: Iterable[str]) -> contextlib.AbstractContextManager[Any]:

@@ -168,6 +168,6 @@ def test_a_run_with_something_to_save_says_what_it_waits_for(tmp_path: Path) -> 
     assert status == 128 + signal.SIGINT
     assert said == (
         "flaxmill: SIGUSR1: stopping when the steps or the evaluation under way are done, and "
-        "saved; a second Ctrl-C does not wait.\n"
+        "saved; Ctrl-C now does not wait.\n"
         "flaxmill: stopped; step 7 is saved.\n"
     )
