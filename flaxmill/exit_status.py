@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from flaxmill import stopping, terminal
-from flaxmill.errors import BadInput, CannotGoOn, Stopped
+from flaxmill.errors import BadInput, CannotGoOn, Stopped, short
 from flaxmill.files import meant
 from flaxmill.mistakes import TRACEBACK
 
+_NAME = 300  # letters of a file's name that are shown; one alone has 255 at most
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
@@ -128,12 +129,12 @@ def drop_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.drop(sys.stdout)
 
 
 def _place(trouble: OSError, otherwise: str) -> str:
     """Returns where something went wrong, by the name that a person knows."""
-    return meant(os.fsdecode(trouble.filename)) if trouble.filename else otherwise
+    return short(meant(os.fsdecode(trouble.filename)), _NAME) if trouble.filename else otherwise
 
 
 def _say(status: int, first: str = "", *more: str) -> int:

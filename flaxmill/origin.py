@@ -10,13 +10,16 @@ from flaxmill import border, recipes, trust
 from flaxmill.data import fetch
 from flaxmill.data.matched import matched
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput, nearest, quoted
+from flaxmill.errors import BadInput, nearest, quoted, short
 from flaxmill.order import unfit, with_tuples
 from flaxmill.program import quote
 from flaxmill.recipes import Recipe
 
 _UNDIVIDED = {"validation": 0, "test": 0.15}
 """Fields of a config that divide few examples as well as many."""
+
+
+_MESSAGE = 600  # letters of what is wrong with data, which may quote any name
 
 
 class Origin:
@@ -161,7 +164,33 @@ class Origin:
             if splits.whole is None or dict(splits.digests) == known:
                 return splits
             return dataclasses.replace(splits, test=splits.whole)
-        then, config = self._identity["data"], self.config
+        then = self._identity["data"]
+        try:
+            splits = self._own(then)
+        except OSError as error:  # such as of a name that is too long
+            raise BadInput(
+                f"the data that {self._where} was trained on cannot be read "
+                f"({(error.strerror or str(error)).lower()}): give its place with --data."
+            ) from None
+        except BadInput as trouble:
+            if "--data" in str(trouble):
+                raise
+            first, *more = trouble.lines
+            raise BadInput(
+                f"{short(first, _MESSAGE)} That is the data which {self._where} was trained on: "
+                "--data gives another place.",
+                *more,
+            ) from trouble
+        if dict(splits.digests) != then["digests"]:
+            raise BadInput(
+                f"{self._where} was trained on {then['title']}; what is here now ({splits.title}) "
+                f"has other content: put the data of then back, or give --data."
+            )
+        return splits
+
+    def _own(self, then: Mapping[str, Any]) -> Splits:
+        """Returns the data that was trained on, wherever that is now."""
+        config = self.config
         if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
             data = "sketches" if then["drawn"] else type(config).data
             config = dataclasses.replace(config, data=data)
@@ -170,13 +199,7 @@ class Origin:
             config = dataclasses.replace(
                 config, data=str(here) if here and not Path(place).exists() else place
             )
-        splits = border.splits(self.recipe, config)
-        if dict(splits.digests) != then["digests"]:
-            raise BadInput(
-                f"{self._where} was trained on {then['title']}; what is here now ({splits.title}) "
-                f"has other content: put the data of then back, or give --data."
-            )
-        return splits
+        return border.splits(self.recipe, config)
 
     def _elsewhere(self, data: str) -> Splits:
         """Returns the data of another place, divided as the run divided its own where that fits.

@@ -166,3 +166,28 @@ def test_a_word_for_a_set_is_no_place(
     assert fetch.path_of(f"./{word}") == tmp_path / word
     assert fetch.path_of("mine") == tmp_path / "mine"
     assert fetch.path_of("gone") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "words"),
+    [
+        ("/dev/null", {}, "the data which runs/one was trained on: --data gives another place"),
+        ("x" * 5000, {}, "the data which runs/one was trained on: --data gives another place"),
+        (
+            "/dev/null",
+            {"place": "x" * 5000},
+            r"cannot be read \(file name too long",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_data_of_a_run_names_the_run(
+    data: str, more: dict[str, str], words: str
+) -> None:
+    """Which may be anybody's, and its config name anything."""
+    recipe = recipes.load("images")
+    config = dataclasses.asdict(recipe.preset()) | {"data": data}
+    then = {"title": "x", "drawn": False, "digests": {}, **more}
+    identity = {"recipe": "images", "recipe_file": None, "config": config, "data": then}
+    with pytest.raises(BadInput, match=words) as caught:
+        Origin("runs/one", identity, recipe, record="").splits()
+    assert len(str(caught.value)) < 800

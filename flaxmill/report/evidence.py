@@ -31,7 +31,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
     return Subject(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
-        preset=trained.identity["preset"],
+        preset=trained.identity.get("preset", ""),
         seed=trained.identity["seed"],
         data_title=splits.title,
         drawn=splits.drawn,
