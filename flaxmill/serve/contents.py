@@ -1,6 +1,8 @@
 """What a request brings: read and unpacked within limits, of one request and of all together."""
 
 import asyncio
+import ctypes
+import functools
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 
 _READ_ON = 4  # times the largest content: what is read, and dropped, before it is refused
 _MEMBERS = 100  # of one gzip file; each costs more than its few bytes
+_TRIMMED = 4 << 20
+"""Bytes of a content from which on what it took besides is given back, in a millisecond or so."""
 _PIECE = 64 << 10  # bytes that are unpacked at a time
 _COMPRESSED_FROM = 512  # bytes; a shorter answer is sent faster than it is packed
 
@@ -93,7 +97,12 @@ class Contents:
                 if len(content) > self.limits.max_body_bytes:
                     raise await self._dropped(len(content), receive)
                 if not message["more_body"]:
-                    return bytes(content)
+                    break
+        whole = bytes(content)
+        del content
+        if len(whole) > _TRIMMED:
+            _give_back()
+        return whole
 
     async def _dropped(self, size: int, receive: Receive) -> Refused:
         """Reads on in a content that is too large, as far as is reasonable, and keeps nothing.
@@ -119,6 +128,17 @@ class Contents:
     def done(self, content: bytes) -> None:
         """Gives a content's room back."""
         self._room.give(_counted(len(content)))
+
+
+def _trimmer() -> Callable[[int], int]:
+    """Returns what has the C library give memory that is free back to the system, if it can."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):  # another one than glibc
+        return lambda _: 0
+
+
+_give_back = functools.partial(_trimmer(), 0)
 
 
 def _counted(size: int) -> int:

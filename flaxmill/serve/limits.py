@@ -41,7 +41,7 @@ class Limits:
     max_request_pixels: int = 100_000_000
     max_json_values: int = 2_000_000
     read_seconds: float = 10.0
-    read_bytes: int = 156 << 20
+    read_bytes: int = 176 << 20
     max_head_bytes: int = 32 << 10
     head_seconds: float = 10.0
     body_seconds: float = 30.0
