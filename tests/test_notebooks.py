@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 from nbclient import NotebookClient
 from traitlets.config import Config
 
 DOCS = Path(__file__).parents[1] / "docs"
-NOTEBOOKS = sorted(DOCS.glob("*.ipynb"))
 
 
 def read(notebook: Path) -> nbformat.NotebookNode:
@@ -19,9 +17,9 @@ def read(notebook: Path) -> nbformat.NotebookNode:
     return book
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
-def test_notebooks_execute(notebook: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    book = read(notebook)
+def test_the_notebook_executes(tmp_path: Path, monkeypatch: Any) -> None:
+    """In one language: the code of the other is the same."""
+    book = read(DOCS / "tutorial.ipynb")
     first = next(cell for cell in book.cells if cell.cell_type == "code")
     small = first.source.replace('DATA = "auto"', 'DATA = "sketches"')
     small = small.replace("EPOCHS = 10.0", "EPOCHS = 0.02")  # 38 steps

@@ -203,6 +203,7 @@ def test_each_of_several_seeds_is_the_model_that_it_would_be_alone(
     assert two_seeds.result["compilations"] == 1
 
 
+@pytest.mark.parametrize("name", ONE, indirect=True)
 def test_gears_and_a_stop_leave_the_bits_of_several_seeds_alone(
     two_seeds: TrainedRun, name: str, folder: Path
 ) -> None:

@@ -237,7 +237,8 @@ def test_figures_for_prometheus(server: Served) -> None:
     assert 'flaxmill_request_seconds_bucket{le="+Inf",route="infer"}' in str(
         server.ask("/metrics").content
     )
-    assert figure("flaxmill_queue_examples") == 0
+    while figure("flaxmill_queue_examples"):  # it is noted ten times a second
+        pass
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
