@@ -34,18 +34,18 @@ from flax import nnx
 from machine import accelerator, machine
 from peers import wanted
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data import augment
 from flaxmill.data.batches import Chunk
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import hold_out
-from flaxmill.log import read_rows
-from flaxmill.loop import compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import Measures
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import Measures
 from flaxmill.models.resnet import resnet18
 from flaxmill.recipes import cifar10
-from flaxmill.state import create_state
+from flaxmill.training.log import read_rows
+from flaxmill.training.loop import compile_training
+from flaxmill.training.state import create_state
 
 EXAMPLES, BATCH, SIDE, CLASSES = 2048, 128, 32, 10
 FEW = 5000  # pictures that are trained on, for the worth of augmentation

@@ -23,13 +23,13 @@ from machine import machine
 from PIL import Image
 
 import flaxmill
-from flaxmill.calibration import log_probabilities
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.known.digits import digits
 from flaxmill.export import export
-from flaxmill.exported import Exported, outputs_of
-from flaxmill.trained import TrainedRun
+from flaxmill.maths.calibration import log_probabilities
+from flaxmill.trained.exported import Exported, outputs_of
+from flaxmill.trained.run import TrainedRun
 
 ALLOWED = 0.005
 """Nats that calibrating may cost."""

@@ -25,8 +25,8 @@ from machine import large_pages, machine
 from peers import HERE, TORCH, medians, ratios, wanted
 
 from flaxmill.data import fetch
-from flaxmill.log import read_rows
 from flaxmill.recipes import cifar10
+from flaxmill.training.log import read_rows
 
 EPOCH = 50_000
 OWN = "flaxmill, quick"

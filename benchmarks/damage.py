@@ -18,7 +18,7 @@ from pathlib import Path
 
 from machine import machine
 
-from flaxmill.checkpoint import Checkpoints, Damaged, verify
+from flaxmill.training.checkpoint import Checkpoints, Damaged, verify
 
 
 def damage(path: Path, draw: random.Random) -> str:

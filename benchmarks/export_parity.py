@@ -29,8 +29,6 @@ from machine import machine
 from PIL import Image
 
 import flaxmill
-from flaxmill import weights
-from flaxmill.answers import of
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.known.digits import digits
@@ -39,7 +37,9 @@ from flaxmill.export import export, parity
 from flaxmill.export.formats import Subject
 from flaxmill.export.made import made_splits
 from flaxmill.export.parity import sizes
-from flaxmill.trained import TrainedRun
+from flaxmill.models import weights
+from flaxmill.tasks.answers import of
+from flaxmill.trained.run import TrainedRun
 
 TRAIN, TEST = 300, 200  # pictures of each class that are drawn, where a set has more
 SMALL = {"size": 32, "epochs": 5, "stages": (1, 1), "width": 8}

@@ -29,11 +29,11 @@ from flax import nnx
 from machine import large_pages, machine
 from PIL import Image
 
-from flaxmill import weights
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import behind
+from flaxmill.models import weights
 from flaxmill.recipes import images
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
 
 HERE = Path(__file__).parent
 EACH = 500  # pictures of each class of CIFAR-10

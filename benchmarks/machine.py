@@ -7,8 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from flaxmill import parallel
-from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
+from flaxmill.devices import parallel
+from flaxmill.machine.memory_pages import environment_for_large_pages, libc_version, policy
 
 
 def machine() -> dict[str, str | int]:

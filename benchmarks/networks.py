@@ -23,9 +23,10 @@ from flax import nnx
 from jax import lax
 from machine import machine
 
-from flaxmill import parallel, weights
-from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
-from flaxmill.losses import softmax_cross_entropy
+from flaxmill.devices import parallel
+from flaxmill.devices.convolution import fast_convolutions, loop_convolutions, product_options
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.models import weights
 from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.resnet import ResNet, basic
 from flaxmill.models.vit import ViT

@@ -22,11 +22,12 @@ import numpy as np
 from flax import nnx
 from machine import machine
 
-from flaxmill import initial, weights
+from flaxmill.maths.scaling import IMAGENET
+from flaxmill.models import fitting, weights
 from flaxmill.models.convnext import convnext_tiny
 from flaxmill.models.resnet import resnet18, resnet50
-from flaxmill.models.scaling import IMAGENET
 from flaxmill.models.vit import vit_base, vit_small
+from flaxmill.training.initial import read_initial
 
 HERE = Path(__file__).parent
 SIZE = (224, 224)
@@ -56,7 +57,7 @@ def compared(name: str, python: str) -> dict[str, Any]:
             [python, script, name, folder], check=True, capture_output=True, text=True
         )
         answers = dict(np.load(Path(folder) / "answers.npz"))
-        model = loaded(name, weights.read_initial(Path(folder) / "weights.safetensors"))
+        model = loaded(name, read_initial(Path(folder) / "weights.safetensors"))
     logits = np.asarray(jax.jit(model)(jnp.asarray(answers["pictures"])))
     size = float(np.abs(answers["exact"]).max())
     between, ours, theirs = (
@@ -82,7 +83,7 @@ def loaded(name: str, arrays: Any) -> nnx.Module:
     """Returns our model with the peer's weights, in its evaluation mode."""
     model = nnx.eval_shape(lambda: MODELS[name](3, 1000, **IMAGENET, rngs=nnx.Rngs(0)))
     graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
-    found, _ = initial.fitted({"params": params, "model_state": model_state}, arrays)
+    found, _ = fitting.fitted({"params": params, "model_state": model_state}, arrays)
     found = jax.tree.map(jnp.asarray, found)
     model = nnx.merge(graphdef, found["params"], found["model_state"])
     model.eval()

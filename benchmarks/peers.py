@@ -20,7 +20,7 @@ from typing import Any
 from machine import large_pages, machine
 
 from flaxmill.data import fetch
-from flaxmill.log import read_rows
+from flaxmill.training.log import read_rows
 
 HERE = Path(__file__).parent
 EPOCH = 60_000

@@ -26,9 +26,9 @@ from typing import Any
 
 from machine import machine
 
-from flaxmill import weights
-from flaxmill.checkpoint import Checkpoints
-from flaxmill.log import CLOCK_FIELDS, read_rows
+from flaxmill.models import weights
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.log import CLOCK_FIELDS, read_rows
 
 # Everything that has a state of its own is on: momentum, averages, dropout, augmentation. The
 # network is narrow, so that twenty runs and their resumptions end within half an hour.

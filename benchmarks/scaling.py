@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from machine import machine
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data.sketches import CLASSES, TEST_FIRST, Sketches
 from flaxmill.data.source import Arrays, Splits, hold_out
-from flaxmill.log import read_rows
 from flaxmill.recipes import fashion_mnist
+from flaxmill.training.log import read_rows
 
 STEPS = 400
 TEST = 1000

@@ -22,7 +22,7 @@ import numpy as np
 from machine import machine
 
 from flaxmill import recipes
-from flaxmill.checkpoint import Checkpoints
+from flaxmill.training.checkpoint import Checkpoints
 
 STEPS = 20
 

@@ -24,12 +24,12 @@ from machine import large_pages, machine
 from peers import EPOCH, OWN, loops, medians, peer_seconds, ratios
 from tutorial_loop import BATCH, TEST, enlarged
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data import fetch
 from flaxmill.data.known.idx import CLASS_NAMES, read_fashion_mnist
 from flaxmill.data.source import Arrays, Splits, hold_out
-from flaxmill.log import read_rows
 from flaxmill.recipes import fashion_mnist
+from flaxmill.training.log import read_rows
 
 SIDE = 28
 FEWEST = 10 * BATCH

@@ -12,8 +12,8 @@ from typing import Any
 from limit import Deadline, ended
 
 from flaxmill.errors import BadInput
-from flaxmill.log import read_rows
 from flaxmill.recipes.fashion_mnist import Config
+from flaxmill.training.log import read_rows
 
 REFUSED = 2
 """The exit status for what cannot be used."""

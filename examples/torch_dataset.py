@@ -19,18 +19,18 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxmill import optim
 from flaxmill.data.augment import Transform, flip
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Items, Source, Splits, hold_out
-from flaxmill.loop import compile_evaluation, compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import Measures, accuracy
+from flaxmill.maths import optim
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import Measures, accuracy
 from flaxmill.models.cnn import CNN
-from flaxmill.run import Run
-from flaxmill.signature import Signature, picture_signature
-from flaxmill.state import State, create_state
+from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.run import Run
+from flaxmill.training.state import State, create_state
 
 try:
     from torch.utils.data import Dataset  # pyrefly: ignore[missing-import]

@@ -8,12 +8,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flaxmill.calls import check, fetch, load, look, lr_find, prepare
+    from flaxmill.commands.calls import check, fetch, load, look, lr_find, prepare
+    from flaxmill.commands.train import train
     from flaxmill.errors import BadInput, CannotGoOn
-    from flaxmill.exported import Exported
     from flaxmill.recipes import fork
-    from flaxmill.trained import TrainedRun
-    from flaxmill.training import train
+    from flaxmill.trained.exported import Exported
+    from flaxmill.trained.run import TrainedRun
 
     __version__: str
 
@@ -35,11 +35,13 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("BadInput", "CannotGoOn"), "flaxmill.errors"),
-    **dict.fromkeys(("check", "fetch", "load", "look", "lr_find", "prepare"), "flaxmill.calls"),
-    "Exported": "flaxmill.exported",
-    "TrainedRun": "flaxmill.trained",
+    **dict.fromkeys(
+        ("check", "fetch", "load", "look", "lr_find", "prepare"), "flaxmill.commands.calls"
+    ),
+    "Exported": "flaxmill.trained.exported",
+    "TrainedRun": "flaxmill.trained.run",
     "fork": "flaxmill.recipes",
-    "train": "flaxmill.training",
+    "train": "flaxmill.commands.train",
 }
 
 

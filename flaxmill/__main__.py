@@ -12,10 +12,10 @@ def command() -> None:
     if sys.argv[1:2] == ["serve"]:  # whom it does not end; it waits until the server takes it
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     _fill_in_streams()
-    from flaxmill.memory_pages import begin_anew_with_large_pages
+    from flaxmill.machine.memory_pages import begin_anew_with_large_pages
 
     begin_anew_with_large_pages()
-    from flaxmill.cli import main  # takes longer than the lines above
+    from flaxmill.commands.cli import main
 
     main()
 

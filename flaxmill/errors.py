@@ -64,6 +64,17 @@ def quoted(value: Any, most: int = _LINE) -> str:
     return f"{repr(value[:most])[:-1][: most + 2]}…{shown[-1]} ({len(value):,} {unit})"
 
 
+def named(value: Any) -> str:
+    """Says what something is, for a message: its type, and its value where that is short.
+
+    >>> named(3), named([1.5] * 20)
+    ('an int (3)', 'a list')
+    """
+    kind, shown = type(value).__name__, repr(value)
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    return f"{article} {kind} ({shown})" if len(shown) <= 30 else f"{article} {kind}"
+
+
 def short(text: str, most: int = _LINE) -> str:
     """Returns a name as a list of counts has it: the beginning of a long one.
 

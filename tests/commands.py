@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from flaxmill import cli, rate_finder, recipes
-from flaxmill.options import spelling, spelt, training_arguments
+from flaxmill import recipes
+from flaxmill.commands import cli, lr_find
+from flaxmill.training.options import spelling, spelt, training_arguments
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -45,7 +46,7 @@ def foreign_options(arguments: tuple[str, ...], message: str) -> list[str]:
 def options(name: str) -> set[str]:
     """Returns every option of a command; of a training command, those of all recipes."""
     if name in ("train", "lr-find"):
-        kind = training_arguments if name == "train" else rate_finder.arguments
+        kind = training_arguments if name == "train" else lr_find.arguments
         configs = [recipes.load(recipe).module.Config for recipe in recipes.names()]
         return {"--help", "--preset"}.union(*(spelt(kind(config)) for config in configs))
     parameters = inspect.signature(cli.COMMANDS[name]).parameters.values()

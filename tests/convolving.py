@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from flaxmill.convolution import fast_convolutions
+from flaxmill.devices.convolution import fast_convolutions
 
 # Both add up the same at most 144 products of numbers near 1, in another order: a few units in the
 # last place of float32 (1.2e-7), times the size of the sums.

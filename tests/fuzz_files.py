@@ -36,18 +36,19 @@ import small_runs
 from flax import nnx
 from fuzzing import Trial, Tried, forget_peak, fuzz
 
-from flaxmill import cli, weights
-from flaxmill.checkpoint import _digests, _digests_text, best_step
+from flaxmill.commands import cli
 from flaxmill.data.folder import pictures
 from flaxmill.data.known import real_or_drawn
 from flaxmill.data.known.cifar import RECORD, Batch, read_cifar10
 from flaxmill.data.known.idx import read_idx
 from flaxmill.data.known.published import DataFile, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
-from flaxmill.files import sha256
-from flaxmill.initial import fitted
-from flaxmill.log import read_rows
-from flaxmill.trained import TrainedRun
+from flaxmill.machine.files import sha256
+from flaxmill.models.fitting import fitted
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.checkpoint import _digests, _digests_text, best_step
+from flaxmill.training.initial import read_initial
+from flaxmill.training.log import read_rows
 
 SECONDS, MEGABYTES = 30.0, 1024
 _CLEARED = 40  # attempts at each kind, after which JAX forgets what it compiled
@@ -125,7 +126,7 @@ def _resumed(place: Path, _: Path) -> None:
 
 def _begun_with(place: Path, base: Path) -> None:
     """Does what --init-from does, up to the training."""
-    arrays = weights.read_initial(place / "weights.safetensors")
+    arrays = read_initial(place / "weights.safetensors")
     run = TrainedRun(base / "run")
     model = nnx.eval_shape(lambda: run.recipe.call("model", run.config, run.signature, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)

@@ -29,12 +29,12 @@ from PIL import Image
 from flaxmill.data.check.index import index
 from flaxmill.data.folder import Pictures
 from flaxmill.data.listings.listing import Listing
-from flaxmill.data.pictures.ready import prepare
 from flaxmill.errors import BadInput
 from flaxmill.serve import uploads
 from flaxmill.serve.limits import USUAL
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.signature import Signature, Tensor
 
 SECONDS = 5.0
 MEGABYTES = 512

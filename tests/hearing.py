@@ -1,6 +1,6 @@
 """Words that a training would say to a person, kept for a test."""
 
-from flaxmill.progress import Words
+from flaxmill.machine.progress import Words
 
 
 class Heard(Words):

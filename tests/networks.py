@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill import weights
+from flaxmill.models import weights
 
 
 def drawn(build: Callable[[nnx.Rngs], Any]) -> Any:

@@ -11,14 +11,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from flaxmill.clock import Clock
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Arrays
-from flaxmill.loop import TrainChunk, compile_training
-from flaxmill.meter import Meter
-from flaxmill.metrics import Measures
-from flaxmill.state import State, create_state
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.meter import Meter
+from flaxmill.maths.metrics import Measures
+from flaxmill.training.loop import TrainChunk, compile_training
+from flaxmill.training.state import State, create_state
 
 
 class Model(nnx.Module):

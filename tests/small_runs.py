@@ -15,14 +15,14 @@ import numpy as np
 import picture_files
 
 from flaxmill import recipes
-from flaxmill.checkpoint import Checkpoints
-from flaxmill.clock import Clock, process_age
-from flaxmill.log import CLOCK_FIELDS, read_rows
-from flaxmill.options import Options
-from flaxmill.order import Order, configure
-from flaxmill.progress import Words
-from flaxmill.trained import TrainedRun
-from flaxmill.training import fulfil
+from flaxmill.commands.order import Order, configure
+from flaxmill.commands.train import fulfil
+from flaxmill.machine.clock import Clock, process_age
+from flaxmill.machine.progress import Words
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.log import CLOCK_FIELDS, read_rows
+from flaxmill.training.options import Options
 
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""

@@ -9,13 +9,14 @@ import picture_files
 import pytest
 from matplotlib.figure import Figure
 
-from flaxmill import cli, recipes
+from flaxmill import recipes
+from flaxmill.commands import cli
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Arrays, Splits, View
 from flaxmill.errors import BadInput
 from flaxmill.report import answered, look
-from flaxmill.signature import picture_signature
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks.signature import picture_signature
+from flaxmill.trained.run import TrainedRun
 
 NAMES = ("cat", "deer", "frog")
 

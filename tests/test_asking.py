@@ -11,8 +11,8 @@ from commands import command
 from PIL import Image
 
 from flaxmill.export import export
-from flaxmill.exported import is_export
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.exported import is_export
+from flaxmill.trained.run import TrainedRun
 
 
 @pytest.fixture(scope="module")

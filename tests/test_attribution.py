@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from flaxmill import answers
+from flaxmill.maths.scaling import unit_interval
 from flaxmill.models.cnn import CNN, FastCNN
 from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.ensemble import Ensemble
-from flaxmill.models.scaling import unit_interval
 from flaxmill.models.views import CLOSER, DIAGONAL, STRAIGHT, Views
 from flaxmill.models.vit import ViT
 from flaxmill.report.attribution import COVERED, attributions, highest
 from flaxmill.report.feature_maps import trace
+from flaxmill.tasks import answers
 
 ONE, SEVERAL = answers.OneClass(), answers.SeveralLabels()
 

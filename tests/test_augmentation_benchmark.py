@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from flaxmill import cli
-from flaxmill.options import training_arguments
-from flaxmill.order import configure
+from flaxmill.commands import cli
+from flaxmill.commands.order import configure
 from flaxmill.recipes import load
+from flaxmill.training.options import training_arguments
 
 MACHINE = {"processor": "one", "cores": 2}
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from flaxmill import recipes
+from flaxmill.commands.order import from_command
 from flaxmill.errors import BadInput
-from flaxmill.order import from_command
 from flaxmill.recipes import fashion_mnist
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,9 @@ import optax
 import pytest
 from commands import command, words
 
-from flaxmill import recipes, returned
+from flaxmill import recipes
 from flaxmill.errors import BadInput
+from flaxmill.training import returned
 
 RECIPE = '''
 """A recipe that is whole."""
@@ -207,7 +208,7 @@ RETURNED = [
     ),
     (
         SIGNATURE + "splits",
-        "signature() in {} returned a Splits: return flaxmill.signature.picture_signature(name,",
+        "signature() in {} returned a Splits: return flaxmill.tasks.signature.picture_signature(",
     ),
     (
         SIGNATURE + "Signature('m', TASK, (Tensor('picture', 'uint8', (-1, 5)),), (), names)",

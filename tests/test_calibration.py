@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from flaxmill import calibration
-from flaxmill.calibration import fit_temperature, label_probabilities, log_probabilities
 from flaxmill.errors import BadInput
+from flaxmill.maths import calibration
+from flaxmill.maths.calibration import fit_temperature, label_probabilities, log_probabilities
 from flaxmill.report.label_statistics import label_loss
 from flaxmill.report.statistics import negative_log_likelihood
 

@@ -15,17 +15,18 @@ import small_runs
 from PIL import Image
 
 import flaxmill
-from flaxmill import calls, cli, recipes, training
-from flaxmill.data import command as data_commands
+from flaxmill import recipes
+from flaxmill.commands import calls, cli, train
+from flaxmill.commands import data as data_commands
+from flaxmill.commands import report as report_commands
+from flaxmill.commands.order import Order, ordered
 from flaxmill.data.check import check
 from flaxmill.data.prepare import Manner
 from flaxmill.errors import BadInput
 from flaxmill.export import export
-from flaxmill.exported import Exported
-from flaxmill.options import Options, training_arguments
-from flaxmill.order import Order, ordered
-from flaxmill.report import command as report_commands
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options, training_arguments
 
 pytestmark = pytest.mark.usefixtures("small_data")
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
@@ -87,7 +88,7 @@ def test_train_takes_every_option_of_its_command(name: str) -> None:
     order = ordered(name, None, {**fields, **given, "keep": 7, "init_from": "here"})
     assert dataclasses.asdict(order.config) == fields
     assert order.options == dataclasses.replace(Options(), keep=7, init_from=Path("here"))
-    assert beside <= options(training.train)
+    assert beside <= options(train.train)
     assert beside <= {field.name for field in dataclasses.fields(Order)}
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
-from flaxmill.data.listings.listing import scan
+from flaxmill.data.listings.layouts import scan
 from flaxmill.errors import BadInput
 from flaxmill.report import oddest
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flaxmill.checkpoint import Checkpoints, Damaged, best_step, check_kept, verify
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.training.checkpoint import Checkpoints, Damaged, best_step, check_kept, verify
 
 ARRAYS: dict[str, np.ndarray] = {
     "params.dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -101,7 +101,7 @@ def test_a_failed_save_names_the_checkpoint_that_remains(
     def full(*_: Any) -> None:  # a disk cannot be filled in a test without harm to others
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("flaxmill.files.write_json", full)
+    monkeypatch.setattr("flaxmill.machine.files.write_json", full)
     kept.save(9, ARRAYS, {}, keep=set(), last=3)
     with pytest.raises(CannotGoOn, match=r"No space left.*checkpoint of step 7 is kept"):
         kept.wait()
@@ -169,7 +169,7 @@ def test_arrays_far_larger_than_their_files_are_not_read(
     kept.save(9, {"zeros": np.zeros(2**22, np.float32)}, {}, keep=set(), last=3)
     kept.wait()
     assert not kept.restore(9)[0]["zeros"].any()
-    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 2**20)
+    monkeypatch.setattr("flaxmill.machine.files.UNPACKED_ANYWAY", 2**20)
     with pytest.raises(
         Damaged, match=r"arrays has [\d,]+ bytes and says that 16,777,216 are packed"
     ):

@@ -14,7 +14,8 @@ import pytest
 from flax import nnx
 from pyarrow import parquet
 
-from flaxmill import recipes, weights
+from flaxmill import recipes
+from flaxmill.commands.order import Order, configure
 from flaxmill.data import choices
 from flaxmill.data.batches import Schedule
 from flaxmill.data.reading.kept import Kept, kept
@@ -22,7 +23,7 @@ from flaxmill.data.reading.process import pickled
 from flaxmill.data.reading.readers import _pickled
 from flaxmill.data.source import Arrays, Items, behind, cycled
 from flaxmill.errors import BadInput
-from flaxmill.order import Order, configure
+from flaxmill.models import weights
 from flaxmill.recipes import imagenet, images
 
 

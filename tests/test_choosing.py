@@ -8,7 +8,8 @@ from commands import command
 from picture_files import classes, photo, save
 
 from flaxmill.data.check import check
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
 
 

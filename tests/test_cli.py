@@ -15,9 +15,10 @@ import small_runs
 from commands import command, words
 from PIL import Image
 
-from flaxmill import cli, doctor, recipes
+from flaxmill import recipes
+from flaxmill.commands import cli, doctor
 from flaxmill.report.page import percent
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
 SMALL = small_runs.flags(small_runs.SMALL["fashion_mnist"])

@@ -15,8 +15,8 @@ import small_runs
 from commands import command
 from forbidding import forbidden
 
-from flaxmill import cli
-from flaxmill.trained import TrainedRun
+from flaxmill.commands import cli
+from flaxmill.trained.run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
 SMALL = small_runs.flags(small_runs.SMALL["fashion_mnist"])

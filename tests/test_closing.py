@@ -11,9 +11,9 @@ import small_runs
 from commands import options
 
 from flaxmill import recipes
-from flaxmill.progress import Words
-from flaxmill.trained import TrainedRun
-from flaxmill.training import closing_words
+from flaxmill.commands.train import closing_words
+from flaxmill.machine.progress import Words
+from flaxmill.trained.run import TrainedRun
 
 
 def offered(trained: TrainedRun, capsys: pytest.CaptureFixture[str]) -> list[str]:

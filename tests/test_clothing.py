@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small_runs
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.known.published import DATA_SETS, FASHION_MNIST
 from flaxmill.report import look

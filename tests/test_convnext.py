@@ -8,8 +8,8 @@ import pytest
 from flax import nnx
 from networks import answer, drawn, pictures
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
+from flaxmill.models import weights
 from flaxmill.models.convnext import ConvNeXt, convnext_small, convnext_tiny
 
 

@@ -10,7 +10,7 @@ import pytest
 from convolving import TOLERANCE, assert_same, convolve, numbers, pool, primitives
 from jax import lax
 
-from flaxmill.convolution import fast_convolutions
+from flaxmill.devices.convolution import fast_convolutions
 
 CASES = {
     "same": ((2, 6, 7, 3), (3, 3, 3, 4), {}),

@@ -10,8 +10,8 @@ import pytest
 from convolving import TOLERANCE, assert_same, convolve, numbers, pool, primitives
 from jax import lax
 
-from flaxmill import convolution
-from flaxmill.convolution import fast_convolutions, loop_convolutions, product_options
+from flaxmill.devices import convolution
+from flaxmill.devices.convolution import fast_convolutions, loop_convolutions, product_options
 
 # Where the transformation goes.
 

@@ -9,7 +9,7 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from picture_files import classes, save
 
-from flaxmill.data.listings.listing import scan
+from flaxmill.data.listings.layouts import scan
 from flaxmill.data.pictures.decode import SUFFIXES
 
 PAGE = (Path(__file__).parents[1] / "docs/data.md").read_text("utf-8")

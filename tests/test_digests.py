@@ -8,7 +8,7 @@ import pytest
 from picture_files import classes
 
 from flaxmill.data.listings.digests import digests, stamps
-from flaxmill.data.listings.listing import scan
+from flaxmill.data.listings.layouts import scan
 
 
 def test_a_digest_tells_content_and_not_place(tmp_path: Path) -> None:

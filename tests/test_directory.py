@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hearing import Heard
 
-from flaxmill import manifest
-from flaxmill.directory import RunDirectory, choose, rename_old
 from flaxmill.errors import BadInput
-from flaxmill.identity import Identity, version
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
+from flaxmill.training import manifest
+from flaxmill.training.directory import RunDirectory, choose, rename_old
+from flaxmill.training.identity import Identity, version
 
 IDENTITY = Identity(
     recipe="fashion_mnist",
@@ -235,7 +235,8 @@ def test_nothing_stays_of_a_directory_in_which_nothing_was_begun(tmp_path: Path)
 
 def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:
     second = (
-        "import sys; from pathlib import Path; from flaxmill.directory import RunDirectory\n"
+        "import sys; from pathlib import Path\n"
+        "from flaxmill.training.directory import RunDirectory\n"
         "from flaxmill.errors import BadInput\n"
         "try:\n"
         "    with RunDirectory(Path(sys.argv[1])).locked(): print('held')\n"

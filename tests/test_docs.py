@@ -20,14 +20,15 @@ import pytest
 import small_runs
 from PIL import Image
 
-from flaxmill import cli, rate_finder, recipes
+from flaxmill import recipes
+from flaxmill.commands import cli, lr_find
+from flaxmill.commands.order import configure
 from flaxmill.data.known import real_or_drawn
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput
 from flaxmill.export import parity, web
-from flaxmill.exported import Exported
-from flaxmill.options import training_arguments
-from flaxmill.order import configure
+from flaxmill.trained.exported import Exported
+from flaxmill.training.options import training_arguments
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -107,7 +108,7 @@ def test_commands_parse(words: list[str]) -> None:
         del options[at : at + 2]
     if options == ["--help"]:
         return
-    take = training_arguments if name == "train" else rate_finder.arguments
+    take = training_arguments if name == "train" else lr_find.arguments
     kind = take(recipe.module.Config)
     cli._parse(kind, name, options, default=kind(config=configure(recipe, preset, {})))
 

@@ -4,10 +4,11 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from flaxmill import files, log
 from flaxmill.data.pictures import bounds
+from flaxmill.machine import files
 from flaxmill.serve.limits import Limits
-from flaxmill.signature import EXAMPLE_BYTES
+from flaxmill.tasks.signature import EXAMPLE_BYTES
+from flaxmill.training import log
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -13,10 +13,10 @@ from flax import nnx
 from flaxmill.data.folder import pictures
 from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Arrays, Items, labels_known, part
-from flaxmill.models.scaling import unit_interval
+from flaxmill.maths.scaling import unit_interval
 from flaxmill.report.evidence import _attributed, _surest
 from flaxmill.report.pictures import FileName, Pictures
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
 
 
 class Linear(nnx.Module):

@@ -12,7 +12,7 @@ from flax import nnx
 import flaxmill
 from flaxmill import recipes
 from flaxmill.data.source import Items, hold_out
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

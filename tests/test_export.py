@@ -16,13 +16,13 @@ from jax import export as stablehlo
 from PIL import Image
 from small_runs import ALTERNATIVE
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
 from flaxmill.export import Written, directory_of, export, parity
 from flaxmill.export.function import exported_signature
-from flaxmill.exported import ENGINES, Exported
+from flaxmill.models import weights
 from flaxmill.report.statistics import log_probabilities
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.exported import ENGINES, Exported
+from flaxmill.trained.run import TrainedRun
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from commands import command
 from jax import export as stablehlo
 
 from flaxmill.export import export
-from flaxmill.exported import Exported
+from flaxmill.trained.exported import Exported
 
 
 def test_training_in_half_precision_is_exported_in_float32(folder: Path, small_data: None) -> None:

@@ -16,10 +16,10 @@ from commands import command
 
 from flaxmill.errors import BadInput
 from flaxmill.export import _replace, export
-from flaxmill.exported import Exported, is_export
 from flaxmill.serve.limits import USUAL
 from flaxmill.serve.settings import settings
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.exported import Exported, is_export
+from flaxmill.trained.run import TrainedRun
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import pytest
 from commands import command
 from flax import nnx
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
 from flaxmill.export import directory_of, export, parity
 from flaxmill.export.formats import Subject
 from flaxmill.export.made import COUNT, made_splits
-from flaxmill.exported import Exported
-from flaxmill.signature import Signature, Tensor
-from flaxmill.trained import TrainedRun
+from flaxmill.models import weights
+from flaxmill.tasks.signature import Signature, Tensor
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
 

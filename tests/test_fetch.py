@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from https_server import CONTENTS, FILES, Server, complete, put
 
-from flaxmill.data.fetch import cache_folder, fetch, find, locate, places
+from flaxmill.data.fetch import fetch, locate
 from flaxmill.data.known.published import DATA_SETS, DataSet
+from flaxmill.data.places import cache_folder, find, places
 from flaxmill.errors import BadInput
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flaxmill import exit_status, files, stopping
-from flaxmill.files import write_atomic
+from flaxmill.commands import exit_status
+from flaxmill.machine import files, stopping
+from flaxmill.machine.files import write_atomic
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_stays(tmp_path: Path) -> None:

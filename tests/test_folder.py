@@ -12,7 +12,8 @@ from picture_files import bomb, classes, encoded, save, textured
 from PIL import Image
 
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.data.pictures.fit import fit
 from flaxmill.data.prepare import Manner, prepare
 from flaxmill.data.source import Source

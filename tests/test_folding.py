@@ -13,15 +13,15 @@ import pytest
 from flax import linen, nnx
 from jax.extend import core
 
+from flaxmill.devices.jaxprs import inner_jaxprs
 from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import application, exported_signature
 from flaxmill.export.graph import onnx_graph
-from flaxmill.jaxprs import inner_jaxprs
 from flaxmill.models.cnn import CNN, FastCNN
 from flaxmill.models.resnet import ResNet, basic, bottleneck
 from flaxmill.models.views import STRAIGHT, View, Views
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.foreign import hugging_face, torchvision
-from flaxmill.data.listings.listing import scan
+from flaxmill.data.listings.layouts import scan
 from flaxmill.data.source import Arrays, Items, Source
 from flaxmill.errors import BadInput
 

@@ -15,12 +15,13 @@ import serving
 from commands import command
 from jax import export
 
-from flaxmill import files, recipes
+from flaxmill import recipes
 from flaxmill.data.reading.process import ReaderProcess, pickled
 from flaxmill.data.source import Items
 from flaxmill.errors import BadInput
-from flaxmill.exported import Exported
-from flaxmill.origin import Origin
+from flaxmill.machine import files
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.origin import Origin
 
 EVIL = "import pathlib\npathlib.Path({mark!r}).touch()\n"
 

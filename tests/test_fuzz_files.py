@@ -7,10 +7,10 @@ import fuzz_files
 import pytest
 from fuzz_files import KINDS, Kind, Reads, damage, kind_of, outcome
 
-from flaxmill import exported
-from flaxmill.log import read_rows
-from flaxmill.signature import Signature
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks.signature import Signature
+from flaxmill.trained import exported
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.log import read_rows
 
 OF_EACH = 10
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from forbidding import forbidden
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data.known.idx import CLASS_NAMES, Kind, read_fashion_mnist, read_idx, read_idx_set
 from flaxmill.data.known.published import MNIST, DataFile, DataSet
 from flaxmill.errors import BadInput

@@ -11,11 +11,11 @@ import small_runs
 from commands import command, words
 
 from flaxmill.errors import BadInput, Stopped
-from flaxmill.options import Options
-from flaxmill.progress import Words
+from flaxmill.machine.progress import Words
 from flaxmill.recipes import imagenet, images
-from flaxmill.signature import picture_signature
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks.signature import picture_signature
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options
 
 TINY: dict[str, Any] = {
     "stages": (1,),

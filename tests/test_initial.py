@@ -9,9 +9,9 @@ import optax
 import pytest
 from flax import nnx
 
-from flaxmill import initial, weights
 from flaxmill.errors import BadInput
-from flaxmill.state import State, begin_with, create_state
+from flaxmill.models import fitting, weights
+from flaxmill.training.state import State, begin_with, create_state
 
 
 class Model(nnx.Module):
@@ -91,4 +91,4 @@ def test_other_weights_that_do_not_fit_are_refused() -> None:
 
 def test_a_part_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(BadInput, match=r"own='haed': the model has no such part. Did you mean 'he"):
-        initial.fitted({"params": {"head": jnp.ones(2)}}, {}, ("haed",))
+        fitting.fitted({"params": {"head": jnp.ones(2)}}, {}, ("haed",))

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from flaxmill import files, json_forms
 from flaxmill.errors import BadInput
-from flaxmill.json_forms import by_name, each, flag, maybe, number, one_of, record, text, whole
+from flaxmill.machine import files, json_forms
+from flaxmill.machine.json_forms import (
+    by_name,
+    each,
+    flag,
+    maybe,
+    number,
+    one_of,
+    record,
+    text,
+    whole,
+)
 
 FORM = record(
     {"name": text(5), "sizes": each(whole(1, 9), least=1, most=3)},

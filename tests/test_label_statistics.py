@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxmill import answers
 from flaxmill.errors import BadInput
-from flaxmill.losses import sigmoid_cross_entropy
-from flaxmill.metrics import Sums, label_measures
+from flaxmill.maths.losses import sigmoid_cross_entropy
+from flaxmill.maths.metrics import Sums, label_measures
 from flaxmill.report import label_statistics
+from flaxmill.tasks import answers
 
 
 def drawn(examples: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:

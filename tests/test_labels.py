@@ -15,7 +15,8 @@ from pyarrow import parquet
 from flaxmill.data.check import check
 from flaxmill.data.listings import written_lists
 from flaxmill.data.listings.foreign import hugging_face
-from flaxmill.data.listings.listing import Listing, class_order, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing, class_order
 from flaxmill.errors import BadInput
 
 NAMES = [f"{number}.png" for number in range(8)]

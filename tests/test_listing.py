@@ -13,9 +13,10 @@ from picture_files import classes, save
 
 from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.dividing import interleaved, stratified
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
-from flaxmill.files import remove
+from flaxmill.machine.files import remove
 
 
 def names(listing: Listing) -> list[str]:

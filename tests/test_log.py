@@ -11,7 +11,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from flaxmill.errors import BadInput
-from flaxmill.log import Log, Row, mean_rows, read_rows
+from flaxmill.training.log import Log, Row, mean_rows, read_rows
 
 
 def row(step: int) -> Row:
@@ -73,7 +73,7 @@ def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path: Path) -> None:
 
 def test_pytorch_is_not_imported_for_tensorboard(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
-    script = "import sys; from pathlib import Path; from flaxmill.log import Log; "
+    script = "import sys; from pathlib import Path; from flaxmill.training.log import Log; "
     script += "Log(Path('run')).cut(0); print('cut', 'torch' in sys.modules); import torch"
     (tmp_path / "run").mkdir()
     paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
@@ -156,7 +156,7 @@ def test_a_log_is_held_in_memory_up_to_a_size(
 ) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "split": "test"}\n' * 9)
     assert len(read_rows(tmp_path / "metrics.jsonl")) == 9
-    monkeypatch.setattr("flaxmill.log.BYTES", 200)
+    monkeypatch.setattr("flaxmill.training.log.BYTES", 200)
     with pytest.raises(BadInput, match=r"metrics\.jsonl has more than .*: log less often"):
         read_rows(tmp_path / "metrics.jsonl")
 

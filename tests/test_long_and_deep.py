@@ -13,14 +13,14 @@ from picture_files import save
 from PIL import Image
 
 from flaxmill import recipes
+from flaxmill.commands.order import configure
 from flaxmill.data import choices
 from flaxmill.data.check.index import index
 from flaxmill.data.pictures.plain import plain
-from flaxmill.data.pictures.ready import prepare as prepared
 from flaxmill.data.prepare import prepare, usual
 from flaxmill.errors import BadInput
-from flaxmill.order import configure
 from flaxmill.recipes import images
+from flaxmill.tasks.inputs.picture import prepare as prepared
 
 
 def settled(place: Path, **fields: Any) -> tuple[images.Config, dict[str, str]]:

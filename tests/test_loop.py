@@ -9,14 +9,15 @@ import small_loop
 from flax import nnx
 from small_loop import Model, Runtime, loss, measure, source
 
-from flaxmill import parallel, weights
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.permutation import order
 from flaxmill.data.source import Arrays
+from flaxmill.devices import parallel
 from flaxmill.errors import BadInput
-from flaxmill.loop import TRAINING_BRANCH, compile_evaluation, compile_training
-from flaxmill.metrics import Sums
-from flaxmill.state import State, create_state
+from flaxmill.maths.metrics import Sums
+from flaxmill.models import weights
+from flaxmill.training.loop import TRAINING_BRANCH, compile_evaluation, compile_training
+from flaxmill.training.state import State, create_state
 
 STEPS = 10
 

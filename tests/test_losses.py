@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from flaxmill.errors import BadInput
-from flaxmill.losses import one_hot, softmax_cross_entropy
-from flaxmill.metrics import Sums
+from flaxmill.maths.losses import one_hot, softmax_cross_entropy
+from flaxmill.maths.metrics import Sums
 
 # float32 keeps 24 bits: a few units in the last place of numbers near 1.
 ROUNDING = 1e-6

@@ -12,14 +12,14 @@ import pytest
 import small_runs
 from test_directory import IDENTITY
 
-from flaxmill.checkpoint import Checkpoints
-from flaxmill.clock import Clock
-from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput, CannotGoOn, Stopped
-from flaxmill.log import same_as_kept
-from flaxmill.options import Options
-from flaxmill.progress import Words
-from flaxmill.trained import TrainedRun
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.progress import Words
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.directory import RunDirectory
+from flaxmill.training.log import same_as_kept
+from flaxmill.training.options import Options
 
 OFTEN = Options(report=False, save_every=0)
 MANY = "has 0 rows, and had"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flaxmill.memory_pages import environment_for_large_pages, libc_version, policy
+from flaxmill.machine.memory_pages import environment_for_large_pages, libc_version, policy
 
 TUNABLE = "glibc.malloc.hugetlb=1"
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import pytest
 from pages import Page, subject
 
-from flaxmill.clock import Clock
+from flaxmill.commands.train import waiting_words
 from flaxmill.data import batches
-from flaxmill.meter import Meter
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.meter import Meter
 from flaxmill.report.page import render
-from flaxmill.training import waiting_words
 
 
 class Set(Clock):

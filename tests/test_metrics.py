@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxmill.metrics import Measures, Sums, accuracy
+from flaxmill.maths.metrics import Measures, Sums, accuracy
 
 # Sums of whole numbers below 2**24 are exact in float32, whatever their order: compared exactly.
 

@@ -19,18 +19,18 @@ from small_loop import Config, Runtime
 from test_folding import signature_of
 from test_models import products
 
-from flaxmill.convolution import fast_convolutions
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.source import Arrays
+from flaxmill.devices.convolution import fast_convolutions
 from flaxmill.export.function import application, exported_signature, stablehlo
 from flaxmill.export.graph import onnx_graph
-from flaxmill.loop import compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import Measures
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import Measures
 from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.vit import ViT
 from flaxmill.models.wide_resnet import WideResNet
-from flaxmill.state import State, create_state, to_arrays, with_arrays
+from flaxmill.training.loop import compile_training
+from flaxmill.training.state import State, create_state, to_arrays, with_arrays
 
 SIDE, CLASSES, BATCH = 8, 5, 8
 NETWORKS: dict[str, Callable[..., nnx.Module]] = {

@@ -14,11 +14,11 @@ from small_loop import Runtime
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.errors import CannotGoOn
-from flaxmill.loop import compile_training
-from flaxmill.metrics import Measures
-from flaxmill.nonfinite import first_bad_tensor
-from flaxmill.options import Options
-from flaxmill.state import create_state
+from flaxmill.maths.metrics import Measures
+from flaxmill.training.loop import compile_training
+from flaxmill.training.nonfinite import first_bad_tensor
+from flaxmill.training.options import Options
+from flaxmill.training.state import create_state
 
 
 def line(rngs: nnx.Rngs) -> nnx.Linear:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flaxmill.data.folder import Pictures, pictures
-from flaxmill.data.listings.listing import scan
+from flaxmill.data.listings.layouts import scan
 from flaxmill.errors import BadInput
 
 NPZ: list[dict[str, Any]] = [

@@ -12,7 +12,7 @@ import tritonclient.http as triton
 from serving import INFER, MODEL, Served, pictures, tensor
 from tritonclient.utils import InferenceServerException
 
-from flaxmill.exported import Exported
+from flaxmill.trained.exported import Exported
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from flaxmill import optim
 from flaxmill.errors import BadInput
-from flaxmill.optim import falling, muon, one_cycle, sgd
+from flaxmill.maths import optim
+from flaxmill.maths.optim import falling, muon, one_cycle, sgd
 
 Params = dict[str, Any]
 

@@ -9,13 +9,13 @@ import pytest
 from picture_files import classes
 
 from flaxmill import recipes
-from flaxmill.data import fetch
+from flaxmill.commands.order import Order
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.data.matched import matched, without
+from flaxmill.data.places import path_of
 from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
 from flaxmill.errors import BadInput
-from flaxmill.order import Order
-from flaxmill.origin import Origin
+from flaxmill.trained.origin import Origin
 
 
 def origin() -> Origin:
@@ -162,10 +162,10 @@ def test_a_word_for_a_set_is_no_place(
     monkeypatch.chdir(tmp_path)
     (tmp_path / word).mkdir()
     (tmp_path / "mine").mkdir()
-    assert fetch.path_of(word) is None
-    assert fetch.path_of(f"./{word}") == tmp_path / word
-    assert fetch.path_of("mine") == tmp_path / "mine"
-    assert fetch.path_of("gone") is None
+    assert path_of(word) is None
+    assert path_of(f"./{word}") == tmp_path / word
+    assert path_of("mine") == tmp_path / "mine"
+    assert path_of("gone") is None
 
 
 @pytest.mark.parametrize(

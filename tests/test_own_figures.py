@@ -4,7 +4,7 @@ from typing import Any
 
 from pages import Page, subject
 
-from flaxmill.progress import figures
+from flaxmill.machine.progress import figures
 from flaxmill.report.page import Subject, render
 
 

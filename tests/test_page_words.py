@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pages import Page, subject
 
-from flaxmill.calibration import fit_temperature
+from flaxmill.maths.calibration import fit_temperature
 from flaxmill.report import label_statistics
 from flaxmill.report.page import Subject, render
 from flaxmill.report.pictures import FileName

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from flaxmill import parallel
+from flaxmill.devices import parallel
 from flaxmill.errors import BadInput
 
 

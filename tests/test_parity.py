@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from flaxmill.answers import TASKS
 from flaxmill.errors import CannotGoOn
 from flaxmill.export import parity
+from flaxmill.tasks.answers import TASKS
 
 ONE, SEVERAL = TASKS.values()
 ROUNDING = np.float32(2.0**-22)  # of what was summed up, in another order

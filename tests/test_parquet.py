@@ -17,7 +17,8 @@ from flaxmill.data.choices import look
 from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.foreign import hugging_face
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
 
 STORED = [encoded(textured((9, 8), seed=number), "png") for number in range(4)]
@@ -284,7 +285,7 @@ def test_a_small_file_takes_little_memory(
         columns["image"] = pyarrow.DictionaryArray.from_arrays(columns["image"], one)
     parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet", **options)
     assert (tmp_path / "x.parquet").stat().st_size < 50_000
-    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 16_000_000)
+    monkeypatch.setattr("flaxmill.machine.files.UNPACKED_ANYWAY", 16_000_000)
     before = pyarrow.default_memory_pool().max_memory()
     with pytest.raises(BadInput, match=rf"x\.parquet has [\d,]+ bytes and {words}"):
         scan(tmp_path / "x.parquet")
@@ -303,7 +304,7 @@ def test_a_footer_that_says_less_than_the_pages_is_not_believed(
     assert place.read_bytes().count(written) == 1
     place.write_bytes(place.read_bytes().replace(written, b"\x80\x80\x80\0"))
     assert parquet.read_metadata(place).row_group(0).column(0).total_uncompressed_size == 0
-    monkeypatch.setattr("flaxmill.files.UNPACKED_ANYWAY", 16_000_000)
+    monkeypatch.setattr("flaxmill.machine.files.UNPACKED_ANYWAY", 16_000_000)
     with pytest.raises(BadInput, match=r"says that 20,000,\d+ are packed in it"):
         scan(place)
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from flaxmill.data.pictures.decode import open_picture
 from flaxmill.data.pictures.fit import fit
-from flaxmill.data.pictures.ready import find_pictures, prepare
 from flaxmill.errors import BadInput
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.inputs.picture import find_pictures, prepare
+from flaxmill.tasks.signature import Signature, Tensor
 
 GREY = Signature(
     name="clothes",

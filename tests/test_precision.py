@@ -13,11 +13,12 @@ import small_runs
 from flax import nnx
 from test_recipes import ONE
 
-from flaxmill import recipes, weights
+from flaxmill import recipes
 from flaxmill.data.known import real_or_drawn
 from flaxmill.errors import Stopped
-from flaxmill.options import Options
-from flaxmill.trained import TrainedRun
+from flaxmill.models import weights
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options
 
 HALF: dict[str, dict[str, Any]] = {
     name: {"precision": "bfloat16", **small_runs.ALTERNATIVE[name], **small_runs.THOROUGH[name]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import named_options, options
 
-from flaxmill import cli
+from flaxmill.commands import cli
 
 PACKAGE = Path(cli.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

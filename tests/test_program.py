@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flaxmill import program
-from flaxmill.program import installing, placed, typed
+from flaxmill.machine import program
+from flaxmill.machine.program import installing, placed, typed
 
 SCRIPTS = sysconfig.get_path("scripts")
 SCRIPT = os.path.join(SCRIPTS, "flaxmill")

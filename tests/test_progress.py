@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from flaxmill import progress
-from flaxmill.facts import costs
-from flaxmill.progress import Reading, Words
+from flaxmill.machine import progress
+from flaxmill.machine.progress import Reading, Words
+from flaxmill.training.facts import costs
 
 
 class Terminal(io.StringIO):

@@ -17,18 +17,19 @@ from hearing import Heard
 from PIL import Image
 
 from flaxmill import recipes
-from flaxmill.clock import Clock
+from flaxmill.commands.lr_find import said
+from flaxmill.commands.range_test import Trial, find
+from flaxmill.commands.train import fulfil
 from flaxmill.errors import BadInput
-from flaxmill.optim import Ramp
-from flaxmill.options import Options
-from flaxmill.progress import Words
-from flaxmill.range_test import Trial, find, judge, smoothed
-from flaxmill.rate_finder import said
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.progress import Words
+from flaxmill.maths.optim import Ramp
+from flaxmill.maths.rate_curve import judge, smoothed
 from flaxmill.recipes import images
 from flaxmill.report import rates
 from flaxmill.report.figures import save_png
-from flaxmill.trained import TrainedRun
-from flaxmill.training import fulfil
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options
 
 RATES = np.geomspace(1e-5, 10, 150)
 

@@ -12,13 +12,13 @@ from gil_source import Squares
 from small_loop import Runtime
 from test_batches import schedule
 
-from flaxmill import signals
 from flaxmill.data.batches import Gear, batches
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Arrays, Items, Source, part
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
-from flaxmill.evaluation import padded_batches, readable, total
-from flaxmill.metrics import Sums
+from flaxmill.machine import signals
+from flaxmill.maths.metrics import Sums
+from flaxmill.training.evaluation import padded_batches, readable, total
 
 
 @dataclasses.dataclass

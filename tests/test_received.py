@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from picture_files import save
 
-from flaxmill import files, recipes
+from flaxmill import recipes
 from flaxmill.data import prepare
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.decode import open_picture
-from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.trained import TrainedRun
-from flaxmill.weights import read_initial
+from flaxmill.machine import files
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.directory import RunDirectory
+from flaxmill.training.initial import read_initial
 
 
 @pytest.fixture(autouse=True)

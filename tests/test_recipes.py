@@ -19,19 +19,22 @@ import small_runs
 from flax import nnx
 from small_runs import PLAIN, THOROUGH
 
-from flaxmill import cli, loop, recipes, training, weights
-from flaxmill.checkpoint import Checkpoints
-from flaxmill.clock import Clock
-from flaxmill.directory import RunDirectory
+from flaxmill import recipes
+from flaxmill.commands import cli, train
+from flaxmill.commands.order import Order
 from flaxmill.errors import Stopped
 from flaxmill.export import export
-from flaxmill.exported import Exported
-from flaxmill.options import Options
-from flaxmill.order import Order
-from flaxmill.progress import Words
-from flaxmill.run import Run
-from flaxmill.state import State
-from flaxmill.trained import TrainedRun
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.progress import Words
+from flaxmill.models import weights
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training import loop
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.directory import RunDirectory
+from flaxmill.training.options import Options
+from flaxmill.training.run import Run
+from flaxmill.training.state import State
 
 pytestmark = pytest.mark.usefixtures("small_data")
 STEPS = 25
@@ -310,7 +313,7 @@ def test_every_field_of_the_config_is_read(
 
 def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Order] = []
-    monkeypatch.setattr(training, "fulfil", lambda order, *_: given.append(order))
+    monkeypatch.setattr(train, "fulfil", lambda order, *_: given.append(order))
     lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]
     assert ["flaxmill", "train", name] in commands

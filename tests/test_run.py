@@ -13,9 +13,9 @@ from flaxmill.data.known import real_or_drawn
 from flaxmill.data.known.published import DATA_SETS, FASHION_MNIST
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, Stopped
-from flaxmill.log import read_rows
-from flaxmill.options import Options
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.log import read_rows
+from flaxmill.training.options import Options
 
 pytestmark = pytest.mark.usefixtures("small_data")
 SAVE = "run.save_if_due(chunk.stop, state)"

@@ -11,7 +11,8 @@ from picture_files import classes, photo
 from flaxmill.data.folder import pictures
 from flaxmill.data.listings import same
 from flaxmill.data.listings.account import Account
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
 
 Link = Callable[[Path, Path], None]

@@ -17,16 +17,19 @@ from test_loop import Own, drawing, dropping, show_draws
 from test_training import Heard
 
 import flaxmill
-from flaxmill import answers, cli, members, weights
+from flaxmill.commands import cli
+from flaxmill.commands.train import closing_words
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.errors import BadInput, CannotGoOn
-from flaxmill.loop import TRAINING_BRANCH
-from flaxmill.metrics import Sums
+from flaxmill.maths.metrics import Sums
+from flaxmill.models import weights
 from flaxmill.models.ensemble import Ensemble
-from flaxmill.options import Options
-from flaxmill.state import create_state
-from flaxmill.trained import TrainedRun
-from flaxmill.training import closing_words
+from flaxmill.tasks import answers
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training import members
+from flaxmill.training.loop import TRAINING_BRANCH
+from flaxmill.training.options import Options
+from flaxmill.training.state import create_state
 
 SEEDS = (3, 4, 5)
 STEPS = 20

@@ -19,7 +19,7 @@ import serving
 from PIL import Image
 from serving import INFER, MODEL, Served, pictures
 
-from flaxmill.exported import Exported
+from flaxmill.trained.exported import Exported
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Busy, Refused
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
 
 JSON = {"Content_Type": "application/json"}
 SECONDS = 2.0

@@ -16,9 +16,9 @@ import serving
 from commands import command
 from serving import INFER, Client, Served, pictures
 
-from flaxmill import files
-from flaxmill.exported import Exported
+from flaxmill.machine import files
 from flaxmill.serve.server import terminal_closed
+from flaxmill.trained.exported import Exported
 
 CLIENTS = 64
 

@@ -11,12 +11,12 @@ from PIL import Image
 from serving import FORM, form, with_intake
 
 from flaxmill.data.pictures.decode import open_picture
-from flaxmill.data.pictures.ready import prepare
 from flaxmill.serve import uploads
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Signature
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.signature import Signature
 
 
 @pytest.fixture(scope="module")

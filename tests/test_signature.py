@@ -7,7 +7,7 @@ import pytest
 
 from flaxmill.data.source import Arrays, Splits
 from flaxmill.errors import BadInput
-from flaxmill.signature import Signature, picture_signature
+from flaxmill.tasks.signature import Signature, picture_signature
 
 
 def splits(**arrays: np.ndarray) -> Splits:

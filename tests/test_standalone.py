@@ -10,10 +10,10 @@ import pytest
 from picture_files import encoded, textured
 from PIL import Image
 
-from flaxmill.data.pictures.ready import prepare
 from flaxmill.data.source import Arrays, Splits
 from flaxmill.export import standalone
-from flaxmill.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.signature import Signature, picture_signature
 
 ROOT = Path(__file__).parents[1]
 SIZES = ((31, 47), (90, 13))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flaxmill import signals, stopping
 from flaxmill.errors import Stopped
+from flaxmill.machine import signals, stopping
 
 ENDING = sorted(signals.ending())
 ENDED_BY = """

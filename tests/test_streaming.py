@@ -18,11 +18,11 @@ from flaxmill.data.prepare import Manner, prepare
 from flaxmill.data.source import labels_known
 from flaxmill.errors import Stopped, Unreadable
 from flaxmill.export.int8 import _Examples
-from flaxmill.log import UNREADABLE, read_rows
-from flaxmill.options import Options
-from flaxmill.progress import Words
+from flaxmill.machine.progress import Words
 from flaxmill.report.look import draw
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.log import UNREADABLE, read_rows
+from flaxmill.training.options import Options
 
 FIELDS: dict[str, Any] = {"validation": 0.2, "epochs": 2.6, "batch_size": 6, "log_every": 1.0}
 SPLIT: dict[str, Any] = {"validation": 0.2, "test": 0.2, "size": 28, "channels": 1}

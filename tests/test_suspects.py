@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flaxmill.calibration import fit_temperature
+from flaxmill.maths.calibration import fit_temperature
 from flaxmill.report.suspects import suspects
 
 

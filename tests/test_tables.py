@@ -14,7 +14,8 @@ from pyarrow import parquet
 
 from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.digests import digests
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
 
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import small_runs
 
-from flaxmill import calibration
-from flaxmill.calibration import fit_temperature, log_probabilities
+from flaxmill.commands.train import closing_words
 from flaxmill.export import export
-from flaxmill.exported import Exported
-from flaxmill.options import Options
-from flaxmill.progress import Words
+from flaxmill.machine.progress import Words
+from flaxmill.maths import calibration
+from flaxmill.maths.calibration import fit_temperature, log_probabilities
 from flaxmill.report import evidence
-from flaxmill.trained import TrainedRun
-from flaxmill.training import closing_words
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -98,7 +98,7 @@ def test_few_held_out_examples_give_no_temperature(run: TrainedRun, trained: Tra
 
 
 def test_examples_that_were_trained_on_give_no_temperature(run: TrainedRun) -> None:
-    from flaxmill import result
+    from flaxmill.training import result
 
     splits = dataclasses.replace(run.splits(), seen=True)
     plain = dataclasses.replace(run.signature, temperature=None, held_out=0, temperatures={})

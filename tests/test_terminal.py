@@ -18,9 +18,9 @@ from safetensors.numpy import save_file
 
 import flaxmill
 from flaxmill.export.card import code, quoted
-from flaxmill.program import quote
-from flaxmill.progress import Words
-from flaxmill.terminal import plain, show_json
+from flaxmill.machine.program import quote
+from flaxmill.machine.progress import Words
+from flaxmill.machine.terminal import plain, show_json
 
 PACKAGE = Path(flaxmill.__file__).parent
 FAKE = "flaxmill: all is well"

@@ -30,12 +30,13 @@ from torch_arrays import (
     vit_arrays,
 )
 
-from flaxmill import initial, weights
 from flaxmill.errors import BadInput
+from flaxmill.models import fitting, weights
 from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.resnet import ResNet, bottleneck
 from flaxmill.models.views import AS_IT_IS, Views
 from flaxmill.models.vit import ViT
+from flaxmill.training.initial import read_initial
 
 BUILDS: dict[str, Callable[..., Any]] = {
     "ViT": functools.partial(ViT, size=(SIDE, SIDE), patch=PATCH, width=WIDTH, depth=2, heads=2),
@@ -47,7 +48,7 @@ BUILDS: dict[str, Callable[..., Any]] = {
 def fitted(build: Callable[..., Any], arrays: Any) -> tuple[Any, tuple[str, ...]]:
     """Returns a model with weights from elsewhere, in evaluation, and what is told about them."""
     graphdef, params, rest = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, ...)
-    found, notes = initial.fitted({"params": params, "model_state": rest}, arrays)
+    found, notes = fitting.fitted({"params": params, "model_state": rest}, arrays)
     found = jax.tree.map(jnp.asarray, found)
     model = nnx.merge(graphdef, found["params"], found["model_state"])
     model.eval()
@@ -62,7 +63,7 @@ def network(name: str, rngs: nnx.Rngs) -> Any:
 def test_a_file_of_theirs_gives_their_answers(name: str, tmp_path: Path) -> None:
     arrays, file = ARRAYS[name](), tmp_path / "theirs.safetensors"
     save_file(arrays, file)
-    model, notes = fitted(functools.partial(network, name), weights.read_initial(file))
+    model, notes = fitted(functools.partial(network, name), read_initial(file))
     (told,) = notes
     assert told.startswith(f"The weights are named as those of a {name}, as in t")
     given = pictures(3, SIDE, SIDE, 3)
@@ -149,7 +150,7 @@ def test_positions_without_one_for_the_class_token_are_taken() -> None:
 def test_a_head_for_other_classes_is_left_out() -> None:
     given = vit_arrays() | dense("head", WIDTH, 9)
     _, params, _ = nnx.split(nnx.eval_shape(lambda: network("ViT", nnx.Rngs(0))), nnx.Param, ...)
-    _, notes = initial.fitted({"params": params}, given, ("head",))
+    _, notes = fitting.fitted({"params": params}, given, ("head",))
     assert notes[1:] == ("The head is new: 9 classes there, 5 here.",)
     assert refused(given)[1:] == [
         "  misshapen: params.head.bias is float32[9], expected float32[5]",

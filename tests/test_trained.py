@@ -10,7 +10,7 @@ import pytest
 import small_runs
 
 from flaxmill.errors import BadInput
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("small_data")
 

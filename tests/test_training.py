@@ -7,12 +7,12 @@ import small_runs
 from hearing import Heard
 
 from flaxmill import recipes
-from flaxmill.clock import Clock
+from flaxmill.commands.order import Order, configure
+from flaxmill.commands.train import fulfil
 from flaxmill.errors import BadInput, CannotGoOn
-from flaxmill.options import Options
-from flaxmill.order import Order, configure
-from flaxmill.progress import Words
-from flaxmill.training import fulfil
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.progress import Words
+from flaxmill.training.options import Options
 
 
 def configured(**fields: Any) -> Any:

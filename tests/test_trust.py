@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from flaxmill import recipes, trust
+from flaxmill import recipes
 from flaxmill.errors import BadInput
-from flaxmill.origin import Origin
+from flaxmill.recipes.loading import trust
+from flaxmill.trained.origin import Origin
 
 TEXT = """
 import pathlib

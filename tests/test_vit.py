@@ -8,8 +8,8 @@ import pytest
 from flax import nnx
 from networks import answer, drawn, pictures
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
+from flaxmill.models import weights
 from flaxmill.models.vit import ViT, resized_positions, vit_base, vit_small, vit_tiny
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flaxmill import files
 from flaxmill.errors import BadInput
 from flaxmill.export.web import RUNTIME, check_installed, write_web
+from flaxmill.machine import files
 
 
 @pytest.fixture

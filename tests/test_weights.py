@@ -8,8 +8,9 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
+from flaxmill.models import weights
+from flaxmill.training.initial import read_initial
 
 
 def tree() -> dict[str, Any]:
@@ -93,7 +94,7 @@ def test_safetensors_are_read_and_anything_else_is_refused(tmp_path: Path) -> No
     with pytest.raises(BadInput, match=r"It looks like PyTorch's: .*torch\.save_file"):
         weights.read_safetensors(tmp_path / "resnet18.pth")
     with pytest.raises(BadInput, match=r"no whole checkpoint in it\. Give .*\.safetensors\."):
-        weights.read_initial(tmp_path)  # such as an export
+        read_initial(tmp_path)  # such as an export
     with pytest.raises(BadInput, match="absent cannot be read as safetensors"):
         weights.read_safetensors(tmp_path / "absent")
 

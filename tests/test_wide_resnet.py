@@ -8,8 +8,8 @@ import pytest
 from flax import nnx
 from networks import answer, drawn, pictures
 
-from flaxmill import weights
 from flaxmill.errors import BadInput
+from flaxmill.models import weights
 from flaxmill.models.wide_resnet import WideResNet, wrn_16_4, wrn_28_10, wrn_40_4
 
 

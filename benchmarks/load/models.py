@@ -11,13 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill import answers, engines, files, weights
 from flaxmill.export import parity
 from flaxmill.export.function import application, exported_signature, stablehlo
 from flaxmill.export.graph import onnx_graph
+from flaxmill.machine import files
+from flaxmill.models import weights
 from flaxmill.models.cnn import CNN
 from flaxmill.models.resnet import resnet18
-from flaxmill.signature import FORMAT, Signature, Tensor
+from flaxmill.tasks import answers
+from flaxmill.tasks.signature import FORMAT, Signature, Tensor
+from flaxmill.trained import engines
 
 CLASSES = 10
 PICTURES = 1000  # as many as there are clients at most, so that each has its own

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxmill import engines
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
+from flaxmill.trained import engines
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 

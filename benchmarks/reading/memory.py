@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reading.ways import listed
 
-from flaxmill import cli
+from flaxmill.commands import cli
 from flaxmill.data.folder import Pictures
 from flaxmill.data.source import Splits, part
 from flaxmill.recipes import fashion_mnist

@@ -21,12 +21,12 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from flaxmill import parallel
 from flaxmill.data.permutation import order
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import Source, behind
+from flaxmill.devices import parallel
 from flaxmill.errors import BadInput
-from flaxmill.meter import Meter
+from flaxmill.machine.meter import Meter
 
 _CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
 _WAITING_BYTES = 256 * 2**20  # of examples that are made ready ahead of time

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.folder import divided
-from flaxmill.data.listings.listing import Listing, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
 from flaxmill.data.pictures import plain
 from flaxmill.data.pictures.decode import header
 from flaxmill.data.pictures.plain import WHITES, white_of
@@ -67,7 +68,7 @@ def look(
     """Counts pictures and looks up the sizes of some.
 
     Args:
-        data: What `flaxmill.data.listings.listing.scan` finds pictures in.
+        data: What `flaxmill.data.listings.layouts.scan` finds pictures in.
         validation: How many pictures are held out, or which share of them.
         test: The same for the test, where no pictures are given for it.
         sign: What stands between several labels of a picture, in a table.

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from flaxmill.data.fetch import Progress, stored
 from flaxmill.data.known.published import DataFile, DataSet
+from flaxmill.data.places import Progress, stored
 from flaxmill.errors import BadInput, CannotGoOn
-from flaxmill.files import UNPACKED_ANYWAY, sync_folder
+from flaxmill.machine.files import UNPACKED_ANYWAY, sync_folder
 
 BLOCK = 1 << 16
 """Bytes read at a time."""

@@ -14,7 +14,8 @@ from PIL import Image
 from flaxmill.data.listings.copies import Copies
 from flaxmill.data.listings.digests import digests, stamps
 from flaxmill.data.listings.dividing import interleaved, spare, stratified
-from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of, scan
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.pictures.decode import naming, open_picture
 from flaxmill.data.pictures.fit import covering, fit
@@ -139,7 +140,7 @@ def pictures(
     pictures, with every class in its proportion, and the same whatever the run's seed.
 
     Args:
-        data: What `flaxmill.data.listings.listing.scan` finds pictures in, or the listings
+        data: What `flaxmill.data.listings.layouts.scan` finds pictures in, or the listings
             themselves.
         size: Height and width to evaluate at, in pixels; one number for a square.
         train_size: The same for training, where they are padded if ``fit`` says so, and else
@@ -260,7 +261,7 @@ def divided(
     """Returns the three splits, and what to say of them.
 
     Args:
-        found: What was given of them, from `flaxmill.data.listings.listing.scan`.
+        found: What was given of them, from `flaxmill.data.listings.layouts.scan`.
         validation: How many training pictures to hold out, or which share of them.
         test: The same for the test set, where none is given.
 

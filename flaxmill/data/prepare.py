@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import PIL
 
-from flaxmill import files
 from flaxmill.data import choices
 from flaxmill.data.folder import fit_to_train, pictures
 from flaxmill.data.pictures.fit import usual_share
@@ -28,6 +27,7 @@ from flaxmill.data.prepared import FACTS, FORMAT, digests_of, file_of, is_prepar
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import SPLITS, Example, Source, Splits
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.machine import files
 
 _TOGETHER = 64  # pictures that are written at a time
 _PLAN = "plan.json"
@@ -130,7 +130,7 @@ def prepare(
     Until all is written, it lies in a folder beside the target whose name ends with ``.partial``.
 
     Args:
-        data: What `flaxmill.data.listings.listing.scan` finds pictures in.
+        data: What `flaxmill.data.listings.layouts.scan` finds pictures in.
         to: The folder to make.
         manner: What the pictures are made into.
         readers: Threads that decode; 0 for as many as there are cores.

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files, json_forms
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.listings.numpy_arrays import mapped
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.source import SPLITS, Arrays, Example
 from flaxmill.errors import BadInput, quoted
+from flaxmill.machine import files, json_forms
 
 FORMAT = 2
 FACTS = "prepared.json"

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flaxmill import exported, files, stopping
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
 from flaxmill.export.formats import Subject, written_formats
 from flaxmill.export.made import made_splits
-from flaxmill.program import quote, typed
-from flaxmill.signature import FORMAT, Signature
-from flaxmill.trained import TrainedRun
+from flaxmill.machine import files, stopping
+from flaxmill.machine.program import quote, typed
+from flaxmill.tasks.signature import FORMAT, Signature
+from flaxmill.trained import exported
+from flaxmill.trained.run import TrainedRun
 
 FORMATS = ("stablehlo", "onnx", "safetensors", "web")
 Done = Callable[[str, Mapping[str, Any]], None]

@@ -7,12 +7,13 @@ from typing import Any
 
 import jinja2
 
-from flaxmill import answers, calibration
 from flaxmill.data.source import Splits
 from flaxmill.export import standalone
 from flaxmill.export.parity import size
-from flaxmill.signature import Signature
-from flaxmill.terminal import plain
+from flaxmill.machine.terminal import plain
+from flaxmill.maths import calibration
+from flaxmill.tasks import answers
+from flaxmill.tasks.signature import Signature
 
 _PLAIN = re.compile(r"[^\W_]((?:[\w ,./()'-]|: )*[\w)'.])?")
 _LIVE = re.compile(r"\b_|_\b|www\.", re.IGNORECASE)

@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 from jax.extend import core
 
-from flaxmill.jaxprs import bound
+from flaxmill.devices.jaxprs import bound
 
 _INLINED = ("jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 _FLOAT32 = ("conv_general_dilated", "reduce_window_sum")

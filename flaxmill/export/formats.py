@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import answers, engines, exported, files, weights
 from flaxmill.data.source import Splits, part
 from flaxmill.export import parity
 from flaxmill.export.function import Apply, application, exported_signature, stablehlo
-from flaxmill.signature import Signature
-from flaxmill.trained import TrainedRun
+from flaxmill.machine import files
+from flaxmill.models import weights
+from flaxmill.tasks import answers
+from flaxmill.tasks.signature import Signature
+from flaxmill.trained import engines, exported
+from flaxmill.trained.run import TrainedRun
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import export
 
-from flaxmill import answers
 from flaxmill.errors import BadInput
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks import answers
+from flaxmill.tasks.signature import Signature, Tensor
 
 Apply = Callable[[Any], Any]
 """From a batch of inputs to the model's output."""

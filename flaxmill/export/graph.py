@@ -9,12 +9,12 @@ from typing import Any
 
 import jax
 
-from flaxmill.engines import onnxruntime
 from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import Apply, answering, input_shape
-from flaxmill.program import installing
-from flaxmill.signature import Signature
+from flaxmill.machine.program import installing
+from flaxmill.tasks.signature import Signature
+from flaxmill.trained.engines import onnxruntime
 
 OPSET = 18
 """Old enough for the runtimes in use, new enough for every operation that is needed."""

@@ -12,10 +12,10 @@ import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from flaxmill import stopping
 from flaxmill.data.source import Source
 from flaxmill.export.graph import quiet
-from flaxmill.signature import Signature
+from flaxmill.machine import stopping
+from flaxmill.tasks.signature import Signature
 
 CALIBRATION_EXAMPLES = 1000
 """Training examples that the ranges are measured on, evenly spread over all of them."""

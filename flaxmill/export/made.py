@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.source import Arrays, Splits
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
 
 COUNT = 200
 """How many inputs are made."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from flaxmill import files
-from flaxmill.answers import Answers
 from flaxmill.errors import CannotGoOn
+from flaxmill.machine import files
+from flaxmill.tasks.answers import Answers
 
 RELATIVE = 1e-5
 """How far a logit may lie from the trained model's, as a share of the logits' size.

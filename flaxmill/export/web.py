@@ -4,8 +4,9 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from flaxmill import answers, files
 from flaxmill.errors import BadInput
+from flaxmill.machine import files
+from flaxmill.tasks import answers
 
 # What of onnxruntime-web runs a model on the processor, and its names on the page's side: there are
 # web servers that do not know .mjs as JavaScript, and browsers then refuse it.

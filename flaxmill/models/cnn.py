@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput
-from flaxmill.models.scaling import unit_interval
+from flaxmill.maths.scaling import unit_interval
 
 
 def check_dropout(dropout: float) -> None:

@@ -16,10 +16,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput
+from flaxmill.maths.scaling import check_moments, standardised
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.drop_path import DropPath, drop_path_rates
 from flaxmill.models.layers import layer_norm
-from flaxmill.models.scaling import check_moments, standardised
 
 _SMALL = jax.nn.initializers.truncated_normal(0.02)
 """Of every kernel (appendix A.1)."""

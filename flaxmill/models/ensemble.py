@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from flaxmill.answers import Answers
+from flaxmill.tasks.answers import Answers
 
 
 class Ensemble(nnx.Module):

@@ -17,10 +17,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput, nearest
+from flaxmill.maths.scaling import check_moments, standardised
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.drop_path import DropPath, drop_path_rates
 from flaxmill.models.layers import batch_norm, convolution
-from flaxmill.models.scaling import check_moments, standardised
 
 STEMS = ("cifar", "imagenet")
 """How a network begins: as is usual for small pictures, or for those of some 224 pixels a side."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Shaped
 
 from flaxmill.data.augment.resampling import EXACT, tents
 from flaxmill.errors import BadInput
-from flaxmill.models.scaling import unit_interval
+from flaxmill.maths.scaling import unit_interval
 
 
 class View(NamedTuple):

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.data.source import Source
-from flaxmill.models.scaling import unit_interval
+from flaxmill.maths.scaling import unit_interval
 
 SIDE = 2
 """Height and width of the patches that are whitened, in pixels."""

@@ -15,9 +15,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.errors import BadInput
+from flaxmill.maths.scaling import check_moments, standardised
 from flaxmill.models.cnn import check_dropout
 from flaxmill.models.layers import batch_norm, convolution
-from flaxmill.models.scaling import check_moments, standardised
 
 WIDTHS = (16, 32, 64)
 """Channels of each stage's convolutions, before they are widened (table 1)."""

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flaxmill import files, mistakes
-from flaxmill.errors import BadInput, nearest
-from flaxmill.program import quote, typed
+from flaxmill.errors import BadInput, named, nearest
+from flaxmill.machine import files
+from flaxmill.machine.program import quote, typed
+from flaxmill.recipes.loading import mistakes
 
 FOLDER = Path(__file__).parent
 
@@ -296,10 +297,3 @@ def _check_field(where: str, value: Any) -> None:
             f"{where} is {named(value)}: a field holds a number, a text, a truth value, None, or a "
             f"tuple of such, for it is written down and compared when the run goes on."
         ) from None
-
-
-def named(value: Any) -> str:
-    """Says what something is, for a message: its type, and its value where that is short."""
-    kind, shown = type(value).__name__, repr(value)
-    article = "an" if kind[:1].lower() in "aeiou" else "a"
-    return f"{article} {kind} ({shown})" if len(shown) <= 30 else f"{article} {kind}"

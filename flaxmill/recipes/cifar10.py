@@ -24,22 +24,22 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxmill import optim
 from flaxmill.data.augment import Mixing, Transform, alternating_flip, chain, cutout, mix, shift
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import Splits
-from flaxmill.loop import compile_evaluation, compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import Measures, accuracy
+from flaxmill.maths import optim
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import Measures, accuracy
 from flaxmill.models.cnn import FastCNN
 from flaxmill.models.resnet import ResNet, basic
 from flaxmill.models.views import AS_IT_IS, DIAGONAL, Views
 from flaxmill.models.whitening import Whitened, whitening
 from flaxmill.models.wide_resnet import WideResNet
-from flaxmill.run import Run
-from flaxmill.signature import Signature, picture_signature
-from flaxmill.state import State, create_state
+from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.run import Run
+from flaxmill.training.state import State, create_state
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Of CIFAR-10's training pictures, red, green and blue, as values from 0 to 1."""

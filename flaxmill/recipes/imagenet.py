@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxmill import optim
 from flaxmill.data.augment import (
     Mixing,
     Transform,
@@ -35,15 +34,16 @@ from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
-from flaxmill.loop import compile_evaluation, compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import Measures, accuracy, top_accuracy
+from flaxmill.maths import optim
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import Measures, accuracy, top_accuracy
+from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models.resnet import ResNet, bottleneck
-from flaxmill.models.scaling import IMAGENET
 from flaxmill.models.vit import ViT
-from flaxmill.run import Run
-from flaxmill.signature import Signature, picture_signature
-from flaxmill.state import State, create_state
+from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.run import Run
+from flaxmill.training.state import State, create_state
 
 SHARE = 0.875  # of the sides of a picture that evaluation looks at: 224 pixels of 256
 

@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxmill import initial, optim
 from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
@@ -31,16 +30,18 @@ from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
-from flaxmill.loop import compile_evaluation, compile_training
-from flaxmill.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from flaxmill.metrics import Measures, accuracy, label_measures
+from flaxmill.maths import optim
+from flaxmill.maths.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from flaxmill.maths.metrics import Measures, accuracy, label_measures
+from flaxmill.maths.scaling import IMAGENET
+from flaxmill.models import fitting
 from flaxmill.models.convnext import convnext_tiny
 from flaxmill.models.resnet import ResNet, basic, resnet18, resnet50
-from flaxmill.models.scaling import IMAGENET
 from flaxmill.models.vit import vit_small
-from flaxmill.run import Run
-from flaxmill.signature import Signature, picture_signature
-from flaxmill.state import State, create_state
+from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.run import Run
+from flaxmill.training.state import State, create_state
 
 SECONDS = 120.0  # of training on two cores, about, that is aimed at where nothing is said
 FASTEST = 7e10  # floating-point operations a second that two cores do, about
@@ -176,7 +177,7 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
         for stem in stems[:1] if name in WITHOUT_STEM else stems:
             form = replace(config, network=name, stem=stem)
             build = functools.partial(_built, form, 224, 2)
-            if initial.fits(build, weights, own=("head",)):
+            if fitting.fits(build, weights, own=("head",)):
                 return name, stem
     if len(names) == 1:  # where they are put in, it is said what they lack
         return names[0], stems[0]

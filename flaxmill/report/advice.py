@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import answers
 from flaxmill.report.suspects import suspects
+from flaxmill.tasks import answers
 
 FEW_TESTED = 200  # examples; fewer leave an interval of ten points or more
 FEW_TRAINED = 50  # examples of a class

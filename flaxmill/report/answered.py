@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import answers
 from flaxmill.data.source import Splits
 from flaxmill.report import choosing, figures
 from flaxmill.report.letters import ending, showable
 from flaxmill.report.pictures import Pictures
 from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks import answers
+from flaxmill.trained.run import TrainedRun
 
 _LETTERS = 18  # of a caption's line
 

@@ -25,8 +25,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, ImageFilter
 
-from flaxmill.answers import Answers
 from flaxmill.report.feature_maps import Traced, trace
+from flaxmill.tasks.answers import Answers
 
 COVERED = 0.15
 """Share of a picture's pixels that is covered, where the map is highest."""

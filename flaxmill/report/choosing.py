@@ -10,8 +10,8 @@ from flaxmill.data.listings.listing import normal
 from flaxmill.data.permutation import permute
 from flaxmill.data.source import Source, Splits, labels_known
 from flaxmill.errors import BadInput, nearest
-from flaxmill.evaluation import padded_batches
 from flaxmill.report import label_statistics, statistics
+from flaxmill.training.evaluation import padded_batches
 
 COUNT = 25
 """Examples on a sheet."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.calibration import log_probabilities
+from flaxmill.maths.calibration import log_probabilities
 from flaxmill.report import figures, statistics
 
 NUM_MISTAKES = 20

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flaxmill import recipes
-from flaxmill.directory import RunDirectory
 from flaxmill.errors import BadInput
-from flaxmill.trained import TrainedRun
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.directory import RunDirectory
 
 
 def opened(

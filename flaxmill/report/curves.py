@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from flaxmill.log import UNREADABLE, metrics_in
-from flaxmill.progress import is_share
+from flaxmill.machine.progress import is_share
 from flaxmill.report import figures
+from flaxmill.training.log import UNREADABLE, metrics_in
 
 SPLITS = {"train": "training", "validation": "validation (held out)", "test": "test"}
 """What a split is called beside a curve; one of a recipe's own keeps its name."""

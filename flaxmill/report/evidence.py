@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import answers
 from flaxmill.data.source import labels_known
-from flaxmill.log import mean_rows
 from flaxmill.report import statistics
 from flaxmill.report.attribution import Attributions, attributions
 from flaxmill.report.page import Subject
 from flaxmill.report.pictures import Pictures
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks import answers
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training.log import mean_rows
 
 _MOST_LOOKED_INTO = 12  # classes of which a picture is looked into
 _LEAST_COVERED = 200  # pictures that a model may be shown for it, where fewer were tested

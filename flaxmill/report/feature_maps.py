@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend import core
 from jaxtyping import Float
 
-from flaxmill.jaxprs import bound, inner_jaxprs
+from flaxmill.devices.jaxprs import bound, inner_jaxprs
 
 LEAST_SIDE = 12
 """Places a side that a map must have.

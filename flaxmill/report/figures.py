@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from PIL import Image
 
-from flaxmill import answers
 from flaxmill.errors import BadInput
-from flaxmill.files import write_atomic
+from flaxmill.machine.files import write_atomic
 from flaxmill.report.letters import fonts, shortened
 from flaxmill.report.statistics import Calibration
+from flaxmill.tasks import answers
 
 RIGHT, WRONG = "#1a7f37", "#c62828"  # dark enough to read on white (contrast above 5 : 1)
 PHOTOGRAPH = 96  # pixels along a side, from which on colour pictures are kept as JPEG

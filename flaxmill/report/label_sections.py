@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import answers
 from flaxmill.report import figures, label_statistics
+from flaxmill.tasks import answers
 
 NUM_MISTAKES = 20
 

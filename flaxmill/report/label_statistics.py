@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from flaxmill.calibration import label_probabilities
+from flaxmill.maths.calibration import label_probabilities
 from flaxmill.report.statistics import Calibration, binned, share
 
 Logits = Float[np.ndarray, "example class"]

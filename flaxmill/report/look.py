@@ -10,15 +10,17 @@ import jax
 import numpy as np
 from PIL import Image
 
-from flaxmill import answers, border, recipes
+from flaxmill import recipes
 from flaxmill.data.augment import Mixing, Transform
 from flaxmill.data.source import Splits, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
+from flaxmill.recipes.loading import border
 from flaxmill.report import answered, choosing, figures
 from flaxmill.report.letters import showable
 from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
-from flaxmill.trained import TrainedRun
+from flaxmill.tasks import answers
+from flaxmill.trained.run import TrainedRun
 
 _READ_BYTES = 64 * 2**20  # of pictures that are read for a summary
 

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from flaxmill.errors import BadInput
-from flaxmill.files import write_atomic
-from flaxmill.progress import figure
+from flaxmill.machine.files import write_atomic
+from flaxmill.machine.progress import figure
 from flaxmill.report.curves import curves, further
 from flaxmill.report.figures import NUM_SERIES
 from flaxmill.report.sections import Subject, flat, named_seeds, sections

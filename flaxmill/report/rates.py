@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from flaxmill.range_test import Found
+from flaxmill.maths.rate_curve import Found
 
 _RED = "#c62828"
 

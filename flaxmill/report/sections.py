@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
-from flaxmill import calibration
-from flaxmill.log import metrics_in
+from flaxmill.maths import calibration
 from flaxmill.report import advice, class_sections, figures, label_sections, statistics
 from flaxmill.report.attribution import COVERED, Attributions
 from flaxmill.report.pictures import FileName
+from flaxmill.training.log import metrics_in
 
 PHASES = {
     "import": "starting up",

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from flaxmill.data.source import Splits
+from flaxmill.machine.terminal import plain
 from flaxmill.report import figures
 from flaxmill.report.letters import showable
-from flaxmill.terminal import plain
 
 COLUMNS = 5
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-from flaxmill.calibration import check_classes, log_probabilities
+from flaxmill.maths.calibration import check_classes, log_probabilities
 
 
 def negative_log_likelihood(

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from flaxmill.calibration import label_probabilities, log_probabilities
+from flaxmill.maths.calibration import label_probabilities, log_probabilities
 from flaxmill.report.statistics import wilson_interval
 
 SURE = 0.9

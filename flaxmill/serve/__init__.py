@@ -10,7 +10,7 @@ model.
 from importlib.util import find_spec
 
 from flaxmill.errors import BadInput
-from flaxmill.program import installing
+from flaxmill.machine.program import installing
 
 _NEEDED = ("fastapi", "uvicorn", "uvloop", "python_multipart", "prometheus_client")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from flaxmill.serve.batcher import Outputs
 from flaxmill.serve.refusal import Header
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor
 
 DATATYPES = {
     "bool": "BOOL",

@@ -11,17 +11,14 @@ import http
 import math
 import socket
 import struct
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 from flaxmill.serve.exchange import Exchange
 from flaxmill.serve.framing import head_end, read_head
+from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Header, Refused
 from flaxmill.serve.room import FREE
-
-if TYPE_CHECKING:
-    from flaxmill.serve.front import Front
-
 
 WHOLE_ANSWER = "flaxmill.whole_answer"
 """The ASGI extension by which an answer that is at hand is sent at once, without checks of it."""
@@ -39,6 +36,22 @@ _PIECE = memoryview(bytearray(64 << 10))  # of all connections: it is emptied as
 _FIRST_PIECE = _PIECE[:FREE]
 
 
+class Application(Protocol):
+    """What answers requests: an ASGI application, and what its connections share."""
+
+    limits: Limits
+    stopping: bool
+    unread: dict["Connection", tuple[int, float]]
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+        """Answers a request."""
+        ...
+
+    def refused(self, refused: Refused, client: Any) -> None:
+        """Counts and notes a request that was refused before it could be answered."""
+        ...
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection; its ``due`` is when it must have gone on, by the event loop's clock.
 
@@ -49,7 +62,7 @@ class Connection(asyncio.BufferedProtocol):
     transport: asyncio.Transport
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
-        self.app: Front = config.loaded_app
+        self.app: Application = config.loaded_app
         self.loop = _loop or asyncio.get_running_loop()
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int] | None = None

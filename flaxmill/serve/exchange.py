@@ -2,17 +2,33 @@
 
 import asyncio
 import urllib.parse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from flaxmill.serve.framing import Chunks, Head
-
-if TYPE_CHECKING:
-    from flaxmill.serve.connection import Connection
+from flaxmill.serve.refusal import Header
 
 Message = dict[str, Any]
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Peer(Protocol):
+    """The connection that a request came by, as far as it matters here."""
+
+    transport: asyncio.Transport
+    client: Any
+    server: Any
+    extensions: Any
+
+    def go_on(self) -> None:
+        """Reads on, for somebody waits for it."""
+        ...
+
+    async def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """Sends an answer."""
+        ...
 
 
 class Exchange:
@@ -37,7 +53,7 @@ class Exchange:
         *("_asked", "_chunks", "_connection", "_content", "_left", "_start", "_waits"),
     )
 
-    def __init__(self, head: Head, connection: "Connection", most_framing: int) -> None:
+    def __init__(self, head: Head, connection: Peer, most_framing: int) -> None:
         path = head.path.decode()
         self.method = head.method
         self.scope: Message = {

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from flaxmill.errors import CannotGoOn
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Refused
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
 
 SIZES = struct.Struct("<II")
 """What goes before each message: the length of its head, and of the bytes that follow that."""

@@ -28,7 +28,7 @@ from flaxmill.serve.json_values import check_values
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Signature
+from flaxmill.tasks.signature import Signature
 
 _SMALL_SECONDS = 0.03  # of the processor, for a request that counts as small
 _END_WITH_PARENT = 1  # PR_SET_PDEATHSIG

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Tensor
+from flaxmill.tasks.signature import Tensor
 
 
 def content(data: Any, tensor: Tensor, shape: list[int]) -> bytes:

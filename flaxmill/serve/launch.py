@@ -5,9 +5,8 @@ import socket
 
 import uvloop
 
-from flaxmill import stopping, terminal
 from flaxmill.errors import BadInput
-from flaxmill.exit_status import drop_output
+from flaxmill.machine import stopping, terminal
 from flaxmill.serve.server import BACKLOG, serve
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.workers import Workers
@@ -75,4 +74,4 @@ def announce(settings: Settings) -> None:
             flush=True,
         )
     except OSError:  # nobody reads it, or the disk is full; the server goes on
-        drop_output()
+        terminal.drop_output()

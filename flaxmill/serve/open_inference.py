@@ -17,7 +17,7 @@ from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
 from flaxmill.serve.batcher import Outputs
 from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor
 
 _AT_ONCE_BYTES = 64 << 10  # JSON up to this long is read in three milliseconds, at most
 _LONGEST_ID = 4096  # characters; it goes into the answer

@@ -3,22 +3,22 @@
 import json
 import time
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from flaxmill import answers
-from flaxmill.prediction import answer
 from flaxmill.serve import metrics, reference, schema, static
-from flaxmill.serve.intake import Reply
+from flaxmill.serve.intake import Intake, Reply
+from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Refused, error_body
+from flaxmill.serve.served import Model
+from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile
-
-if TYPE_CHECKING:
-    from flaxmill.serve.front import Front
+from flaxmill.tasks import answers
+from flaxmill.trained.prediction import answer
 
 ERROR = "flaxmill.error"
 """Where in a request's scope the words lie that it was refused with."""
@@ -29,7 +29,22 @@ EXTENSIONS = ["binary_tensor_data", "classification"]
 _MODEL = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
 
-def application(front: "Front") -> FastAPI:
+class Shared(Protocol):
+    """What stands in front of the routes, and has what they share."""
+
+    stopping: bool
+    limits: Limits
+    settings: Settings
+    model: Model
+    metrics: metrics.Metrics
+    intake: Intake
+
+    def check_model(self, path: str) -> None:
+        """Refuses a path that names another model or version."""
+        ...
+
+
+def application(front: Shared) -> FastAPI:
     """Returns what answers everything but inference."""
     app = FastAPI(
         title="flaxmill",
@@ -153,7 +168,7 @@ class Routes:
         app: Whose description is shown.
     """
 
-    def __init__(self, front: "Front", app: FastAPI) -> None:
+    def __init__(self, front: Shared, app: FastAPI) -> None:
         self._front = front
         self._app = app
         self._page = static.page_files()

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files
 from flaxmill.errors import BadInput
-from flaxmill.exported import Exported
+from flaxmill.machine import files
 from flaxmill.serve import trial
 from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.batcher import Batcher
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile, static_file
+from flaxmill.trained.exported import Exported
 
 _LARGE_SECONDS = 3e-4  # an example's time on one core, from which on a model has all cores
 _TIMED_SECONDS = 0.2  # each batch size is timed for so long, at most

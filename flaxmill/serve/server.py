@@ -18,8 +18,8 @@ from typing import Any
 
 import uvicorn
 
-from flaxmill import signals
 from flaxmill.errors import BadInput
+from flaxmill.machine import signals
 from flaxmill.serve.connection import Connection
 from flaxmill.serve.front import Front
 from flaxmill.serve.intake import Intake

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from flaxmill import files, terminal
 from flaxmill.errors import BadInput
-from flaxmill.exported import is_export
+from flaxmill.machine import files, terminal
+from flaxmill.recipes.loading.trust import RECORDED, RecipeText
 from flaxmill.serve.limits import Limits
-from flaxmill.trust import RECORDED, RecipeText
+from flaxmill.trained.exported import is_export
 
 TOKEN = "FLAXMILL_TOKEN"
 """The environment variable that holds the token which clients must show."""

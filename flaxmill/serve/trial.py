@@ -10,14 +10,14 @@ import json
 import numpy as np
 from PIL import Image
 
-from flaxmill import answers
 from flaxmill.data.pictures.decode import open_picture
-from flaxmill.data.pictures.ready import prepare
 from flaxmill.errors import BadInput
-from flaxmill.exported import Exported
-from flaxmill.prediction import answer
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
+from flaxmill.tasks import answers
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.trained.exported import Exported
+from flaxmill.trained.prediction import answer
 
 
 def check(model: Exported, inference: Inference) -> None:

@@ -14,13 +14,13 @@ from PIL import Image, ImageFile, JpegImagePlugin
 
 from flaxmill.data.pictures import bounds
 from flaxmill.data.pictures.decode import TooLarge, decoded, header
-from flaxmill.data.pictures.ready import prepare
 from flaxmill.errors import BadInput
 from flaxmill.serve import forms
 from flaxmill.serve.json_values import check_values, mapping, parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.signature import Signature
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.signature import Signature
 
 _NAME_LENGTH = 200
 _AS_BASE64 = str.maketrans("-_", "+/", " \t\r\n")

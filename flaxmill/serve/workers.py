@@ -14,8 +14,8 @@ from typing import Any
 import uvloop
 from prometheus_client import multiprocess
 
-from flaxmill import files, processes, signals, stopping
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.machine import files, processes, signals, stopping
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import SHARED_FOLDER
 from flaxmill.serve.server import Server, serve, stop_signals, take_no_more, terminal_closed

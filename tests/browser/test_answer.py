@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.data.pictures.ready import prepare
-from flaxmill.exported import Exported
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.trained.exported import Exported
 
 DONE = "document.querySelector('#why-words').getAttribute('aria-busy') === 'false'"
 

@@ -10,8 +10,8 @@ from PIL import Image
 from selenium.webdriver import Keys
 from visiting import Visit
 
-from flaxmill.data.pictures.ready import prepare
-from flaxmill.exported import Exported
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.trained.exported import Exported
 
 # A T-shirt, as points around the middle of the sheet.
 SHIRT = [(-40, -100), (0, -85), (40, -100), (110, -60), (85, -10), (60, -30), (60, 100)]

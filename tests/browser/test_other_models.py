@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from visiting import Visit
 
 from flaxmill.export.web import write_web
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor
 
 LABELS = ("red", "green", "blue")
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.data.pictures.ready import prepare
-from flaxmill.signature import Signature, Tensor
+from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.signature import Signature, Tensor
 
 DARK = {"background": "dark: pictures with a light border are inverted"}
 

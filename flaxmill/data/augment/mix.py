@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from flaxmill.errors import BadInput
-from flaxmill.losses import one_hot
-from flaxmill.models.scaling import unit_interval
+from flaxmill.maths.losses import one_hot
+from flaxmill.maths.scaling import unit_interval
 
 
 def mixup(batch: Any, *, key: jax.Array, num_classes: int, alpha: float) -> Any:

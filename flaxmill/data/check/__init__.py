@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import recipes
 from flaxmill.data.check import classes, copies, given, index, looks, survey, troubles
 from flaxmill.data.check.finding import Facts, Finding, number
-from flaxmill.errors import BadInput, nearest, short
+from flaxmill.data.source import Splits
+from flaxmill.errors import short
 
 _CLASSES = 10  # that are listed one by one; of more, the largest and the smallest
 _DETAILS = 20  # lines of one finding
@@ -154,6 +154,7 @@ def check(
     sign: str = "",
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    splits: Splits | None = None,
 ) -> Checked:
     """Reads every picture of a folder or table once, and says what is wrong or odd.
 
@@ -161,17 +162,17 @@ def check(
 
     Args:
         place: A folder of class folders, with splits or without; a CSV file that lists pictures;
-            anything else that `flaxmill.data.listings.listing.scan` takes; or a recipe, for its
-            data.
+            anything else that `flaxmill.data.listings.layouts.scan` takes.
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
         sign: What stands between the labels of a picture that has several, in a table.
         workers: Threads that read; 0 takes one for each processor.
         progress: Told how many files are read, of how many.
+        splits: The data, where it is open already; then the place is what it is called.
 
     Raises:
         BadInput: There is no such place, or it is of another kind.
     """
-    found = _survey(place, sign)
+    found = _survey(place, sign) if splits is None else given.survey_of_splits(place, splits)
     listed = list(dict.fromkeys(row.name for row in found.rows))
     how = {"given": found.given, "workers": workers, "progress": progress}
     facts = Facts(found, index.index(found.root, listed, **how))
@@ -187,13 +188,6 @@ def check(
 
 
 def _survey(place: Path, sign: str) -> survey.Survey:
-    if recipes.is_recipe(str(place)) and not place.is_dir():
-        return given.survey_of_recipe(str(place))
-    if not place.exists():
-        raise BadInput(
-            f"there is no {place}: give a folder of pictures, a CSV file that lists them, or a "
-            f"recipe.{nearest(place.name, recipes.names())}"
-        )
     listed = survey.tables_of(place)
     if listed is None:
         return given.survey_of_listings(place, sign=sign)

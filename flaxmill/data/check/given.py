@@ -6,23 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import recipes
 from flaxmill.data.check.survey import Row, Survey
-from flaxmill.data.listings.listing import Listing, scan
-from flaxmill.data.source import SPLITS, behind, labels_known
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import Listing
+from flaxmill.data.source import SPLITS, Splits, behind, labels_known
 
 
-def survey_of_recipe(name: str) -> Survey:
-    """Looks at the data of a recipe, such as a known data set.
+def survey_of_splits(place: Path, splits: Splits) -> Survey:
+    """Looks at data that is open already, such as that of a recipe.
 
     Args:
-        name: Of the recipe.
-
-    Raises:
-        BadInput: Its data is not there.
+        place: What it is called.
+        splits: The data.
     """
-    recipe = recipes.load(name)
-    splits = recipe.call("data", recipe.preset())
 
     def give(part: str, row: int) -> Any:
         source, rows = behind(splits[part], np.array([row]))
@@ -31,7 +27,7 @@ def survey_of_recipe(name: str) -> Survey:
 
     labels = {part: labels_known(splits[part]) for part in SPLITS}
     return _survey(
-        Path(name),
+        place,
         {part: found for part, found in labels.items() if found is not None},
         splits.labels,
         give,
@@ -42,7 +38,7 @@ def survey_of_listings(place: Path, *, sign: str = "") -> Survey:
     """Looks at arrays of pictures, or at a Parquet file.
 
     Args:
-        place: What `flaxmill.data.listings.listing.scan` finds pictures in.
+        place: What `flaxmill.data.listings.layouts.scan` finds pictures in.
         sign: What stands between the labels of a picture that has several, in a table.
 
     Raises:

@@ -22,12 +22,12 @@ import PIL
 from jaxtyping import Shaped
 from PIL import ExifTags, Image
 
-from flaxmill import files
 from flaxmill.data.check import duplicates
-from flaxmill.data.fetch import cache_folder
 from flaxmill.data.pictures.decode import header, naming, open_picture
 from flaxmill.data.pictures.plain import own_white, plain
+from flaxmill.data.places import cache_folder
 from flaxmill.errors import BadInput
+from flaxmill.machine import files
 
 RECORD = np.dtype(
     [

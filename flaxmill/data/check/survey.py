@@ -1,6 +1,6 @@
 """What a folder or table of pictures says it holds, taken as it is: nothing is refused here.
 
-Training refuses what it cannot use, with one message (`flaxmill.data.listings.listing.scan`). To
+Training refuses what it cannot use, with one message (`flaxmill.data.listings.layouts.scan`). To
 check data means to see all that is wrong with it at once.
 """
 
@@ -16,7 +16,8 @@ from flaxmill.data import prepared
 from flaxmill.data.listings import choosing, class_folders, labels, layouts, numpy_files, tables
 from flaxmill.data.listings.account import Tree
 from flaxmill.data.listings.label_words import said
-from flaxmill.data.listings.listing import normal, scan, split_of
+from flaxmill.data.listings.layouts import scan
+from flaxmill.data.listings.listing import normal, split_of
 from flaxmill.data.listings.written_tables import Written, open_table
 from flaxmill.errors import BadInput
 

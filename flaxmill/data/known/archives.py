@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.errors import BadInput
-from flaxmill.files import opened
+from flaxmill.machine.files import opened
 
 _MEMBERS = 100  # that are looked at; CIFAR-10's archive has nine
 _BESIDE = 2**20  # bytes that other members, and all headers, may take

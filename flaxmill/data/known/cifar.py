@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import require, stored, whole_copy
 from flaxmill.data.known.archives import members, read_limited
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
 from flaxmill.data.known.published import CIFAR_10, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
+from flaxmill.data.places import require, stored, whole_copy
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
-from flaxmill.files import opened
+from flaxmill.machine.files import opened
 
 LABELS = (
     "airplane",

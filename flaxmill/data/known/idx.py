@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from flaxmill.data.fetch import require, stored, whole_copy
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
+from flaxmill.data.places import require, stored, whole_copy
 from flaxmill.errors import BadInput
-from flaxmill.files import opened
+from flaxmill.machine.files import opened
 
 CLASS_NAMES = (
     "T-shirt/top",

@@ -11,8 +11,8 @@ from flaxmill.data import fetch
 from flaxmill.data.known.idx import LabelledImages
 from flaxmill.data.source import Arrays, Source, Splits, divide
 from flaxmill.errors import BadInput, nearest
-from flaxmill.program import typed
-from flaxmill.progress import Download
+from flaxmill.machine.program import typed
+from flaxmill.machine.progress import Download
 
 TRAIN, TEST = 60_000, 10_000
 """How many pictures are drawn in the place of a set that is not there."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flaxmill.data.listings.listing import Listing, name_of
-from flaxmill.program import typed
+from flaxmill.machine.program import typed
 
 _SHOWN = 2  # pairs that a note names
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flaxmill.data.listings.listing import Listing, Rows, normal
 from flaxmill.errors import BadInput
-from flaxmill.files import opened
+from flaxmill.machine.files import opened
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""

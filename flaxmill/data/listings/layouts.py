@@ -16,8 +16,27 @@ _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
 
-def read_layout(place: Path, *, sign: str = "") -> dict[str, Listing]:
-    """Does what `flaxmill.data.listings.listing.scan` says."""
+def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
+    """Finds the pictures of a data set and their labels, without decoding the pictures.
+
+    Args:
+        place: One of
+
+            - a folder with a folder for each class;
+            - a folder with ``train`` and maybe ``val`` (``valid``, ``validation``) and ``test``,
+              each with a folder for each class, as ImageNet's;
+            - a CSV or Parquet file with a column for the path, one for the label, and maybe one
+              called split; or a folder with such files, called train, val and test;
+            - Parquet files that hold the pictures, as Hugging Face's do, or a folder of them;
+            - an ``.npz`` file, or a folder of ``.npy`` files, with arrays of pictures and labels.
+        sign: What stands between the labels of a picture that has several, in a table.
+
+    Returns:
+        "train", and where they are given "validation" and "test"; all with the same classes.
+
+    Raises:
+        BadInput: There is nothing of the kind; the message says what was found and expected.
+    """
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):

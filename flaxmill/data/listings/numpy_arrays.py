@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import files
 from flaxmill.errors import BadInput
+from flaxmill.machine import files
 
 _MEMBERS = 1000  # arrays of a file, at most
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as NumPy writes them

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill import files, json_forms
 from flaxmill.data.listings import split_columns
 from flaxmill.data.listings.label_columns import column_of
 from flaxmill.data.listings.labels import TITLES as LABELS
@@ -15,7 +14,8 @@ from flaxmill.data.listings.picture_cells import PIXELS, TITLES, Embedded, field
 from flaxmill.data.listings.tables import Table, existing, path_of
 from flaxmill.data.listings.written_tables import PATHS, columns
 from flaxmill.errors import BadInput, listed, quoted
-from flaxmill.program import installing
+from flaxmill.machine import files, json_forms
+from flaxmill.machine.program import installing
 
 _MOST = 4 * 2**30  # bytes that are held in memory
 _FOOTER = 16 * 2**20  # bytes of a footer

@@ -10,7 +10,7 @@ from typing import Any
 from flaxmill.data.listings import labels, split_columns
 from flaxmill.data.listings.label_columns import column_of
 from flaxmill.errors import BadInput, listed
-from flaxmill.files import check_regular
+from flaxmill.machine.files import check_regular
 
 _COLUMNS = 1000  # of a table of JSON, at most
 PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from flaxmill.data.pictures import bounds, png_text
 from flaxmill.errors import BadInput
-from flaxmill.files import check_regular
+from flaxmill.machine.files import check_regular
 
 _ENDINGS = {
     "PNG": (".png",),

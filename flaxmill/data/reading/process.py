@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill import processes, signals
 from flaxmill.data.source import Example
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.machine import processes, signals
 
 _ALIGNMENT = 64
 

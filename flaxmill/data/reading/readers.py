@@ -56,7 +56,7 @@ class Reading:
 
     def count(self) -> int:
         """Returns the number of readers."""
-        from flaxmill import parallel  # imports JAX, which a reader's process can do without
+        from flaxmill.devices import parallel
 
         return self.readers or parallel.threads()
 

@@ -1,0 +1,41 @@
+"""What can be done with a run that was just trained: commands that run as they are printed."""
+
+from typing import Any
+
+from flaxmill.machine.program import placed, quote, typed
+from flaxmill.trained.run import TrainedRun
+
+
+def next_commands(trained: TrainedRun) -> list[str]:
+    """Returns commands to try next, each with why where its name does not say it.
+
+    Args:
+        trained: The run.
+    """
+    run = quote(trained.path)
+    return [
+        typed(f"look {run}"),
+        f"{typed(f'predict {run}')} PICTURE.png",
+        f"{typed(f'serve {run}')}    # a page to try it, and a service that clients speak to",
+        f"{typed(f'export {run}')}    # files that run elsewhere",
+        _change(trained),
+    ]
+
+
+def _change(trained: TrainedRun) -> str:
+    """Says how to go on with the loop: copy it, or where it is a copy already, train it again."""
+    identity = trained.identity
+    if identity["recipe_file"] is None:
+        fork = typed(f"fork {trained.recipe_name} mine.py")
+        return f"{fork}    # change the loop, then train mine.py"
+    words = ["train", placed(identity["recipe_file"])]
+    if identity["preset"] != trained.recipe.default_preset:
+        words += ["--preset", quote(identity["preset"])]
+    data = identity["config"].get("data")
+    if data != _usual_data(trained):
+        words += ["--data", quote(data)]
+    return f"{typed(' '.join(words))}    # after another edit: a run of its own"
+
+
+def _usual_data(trained: TrainedRun) -> Any:
+    return getattr(trained.recipe.preset(trained.identity["preset"]), "data", None)

@@ -1,0 +1,189 @@
+"""The commands about data: their options, and nothing heavy before they are understood."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flaxmill.errors import BadInput, nearest
+from flaxmill.machine import terminal
+from flaxmill.machine.program import quote
+
+if TYPE_CHECKING:
+    from flaxmill.data.check import Checked
+
+
+def fetch(name: str, /, *, to: Path | None = None) -> None:
+    """Download a data set and check it.
+
+    Args:
+        name: A data set, such as fashion-mnist.
+        to: The folder to put its files in; by default one in the user's cache.
+    """
+    from flaxmill.data import fetch as data
+    from flaxmill.machine.progress import Download
+
+    with Download() as progress:
+        folder = data.fetch(name, to, on_progress=progress)
+    terminal.show(f"{name} is in {folder}")
+
+
+def prepare(
+    data: str,
+    /,
+    *,
+    to: Path,
+    size: int = 0,
+    train_size: int = 0,
+    fit: Literal["auto", "crop", "pad", "squash"] = "auto",
+    share: float = 0.0,
+    channels: Literal[1, 3] = 3,
+    no_draft: bool = False,
+    validation: int | float = 0.15,
+    test: int | float = 0.15,
+    separator: str = "",
+    readers: int = 0,
+) -> None:
+    """Make pictures ready once, so that no training has to decode them again.
+
+    Stopped, it goes on where it was when the same command is given.
+
+    Args:
+        data: Pictures in any form that training takes.
+        to: The folder to make; train with --data on it.
+        size: Side of the pictures that are evaluated, in pixels; 0 takes one that they fill.
+        train_size: Side of those that are trained on; 0 takes what the others are cut from.
+        fit: How a picture is brought to that size; auto pads where many pictures are long.
+        share: Share of the sides that a crop leaves; 0 takes 0.875, and 1 up to 64 pixels.
+        channels: 3 for RGB, 1 for grey.
+        no_draft: Decode JPEGs whole; otherwise no larger than needed, which is faster.
+        validation: Pictures to hold out for validation if none are given: how many, or a share.
+        test: The same for the test.
+        separator: What stands between several labels of a picture, in a table.
+        readers: Threads that decode; 0 takes one for each core.
+    """
+    from flaxmill.data import prepare as preparing
+    from flaxmill.machine import stopping
+    from flaxmill.machine.progress import Reading
+
+    made_into = manner(
+        data,
+        size=size,
+        train_size=train_size,
+        fit=fit,
+        share=share,
+        channels=channels,
+        draft=not no_draft,
+        validation=validation,
+        test=test,
+        separator=separator,
+    )
+    stopped = "stopped; the same command goes on with what is packed."
+    with stopping.scope(stopped), Reading() as progress:
+        made = preparing.prepare(
+            data, to, made_into, readers=readers, progress=progress, say=terminal.show
+        )
+    terminal.show(f"wrote {made} {_made_words(made_into)} with --data {quote(made)}")
+
+
+def _made_words(made_into: Any) -> str:
+    """Says what pictures were made into, and which recipes can train on that."""
+    from flaxmill.data.pictures.fit import usual_share
+
+    sides = f"{made_into.train_size} pixels a side to train on, {made_into.size} to evaluate"
+    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[made_into.fit]
+    as_usual = made_into.share == usual_share(made_into.size, made_into.fit)
+    usual = made_into.channels == 3 and made_into.draft and as_usual
+    return f"({sides}); {'train' if usual else 'a recipe that asks for the same can train'}"
+
+
+def manner(
+    data: str,
+    *,
+    size: int = 0,
+    train_size: int = 0,
+    share: float = 0.0,
+    separator: str = "",
+    **more: Any,
+) -> Any:
+    """Returns what pictures are to be made into, as the options of `prepare` say.
+
+    Raises:
+        BadInput: A number is out of its range, an option is unknown, or there are no pictures as
+            expected.
+    """
+    from flaxmill.data import prepare as preparing
+
+    known = ("fit", "channels", "draft", "validation", "test")
+    for name in more:
+        if name not in known:
+            every = (*known, "size", "train_size", "share", "separator", "readers", "to")
+            raise BadInput(f"prepare has no option {name!r}.{nearest(name, every)}")
+    if size < 0 or train_size < 0 or not 0 <= share <= 1:
+        raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
+    sides = {"size": size, "train_size": train_size, "share": share}
+    return preparing.usual(data, **sides, sign=separator, **more)
+
+
+def check(
+    place: Path,
+    /,
+    *,
+    sheet: Path | None = None,
+    size: int = 0,
+    separator: str = "",
+    workers: int = 0,
+    json: bool = False,
+) -> None:
+    """Check pictures: read each once, and say what is wrong and what to do.
+
+    The exit status is 2 where something would stop a training or make its result worth little.
+
+    Args:
+        place: Pictures in any form that training takes, or a recipe, for its data.
+        sheet: Also write a PNG of the oddest pictures, each with the reason.
+        size: Side of the pictures that the model will take; smaller ones are named.
+        separator: What stands between several labels of a picture, in a table.
+        workers: Threads that read; 0 takes one for each processor.
+        json: Print JSON.
+    """
+    from flaxmill.machine.progress import Reading
+
+    if size < 0 or workers < 0:
+        raise BadInput(f"--size {size} --workers {workers}: give 0 or more.")
+    with Reading() as progress:
+        how = {"size": size, "sign": separator, "workers": workers, "progress": progress}
+        checked = checked_data(place, **how)
+    if json:
+        terminal.show_json(checked.json())
+    else:
+        terminal.show(*checked.lines())
+    if sheet is not None:
+        from flaxmill.report import oddest
+
+        written = oddest.draw(checked, sheet)
+        if not json:
+            terminal.show(*written)
+    if checked.serious:
+        raise BadInput(
+            f"{checked.serious} of {len(checked.findings)} findings in {place} would stop a "
+            f"training or make its result worth little."
+        )
+
+
+def checked_data(place: Path, **how: Any) -> "Checked":
+    """Checks pictures, or the data of a recipe; options as of `flaxmill.data.check.check`.
+
+    Raises:
+        BadInput: There is no such place or recipe, or its data is not there.
+    """
+    from flaxmill import recipes
+    from flaxmill.data.check import check
+
+    if recipes.is_recipe(str(place)) and not place.is_dir():
+        recipe = recipes.load(str(place))
+        return check(place, splits=recipe.call("data", recipe.preset()), **how)
+    if not place.exists():
+        raise BadInput(
+            f"there is no {place}: give a folder of pictures, a CSV file that lists them, or a "
+            f"recipe.{nearest(place.name, recipes.names())}"
+        )
+    return check(place, **how)

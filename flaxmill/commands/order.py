@@ -1,0 +1,234 @@
+"""What is ordered when something is to be trained: recipe, config, seed, place and manner."""
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flaxmill import recipes
+from flaxmill.commands import other_names
+from flaxmill.data.places import path_of
+from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput, nearest
+from flaxmill.machine import terminal
+from flaxmill.models import weights
+from flaxmill.recipes import Recipe
+from flaxmill.recipes.loading import border
+from flaxmill.recipes.loading.configs import unfit, with_tuples
+from flaxmill.training.identity import Identity
+from flaxmill.training.options import Options, spelt, training_arguments
+
+_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained, where and how.
+
+    Attributes:
+        recipe: The recipe.
+        config: Its config.
+        preset: The name of the preset that the config began as.
+        seed: Everything random follows from it.
+        seeds: Number of models, of as many seeds from ``seed`` on.
+        run: The run directory; None finds or makes one in ``runs``.
+        fresh: Begin anew; a run that is there is renamed.
+        options: How the run is carried out.
+        chosen: Why the recipe chose the values of its config that it did, by field.
+    """
+
+    recipe: Recipe
+    config: Any
+    preset: str
+    seed: int
+    run: Path | None = None
+    fresh: bool = False
+    options: Options = dataclasses.field(default_factory=Options)
+    seeds: int = 1
+    chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def settled(self, initial: Any = None) -> "Order":
+        """Returns the order with all that its recipe chooses itself, from the data, chosen.
+
+        A recipe that does so has a function ``settle(config, initial)``, which returns the config
+        without a field left open, and why, by field. It depends on nothing but the config, the data
+        and the weights to begin with, so that it comes to the same whenever it is asked.
+
+        Args:
+            initial: The weights to begin with, if any.
+        """
+        if not hasattr(self.recipe.module, "settle"):
+            return self
+        config, chosen = border.settled(self.recipe, self.config, initial)
+        return dataclasses.replace(self, config=config, chosen=chosen)
+
+    def check_seeds(self) -> None:
+        """Refuses seeds that cannot be trained.
+
+        Raises:
+            BadInput: They are out of their range, or several are to be spread over devices.
+        """
+        most = 2**32 - 1  # JAX's keys would take a larger one for a smaller one
+        if not 0 <= self.seed <= most:
+            raise BadInput(f"--seed {self.seed}: a seed is a number from 0 to {most:,}.")
+        if self.seeds < 1:
+            raise BadInput(f"--seeds {self.seeds}: give how many models to train, 1 or more.")
+        if self.seed + self.seeds - 1 > most:
+            raise BadInput(
+                f"--seeds {self.seeds} from --seed {self.seed} on: a seed is a number from 0 to "
+                f"{most:,}, so at most {most - self.seed + 1:,} are left."
+            )
+        if self.seeds > 1 and self.options.mesh is not None:
+            raise BadInput(
+                f"--seeds {self.seeds} with --mesh {self.options.mesh}: several seeds are trained "
+                f"on one device. Leave --mesh out, or train the seeds in runs of their own."
+            )
+
+    def identity(self, splits: Splits | None, initial: Any = None) -> Identity:
+        """Returns what makes two runs the same run.
+
+        Args:
+            splits: The data, where it was read already.
+            initial: The weights to begin with, if any.
+        """
+        file = self.recipe.file
+        data = None
+        if splits is not None:
+            data = {"title": splits.title, "drawn": splits.drawn, "digests": dict(splits.digests)}
+            if splits.stamps:
+                data["stamps"] = dict(splits.stamps)
+            if place := path_of(getattr(self.config, "data", None)):
+                data["place"] = str(place)  # from another folder, a relative one means another
+        return Identity(
+            recipe=self.recipe.name,
+            recipe_file=None if file is None else str(file),
+            recipe_sha256=self.recipe.sha256,
+            preset=self.preset,
+            seed=self.seed,
+            seeds=self.seeds,
+            config=dataclasses.asdict(self.config),
+            data=data,
+            initial=None if initial is None else weights.digest(initial),
+            chosen=self.chosen,
+        )
+
+
+def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
+    """Returns a preset's config with some fields replaced.
+
+    Raises:
+        BadInput: No such preset or field, or a value of the wrong type.
+    """
+    chosen = recipe.preset(preset)
+    known = typing.get_type_hints(recipe.module.Config)
+    for name in fields:
+        if name not in known:
+            every = [*known, *_OPTIONS]
+            raise BadInput(f"{recipe.name} has no field {name!r}.{nearest(name, every)}")
+    return _replaced(chosen, fields)
+
+
+def ordered(recipe: str, preset: str | None, given: Mapping[str, Any], **more: Any) -> Order:
+    """Returns the order that is given in Python.
+
+    Args:
+        recipe: A recipe's name, or the path of a ``.py`` file.
+        preset: Which of the recipe's presets to begin with; None takes the usual one.
+        given: Fields of the recipe's config, and options, as on the command line.
+        more: Of the order: seeds, and where it is carried out.
+
+    Raises:
+        BadInput: A name or value is not usable; the message says which and what is.
+    """
+    loaded = recipes.load(recipe)
+    preset = preset or loaded.default_preset
+    options = {name: value for name, value in given.items() if name in _OPTIONS}
+    if isinstance(options.get("init_from"), str):
+        options["init_from"] = Path(options["init_from"])
+    of_order: dict[str, Any] = {
+        name: given[name] for name in ("seed", "seeds", "run", "fresh") if name in given
+    }
+    fields = {n: value for n, value in given.items() if n not in options and n not in of_order}
+    order = Order(
+        recipe=loaded,
+        config=configure(loaded, preset, fields),
+        preset=preset,
+        seed=0,
+        options=_replaced(Options(), options),
+    )
+    return dataclasses.replace(order, **of_order, **more)
+
+
+def _replaced(values: Any, given: Mapping[str, Any]) -> Any:
+    """Returns a dataclass with some fields replaced; lists will do for tuples.
+
+    Raises:
+        BadInput: A value is of the wrong type.
+    """
+    found = {name: with_tuples(value) for name, value in given.items()}
+    if wrong := unfit(type(values), found):
+        name, expected = wrong
+        current = getattr(values, name)
+        such = "" if current is None else f", such as {current!r}"
+        raise BadInput(f"{name}={given[name]!r}: expected {expected}{such}.")
+    return dataclasses.replace(values, **found)
+
+
+def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
+    """Reads the options of ``flaxmill train RECIPE``.
+
+    Args:
+        recipe: The recipe that was named.
+        arguments: What follows it.
+        program: What was typed before them, for the help.
+    """
+    return of(recipe, *parse(recipe, arguments, program, training_arguments(recipe.module.Config)))
+
+
+def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tuple[str, Any]:
+    """Reads options that begin with those of a recipe's config.
+
+    The preset is read first, for it gives the other options their defaults.
+
+    Args:
+        recipe: The recipe that was named.
+        arguments: What follows it.
+        program: What was typed before them, for the help.
+        kind: `flaxmill.training.options.training_arguments`, or more than those.
+
+    Returns:
+        The name of the preset, and what was given.
+    """
+    import tyro
+
+    presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    presets.add_argument("--preset", default=recipe.default_preset)
+    chosen, rest = presets.parse_known_args(arguments)
+    other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
+    with terminal.parsing(rest):
+        given = tyro.cli(
+            kind,
+            args=rest,
+            prog=program,
+            default=kind(config=configure(recipe, chosen.preset, {})),
+            description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
+            f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
+        )
+    return chosen.preset, given
+
+
+def of(recipe: Recipe, preset: str, given: Any) -> Order:
+    """Returns the order that was given on the command line."""
+    return Order(
+        recipe=recipe,
+        config=given.config,
+        preset=preset,
+        seed=given.seed,
+        seeds=given.seeds,
+        run=given.run,
+        fresh=given.fresh,
+        options=given.options,
+    )

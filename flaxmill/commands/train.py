@@ -1,0 +1,325 @@
+"""`train`: one call, or one command, from a recipe's name to a trained run directory."""
+
+import errno
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+
+from flaxmill.commands.closing import next_commands
+from flaxmill.commands.order import Order, ordered
+from flaxmill.data.batches import Schedule
+from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
+from flaxmill.machine import files, stopping
+from flaxmill.machine.clock import WAITING, Clock, process_age
+from flaxmill.machine.program import placed, typed
+from flaxmill.machine.progress import Words, duration, figures
+from flaxmill.maths import calibration
+from flaxmill.recipes.loading import border, mistakes, trust
+from flaxmill.trained.run import TrainedRun
+from flaxmill.training import directory as directories
+from flaxmill.training.directory import RunDirectory
+from flaxmill.training.initial import read_initial
+from flaxmill.training.run import Run
+
+_WAITED = 0.1
+"""Share of the training that a device may wait for data before a person is told what to do."""
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+
+
+@overload
+def train(recipe: str, *, dry_run: Literal[True], **more: Any) -> None: ...
+
+
+@overload
+def train(recipe: str, **more: Any) -> TrainedRun: ...
+
+
+def train(
+    recipe: str,
+    *,
+    preset: str | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    run: str | Path | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    **more: Any,
+) -> TrainedRun | None:
+    """Trains a recipe, or goes on with a run that was stopped.
+
+    Args:
+        recipe: A recipe's name, or the path of a ``.py`` file.
+        preset: Which of the recipe's presets to begin with; ``quick`` unless told.
+        seed: Everything random follows from it.
+        seeds: How many models to train at once, of the seeds from ``seed`` on; together they answer
+            as an ensemble.
+        run: The run directory; by default one in ``runs`` is found or made.
+        fresh: Begin anew; a run that is there is renamed.
+        quiet: Say nothing.
+        more: Fields of the recipe's config that differ from the preset, and how the run is carried
+            out, as `flaxmill.training.options.Options` has it: ``flaxmill train RECIPE --help``
+            lists both.
+
+    Returns:
+        The trained run; None after ``dry_run=True``.
+
+    Raises:
+        BadInput: A name or value is not usable; the message says which and what is.
+        CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
+    """
+    place = {"run": None if run is None else Path(run), "fresh": fresh}
+    order = ordered(recipe, preset, more, seed=seed, seeds=seeds, **place)
+    try:
+        return fulfil(order, Words(quiet=quiet), Clock(origin=process_age()))
+    except Stopped:
+        raise KeyboardInterrupt from None
+
+
+def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
+    """Trains what was ordered, or goes on with it; returns None after a dry run.
+
+    Args:
+        order: What is to be trained, where and how.
+        words: Speaks to the person.
+        clock: Where the seconds go.
+
+    Raises:
+        BadInput: Something given cannot be used; nothing was changed.
+        CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
+        Stopped: A signal asked for it; the state is saved.
+    """
+    order.check_seeds()
+    clock.add("import", process_age() - clock.origin)
+    path = order.options.init_from
+    initial = None if path is None else read_initial(path)
+    order = order.settled(initial)
+    named = None if order.run is None else RunDirectory(order.run)
+    if named is not None and named.finished and not order.fresh and not order.options.dry_run:
+        directories.check_same(order.identity(None, initial), named)
+        words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
+        return _closed(order, named, words)
+    with clock("data"):
+        splits = border.to_train(order.recipe, order.config)
+    identity = order.identity(splits, initial)
+    directory = directories.choose(identity, order.run, fresh=order.fresh)
+    words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
+    if order.chosen:
+        words.say("Chosen for these pictures (an option of the name changes it):")
+        words.facts(order.chosen)
+    # What is impossible is refused here, before a file is made.
+    batch_size = Schedule(
+        border.durations(order.recipe, order.config), len(splits.train)
+    ).batch_size
+    order.options.check(batch_size, splits.train)
+
+    def train_in(directory: RunDirectory) -> None:
+        carry_out(order, prepared(order, splits, initial, directory, words, clock))
+
+    if order.options.dry_run:
+        with stopping.temporary_folder() as nowhere:
+            train_in(RunDirectory(nowhere))
+        return None
+    if order.fresh and directory.begun:
+        with directory.locked():
+            words.say(f"The old run is now {directories.rename_old(directory)}.")
+    if order.recipe.file is not None and (trouble := trust.remember(order.recipe.sha256)):
+        words.say(trouble)
+    with directory.locked():
+        if directory.begun:  # also by another process, since the directory was chosen
+            directories.check_same(identity, directory)
+        train_in(directory)
+    return _closed(order, directory, words)
+
+
+def prepared(
+    order: Order,
+    splits: Splits,
+    initial: Mapping[str, np.ndarray] | None,
+    directory: RunDirectory,
+    words: Words,
+    clock: Clock | None = None,
+    kind: type[AnyRun] = Run,
+) -> AnyRun:
+    """Returns the run that an order's recipe trains with; nothing is made yet.
+
+    Args:
+        order: What is to be trained, settled.
+        splits: Its data.
+        initial: The weights to begin with; None begins with the model's own.
+        directory: Where its files go.
+        words: Speaks to the person.
+        clock: Where the seconds go.
+        kind: `Run`, or a kind of it.
+    """
+    signature = border.signature(order.recipe, order.config, splits)
+    if note := border.model(order.recipe, order.config, splits, signature):
+        words.say(note)
+    return kind(
+        directory=directory,
+        identity=order.identity(splits, initial),
+        signature=signature,
+        options=order.options,
+        clock=clock or Clock(),
+        words=words,
+        splits=splits,
+        measure=order.recipe.module.measure,
+        recipe=order.recipe.text,
+        initial=initial,
+    )
+
+
+def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
+    """Writes the report of a finished run, where it is missing, and says the result."""
+    trained = TrainedRun(directory.path, recipe=order.recipe)
+    if order.options.report and not trained.has_report:
+        began = time.perf_counter()
+        told = typed(f"report {placed(directory.path)}")
+        with stopping.scope(f"stopped; the run is finished, and {told} makes its report."):
+            trained.report()
+        words.say(f"The report took {duration(time.perf_counter() - began)}.")
+    closing_words(words, trained)
+    return trained
+
+
+def carry_out(order: Order, run: Run) -> None:
+    """Runs the recipe's own loop, and puts its result into the directory.
+
+    Args:
+        order: What is to be trained.
+        run: Where and how; one that raises `DryRun` ends without a result.
+
+    Raises:
+        BadInput: The recipe's loop ended without a result.
+        CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
+        Stopped: A signal asked for it.
+    """
+    seen = None
+    try:
+        with run.asked.answered(), run.clock("train"):
+            order.recipe.module.train(order.config, run)
+    except DryRun:
+        return
+    except NotFinite as trouble:
+        seen = trouble.step  # looked into below, when what the loop held is let go
+    except CannotGoOn:
+        run.check_place()  # which would say why
+        raise
+    except Unreadable as trouble:
+        raise Unreadable(
+            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too. "
+            f"Pictures that were changed are other data, which takes a run of its own."
+        ) from trouble
+    except Exception as error:
+        if isinstance(error, OSError):
+            run.check_place()
+        known = _known(error, run) or mistakes.told(error, order.recipe.file)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        run.close()
+    if seen is not None:
+        raise CannotGoOn(_not_finite(run, seen))
+    if run.result is None:
+        raise BadInput(
+            f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
+            f"run.finish(state, evaluate(state, splits.test)) at its end."
+        )
+    run.check_place()
+    run.signature.save(run.directory.path / "signature.json")  # with the temperatures
+    files.write_json(run.directory.path / "result.json", run.result)
+
+
+def _not_finite(run: Run, seen: int) -> str:
+    """Says which step and tensor went wrong first, and what is kept."""
+    from flaxmill.training.nonfinite import locate
+
+    try:
+        found = locate(run, run.splits.train, seen)
+    except (MemoryError, RuntimeError, TypeError, ValueError):
+        found = None  # looking closer may take more than the run did; what is known is said
+    kept = run.checkpoints.steps()  # by now, a save that was under way has ended
+    where = (
+        f"at step {found[0]:,}{f' of seed {found[1]}' if len(run.seeds) > 1 else ''}: {found[2]}"
+        if found
+        else f"in the steps up to {seen:,} (doing them again did not show where)"
+    )
+    remains = (
+        f"the checkpoint of step {kept[-1]:,} in {run.directory.path} is kept"
+        if kept
+        else "no checkpoint had been saved yet"
+    )
+    return (
+        f"The training is not finite any more {where}; {remains}. A lower --learning-rate is the "
+        f"usual cure: begin a new run with it."
+    )
+
+
+def _known(error: Exception, run: Run) -> CannotGoOn | None:
+    """Turns trouble with the machine into a message; None for anything else: a defect of ours."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full:
+        return CannotGoOn(
+            f"the disk with {run.directory.path} is full. Make room. As for this run: {run.kept()}"
+        )
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return CannotGoOn(
+            "the memory of the device is full: try a smaller --batch-size, smaller pictures where "
+            "the recipe has --size, or --gear streaming. What the run saved before is kept."
+        )
+    return None
+
+
+def waiting_words(seconds: Mapping[str, float]) -> str:
+    """Says what to do where the device has waited for data; nothing where it hardly has.
+
+    Args:
+        seconds: Of the run, by phase.
+    """
+    waited = seconds.get(WAITING, 0.0)
+    if not waited or waited < _WAITED * seconds["train"]:
+        return ""
+    share = 100 * waited / seconds["train"]
+    return (
+        f"For {duration(waited)} of the training ({share:.0f} %) the device "
+        f"waited for data. Pictures can be made ready once ({typed('prepare DATA --to DIR')}), or "
+        f"smaller; where cores are idle, more --readers help."
+    )
+
+
+def closing_words(words: Words, trained: TrainedRun) -> None:
+    """Says the result, where things are, and what to try next."""
+    result, where = trained.result, trained.path
+    seconds = result["seconds"]
+    phases = (name for name in seconds if name not in (WAITING, "total"))
+    spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in phases)
+    words.say("")
+    examples = result["test"]["examples"]
+    test = f"{figures(result['test'])} on {examples:,} example{'s' if examples > 1 else ''}."
+    if seeds := result.get("seeds"):
+        apart = figures(result["test_mean"], result["test_sd"])
+        words.say(f"Test: {apart} (mean ± standard deviation of {len(seeds)} seeds).")
+        words.say(f"Test of the {len(seeds)} models together: {test}")
+    else:
+        words.say(f"Test: {test}")
+    signature = trained.signature
+    how_sure = calibration.words(signature.temperature, signature.held_out)
+    words.say(f"Probabilities: {how_sure}.")
+    words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
+    if hint := waiting_words(seconds):
+        words.say(hint)
+    if left_out := result.get("unreadable", {}).get("count"):
+        words.say(
+            f"Left out: {left_out:,} example(s) that could not be read, as metrics.jsonl says."
+        )
+    words.say(
+        f"Run: {where}" + (f"   Report: {where / 'report.html'}" if trained.has_report else "")
+    )
+    words.say("Try next:")
+    for command in next_commands(trained):
+        words.say(f"  {command}")

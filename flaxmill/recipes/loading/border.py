@@ -1,0 +1,286 @@
+"""What a recipe gives is checked where it is taken: one message for each mistake, before step 1.
+
+Only shapes and types are looked at (`jax.eval_shape`), and two examples: nothing is compiled. What
+comes with flaxmill is checked by its tests.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from flaxmill.data.source import SPLITS, Splits, labels_known
+from flaxmill.errors import BadInput, named
+from flaxmill.machine.program import typed
+from flaxmill.recipes import Recipe
+from flaxmill.recipes.loading import mistakes
+from flaxmill.tasks.signature import Signature
+from flaxmill.training import returned
+from flaxmill.training.returned import form
+
+_BATCH = 2  # examples of the batch whose shapes are looked at
+
+
+_DURATIONS = ("epochs", "batch_size", "log_every", "evaluate_every", "evaluate_on", "validation")
+
+
+def durations(recipe: Recipe, config: Any) -> Any:
+    """Returns a config that a run's schedule can be made of.
+
+    Raises:
+        BadInput: It lacks a field for that.
+    """
+    if missing := [name for name in _DURATIONS if not hasattr(config, name)]:
+        raise BadInput(
+            f"Config in {recipe.file or recipe.name} lacks {', '.join(missing)}: the schedule of a "
+            f"run is made of these fields, as {typed('fork fashion_mnist')} shows them."
+        )
+    return config
+
+
+def settled(recipe: Recipe, config: Any, initial: Any) -> tuple[Any, Mapping[str, str]]:
+    """Returns a config in which a recipe has chosen what was left open, and why, by field.
+
+    Raises:
+        BadInput: Its ``settle`` gives something else, or fails; of a recipe file of one's own.
+    """
+    found = recipe.call("settle", config, initial)
+    pair = isinstance(found, tuple | list) and len(found) == 2
+    if pair and isinstance(found[0], type(config)) and isinstance(found[1], Mapping):
+        return found[0], found[1]
+    raise BadInput(
+        f"settle() in {recipe.file or recipe.name} returned {named(found)}: return the config and, "
+        f"by field, why it was chosen: config, {{'epochs': '20: for 1,000 pictures'}}."
+    )
+
+
+def splits(recipe: Recipe, config: Any) -> Splits:
+    """Returns the data of a recipe.
+
+    Raises:
+        BadInput: Its ``data`` gives something else, or fails; of a recipe file of one's own.
+    """
+    found = recipe.call("data", config)
+    if recipe.file is None:
+        return found
+    where = f"data() in {recipe.file}"
+    if not isinstance(found, Splits):
+        raise BadInput(
+            f"{where} returned {named(found)}: return flaxmill.data.source.Splits(title=…, "
+            f"train=…, validation=…, test=…, labels=…)."
+        )
+    for part in SPLITS:
+        source = getattr(found, part)
+        held = hasattr(source, "__len__") and not (part == "validation" and not len(source))
+        if not hasattr(source, "__len__") or (held and not hasattr(source, "take")):
+            raise BadInput(
+                f"{where}: {part} is {named(source)}: wrap arrays in Arrays({{'image': …, 'label': "
+                f"…}}), and what has len and [i], such as a PyTorch dataset, in Items(…), both of "
+                f"flaxmill.data.source."
+            )
+        if part != "validation" and not len(source):
+            raise BadInput(f"{where}: {part} is empty: give it one example or more.")
+    names = found.labels
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise BadInput(
+            f"{where}: labels is {named(names)}: give the names of the classes, in the order of "
+            f"their numbers: ('cat', 'dog')."
+        )
+    for part in ("train", "test"):
+        _check_example(recipe, found[part], f"{where}: {part}")
+    if names and not found.multi_label:
+        for part in SPLITS:
+            _check_labels(found, part, where)
+    return found
+
+
+def to_train(recipe: Recipe, config: Any) -> Splits:
+    """Returns the data of a recipe, from which something can be learnt.
+
+    Raises:
+        BadInput: As of `splits`; or nothing can, such as from one class.
+    """
+    found = splits(recipe, config)
+    if found.lacking:
+        raise BadInput(found.lacking)
+    return found
+
+
+def _check_example(recipe: Recipe, source: Any, where: str) -> None:
+    """Refuses examples that are no numbers by name, going by the first that can be read."""
+    try:
+        example = _readable(source)
+    except Exception as error:
+        if (told := mistakes.told(error, recipe.file)) is None:
+            raise
+        raise told from error
+    if not isinstance(example, Mapping):
+        raise BadInput(
+            f"{where} has {named(example)} for an example: give each by name, as {{'image': …, "
+            f"'label': …}}; Items(…, names=('image', 'label')) does so for tuples."
+        )
+    for name, value in example.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufcV":  # V are half precision's types
+            known = "the number of its class, counted from 0" if name == "label" else "numbers"
+            what = "text" if array.dtype.kind in "SU" else f"of the type {array.dtype}"
+            raise BadInput(
+                f"{where}: {name} of an example is {what} ({value!r:.40}): give {known}; the names "
+                f"of classes go into labels."
+            )
+
+
+def _readable(source: Any) -> Any:
+    for index in range(len(source)):
+        with contextlib.suppress(BadInput, OSError):  # whoever reads them all says so, or skips it
+            return source[index]
+    return source[0]
+
+
+def _check_labels(data: Splits, part: str, where: str) -> None:
+    """Refuses labels that are no number of a class, as far as they are known without reading.
+
+    In training, one below 0 may stand for an example without a label.
+    """
+    known, classes = labels_known(data[part]) if len(data[part]) else None, len(data.labels)
+    if known is None or known.ndim != 1 or known.dtype.kind not in "iu":
+        return
+    wrong = np.flatnonzero((known >= classes) | ((known < 0) & (part != "train")))
+    if len(wrong):
+        raise BadInput(
+            f"{where}: the label of example {wrong[0]:,} of {part} is {known[wrong[0]]}: there are "
+            f"{classes} classes in labels, numbered from 0 to {classes - 1}."
+        )
+
+
+def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
+    """Returns the signature of a recipe's model, which its examples fit.
+
+    Raises:
+        BadInput: Its ``signature`` gives something else, or fails; of a recipe file of one's own.
+    """
+    found = recipe.call("signature", config, data)
+    if recipe.file is None:
+        return found
+    where = f"signature() in {recipe.file}"
+    if not isinstance(found, Signature):
+        raise BadInput(
+            f"{where} returned {named(found)}: return flaxmill.tasks.signature.picture_signature("
+            f"name, splits), or a Signature of your own."
+        )
+    example = _readable(data.test)
+    tensor = found.inputs[0]  # of which the commands that ask a model know one
+    if tensor.name not in example:
+        raise BadInput(
+            f"{where} says that the model takes {tensor.name}, and the examples of test have "
+            f"{', '.join(example)}: name them alike."
+        )
+    array, shape = np.asarray(example[tensor.name]), tensor.shape[1:]
+    fits = all(said in (-1, size) for size, said in zip(array.shape, shape, strict=False))
+    if array.ndim != len(shape) or not fits or not _alike(array.dtype, jnp.dtype(tensor.dtype)):
+        raise BadInput(
+            f"{where} says that {tensor.name} is {form(tensor.dtype, shape)}, and an example of "
+            f"test has {form(array.dtype, array.shape)}: let the two agree."
+        )
+    return found
+
+
+def model(recipe: Recipe, config: Any, data: Splits, taken: Signature) -> str:
+    """Checks a recipe's model and its ``measure`` by their shapes, before anything is trained.
+
+    Args:
+        recipe: One of one's own; what comes with flaxmill is not looked at.
+        config: Its config, settled.
+        data: Its data.
+        taken: Its signature.
+
+    Returns:
+        What is to be told of a model that can be trained and not be asked; mostly nothing.
+
+    Raises:
+        BadInput: The model gives something else than the signature says, or ``measure`` does.
+    """
+    if recipe.file is None:
+        return ""
+    example = _readable(data.test)
+    batch = {name: np.stack([np.asarray(value)] * _BATCH) for name, value in example.items()}
+    name, notes = taken.inputs[0].name, []
+
+    def look(batch: Mapping[str, Any]) -> None:
+        net = recipe.call("model", config, taken, nnx.Rngs(0))
+        _check_module(net, recipe)
+        net.eval()
+        try:
+            output = net(batch[name])
+        except Exception as error:  # a loop of one's own may give it more than the commands do
+            notes.append(str(mistakes.told(error, recipe.file) or f"{recipe.file}: {error}"))
+        else:
+            _check_outputs(output, taken, recipe)
+        if recipe.takes("measure", net, batch):
+            found = recipe.call("measure", net, batch)
+            returned.measures(recipe.module.measure, found, _BATCH)
+        else:
+            notes.append("measure() is to take a model and a batch")
+
+    if recipe.takes("model", config, taken, None):
+        jax.eval_shape(look, batch)
+    else:
+        notes.append("model() is to take a config, a signature and rngs")
+    if not notes:
+        return ""
+    return (
+        f"This model can be trained, and not be evaluated or asked (evaluate, predict, look, "
+        f"report, export) with its {name} alone: {notes[0]}"
+    )
+
+
+def _check_module(net: Any, recipe: Recipe) -> None:
+    if isinstance(net, nnx.Module):
+        return
+    from flax import linen
+
+    cure = "return a flax.nnx.Module"
+    if isinstance(net, linen.Module):
+        cure = (
+            "that is a module of flax.linen: return nnx.bridge.ToNNX(…) of it, after its "
+            "lazy_init(first, rngs=rngs), as examples/linen_cnn.py does"
+        )
+    raise BadInput(f"model() in {recipe.file} returned {named(net)}: {cure}.")
+
+
+def _check_outputs(found: Any, taken: Signature, recipe: Recipe) -> None:
+    """Refuses what is not as the signature says: its form, its shape or its kind of number."""
+    where = f"the model of {recipe.file} gives"
+    outputs = tuple(found.values()) if isinstance(found, Mapping) else found
+    outputs = outputs if isinstance(outputs, tuple | list) else (outputs,)
+    if len(outputs) != len(taken.outputs):
+        names = ", ".join(tensor.name for tensor in taken.outputs)
+        raise BadInput(
+            f"{where} {len(outputs)} outputs, and its signature says {len(taken.outputs)} "
+            f"({names}): return those, or say in signature() what the model gives."
+        )
+    for output, tensor in zip(outputs, taken.outputs, strict=True):
+        if not hasattr(output, "shape"):
+            raise BadInput(f"{where} {named(output)}: return an array of {tensor.name}.")
+        shape = (_BATCH, *tensor.shape[1:])
+        sizes = zip(output.shape, shape, strict=False)
+        fits = output.ndim == len(shape) and all(said in (-1, size) for size, said in sizes)
+        if not fits or not _alike(output.dtype, jnp.dtype(tensor.dtype)):
+            per_class = tensor.shape[1:] == (len(taken.labels),)
+            reason = f", one for each of the {len(taken.labels)} labels" if per_class else ""
+            raise BadInput(
+                f"{where} {tensor.name} of {form(output.dtype, ('batch', *output.shape[1:]))}, "
+                f"and its signature says {form(tensor.dtype, ('batch', *tensor.shape[1:]))}"
+                f"{reason}: give the last layer in model() so many units, or say in signature() "
+                f"what the model gives."
+            )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Says whether types are of one kind of number: half precision will do for float32."""
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    return any(all(jnp.issubdtype(dtype, kind) for dtype in (one, other)) for kind in kinds)

@@ -1,0 +1,58 @@
+"""A mistake in a recipe file of one's own: told by its place in the file, without a traceback."""
+
+import sys
+import traceback
+from pathlib import Path
+
+from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite
+
+TRACEBACK = "FLAXMILL_TRACEBACK"
+"""The environment variable that shows the whole traceback too."""
+
+_LOOP = "train"  # the function of a recipe that calls what a training is made of
+_PACKAGE = Path(__file__).parents[2]
+_MOST = 600  # characters of an error, some of which list everything that they know
+
+
+def told(error: Exception, file: Path | None) -> BadInput | None:
+    """Returns an error as a message about a recipe file of one's own; None where it is none.
+
+    It is the file's where it was raised there, or in something that the file called: but what the
+    loop calls of flaxmill's may have a defect of ours, whose traceback is wanted.
+
+    Args:
+        error: What was raised.
+        file: The recipe file; None for a recipe of flaxmill's.
+    """
+    if file is None or isinstance(error, BadInput | CannotGoOn | DryRun | NotFinite | MemoryError):
+        return None
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [at for at, frame in enumerate(frames) if _is_own(Path(frame.filename), file)]
+    if not own:
+        return None
+    frame, below = frames[own[-1]], frames[own[-1] + 1 :]
+    ours = any(Path(called.filename).is_relative_to(_PACKAGE) for called in below)
+    if frame.name == _LOOP and ours:
+        return None
+    where = "" if frame.name == "<module>" else f", in {frame.name}"
+    return BadInput(
+        *f"{frame.filename}, line {frame.lineno}{where}: {_words(error)}".split("\n"),
+        *([f"    {frame.line}"] if frame.line else []),
+        f"({TRACEBACK}=1 shows how it came to that.)",
+    )
+
+
+def _is_own(place: Path, file: Path) -> bool:
+    """Says whether code is of a recipe file, or of what lies beside it."""
+    if place == file:
+        return True
+    libraries = (_PACKAGE, Path(sys.prefix), Path(sys.base_prefix))
+    installed = any(place.is_relative_to(folder) for folder in libraries)
+    return place.is_relative_to(file.parent) and not installed
+
+
+def _words(error: Exception) -> str:
+    words = str(error).strip()
+    if len(words) > _MOST:
+        words = f"{words[:_MOST]} …"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

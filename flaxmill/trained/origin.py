@@ -1,0 +1,230 @@
+"""Where a model came from: the recipe, config and data that its identity names."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flaxmill import recipes
+from flaxmill.data.matched import matched
+from flaxmill.data.places import path_of
+from flaxmill.data.source import Splits
+from flaxmill.errors import BadInput, nearest, quoted, short
+from flaxmill.machine.program import quote
+from flaxmill.recipes import Recipe
+from flaxmill.recipes.loading import border, trust
+from flaxmill.recipes.loading.configs import unfit, with_tuples
+
+_UNDIVIDED = {"validation": 0, "test": 0.15}
+"""Fields of a config that divide few examples as well as many."""
+
+
+_MESSAGE = 600  # letters of what is wrong with data, which may quote any name
+
+
+class Origin:
+    """Finds again what a run, or an export of it, was made of.
+
+    Args:
+        where: The run or export, for messages.
+        identity: The content of the run's ``config.json``.
+        recipe: The recipe, if it is loaded already, or the path of a file that holds its text.
+        record: Where the run keeps a record of the recipe's text, which need not be there.
+        trust: Whether a recipe file of its own may be run that was never trained here.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        identity: Mapping[str, Any],
+        recipe: Recipe | str | None = None,
+        *,
+        record: str | Path,
+        trust: bool = False,
+    ) -> None:
+        self._where, self._identity, self._given = where, identity, recipe
+        self._record, self._trust = Path(record), trust
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that was trained: one of flaxmill's by its name, a file of one's own by text.
+
+        That text is looked for where the file lay, and then in the run's record of it.
+
+        Raises:
+            BadInput: It is nowhere; or it was never trained here, and nobody said to run it.
+        """
+        if isinstance(self._given, Recipe):
+            return self._given
+        file = self._identity["recipe_file"]
+        if self._given is None and file is None:
+            name = self._identity["recipe"]
+            if name not in recipes.names():  # such as a path, which would be run
+                raise BadInput(
+                    f"{self._where} was trained by the recipe {name!r} of flaxmill, and there is "
+                    f"none.{nearest(name, recipes.names())}"
+                )
+            return recipes.load(name)
+        wanted = self._identity["recipe_sha256"]
+        if self._given is not None:
+            return self._of(Path(self._given), self._text_given(self._given, wanted))
+        for place in (Path(file), self._record):
+            text = _text_in(place)
+            if text is None or recipes.digest(text) != wanted:
+                continue
+            if not (self._trust or trust.knows(wanted)):
+                raise BadInput(
+                    f"{self._where} was trained by a recipe file of its own, which was not trained "
+                    f"on this machine by you, and nothing is run unasked. Read {place}; then give "
+                    f"--trust to run it, or --recipe {quote(place)}."
+                )
+            return self._of(place, text)
+        changed = "was edited since" if Path(file).is_file() else "is gone"
+        raise BadInput(
+            f"the recipe of {self._where} lay at {file} and {changed}: give --recipe FILE with "
+            f"the text of then. {self._record_in_words(wanted)}"
+        )
+
+    @property
+    def recorded(self) -> str:
+        """The run's record of its recipe's text; empty where there is none, or another."""
+        text = _text_in(self._record) or ""
+        return text if recipes.digest(text) == self._identity["recipe_sha256"] else ""
+
+    def _text_given(self, file: str, wanted: str) -> str:
+        """Returns the text of a file that a person named: to name it is to say that it may run."""
+        if not Path(file).is_file():
+            raise BadInput(
+                f"--recipe {file}: there is no such file. {self._record_in_words(wanted)}"
+            )
+        text = recipes.read(file)
+        if recipes.digest(text) != wanted:
+            raise BadInput(
+                f"--recipe {file} is not what {self._where} was trained by: its text has the "
+                f"digest {recipes.digest(text)[:12]}, not {wanted[:12]}. Give one with the text "
+                f"of then. {self._record_in_words(wanted)}"
+            )
+        return text
+
+    def _of(self, file: Path, text: str) -> Recipe:
+        return recipes.executed(file.resolve(), text, self._identity["recipe"])
+
+    def _record_in_words(self, wanted: str) -> str:
+        text = _text_in(self._record)
+        if text is None:
+            return f"There is no record of it at {self._record}."
+        if recipes.digest(text) != wanted:
+            return f"{self._record} is no record of it any more: its text was changed."
+        return f"A record of it is {self._record}."
+
+    @functools.cached_property
+    def config(self) -> Any:
+        """The config that was trained, as the recipe's own class."""
+        fields = {name: with_tuples(value) for name, value in self._identity["config"].items()}
+        module = self.recipe.module
+        fields = getattr(module, "BEFORE", {}) | fields
+        # What a file of one's own writes down is its own affair.
+        if self.recipe.file is None and (wrong := unfit(module.Config, fields)):
+            name, expected = wrong
+            raise BadInput(
+                f"{self._where} says that it was trained with {name}={quoted(fields[name], 40)}, "
+                f"expected {expected}: its config was damaged or edited by hand. Restore it from a "
+                f"copy, or train again."
+            )
+        try:
+            return module.Config(**fields)
+        except TypeError as error:
+            raise BadInput(
+                f"{self._where} was trained by another version of {self._identity['recipe']}, "
+                f"whose config had other fields ({error}): give --recipe FILE with the text of "
+                f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
+            ) from None
+
+    def splits(
+        self, data: str | None = None, *, labels: Sequence[str] = (), several: bool = False
+    ) -> Splits:
+        """Returns the data that was trained on, or the same kind of data from another place.
+
+        Args:
+            data: The other place. All of it is the test, unless it says itself what is, or has what
+                the run was trained on: then the test is what it was then.
+            labels: The model's class names: those of the data there are found among them by name,
+                in whatever order they come, and may be fewer.
+            several: Whether any number of these labels may hold of an example.
+
+        Raises:
+            BadInput: The run's own data is not there, or has other content than when it trained;
+                or the data of the other place has a class that the model does not know.
+        """
+        if data is not None:
+            splits = self._elsewhere(data)
+            if labels:
+                splits = matched(splits, labels, several=several, where=self._where)
+            known = self._identity.get("data", {}).get("digests")
+            if splits.whole is None or dict(splits.digests) == known:
+                return splits
+            return dataclasses.replace(splits, test=splits.whole)
+        then = self._identity["data"]
+        try:
+            splits = self._own(then)
+        except OSError as error:  # such as of a name that is too long
+            raise BadInput(
+                f"the data that {self._where} was trained on cannot be read "
+                f"({(error.strerror or str(error)).lower()}): give its place with --data."
+            ) from None
+        except BadInput as trouble:
+            if "--data" in str(trouble):
+                raise
+            first, *more = trouble.lines
+            raise BadInput(
+                f"{short(first, _MESSAGE)} That is the data which {self._where} was trained on: "
+                "--data gives another place.",
+                *more,
+            ) from trouble
+        if dict(splits.digests) != then["digests"]:
+            raise BadInput(
+                f"{self._where} was trained on {then['title']}; what is here now ({splits.title}) "
+                f"has other content: put the data of then back, or give --data."
+            )
+        return splits
+
+    def _own(self, then: Mapping[str, Any]) -> Splits:
+        """Returns the data that was trained on, wherever that is now."""
+        config = self.config
+        if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
+            data = "sketches" if then["drawn"] else type(config).data
+            config = dataclasses.replace(config, data=data)
+        elif place := then.get("place"):  # where it lay then; else as the config says it, from here
+            here = path_of(config.data)
+            config = dataclasses.replace(
+                config, data=str(here) if here and not Path(place).exists() else place
+            )
+        return border.splits(self.recipe, config)
+
+    def _elsewhere(self, data: str) -> Splits:
+        """Returns the data of another place, divided as the run divided its own where that fits.
+
+        Fewer examples than the run held out may be there, and be a test for all that.
+        """
+        config = dataclasses.replace(self.config, data=data)
+        try:
+            return border.splits(self.recipe, config)
+        except BadInput:
+            undivided = {name: share for name, share in _UNDIVIDED.items() if hasattr(config, name)}
+            fixed = any(isinstance(getattr(config, name), int) for name in undivided)
+            if not fixed or not Path(data).exists():
+                raise
+            try:
+                return border.splits(self.recipe, dataclasses.replace(config, **undivided))
+            except BadInput:
+                pass  # that was not the trouble
+            raise
+
+
+def _text_in(file: Path) -> str | None:
+    """Returns the text of a recipe file; None where there is none that can be read."""
+    try:
+        return recipes.read(file) if file.is_file() else None
+    except BadInput:
+        return None

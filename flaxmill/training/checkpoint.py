@@ -1,0 +1,338 @@
+"""Checkpoints: written beside the training, whole or not there, and verified when read.
+
+Orbax stores the arrays. It restores flipped bits without noticing, so a digest of every file is
+kept beside them, and a checkpoint that does not match is passed over. A folder
+``checkpoints/<step>`` exists only when all that is in it was written and digested.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxmill.errors import BadInput, CannotGoOn, quoted
+from flaxmill.machine import files, json_forms
+from flaxmill.training import run_files
+from flaxmill.training.log import Row, mean_rows, read_rows, written_rows
+
+FORMAT = 1
+_PARTIAL = ".partial-"
+_DIGESTS = "digests.json"
+_FACTS = "facts.json"
+_ROWS = "metrics.jsonl"
+_ARRAYS = "arrays"
+_DEEPEST = 20  # folders within one another
+
+
+class Damaged(Exception):
+    """A checkpoint's files are not what was written; the message names the first such file."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: Holds a folder for each kept step.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()  # Orbax takes no relative paths
+        self._writer: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
+
+    def steps(self) -> list[int]:
+        """Returns the steps that are kept, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if _is_of_step(path))
+
+    def warm_up(self) -> None:
+        """Imports what saving needs, on the writer's thread, while something else is done."""
+        self._thread().submit(_orbax)
+
+    def save(
+        self,
+        step: int,
+        arrays: Mapping[str, np.ndarray],
+        facts: Mapping[str, Any],
+        keep: Collection[int],
+        last: int,
+    ) -> None:
+        """Starts to save, and returns once an earlier save is finished.
+
+        Args:
+            step: Training steps done.
+            arrays: By name; they must not change any more.
+            facts: What else to remember, as JSON; of the log, its ``rows``.
+            keep: Steps whose checkpoints stay.
+            last: How many of the newest stay too.
+
+        Raises:
+            CannotGoOn: An earlier save failed.
+        """
+        self.wait()
+        self._pending = self._thread().submit(
+            self._write, step, dict(arrays), dict(facts), set(keep), last
+        )
+
+    def wait(self) -> None:
+        """Waits until everything is saved.
+
+        Raises:
+            CannotGoOn: A save failed; the message says why and which checkpoint remains.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except Exception as error:
+            kept = self.steps()
+            remains = (
+                f"the checkpoint of step {kept[-1]:,} is kept" if kept else "none was kept yet"
+            )
+            raise CannotGoOn(
+                f"saving into {self.folder} failed: {_reason(error)}; {remains}. Make room, or "
+                f"make the folder writable, and give the same command again to go on from there."
+            ) from error
+
+    def close(self) -> None:
+        """Waits for the writer without asking what became of its work."""
+        if self._writer is not None:
+            self._writer.shutdown(wait=True)
+            self._writer = None
+
+    def restore(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Reads a checkpoint, verified.
+
+        Returns:
+            Its arrays by name, and its facts.
+
+        Raises:
+            Damaged: A file is missing, added, or not as it was written.
+        """
+        folder = self.folder / str(step)
+        verify(folder)
+        try:
+            facts = json_forms.read(folder / _FACTS, run_files.FACTS, cure="", newest=None)
+            facts["rows"] = self.rows(step)
+        except BadInput as error:
+            raise Damaged(str(error)) from None
+        ocp = _orbax()
+        try:
+            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+                known = reader.metadata(folder / _ARRAYS).item_metadata.tree
+                size = sum(
+                    math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in known.values()
+                )
+                stored = sum(path.stat().st_size for path in _all_files(folder / _ARRAYS))
+                files.check_unpacked(folder / _ARRAYS, size, stored)
+                how = dict.fromkeys(known, ocp.RestoreArgs(restore_type=np.ndarray))
+                restore = ocp.args.PyTreeRestore(restore_args=how)
+                return reader.restore(folder / _ARRAYS, args=restore), facts
+        except Exception as error:  # whatever Orbax and what it is built on stumble over
+            raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
+
+    def rows(self, step: int) -> list[Row]:
+        """Returns the rows of the log that a checkpoint keeps; none where it keeps none."""
+        return read_rows(self.folder / str(step) / _ROWS)
+
+    def restore_newest(
+        self, *, set_aside: bool = True
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole; None if there is none.
+
+        Args:
+            set_aside: Clear up: remove what a kill left, and rename a damaged checkpoint. Without
+                it, as in a directory of somebody else's, both are only passed over.
+        """
+        if set_aside:
+            self._clear_partial()
+        for step in reversed(self.steps()):
+            try:
+                return self.restore(step)
+            except Damaged as damage:
+                where = f" It was set aside as {self._set_aside(step)}." if set_aside else ""
+                warnings.warn(
+                    f"the checkpoint of step {step:,} is damaged: {damage}.{where} The one before "
+                    f"it is used, or the beginning where there is none.",
+                    stacklevel=2,
+                )
+        return None
+
+    def _set_aside(self, step: int) -> Path:
+        aside = self.folder / f"damaged-{step}"
+        number = 2
+        while aside.exists():
+            aside, number = self.folder / f"damaged-{step}-{number}", number + 1
+        (self.folder / str(step)).rename(aside)
+        return aside
+
+    def _clear_partial(self) -> None:
+        for left in self.folder.glob(f"{_PARTIAL}*"):
+            files.remove(left)
+
+    def _thread(self) -> ThreadPoolExecutor:
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        return self._writer
+
+    def _write(
+        self, step: int, arrays: dict[str, Any], facts: dict[str, Any], keep: set[int], last: int
+    ) -> None:
+        """Writes under another name, digests, and only then gives the folder its name."""
+        final, partial = self.folder / str(step), self.folder / f"{_PARTIAL}{step}"
+        self.folder.mkdir(exist_ok=True)  # not the run's own folder, which may have been renamed
+        if final.exists():
+            return
+        files.remove(partial)
+        partial.mkdir()
+        ocp = _orbax()
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
+            writer.save(partial / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
+        files.write_atomic(partial / _ROWS, written_rows(facts.pop("rows", ())))
+        files.write_json(partial / _FACTS, {"format": FORMAT, "step": step, **facts})
+        for path in _all_files(partial):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        inside = {parent for path in _all_files(partial) for parent in path.parents}
+        for folder in sorted(inside - set(partial.parents)):
+            files.sync_folder(folder)
+        files.write_atomic(partial / _DIGESTS, _digests_text(_digests(partial)))
+        partial.rename(final)
+        files.sync_folder(self.folder)
+        for old in self.steps()[:-last]:
+            if old not in keep:  # renamed first, for a name stands for a whole checkpoint
+                going = self.folder / f"{_PARTIAL}old-{old}"
+                (self.folder / str(old)).rename(going)
+                files.remove(going)
+
+
+def _is_of_step(path: Path) -> bool:
+    """Says whether a folder is called as a step is: 12, and neither 012 nor ١٢."""
+    name = path.name
+    return name.isascii() and name.isdecimal() and name == str(int(name)) and path.is_dir()
+
+
+def verify(folder: Path) -> None:
+    """Checks every file of a checkpoint against the digests that were kept when it was written.
+
+    Raises:
+        Damaged: The message names the first file that does not match.
+        BadInput: A newer version wrote it.
+    """
+    listing = folder / _DIGESTS
+    try:
+        content = files.read_json(listing)
+    except BadInput as error:
+        raise Damaged(f"{listing} is not as it was written: {error}") from None
+    number = content.get("format") if isinstance(content, dict) else None
+    if isinstance(number, int) and number > FORMAT:
+        raise BadInput(
+            f"{folder} has format {quoted(number, 20)}; this flaxmill reads up to {FORMAT}: "
+            f"install a newer flaxmill."
+        )
+    try:
+        run_files.DIGESTS(content, "")
+        if listing.read_text(encoding="utf-8") != _digests_text(content["files"]):
+            raise json_forms.Misfit("has another seal")
+    except (OSError, ValueError) as error:
+        raise Damaged(f"{listing} is not as it was written: it {error}") from None
+    expected = content["files"]
+    try:
+        found = _digests(folder)
+    except OSError as error:
+        raise Damaged(f"{error.filename or folder} cannot be read ({_reason(error)})") from error
+    except BadInput as error:  # something else than a file, for which Orbax would wait
+        raise Damaged(str(error).removesuffix(".")) from None
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise Damaged(f"{folder / name} is missing")
+        if expected.get(name) != found[name]:
+            raise Damaged(f"{folder / name} is not as it was written")
+
+
+def _all_files(folder: Path) -> list[Path]:
+    """Returns the files of a checkpoint, as deep as Orbax makes folders."""
+    found, waiting = [], [(folder, 0)]
+    while waiting:
+        inside, deep = waiting.pop()
+        if deep > _DEEPEST:
+            raise OSError(errno.ELOOP, f"folders more than {_DEEPEST} deep", str(inside))
+        for path in inside.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                waiting.append((path, deep + 1))
+            elif path.name != _DIGESTS:
+                found.append(path)
+    return sorted(found)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): files.sha256(path) for path in _all_files(folder)}
+
+
+def _digests_text(digests: Mapping[str, str]) -> str:
+    """Returns the listing, sealed by a digest of itself."""
+    body = json.dumps(digests, indent=2, sort_keys=True)
+    seal = hashlib.sha256(body.encode()).hexdigest()
+    return json.dumps({"format": FORMAT, "files": digests, "seal": seal}, indent=2, sort_keys=True)
+
+
+def _orbax() -> Any:
+    """Imports Orbax when it is needed, for it takes a second; what it logs is not ours to say."""
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").addFilter(_not_orbax)
+    return ocp
+
+
+def _not_orbax(record: logging.LogRecord) -> bool:
+    """Says whether somebody else than Orbax logs something.
+
+    It logs its progress, and pages of each error that it raises as well; that is told in a line.
+    """
+    return "/orbax/" not in record.pathname
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the first line of an error, or its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def best_step(rows: Sequence[Row]) -> int | None:
+    """Returns the step with the best validation figures in a run's log; None without any.
+
+    The highest accuracy counts, or the lowest loss where there is no accuracy; the first of equals.
+    Of models of several seeds, it is the mean that counts.
+    """
+    rows = mean_rows([row for row in rows if row["split"] == "validation"])
+    if not rows:
+        return None
+    if all("accuracy" in row for row in rows):
+        return max(rows, key=lambda row: row["accuracy"])["step"]
+    return min(rows, key=lambda row: row["loss"])["step"]
+
+
+def check_kept(checkpoints: Checkpoints, step: int, what: str) -> None:
+    """Refuses a step whose checkpoint is not there.
+
+    Raises:
+        BadInput: The message lists the steps that are.
+    """
+    kept = checkpoints.steps()
+    if step not in kept:
+        listed = ", ".join(f"{one:,}" for one in kept) or "none"
+        raise BadInput(
+            f"{checkpoints.folder.parent}: the {what} checkpoint (step {step:,}) is not there; "
+            f"kept are: {listed}. The training command with --fresh makes it again, bit for bit."
+        )

@@ -1,0 +1,60 @@
+"""The facts of a run that a person reads before its first step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from flaxmill.data.batches import Schedule
+from flaxmill.data.source import SPLITS, Splits
+from flaxmill.devices import parallel
+from flaxmill.machine.progress import duration
+from flaxmill.models import weights
+from flaxmill.training.state import State
+
+
+def facts(
+    splits: Splits, schedule: Schedule, state: State, seeds: Sequence[int], devices: int, gear: str
+) -> dict[str, str]:
+    """Returns data, parameters, steps and device, in words.
+
+    Args:
+        splits: The data.
+        schedule: All durations of the run.
+        state: Before the first step.
+        seeds: Of its models.
+        devices: How many each batch is spread over.
+        gear: How the examples reach them.
+    """
+    counts = ", ".join(f"{len(splits[part]):,} {part}" for part in SPLITS if len(splits[part]))
+    parameters = f"{weights.count(state.params) // state.members:,}"
+    if len(seeds) > 1:
+        parameters += f" in each of {len(seeds)} models (seeds {seeds[0]} to {seeds[-1]})"
+    threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
+    return {
+        "data": f"{splits.title}: {counts}",
+        "parameters": parameters,
+        "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
+        f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
+        "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
+    }
+
+
+def costs(program: Any, step_seconds: float) -> dict[str, str]:
+    """Returns what a step takes, in words.
+
+    Args:
+        program: The compiled training function, which knows how much memory it needs.
+        step_seconds: Measured.
+    """
+    short = step_seconds < 0.9995  # which is 1000 of three digits
+    found = {"a step": f"{1000 * step_seconds:.3g} ms" if short else duration(step_seconds)}
+    needs = None if program is None else program.memory_analysis()
+    if needs is not None:
+        held = needs.argument_size_in_bytes + needs.generated_code_size_in_bytes
+        new = needs.output_size_in_bytes + needs.temp_size_in_bytes - needs.alias_size_in_bytes
+        found["memory"] = (
+            f"{(held + new) / 1e6:,.0f} MB on the device: {held / 1e6:,.0f} for state and data, "
+            f"{new / 1e6:,.0f} for computing"
+        )
+    return found

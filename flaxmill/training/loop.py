@@ -1,0 +1,351 @@
+"""The compiled parts of a training loop: a chunk of steps, and an exact evaluation."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import lax
+from jaxtyping import Array
+
+from flaxmill.data.batches import Chunk
+from flaxmill.data.reading.readers import Reading
+from flaxmill.data.source import Source
+from flaxmill.devices import parallel
+from flaxmill.devices.convolution import fast_convolutions, loop_convolutions, product_options
+from flaxmill.errors import BadInput
+from flaxmill.maths.metrics import Measures, Sums
+from flaxmill.training import members, returned
+from flaxmill.training.evaluation import BATCH_SIZE, total
+from flaxmill.training.state import State, picked
+
+Loss = Callable[..., Measures]
+Augment = Callable[[Any, Array], Any]
+Objective = Callable[[Any, Any], Any]
+TRAINING_BRANCH = 1
+"""What is folded into the seed's key for training; the initial parameters use the key itself."""
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """The part of a run that compiled functions need."""
+
+    mesh: jax.sharding.Mesh | None
+    reading: Reading
+
+    @property
+    def clock(self) -> Callable[[str], AbstractContextManager[None]]:
+        """Counts the seconds of a ``with`` block for a phase."""
+        ...
+
+    def compiled(self, train_chunk: "TrainChunk", step_seconds: float, slow: list[str]) -> None:
+        """Is told that the training function is compiled, and how long a step takes."""
+        ...
+
+
+def _blend(old: Array, new: Array, decay: Array) -> Array:
+    """Moves an average towards a new value; counters and other integers are simply kept up."""
+    if not jnp.issubdtype(new.dtype, jnp.floating):
+        return new
+    moved = (decay * old + (1 - decay) * new).astype(new.dtype)
+    return jnp.where(old == new, old, moved)  # what does not change stays, to the bit
+
+
+def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dict[str, Any]:
+    """Returns the batch of one step of a chunk, exactly as stored, whichever gear made it."""
+
+    def at(leaf: Array) -> Array:
+        return lax.dynamic_index_in_dim(leaf, index, keepdims=False)
+
+    if "resident" in inputs:
+        rows = at(inputs["rows"])
+        batch = {
+            name: array.at[rows].get(mode="promise_in_bounds")
+            for name, array in inputs["resident"].items()
+        }
+    else:
+        batch = jax.tree.map(at, inputs["examples"])
+    batch |= {"ids": at(inputs["ids"]), "epochs": at(inputs["epochs"])}
+    # Both gears go on from one materialised batch, so that they compute the same bits.
+    return lax.optimization_barrier(parallel.split_batch(batch, mesh))
+
+
+class TrainChunk:
+    """Runs the steps of a chunk in one call; made by `compile_training`."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        tx: optax.GradientTransformation,
+        augment: Augment | None,
+        run: Runtime,
+        ema: float,
+        accumulate: int,
+    ) -> None:
+        self._loss, self._tx, self._augment, self._run = loss, tx, augment, run
+        self._ema, self._parts = ema, accumulate
+        self._call: Callable[..., tuple[State, Sums]] | None = None
+        self.program: jax.stages.Compiled | None = None
+        self._previous: Sums | None = None
+
+    def __call__(self, state: State, chunk: Chunk) -> tuple[State, Sums]:
+        """Trains on a chunk.
+
+        Args:
+            state: Where training stands; its buffers are given up (donated).
+            chunk: From `flaxmill.data.batches.batches`.
+
+        Returns:
+            The new state, and its metrics summed since the last row of the log.
+        """
+        if state.sums is None:
+            with self._run.clock("compile"):
+                state = self._with_sums(state, chunk.inputs)
+        if self._call is None:
+            if bool(self._ema) != (state.average is not None):
+                raise BadInput("give create_state and compile_training the same ema.")
+            parallel.check_parts(self._parts, chunk.inputs["ids"].shape[-1])
+            with self._run.clock("compile"):
+                self._call, slow = self._compile(state, chunk.inputs)
+                seconds = self._measure(state, chunk.inputs)
+            self._run.compiled(self, seconds, slow)
+        state, sums = self._call(state, chunk.inputs)
+        # One call computes and one waits: the device is never idle, and the host, which saves and
+        # answers signals, is never further ahead.
+        jax.block_until_ready(self._previous)
+        self._previous = sums
+        return state, sums
+
+    def objective(
+        self, state: State, inputs: Mapping[str, Any], index: Any = 0, part: Any = None
+    ) -> Objective:
+        """Returns what a step of a chunk minimises: a pure function of the model's state.
+
+        Args:
+            state: Before the step; its parameters are not used.
+            inputs: Of the chunk.
+            index: The step's place in the chunk.
+            part: Which part of the batch, where gradients are accumulated; None for all of it.
+
+        Returns:
+            From parameters and model state to the mean loss and (sums, new model state).
+        """
+        batch = _read_batch(inputs, index, self._run.mesh)
+        if part is not None:
+            size = len(batch["ids"]) // self._parts
+            cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size)
+            batch = {name: cut(array, part * size) for name, array in batch.items()}
+        key = jax.random.wrap_key_data(inputs["seed"], impl="threefry2x32")
+        # A branch of its own, for the initial parameters were drawn from the seed's first keys.
+        augment_key, loss_key = jax.random.split(jax.random.fold_in(key, TRAINING_BRANCH))
+        ids, epochs = batch.pop("ids"), batch.pop("epochs")
+        if self._augment is not None:
+            fold = jax.random.fold_in
+            keys = jax.vmap(lambda i, e: fold(fold(augment_key, e), i))(ids, epochs)
+            known = {"id": ids, "epoch": epochs}  # of what is to happen in turn, and not by chance
+            batch = jax.vmap(self._augment)(batch | known, keys)
+            batch = returned.augmented(self._augment, batch)
+            batch = {name: leaf for name, leaf in batch.items() if name not in known}
+        step_key = jax.random.fold_in(loss_key, state.step)
+        if part is not None:
+            step_key = jax.random.fold_in(step_key, part)
+
+        def objective(params: Any, model_state: Any) -> Any:
+            model = nnx.merge(state.graphdef, params, model_state, copy=True)
+            found = self._loss(model, batch, key=step_key)
+            sums = Sums.of(returned.measures(self._loss, found))
+            mean = sums.totals["loss"] / jnp.maximum(sums.weights["loss"], 1e-30)
+            return mean, (sums, nnx.split(model, nnx.Param, ...)[2])
+
+        return objective
+
+    def _gradients(
+        self, state: State, inputs: Mapping[str, Any], index: Any
+    ) -> tuple[Any, tuple[Sums, Any]]:
+        """Returns the gradients of a step's mean loss, its sums, and the new model state."""
+
+        def of(part: Any, model_state: Any) -> tuple[Any, tuple[Sums, Any]]:
+            objective = fast_convolutions(self.objective(state, inputs, index, part))
+            return jax.grad(objective, has_aux=True)(state.params, model_state)
+
+        if self._parts == 1:
+            return of(None, state.model_state)
+
+        def add(part: Any, carry: Any) -> Any:
+            gradients, (sums, model_state) = carry
+            more, (found, model_state) = of(part, model_state)
+            weight = found.weights["loss"]  # a part's mean counts by how much is in it
+            gradients = jax.tree.map(lambda old, new: old + weight * new, gradients, more)
+            return gradients, (sums.merge(found), model_state)
+
+        assert state.sums is not None, "the form of the sums is known before a step is compiled"
+        nothing = jax.tree.map(jnp.zeros_like, state.params)
+        carry = (nothing, (Sums.empty(state.sums), state.model_state))
+        gradients, (sums, model_state) = lax.fori_loop(0, self._parts, add, carry)
+        total = jnp.maximum(sums.weights["loss"], 1e-30)
+        return jax.tree.map(lambda leaf: leaf / total, gradients), (sums, model_state)
+
+    def _step(self, state: State, inputs: Mapping[str, Any], index: Any) -> State:
+        """Does one step of a chunk."""
+        gradients, (sums, model_state) = self._gradients(state, inputs, index)
+        updates, opt_state = self._tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:  # a shorter memory at first, so that the random start is forgotten
+            count = state.step.astype(jnp.float32)
+            decay = jnp.minimum(self._ema, (1 + count) / (10 + count))
+            weights = (params, model_state)
+            average = jax.tree.map(lambda old, new: _blend(old, new, decay), average, weights)
+        sums = sums if state.sums is None else state.sums.merge(sums)
+        new = {"params": params, "model_state": model_state, "opt_state": opt_state}
+        return replace(state, step=state.step + 1, **new, average=average, sums=sums)
+
+    def _many(self, state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
+        state = state.with_fresh_sums(inputs["fresh"])
+        state = lax.fori_loop(
+            0, inputs["count"], lambda i, state: self._step(state, inputs, i), state
+        ).checked()
+        assert state.sums is not None, "a step leaves its sums in the state"
+        return state, state.sums
+
+    def _one(self, state: State, inputs: Mapping[str, Any], index: Array) -> tuple[State, Sums]:
+        state = state.with_fresh_sums(inputs["fresh"] & (index == 0))
+        state = self._step(state, inputs, index).checked()
+        assert state.sums is not None, "a step leaves its sums in the state"
+        return state, state.sums
+
+    def _with_sums(self, state: State, inputs: Mapping[str, Any]) -> State:
+        """Gives a fresh state the metrics that the loss is found to return."""
+
+        def sums(state: State, inputs: Mapping[str, Any]) -> Sums:
+            return self.objective(state, inputs)(state.params, state.model_state)[1][0]
+
+        zero = Sums.empty(jax.eval_shape(sums, *members.apart(state, inputs)[0]))
+        if state.members > 1:
+            zero = jax.tree.map(lambda leaf: jnp.zeros((state.members,), leaf.dtype), zero)
+        return replace(state, sums=parallel.replicate(zero, self._run.mesh))
+
+    def _compile(
+        self, state: State, inputs: Mapping[str, Any]
+    ) -> tuple[Callable[..., tuple[State, Sums]], list[str]]:
+        """Compiles the one function that does the training of a run.
+
+        Where an ordinary convolution is left inside the loop on CPU, which is ten times slower
+        there, the steps are dispatched one at a time instead.
+        """
+        sharding = jax.tree.map(lambda leaf: leaf.sharding, state) if self._run.mesh else None
+        options: dict[str, Any] = {"donate_argnums": 0}
+        if sharding is not None:
+            options["out_shardings"] = (sharding, sharding.sums)
+        traced = jax.jit(members.over(self._many), **options).trace(state, inputs)
+        compiler_options = parallel.training_options() | product_options(traced.jaxpr.jaxpr)
+        slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
+        if not slow:
+            self.program = traced.lower().compile(compiler_options=compiler_options)
+            return self.program, []
+        first = members.apart(state, inputs)[0]
+        one = jax.jit(self._one, **options).lower(*first, jnp.int32(0))
+        self.program = one = one.compile(compiler_options=compiler_options)
+
+        def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
+            ends = []
+            for member, chunk in members.apart(state, inputs):
+                sums = member.sums
+                for index in range(int(inputs["count"])):
+                    member, sums = one(member, chunk, jnp.int32(index))
+                assert sums is not None
+                ends.append((member, sums))
+            return members.together(ends)
+
+        return one_by_one, slow
+
+    def _measure(self, state: State, inputs: Mapping[str, Any]) -> float:
+        """Returns the seconds that a step takes, tried on a copy of the state."""
+        assert self._call is not None
+        seconds = 0.0
+        room = inputs["ids"].shape[-2]
+        for count in (1, min(4, room)):  # the first call warms up
+            some = dict(inputs) | {"count": jnp.full_like(inputs["count"], count)}
+            # By way of the host: a copy made by JAX would be compiled, for every shape.
+            copy = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf), leaf.sharding), state)
+            jax.block_until_ready(copy)
+            start = time.perf_counter()
+            jax.block_until_ready(self._call(copy, some))
+            seconds = (time.perf_counter() - start) / count
+        return seconds
+
+
+def compile_training(
+    loss: Loss,
+    tx: optax.GradientTransformation,
+    augment: Augment | None,
+    run: Runtime,
+    *,
+    ema: float = 0,
+    accumulate: int = 1,
+) -> TrainChunk:
+    """Returns the function that trains on chunks; it is compiled once, at its first call.
+
+    Args:
+        loss: ``loss(model, batch, *, key) -> {name: (value per example, weight per example)}``; the
+            weighted mean of ``"loss"`` is minimised, the rest is only summed.
+        tx: The optimizer.
+        augment: ``augment(example, key) -> example`` for one example, or None. The example also
+            has its ``id`` and ``epoch``, which are taken away after that.
+        run: Knows the devices, and is told how long the compilation took.
+        ema: Decay of the moving average of the weights; 0 for none.
+        accumulate: Parts that a batch is computed in, one after another, which takes less memory.
+            The gradients are those of the whole batch; batch statistics are those of each part.
+
+    Raises:
+        BadInput: At its first call: the batch does not divide into so many parts.
+    """
+    return TrainChunk(loss, tx, augment, run, ema, accumulate)
+
+
+def compile_evaluation(
+    measure: Callable[..., Measures], run: Runtime, *, batch_size: int = BATCH_SIZE
+) -> Callable[[State, Source], Sums]:
+    """Returns a function that evaluates a state exactly: every example once, no mean of means.
+
+    The model is in its evaluation mode. Each batch is a call of its own, so that ordinary
+    convolutions are fast on CPU too.
+
+    Args:
+        measure: ``measure(model, batch) -> {name: (value per example, weight per example)}``.
+        run: Knows the devices, and how examples are read.
+        batch_size: Most examples a call, rounded up to divide over the devices.
+
+    Returns:
+        From a state and a source to its sums; those of several members have an axis for them.
+    """
+    devices = run.mesh.size if run.mesh else 1
+
+    @jax.jit(static_argnums=0, compiler_options=parallel.compiler_options())
+    def sums_of(graphdef: Any, weights: Any, batch: Any, mask: Array) -> Sums:
+        batch, mask = parallel.split_batch((batch, mask), run.mesh)
+        model = nnx.merge(graphdef, *weights, copy=True)
+        model.eval()
+        return Sums.of(returned.measures(measure, measure(model, batch), len(mask)), mask)
+
+    def evaluate(state: State, source: Source) -> Sums:
+        each = [state.weights]
+        if state.members > 1:
+            each = [picked(state.weights, index) for index in range(state.members)]
+
+        def over(batch: Mapping[str, Any], mask: Any) -> Sums:
+            placed = parallel.replicate((batch, mask), run.mesh)
+            found = [sums_of(state.graphdef, weights, *placed) for weights in each]
+            return Sums.stacked(found) if len(found) > 1 else found[0]
+
+        with run.clock("evaluate"):
+            return total(over, source, batch_size, devices=devices, reading=run.reading)
+
+    return evaluate

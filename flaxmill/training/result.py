@@ -1,0 +1,160 @@
+"""What a trained run comes to: the content of ``result.json``."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flax import nnx
+
+from flaxmill.data.reading.readers import Reading
+from flaxmill.data.source import Source, Splits
+from flaxmill.errors import BadInput
+from flaxmill.maths import calibration
+from flaxmill.maths.metrics import Measures, spread
+from flaxmill.models import weights
+from flaxmill.models.ensemble import Ensemble
+from flaxmill.tasks import answers
+from flaxmill.tasks.signature import FORMAT, Signature
+from flaxmill.training import checkpoint
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.evaluation import measured, scored, total
+from flaxmill.training.identity import Identity
+from flaxmill.training.log import Row, mean_rows
+from flaxmill.training.state import State, with_arrays
+
+Figures = dict[str, float]
+_NAMED = 10
+"""Unreadable examples that a result names."""
+
+
+def gather(
+    identity: Identity,
+    state: State,
+    rows: Sequence[Row],
+    tests: Sequence[Figures],
+    test: Figures,
+    examples: int,
+) -> dict[str, Any]:
+    """Returns what a run's files say of its end, but for the time it took.
+
+    Args:
+        identity: Of the run.
+        state: After the last step.
+        rows: Of the log.
+        tests: The exact test figures of the model of each seed.
+        test: Those of the models together.
+        examples: Number of test examples.
+    """
+    best = checkpoint.best_step(rows)
+    validated = mean_rows([row for row in rows if row["split"] == "validation"])
+    return {
+        "format": FORMAT,
+        "recipe": identity.recipe,
+        "preset": identity.preset,
+        "seed": identity.seed,
+        "step": int(state.step),
+        "parameters": weights.count(state.params),
+        "test": {**test, "examples": examples},
+        **(_of_each_seed(identity, state, tests, examples) if state.members > 1 else {}),
+        "weights": "average" if state.average is not None else "params",
+        "weights_sha256": weights.model_digest(*state.weights),
+        "best": next((row for row in validated if row["step"] == best), None),
+    }
+
+
+def left_out(reading: Reading) -> dict[str, Any]:
+    """Returns what a result says of unreadable examples; nothing if none were to be skipped."""
+    if not reading.skip_unreadable:
+        return {}
+    met = list(reading.unreadable)
+    return {"unreadable": {"count": len(met), "first": met[:_NAMED]}}
+
+
+def _of_each_seed(
+    identity: Identity, state: State, tests: Sequence[Figures], examples: int
+) -> dict[str, Any]:
+    """Returns what is said of the models one by one, and how far they are apart."""
+    means, deviations = spread(tests)
+    seeds = []
+    for index, (seed, figures) in enumerate(zip(identity.every_seed, tests, strict=True)):
+        digest = weights.model_digest(*state.member(index).weights)
+        test = {**figures, "examples": examples}
+        seeds.append({"seed": seed, "test": test, "weights_sha256": digest})
+    return {"seeds": seeds, "test_mean": means, "test_sd": deviations}
+
+
+def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
+    """Returns the models of all seeds as one, in evaluation mode; a single one stays as it is."""
+    kind = answers.of(signature) if signature.outputs[0].name == "logits" else None
+    model = models[0] if len(models) == 1 else Ensemble(models, answers=kind)
+    model.eval()
+    return model
+
+
+def ensemble_figures(
+    state: State,
+    signature: Signature,
+    measure: Callable[..., Measures] | None,
+    source: Source,
+    reading: Reading,
+) -> Figures:
+    """Returns the exact figures of a state's models together."""
+    assert measure is not None, "whoever trains several seeds gives it"
+    model = _model(state, signature)
+    return total(measured(measure, model), source, reading=reading).means()
+
+
+def states(
+    state: State, rows: Sequence[Row], checkpoints: Checkpoints
+) -> Iterator[tuple[str, State]]:
+    """Yields a run with its "final" and, if those are others and whole, its "best" weights.
+
+    Args:
+        state: After the last step.
+        rows: Of the log.
+        checkpoints: Of the run.
+    """
+    yield "final", state
+    best = checkpoint.best_step(rows)
+    if best not in (None, int(state.step)) and best in checkpoints.steps():
+        with contextlib.suppress(checkpoint.Damaged):  # whoever asks for these weights is told
+            arrays, _ = checkpoints.restore(best)
+            yield "best", with_arrays(state, arrays, where=str(checkpoints.folder / str(best)))
+
+
+def calibrated(
+    states: Iterable[tuple[str, State]], signature: Signature, splits: Splits, reading: Reading
+) -> Signature:
+    """Returns a run's signature with the temperatures of its weights, fitted on what was held out.
+
+    Without one, where too little was held out that is new to the model, or the model gives no
+    logits of classes.
+
+    Args:
+        states: As from `states`.
+        signature: Of the run.
+        splits: Its data.
+        reading: How examples are read.
+    """
+    held_out = splits.validation
+    classifies = signature.task in answers.TASKS and signature.outputs[0].name == "logits"
+    if not len(held_out) or splits.seen or not classifies:
+        return signature
+    temperatures, count = {}, len(held_out)
+    if calibration.enough(count):
+        for which, state in states:
+            model, name = _model(state, signature), signature.inputs[0].name
+            logits, labels = scored(model, held_out, name, reading=reading)
+            try:
+                temperatures[which] = calibration.fit_temperature(logits, labels)
+            except BadInput:  # labels of a recipe's own, which its metrics may well know to count
+                return signature
+            count = len(labels)
+    return replace(signature, held_out=count, temperatures=temperatures).of_weights("final")
+
+
+def _model(state: State, signature: Signature) -> nnx.Module:
+    """Returns what a state answers with: its weights in evaluation mode; several as one."""
+    alone = [state.member(index) for index in range(state.members)]
+    return ensemble([nnx.merge(one.graphdef, *one.weights, copy=True) for one in alone], signature)

@@ -1,0 +1,351 @@
+"""A run while it trains: what it starts from, what it logs, when it saves, how it ends."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxmill.data.batches import Gear, Schedule
+from flaxmill.data.source import Splits
+from flaxmill.devices import parallel
+from flaxmill.errors import BadInput, DryRun, NotFinite
+from flaxmill.machine import signals, stopping
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.meter import Meter
+from flaxmill.machine.progress import Words, duration, figures
+from flaxmill.maths.metrics import Measures, Sums, spread
+from flaxmill.tasks.signature import Signature
+from flaxmill.training import checkpoint, manifest
+from flaxmill.training import result as results
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.directory import RunDirectory
+from flaxmill.training.facts import costs, facts
+from flaxmill.training.identity import Identity
+from flaxmill.training.log import Log
+from flaxmill.training.loop import TrainChunk
+from flaxmill.training.options import Options
+from flaxmill.training.state import State, begin_with, to_arrays, with_arrays
+
+_CALL_SECONDS = 0.5
+"""A call of the compiled function takes about so long, so that a signal is answered soon."""
+
+
+@dataclass
+class Run:
+    """What a recipe's ``train`` gets beside its config.
+
+    Attributes:
+        directory: Its files.
+        identity: Recipe, config and seed.
+        signature: What goes into the model and comes out.
+        options: How it is carried out.
+        clock: Where its seconds go.
+        words: Speaks to the person.
+        step: Training steps done before this attempt.
+        splits: The data.
+        measure: The recipe's; needed where several seeds are trained.
+        recipe: The text of the recipe.
+        initial: Weights to begin with, by name; None begins with the model's own.
+    """
+
+    directory: RunDirectory
+    identity: Identity
+    signature: Signature
+    options: Options
+    clock: Clock
+    words: Words
+    splits: Splits
+    measure: Callable[..., Measures] | None = None
+    recipe: str = ""
+    initial: Mapping[str, np.ndarray] | None = None
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self.seed, self.seeds = self.identity.seed, self.identity.every_seed
+        self.mesh = parallel.make_mesh(self.options.mesh)
+        self.gear = Gear(self.options.gear, self.options.chunk, self.options.prefetch)
+        self.reading = self.options.reading()
+        self.checkpoints = Checkpoints(self.directory.checkpoints)
+        self.result: dict[str, Any] | None = None
+        self._log = Log(self.directory.path)
+        self.attempts, self._place = 0, self.directory.place()
+        self._schedule: Schedule | None = None
+        self._begun_with: State | None = None
+        self._form: State | None = None
+        self.train_chunk: TrainChunk | None = None
+        self._line: list[str] = []
+        self._saved_at = time.monotonic()
+        self.meter = Meter(self.clock)
+        self.asked = stopping.Asked(lambda: f"stopped; {self.kept()}")
+
+    # Before the loop.
+
+    def restore(self, state: State, schedule: Schedule, own: Sequence[str] = ()) -> State:
+        """Returns the state to go on from: the run's own, else ``init_from``, else the fresh one.
+
+        Args:
+            state: The fresh state.
+            schedule: All durations of the run.
+            own: Parts that stay fresh where those of ``init_from`` have another shape: ("head",).
+
+        Raises:
+            BadInput: It is not the state of as many models as there are seeds, or nothing fits it.
+        """
+        if state.members != len(self.seeds):
+            raise BadInput(
+                f"the recipe's train() made {state.members} model(s) for {len(self.seeds)} seeds: "
+                f"have it give run.seeds, not run.seed, to create_state."
+            )
+        self._schedule = schedule
+        saved = self.checkpoints.restore_newest()
+        if saved is not None:
+            arrays, facts = saved
+            state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
+            self.step = int(state.step)
+            self.clock.earlier = facts.get("seconds", {})
+            self.clock.compilations = facts.get("compilations", 0)
+            self.reading.unreadable.update(dict.fromkeys(facts.get("unreadable", ())))
+            self._log.restore(facts["rows"])
+        elif self.initial is not None:
+            state, notes = begin_with(state, self.initial, own)
+            for note in notes:
+                self.words.say(note)
+        self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
+        self._form = jax.eval_shape(lambda: state)
+        self.meter = Meter(self.clock, self.step)
+        self._introduce(state, schedule)
+        if self.step == schedule.steps:  # nothing is left to train: no compilation follows
+            self._begin()
+        if not self.options.dry_run:
+            self.checkpoints.warm_up()
+        return parallel.replicate(state, self.mesh)
+
+    def _begin(self) -> None:
+        """Writes what says that a run was begun here.
+
+        Not before its loss was traced, so that a value which only the loss can refuse leaves
+        nothing behind.
+        """
+        if self.attempts:
+            return
+        self.attempts = manifest.begin_attempt(
+            self.directory,
+            self.identity,
+            self.signature,
+            self.recipe,
+            self.options.mesh,
+            self.words,
+        )
+        self._log.cut(self.step)
+        self._place = self.directory.place()
+
+    def check_place(self) -> None:
+        """Ends a run (`CannotGoOn`) whose directory was renamed, replaced or deleted meanwhile."""
+        if self.attempts:
+            self.directory.check_place(self._place, self.identity)
+
+    def _introduce(self, state: State, schedule: Schedule) -> None:
+        devices, gear = self.mesh.size if self.mesh else 1, self.gear.choose(self.splits.train)
+        known = facts(self.splits, schedule, state, self.seeds, devices, gear.name)
+        self.words.facts(
+            known if self.options.dry_run else {**known, "run": str(self.directory.path)}
+        )
+        if self.step:
+            self.words.say(f"Resuming at step {self.step:,} of {schedule.steps:,}.")
+        elif self._log.rows:
+            self.words.say("No checkpoint of this run is there: it begins again.")
+
+    @property
+    def schedule(self) -> Schedule:
+        """All durations of the run."""
+        if self._schedule is None:
+            raise BadInput("the recipe's train() must call run.restore(state, schedule) first.")
+        return self._schedule
+
+    def last_good(self) -> State | None:
+        """Returns the state of the newest checkpoint, or else the one this attempt began with."""
+        self.checkpoints.wait()
+        own = self.checkpoints.restore_newest()
+        if own is None or self._form is None:
+            return self._begun_with
+        state = with_arrays(self._form, own[0], where=str(self.checkpoints.folder))
+        return replace(state, finite=np.bool_(True))
+
+    def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
+        """Notes that the training function is compiled, and says how long training will take."""
+        self.train_chunk = train_chunk
+        self.clock.compilations += 1
+        if slow:
+            self.words.say(
+                f"Steps are dispatched one at a time: {len(slow)} convolution(s) have no form that "
+                f"is fast inside a loop on CPU ({slow[0]})."
+            )
+        left = duration(step_seconds * (self.schedule.steps - self.step))
+        compile_seconds = duration(
+            self.clock.seconds()["compile"] - self.clock.earlier.get("compile", 0.0)
+        )
+        self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
+        if self.options.dry_run:
+            self.words.facts(costs(train_chunk.program, step_seconds))
+            raise DryRun
+        self._begin()
+        self.asked.can_save = True
+        self.words.begin(self.step, self.schedule.steps)
+        self.meter.begin(step_seconds)
+
+    def steps_per_call(self) -> int:
+        """Returns how many steps one call should have at most, so that the host is asked often."""
+        seconds = self.meter.step_seconds
+        return max(1, int(_CALL_SECONDS / seconds)) if seconds else 1
+
+    # In the loop.
+
+    def log(self, split: str, step: int, sums: Sums) -> None:
+        """Notes figures: those of training when a row is due, those of an evaluation at once.
+
+        Args:
+            split: What they were computed on: a part of the data, or a name of the recipe's own.
+            step: Training steps done.
+            sums: For training, since the last row.
+
+        Raises:
+            NotFinite: A figure is NaN or infinite.
+        """
+        size = self.schedule.batch_size * len(self.seeds)
+        if split == "train":
+            self.meter.given(sums)
+            if not self.schedule.logs(step):
+                if self.words.wanted():
+                    means, _ = spread(sums.finite_means(step))
+                    seconds, idle = self.meter.pace(step)
+                    self.words.show(step, self.schedule.steps, means, seconds, size, idle)
+                return
+        self._begin()
+        self.check_place()
+        each = sums.finite_means(step)
+        if split == "train":
+            clock = self.meter.trained(step, size)
+        else:
+            examples = sums.examples or float(np.mean(sums.weights["loss"]))
+            clock = self.meter.evaluated(examples * len(self.seeds))
+        place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
+        self._log_unreadable(place)
+        for seed, means in zip(self.seeds, each, strict=True):
+            named = {"seed": seed} if len(self.seeds) > 1 else {}
+            self._log.append({**place, **named, **means, **clock})
+        self._line.append(f"{split} {figures(*spread(each))}")
+
+    def _log_unreadable(self, place: dict[str, Any]) -> None:
+        """Writes and says which examples were found unreadable since the last row."""
+        for why in self._log.skip(self.reading.unreadable, place):
+            self.words.say(f"Skipped: {why}")
+
+    def save_if_due(self, step: int, state: State) -> None:
+        """Saves when the time has come, a best result was found, the end is reached, or asked to.
+
+        Raises:
+            NotFinite: The state is poisoned; it is not saved.
+            Stopped: A signal asked for it; the state is saved.
+            CannotGoOn: Saving failed; the last good checkpoint is kept.
+        """
+        if self._line:
+            self.words.say(
+                f"Epoch {round(self.schedule.epoch(step), 2):g}: " + " | ".join(self._line)
+            )
+            self._line = []
+        self.asked.can_save = True
+        last = step == self.schedule.steps
+        due = time.monotonic() - self._saved_at >= self.options.save_every
+        best = step == checkpoint.best_step(self._log.rows)
+        if last or due or best or self.asked.number is not None:
+            jax.block_until_ready(state.finite)  # counts as training, not as saving
+            with self.clock("save"):
+                self._save(step, state)
+                if self.asked.number is not None:
+                    name = signals.name(self.asked.number)
+                    self.words.say(f"{name}: saving step {step:,} …")
+                    self._close_saving()
+                if last:
+                    self._close_saving()
+
+    def _close_saving(self) -> None:
+        """Waits for the last save; from here on, a signal needs no more saving."""
+        self.checkpoints.wait()
+        self.asked.can_save = False
+        self.asked.check()  # it may have come during the wait
+
+    def _save(self, step: int, state: State) -> None:
+        self._begin()
+        self.check_place()
+        if not bool(state.finite):
+            raise NotFinite(step)
+        self._log.flush()
+        arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
+        best = checkpoint.best_step(self._log.rows)
+        facts = {
+            "seconds": self.clock.seconds(),
+            "compilations": self.clock.compilations,
+            "unreadable": list(self.reading.unreadable),
+            "rows": list(self._log.rows),  # so that the log can be lost, and no figure with it
+        }
+        keep = set() if best is None else {best}
+        self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
+        if self.checkpoints.steps():
+            self._begun_with = None  # a newer state is safe: do not hold this one for hours
+        self._saved_at = time.monotonic()
+
+    def kept(self) -> str:
+        """Says where the same command goes on."""
+        if not (kept := self.checkpoints.steps()):
+            return "nothing was saved yet, so the same command begins again."
+        return (
+            f"step {kept[-1]:,} is saved in {self.directory.path}, and the same command (without "
+            f"--fresh) goes on from there."
+        )
+
+    # After the loop.
+
+    def finish(self, state: State, test: Sums) -> None:
+        """Gathers the result of a trained run; `flaxmill.commands.train` writes it.
+
+        Args:
+            state: After the last step.
+            test: The exact test figures.
+        """
+        self.words.end()
+        step = int(state.step)
+        if step not in self.checkpoints.steps():  # a loop that ended before its schedule
+            self.words.say(f"train() ended after {step:,} of {self.schedule.steps:,} steps.")
+            self._save(step, state)
+        self._close_saving()
+        each = test.finite_means(step)
+        together = each[0]
+        if state.members > 1:
+            how = (self.signature, self.measure, self.splits.test, self.reading)
+            with self.clock("evaluate"):
+                together = results.ensemble_figures(state, *how)
+        with self.clock("evaluate"):
+            states = results.states(state, self._log.rows, self.checkpoints)
+            how = (self.signature, self.splits, self.reading)
+            self.signature = results.calibrated(states, *how)
+        found = (each, together, test.examples or len(self.splits.test))
+        self._log_unreadable({"step": step, "epoch": self.schedule.epoch(step)})
+        self._log.close()
+        self.result = {
+            **results.gather(self.identity, state, self._log.rows, *found),
+            **results.left_out(self.reading),
+            "seconds": self.clock.seconds(),
+            "compilations": self.clock.compilations,
+            "attempts": self.attempts,
+        }
+
+    def close(self) -> None:
+        """Ends whatever is still under way."""
+        self.words.end()
+        self.checkpoints.close()
+        with contextlib.suppress(OSError):  # a full disk was told already, and why
+            self._log.close()
