@@ -268,7 +268,12 @@ def command(*arguments: str) -> list[str]:
     """Returns flaxmill with arguments as a program of its own, on as few pictures as here."""
     few = f"real_or_drawn.TRAIN, real_or_drawn.TEST = {TRAIN}, {TEST}"
     few = f"from flaxmill.data.known import real_or_drawn\n{few}"
-    return [sys.executable, "-c", f"{few}\nfrom flaxmill import cli; cli.main()", *arguments]
+    return [
+        sys.executable,
+        "-c",
+        f"{few}\nfrom flaxmill.commands import cli; cli.main()",
+        *arguments,
+    ]
 
 
 def figures(run: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def run(folder: Path, small_data: None) -> TrainedRun:
 
 PEAK = """
 import resource
-from flaxmill import cli
+from flaxmill.commands import cli
 try:
     cli.main()
 finally:

@@ -26,11 +26,11 @@ from flax import linen, nnx
 
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.source import Arrays, Items, Splits, hold_out
-from flaxmill.loop import compile_evaluation, compile_training
-from flaxmill.losses import softmax_cross_entropy
-from flaxmill.metrics import accuracy
-from flaxmill.signature import Signature, Tensor, picture_signature
-from flaxmill.state import create_state
+from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.maths.losses import softmax_cross_entropy
+from flaxmill.maths.metrics import accuracy
+from flaxmill.tasks.signature import Signature, Tensor, picture_signature
+from flaxmill.training.state import create_state
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from forbidding import forbidden
 from picture_files import bomb, photo, photographs
 from PIL import Image
 
+from flaxmill.commands.data import checked_data
 from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
 from flaxmill.data.listings.layouts import scan
@@ -361,7 +362,7 @@ def test_what_windows_left_is_no_class(folder: Path) -> None:
 
 def test_places_that_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no .*fashion_mist: .* Did you mean 'fashion_mnist'\?"):
-        check(tmp_path / "fashion_mist")
+        checked_data(tmp_path / "fashion_mist")
     (tmp_path / "x.zip").touch()
     with pytest.raises(BadInput, match=r"x\.zip is packed: unpack it, and give its folder"):
         check(tmp_path / "x.zip")

@@ -338,7 +338,7 @@ def test_recipes_are_listed(
 def test_help_imports_nothing_heavy() -> None:
     heavy = "jax numpy flax optax orbax matplotlib tyro rich PIL"
     code = (
-        "import sys; from flaxmill import cli; cli.main(['--help'])\n"
+        "import sys; from flaxmill.commands import cli; cli.main(['--help'])\n"
         f"print([name for name in {heavy.split()!r} if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

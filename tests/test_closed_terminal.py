@@ -11,7 +11,8 @@ import pytest
 RUN = """
 import fcntl, os, signal, sys, termios
 from pathlib import Path
-from flaxmill import exit_status, progress, stopping
+from flaxmill.commands import exit_status
+from flaxmill.machine import progress, stopping
 
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that the kernel tells of its end, as it does to a shell's
 if sys.argv[2] == "left":

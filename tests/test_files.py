@@ -57,7 +57,7 @@ def test_a_message_names_what_was_meant_and_no_temporary_name(
 LIVING = """
 import os, sys
 from pathlib import Path
-from flaxmill import files, stopping
+from flaxmill.machine import files, stopping
 
 def folder(place):
     place.mkdir()

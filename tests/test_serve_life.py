@@ -254,7 +254,7 @@ def test_without_the_extra_it_says_how_to_get_it(shipped: Path) -> None:
     forbid = (
         "import sys, importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'uvicorn' else find(name, *a)\n"
-        "from flaxmill import cli; cli.main()"
+        "from flaxmill.commands import cli; cli.main()"
     )
     found = subprocess.run(
         [sys.executable, "-c", forbid, "serve", str(shipped)], capture_output=True, text=True

@@ -117,7 +117,7 @@ def end_of(code: str, folder: Path, *numbers: int) -> tuple[int, str]:
     """Runs a command that is sent signals when it has begun; returns its status and its errors."""
     program = (
         "import hashlib, time, weakref\n"
-        "from flaxmill import exit_status, stopping\n"
+        "from flaxmill.commands import exit_status\nfrom flaxmill.machine import stopping\n"
         "def command():\n"
         "    with stopping.temporary_folder():\n"
         f"        {code}\n"

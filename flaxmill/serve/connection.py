@@ -12,7 +12,7 @@ import math
 import socket
 import struct
 from collections.abc import Coroutine, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from flaxmill.serve.exchange import Exchange
 from flaxmill.serve.framing import head_end, read_head
@@ -36,6 +36,7 @@ _PIECE = memoryview(bytearray(64 << 10))  # of all connections: it is emptied as
 _FIRST_PIECE = _PIECE[:FREE]
 
 
+@runtime_checkable
 class Application(Protocol):
     """What answers requests: an ASGI application, and what its connections share."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import urllib.parse
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from flaxmill.serve.framing import Chunks, Head
 from flaxmill.serve.refusal import Header
@@ -14,6 +14,7 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+@runtime_checkable
 class Peer(Protocol):
     """The connection that a request came by, as far as it matters here."""
 

@@ -3,7 +3,7 @@
 import json
 import time
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
@@ -29,6 +29,7 @@ EXTENSIONS = ["binary_tensor_data", "classification"]
 _MODEL = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
 
+@runtime_checkable
 class Shared(Protocol):
     """What stands in front of the routes, and has what they share."""
 
