@@ -102,7 +102,7 @@ accelerator: $(READY) $(PEERS)/.ready  ## measure on a machine with one what is 
 	$(BIN)/python benchmarks/table.py
 
 docs: $(READY)  ## try what the documentation shows, all but downloads: commands, links, notebooks
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py $(ARGS)
+	$(BIN)/python -m pytest tests/whole/test_docs.py tests/whole/test_examples.py $(ARGS)
 
 # Two files of an npm package; `flaxmill export --format web` puts them beside the model.
 RUNTIME := flaxmill/export/runtime
