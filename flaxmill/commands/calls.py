@@ -68,7 +68,7 @@ def check(
     Raises:
         BadInput: There is no such place, or a number is below 0.
     """
-    from flaxmill.commands.data import checked_data
+    from flaxmill.commands.check import checked_data
 
     if size < 0 or workers < 0:
         raise BadInput(f"size {size}, workers {workers}: give 0 or more.")
@@ -90,9 +90,9 @@ def fetch(name: str, *, to: str | Path | None = None) -> Path:
     Raises:
         BadInput: The name is unknown, or the data cannot be had.
     """
-    from flaxmill.data import fetch as data
+    from flaxmill.data import fetch as fetching
 
-    return data.fetch(name, to)
+    return fetching.fetch(name, to)
 
 
 def prepare(data: str | Path, *, to: str | Path, readers: int = 0, **manner: Any) -> Path:
@@ -110,10 +110,10 @@ def prepare(data: str | Path, *, to: str | Path, readers: int = 0, **manner: Any
     Raises:
         BadInput: There are no pictures as expected, or something given cannot be used.
     """
-    from flaxmill.commands import data
+    from flaxmill.commands import prepare as command
     from flaxmill.data import prepare as preparing
 
-    made_into = data.manner(str(data), **manner)
+    made_into = command.manner(str(data), **manner)
     return preparing.prepare(str(data), Path(to), made_into, readers=readers)
 
 

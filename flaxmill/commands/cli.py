@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from flaxmill.commands import exit_status
-from flaxmill.commands.data import check, fetch, prepare
+from flaxmill.commands.check import check
+from flaxmill.commands.fetch import fetch
+from flaxmill.commands.prepare import prepare
 from flaxmill.commands.report import look, report
 from flaxmill.commands.serve import serve
 from flaxmill.errors import BadInput, listed, nearest

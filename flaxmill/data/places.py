@@ -145,7 +145,8 @@ def require(folder: Path, wanted: DataSet) -> None:
     if way := strips(folder, content):
         raise BadInput(f"{folder} {way}.")
     lacking = f"lacks {listed_files(absent)}"
-    what = f"{lacking}; it holds {listed_files(content)}" if content else f"is empty: it {lacking}"
+    holds = f"{lacking}; it holds {listed_files(content)}"
+    what = holds if content else f"is an empty directory: it {lacking}"
     raise BadInput(f"{folder} {what}. Put them there, or {whole_copy(wanted.name, folder)}.")
 
 

@@ -17,10 +17,12 @@ from PIL import Image
 import flaxmill
 from flaxmill import recipes
 from flaxmill.commands import calls, cli, train
-from flaxmill.commands import data as data_commands
 from flaxmill.commands import report as report_commands
+from flaxmill.commands.check import check
+from flaxmill.commands.fetch import fetch
 from flaxmill.commands.order import Order, ordered
-from flaxmill.data.check import check
+from flaxmill.commands.prepare import prepare
+from flaxmill.data import check as checks
 from flaxmill.data.prepare import Manner
 from flaxmill.errors import BadInput
 from flaxmill.export import export
@@ -52,8 +54,8 @@ def options(call: Callable[..., Any]) -> set[str]:
         (report_commands.look, calls.look, set()),
         (report_commands.look, TrainedRun.look, OPENING | {"preset"}),
         (report_commands.report, TrainedRun.report, OPENING),
-        (data_commands.fetch, calls.fetch, set()),
-        (data_commands.check, calls.check, set()),
+        (fetch, calls.fetch, set()),
+        (check, calls.check, set()),
     ],
 )
 def test_a_call_takes_its_commands_options(
@@ -67,7 +69,7 @@ def test_a_call_takes_its_commands_options(
 def test_prepare_takes_its_commands_options(tmp_path: Path) -> None:
     fields = {field.name for field in dataclasses.fields(Manner)} - {"sign"}
     named = {"no_draft": "draft", "separator": "sign"}
-    found = {named.get(name, name) for name in options(data_commands.prepare)}
+    found = {named.get(name, name) for name in options(prepare)}
     assert found - {"readers", "to"} == (fields - {"white"}) | {"sign"}
     photos = small_runs.photos()
     made = flaxmill.prepare(photos, to=tmp_path / "made", size=16, channels=1, fit="pad", readers=1)
@@ -130,7 +132,7 @@ def test_what_is_written_and_checked_says_so_in_a_line(trained: TrainedRun, tmp_
     )
     checked = flaxmill.check(small_runs.photos(), sheet=tmp_path / "odd.png")
     assert re.fullmatch(r"<Checked .*: 240 pictures, \d+ findings?, \d+ serious>", repr(checked))
-    assert checked.lines()[1:] == check(small_runs.photos()).lines()[1:]
+    assert checked.lines()[1:] == checks.check(small_runs.photos()).lines()[1:]
 
 
 def test_arrays_of_any_size_are_fitted_as_pictures_are(trained: TrainedRun) -> None:

@@ -15,7 +15,7 @@ from forbidding import forbidden
 from picture_files import bomb, photo, photographs
 from PIL import Image
 
-from flaxmill.commands.data import checked_data
+from flaxmill.commands.check import checked_data
 from flaxmill.data.check import Checked, check
 from flaxmill.data.check.finding import Finding
 from flaxmill.data.listings.layouts import scan

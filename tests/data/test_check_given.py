@@ -9,6 +9,7 @@ import small_runs
 from commands import command
 from picture_files import photo, photographs
 
+from flaxmill.commands.check import checked_data
 from flaxmill.data.check import check
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -55,5 +56,5 @@ def test_a_recipe_is_checked_by_its_files_and_not_by_what_its_network_gets(
     shutil.copy(folder / "train" / "개" / "사진 1.png", folder / "val" / "개" / "copy.png")
     edits = [('data: str = "photos"', f"data: str = {str(folder)!r}")]
     file = small_runs.fork(tmp_path / "mine.py", *edits, recipe="images")
-    found = {finding.kind for finding in check(file).findings}
+    found = {finding.kind for finding in checked_data(file).findings}
     assert "leak" in found and "small" not in found

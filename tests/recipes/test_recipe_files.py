@@ -43,6 +43,10 @@ def test_an_edit_within_the_same_second_is_run(fork: Path) -> None:
         (b"x = 1\ny = (\n", r"mine.py, line 2: '\(' was never closed"),
         (b"x = 1\n\ny = 1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
         (b"def f():\n    return {}['a']\n\nf()\n", "mine.py, line 2, in f: KeyError: 'a'"),
+        (
+            b"from flaxmill.losses import softmax_cross_entropy\n",
+            "No module named 'flaxmill.losses': it is flaxmill.maths.losses now",
+        ),
         (b"import flaxmil\n", "mine.py, line 1: ModuleNotFoundError: No module named 'flaxmil'"),
         (b"x = 1\n\x00", "mine.py.*null bytes"),
         (b"PRESETS = {}\n", "mine.py is not a recipe: it lacks Config, PRESETS, data,"),

@@ -55,4 +55,17 @@ def _words(error: Exception) -> str:
     words = str(error).strip()
     if len(words) > _MOST:
         words = f"{words[:_MOST]} …"
+    if isinstance(error, ModuleNotFoundError):
+        words += _moved(error.name or "")
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _moved(module: str) -> str:
+    """Says where a module of flaxmill's lies now, for recipes that were written before it moved."""
+    package, _, name = module.rpartition(".")
+    if package.partition(".")[0] != _PACKAGE.name:
+        return ""
+    paths = [*_PACKAGE.rglob(f"{name}.py"), *_PACKAGE.rglob(f"{name}/__init__.py")]
+    places = {path.parent if path.stem == "__init__" else path.with_suffix("") for path in paths}
+    found = sorted(".".join(place.relative_to(_PACKAGE.parent).parts) for place in places)
+    return f": it is {' or '.join(found)} now" if found else ""
