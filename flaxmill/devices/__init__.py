@@ -1,0 +1,1 @@
+"""Where arrays lie and how fast they are computed with: meshes, and forms that are fast."""

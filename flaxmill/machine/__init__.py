@@ -1,0 +1,1 @@
+"""What a system gives to any program: files, the terminal, signals, clocks."""

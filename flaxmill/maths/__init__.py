@@ -1,0 +1,1 @@
+"""Losses, metrics, optimizers and calibration: pure functions, which recipes import."""

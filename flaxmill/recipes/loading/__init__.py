@@ -1,0 +1,1 @@
+"""What a recipe gives, checked where it is taken; and whose code runs."""

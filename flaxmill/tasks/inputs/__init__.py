@@ -1,0 +1,1 @@
+"""What a model takes, made of what a person gives."""

@@ -1,0 +1,1 @@
+"""A finished run or an export, opened."""

@@ -1,0 +1,1 @@
+"""What a loop is made of, and what a run keeps."""
