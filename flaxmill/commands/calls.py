@@ -37,10 +37,10 @@ def load(
     Raises:
         BadInput: It is neither, or what is asked for belongs to the other.
     """
-    from flaxmill.commands import predict
+    from flaxmill.commands import asking
 
     how = {"checkpoint": checkpoint, "recipe": recipe, "trust": trust}
-    return predict.open_model(Path(path), format=format, **how)
+    return asking.open_model(Path(path), format=format, **how)
 
 
 def check(

@@ -4,27 +4,24 @@ Nothing heavy is imported before a command asks for it, so that help comes at on
 before the ``/`` of a command are its positional arguments, the others its options.
 """
 
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 from flaxmill.commands import exit_status
 from flaxmill.commands.check import check
+from flaxmill.commands.evaluate import evaluate
+from flaxmill.commands.export import export
 from flaxmill.commands.fetch import fetch
+from flaxmill.commands.fork import fork
+from flaxmill.commands.predict import predict
 from flaxmill.commands.prepare import prepare
+from flaxmill.commands.recipes import list_recipes
 from flaxmill.commands.report import look, report
 from flaxmill.commands.serve import serve
-from flaxmill.errors import BadInput, listed, nearest
-from flaxmill.machine import stopping, terminal
-from flaxmill.machine.program import quote, typed
-from flaxmill.recipes.loading.trust import RECORDED, RecipeText
-
-_WIDEST = 100
-"""Columns of a line for people, at most."""
-
-Checkpoint = Literal["final", "best"]
+from flaxmill.errors import BadInput, nearest
+from flaxmill.machine import terminal
+from flaxmill.machine.program import typed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,14 +89,6 @@ def _parse(
 # The commands, in the order of their help.
 
 
-def list_recipes() -> None:
-    """List the recipes: what each trains, on which data, and what to expect."""
-    from flaxmill import recipes
-
-    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
-    terminal.show(*recipes.listed(width))
-
-
 def train(arguments: list[str]) -> None:
     """Train a recipe; the same command again goes on where it stopped."""
     if (recipe := _recipe_of("train", arguments)) is None:
@@ -137,145 +126,6 @@ def _recipe_of(command: str, arguments: list[str]) -> Any:
     list_recipes()
     terminal.show("", f"{typed(f'{command} RECIPE --help')} lists all options of a recipe.")
     return None
-
-
-def evaluate(
-    model: Path,
-    /,
-    *,
-    format: Literal["stablehlo", "onnx", "int8"] | None = None,
-    data: str | None = None,
-    split: Literal["test", "validation", "train"] = "test",
-    checkpoint: Checkpoint = "final",
-    recipe: RecipeText = RECORDED,
-    json: bool = False,
-) -> None:
-    """Evaluate a run or an export exactly on its test data.
-
-    Args:
-        model: A run, or an export directory.
-        format: Which format of an export.
-        data: Another place to take the data from.
-        split: Which part of the data.
-        checkpoint: The final weights of a run, or the best by validation.
-        recipe: Which text the run was trained by.
-        json: Print JSON.
-    """
-    from flaxmill.commands import predict
-    from flaxmill.machine.progress import figures
-
-    asked = predict.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    found = predict.evaluate(asked, data, split=split, **recipe.said())
-    if json:
-        terminal.show_json(found)
-    else:
-        terminal.show(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
-        if absent := found.get("absent"):
-            names = listed(absent, len(absent))
-            terminal.show(f"none of them is of {names}: of that, nothing is known")
-        terminal.show(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
-
-
-def predict(
-    model: Path,
-    files: tuple[str, ...],
-    /,
-    *,
-    top: int = 3,
-    format: Literal["stablehlo", "onnx", "int8"] | None = None,
-    checkpoint: Checkpoint = "final",
-    recipe: RecipeText = RECORDED,
-    json: bool = False,
-    look: bool = False,
-) -> None:
-    """Classify pictures of yours.
-
-    Args:
-        model: A run, or an export directory.
-        files: Pictures, folders of them, or patterns; - reads one from standard input.
-        top: How many classes to name for each.
-        format: Which format of an export.
-        checkpoint: The final weights of a run, or the best by validation.
-        recipe: Which text the run was trained by.
-        json: Print a line of JSON for each picture.
-        look: Also write predictions.png, a sheet of the pictures as the model saw them.
-    """
-    from flaxmill.commands import predict
-
-    if not files:
-        raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
-    if top < 1:
-        raise BadInput(f"--top {top}: give 1 or more.")
-    asked = predict.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    predict.predict(asked, files, top=top, json=json, look=look)
-
-
-def export(
-    run: Path,
-    /,
-    *,
-    format: tuple[Literal["stablehlo", "onnx", "safetensors", "web"], ...] = (),
-    quantize: Literal["int8"] | None = None,
-    to: Path | None = None,
-    data: str | None = None,
-    checkpoint: Checkpoint = "final",
-    licence: str = "",
-    recipe: RecipeText = RECORDED,
-    json: bool = False,
-) -> None:
-    """Write a run's model as files that run elsewhere, and check each of them.
-
-    Args:
-        run: A run directory.
-        format: What to write; all but web if it is left out.
-        quantize: Write the ONNX graph in eight-bit integers too.
-        to: The directory to write; by default export in the run.
-        data: Another place to take the data from to check on; if it is nowhere, inputs are made.
-        checkpoint: The final weights, or the best by validation.
-        licence: Of the model, in words; by default what its data says.
-        recipe: Which text the run was trained by.
-        json: Print the content of parity.json.
-    """
-    from flaxmill import export as exports
-    from flaxmill.export.parity import words
-    from flaxmill.trained.run import TrainedRun
-
-    def say(name: str, row: Mapping[str, Any]) -> None:
-        if not json:
-            exit_status.print_if_read(words(name, row))
-
-    with stopping.scope("stopped; nothing was exported, and what was there before stays."):
-        written = exports.export(
-            TrainedRun(run, checkpoint=checkpoint, **recipe.said()),
-            to,
-            formats=format,
-            quantize=quantize,
-            data=data,
-            licence=licence,
-            done=say,
-        )
-    if json:
-        terminal.show_json(written.parity)
-    else:
-        terminal.show(f"each on {written.checked_on}; wrote {written.path}")
-        if (page := written.path / "web").is_dir():
-            way = f"python -m http.server -d {quote(page)}"
-            terminal.show(f"{page} is the page: put it on any host, or {way}")
-    if written.left_out:
-        terminal.complain(f"flaxmill: {written.left_out}")
-
-
-def fork(recipe: str, file: Path | None = None, /) -> None:
-    """Copy a recipe into a file of yours, to change its loop.
-
-    Args:
-        recipe: The recipe to copy.
-        file: The new file; by default the recipe's name, here.
-    """
-    from flaxmill import recipes
-
-    made = recipes.fork(recipe, file)
-    terminal.show(f"wrote {made}; change it, then: {typed(f'train {quote(made)}')}")
 
 
 def doctor() -> None:

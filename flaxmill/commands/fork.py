@@ -1,0 +1,19 @@
+"""`flaxmill fork`: a recipe, copied to be changed."""
+
+from pathlib import Path
+
+from flaxmill.machine import terminal
+from flaxmill.machine.program import quote, typed
+
+
+def fork(recipe: str, file: Path | None = None, /) -> None:
+    """Copy a recipe into a file of yours, to change its loop.
+
+    Args:
+        recipe: The recipe to copy.
+        file: The new file; by default the recipe's name, here.
+    """
+    from flaxmill import recipes
+
+    made = recipes.fork(recipe, file)
+    terminal.show(f"wrote {made}; change it, then: {typed(f'train {quote(made)}')}")
