@@ -40,12 +40,13 @@ from flaxmill.data.batches import Chunk
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import hold_out
 from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures
+from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.models.resnet import resnet18
 from flaxmill.recipes import cifar10
+from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.log import read_rows
-from flaxmill.training.loop import compile_training
-from flaxmill.training.state import create_state
+from flaxmill.training.loop import compile_steps
+from flaxmill.training.state import State, create_state, model_state_of
 
 EXAMPLES, BATCH, SIDE, CLASSES = 2048, 128, 32, 10
 FEW = 5000  # pictures that are trained on, for the worth of augmentation
@@ -119,7 +120,21 @@ class Training:
         self.reading = Reading()
         tx = optax.sgd(1e-3)
         self._state = create_state(build, (0,), tx)
-        self._step = compile_training(partial(loss, mixing=mixing), tx, transform, self)
+        mixed = partial(loss, mixing=mixing)
+
+        def step(state: State, batch: Any, key: jax.Array) -> tuple[State, Sums]:
+            def objective(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
+                net = state.model(params, model_state)
+                sums = summed(mixed, net, batch, key=key)
+                return sums.mean("loss"), (sums, model_state_of(net))
+
+            found = gradient(objective)(state.params, state.model_state, batch, key)
+            gradients, (sums, model_state) = found
+            updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            return state.after(params, opt_state, model_state), sums
+
+        self._step = compile_steps(step, self, transform)
         self._steps = steps
         random = np.random.default_rng(0)
         rows = random.integers(0, EXAMPLES, (steps, BATCH))

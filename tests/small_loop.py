@@ -16,9 +16,10 @@ from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Arrays
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
-from flaxmill.maths.metrics import Measures
-from flaxmill.training.loop import TrainChunk, compile_training
-from flaxmill.training.state import State, create_state
+from flaxmill.maths.metrics import Measures, Sums
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import Step, TrainChunk, compile_steps
+from flaxmill.training.state import State, create_state, model_state_of
 
 
 class Model(nnx.Module):
@@ -96,6 +97,30 @@ class Config:
     validation: int | float = 0
 
 
+def usual_step(
+    loss: Callable[..., Measures],
+    tx: optax.GradientTransformation,
+    *,
+    ema: float = 0,
+    accumulate: int = 1,
+) -> Step:
+    """Returns the step that recipes have."""
+
+    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, Sums]:
+        def objective(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
+            net = state.model(params, model_state)
+            sums = summed(loss, net, batch, key=key)
+            return sums.mean("loss"), (sums, model_state_of(net))
+
+        found = gradient(objective, parts=accumulate)
+        gradients, (sums, model_state) = found(state.params, state.model_state, batch, key)
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state.after(params, opt_state, model_state, ema=ema), sums
+
+    return step
+
+
 def train(
     run: Runtime,
     *,
@@ -112,7 +137,9 @@ def train(
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
     schedule = Schedule(Config(**durations), len(data))
     state = create_state(build, run.seeds, tx, ema=ema)
-    train_chunk = compile_training(objective, tx, augment, run, ema=ema, accumulate=accumulate)
+    train_chunk = compile_steps(
+        usual_step(objective, tx, ema=ema, accumulate=accumulate), run, augment
+    )
     means = []
     for chunk in batches(data, schedule, run):
         state, sums = train_chunk(state, chunk)

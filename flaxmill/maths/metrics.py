@@ -119,6 +119,10 @@ class Sums:
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
         return replace(zeros, examples=0)
 
+    def mean(self, name: str) -> Any:
+        """Returns the mean of a metric as an array, to be computed with; 0 where nothing counts."""
+        return self.totals[name] / jnp.maximum(self.weights[name], 1e-30)
+
     def merge(self, other: "Sums") -> "Sums":
         """Returns the sums over the examples of both."""
         ours, theirs = (self.totals, self.weights), (other.totals, other.weights)

@@ -30,16 +30,17 @@ from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
 from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, accuracy
+from flaxmill.maths.metrics import Measures, Sums, accuracy
 from flaxmill.models.cnn import FastCNN
 from flaxmill.models.resnet import ResNet, basic
 from flaxmill.models.views import AS_IT_IS, DIAGONAL, Views
 from flaxmill.models.whitening import Whitened, whitening
 from flaxmill.models.wide_resnet import WideResNet
 from flaxmill.tasks.signature import Signature, picture_signature
-from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
-from flaxmill.training.state import State, create_state
+from flaxmill.training.state import State, create_state, model_state_of
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Of CIFAR-10's training pictures, red, green and blue, as values from 0 to 1."""
@@ -224,14 +225,28 @@ def train(config: Config, run: Run) -> State:
     build = functools.partial(model, config, run.signature, fixed=fixed)
     state = create_state(build, run.seeds, tx, ema=config.ema)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
-    objective = functools.partial(
+    mixed = functools.partial(
         loss,
         label_smoothing=config.label_smoothing,
         mixing=mixing(config, len(run.signature.labels)),
     )
-    train_chunk = compile_training(
-        objective, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate
-    )
+
+    def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
+        """The mathematics of one step: change it freely."""
+
+        def objective(params: Any, model_state: Any, batch: dict, key: jax.Array) -> Any:
+            net = state.model(params, model_state)
+            sums = summed(mixed, net, batch, key=key)  # value and weight of each example, added
+            return sums.mean("loss"), (sums, model_state_of(net))
+
+        gradients, (sums, model_state) = gradient(objective, parts=config.accumulate)(
+            state.params, state.model_state, batch, key
+        )
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state.after(params, opt_state, model_state, ema=config.ema), sums
+
+    train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
     for chunk in batches(splits.train, schedule, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device

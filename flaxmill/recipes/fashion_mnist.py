@@ -14,7 +14,7 @@ Expected: quick 90 % test accuracy or more, good 93.5 % or more, article 88.5-90
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,14 @@ from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
 from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, accuracy
+from flaxmill.maths.metrics import Measures, Sums, accuracy
 from flaxmill.models.cnn import CNN, FastCNN
 from flaxmill.models.views import AS_IT_IS, STRAIGHT, Views
 from flaxmill.tasks.signature import Signature, picture_signature
-from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
-from flaxmill.training.state import State, create_state
+from flaxmill.training.state import State, create_state, model_state_of
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,23 @@ def train(config: Config, run: Run) -> State:
     state = create_state(build, run.seeds, tx, ema=config.ema)
     state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
     smoothed = functools.partial(loss, label_smoothing=config.label_smoothing)
-    train_chunk = compile_training(
-        smoothed, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate
-    )
+
+    def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
+        """The mathematics of one step: change it freely."""
+
+        def objective(params: Any, model_state: Any, batch: dict, key: jax.Array) -> Any:
+            net = state.model(params, model_state)
+            sums = summed(smoothed, net, batch, key=key)  # value and weight of each example, added
+            return sums.mean("loss"), (sums, model_state_of(net))
+
+        gradients, (sums, model_state) = gradient(objective, parts=config.accumulate)(
+            state.params, state.model_state, batch, key
+        )
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state.after(params, opt_state, model_state, ema=config.ema), sums
+
+    train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
     for chunk in batches(splits.train, schedule, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device

@@ -36,14 +36,15 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
 from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, accuracy, top_accuracy
+from flaxmill.maths.metrics import Measures, Sums, accuracy, top_accuracy
 from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models.resnet import ResNet, bottleneck
 from flaxmill.models.vit import ViT
 from flaxmill.tasks.signature import Signature, picture_signature
-from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
-from flaxmill.training.state import State, create_state
+from flaxmill.training.state import State, create_state, model_state_of
 
 SHARE = 0.875  # of the sides of a picture that evaluation looks at: 224 pixels of 256
 
@@ -219,9 +220,23 @@ def train(config: Config, run: Run) -> State:
         label_smoothing=config.label_smoothing,
         mixing=mixing(config, len(splits.labels)),
     )
-    train_chunk = compile_training(
-        mixed, tx, augment(config), run, ema=config.ema, accumulate=config.accumulate
-    )
+
+    def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
+        """The mathematics of one step: change it freely."""
+
+        def objective(params: Any, model_state: Any, batch: dict, key: jax.Array) -> Any:
+            net = state.model(params, model_state)
+            sums = summed(mixed, net, batch, key=key)  # value and weight of each example, added
+            return sums.mean("loss"), (sums, model_state_of(net))
+
+        gradients, (sums, model_state) = gradient(objective, parts=config.accumulate)(
+            state.params, state.model_state, batch, key
+        )
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state.after(params, opt_state, model_state, ema=config.ema), sums
+
+    train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
     for chunk in batches(splits.train, schedule, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device

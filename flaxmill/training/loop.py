@@ -1,6 +1,5 @@
 """The compiled parts of a training loop: a chunk of steps, and an exact evaluation."""
 
-import functools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax import lax
 from jaxtyping import Array
@@ -19,16 +17,14 @@ from flaxmill.data.batches import Chunk
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.devices import parallel
-from flaxmill.devices.convolution import fast_convolutions, loop_convolutions, product_options
-from flaxmill.errors import BadInput
+from flaxmill.devices.convolution import loop_convolutions, product_options
 from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.training import members, returned
 from flaxmill.training.evaluation import BATCH_SIZE, total
 from flaxmill.training.state import State, picked
 
-Loss = Callable[..., Measures]
 Augment = Callable[[Any, Array], Any]
-Objective = Callable[[Any, Any], Any]
+Step = Callable[[State, Any, Array], tuple[State, Sums]]
 TRAINING_BRANCH = 1
 """What is folded into the seed's key for training; the initial parameters use the key itself."""
 
@@ -48,14 +44,6 @@ class Runtime(Protocol):
     def compiled(self, train_chunk: "TrainChunk", step_seconds: float, slow: list[str]) -> None:
         """Is told that the training function is compiled, and how long a step takes."""
         ...
-
-
-def _blend(old: Array, new: Array, decay: Array) -> Array:
-    """Moves an average towards a new value; counters and other integers are simply kept up."""
-    if not jnp.issubdtype(new.dtype, jnp.floating):
-        return new
-    moved = (decay * old + (1 - decay) * new).astype(new.dtype)
-    return jnp.where(old == new, old, moved)  # what does not change stays, to the bit
 
 
 def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dict[str, Any]:
@@ -78,19 +66,10 @@ def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dic
 
 
 class TrainChunk:
-    """Runs the steps of a chunk in one call; made by `compile_training`."""
+    """Runs the steps of a chunk in one call; made by `compile_steps`."""
 
-    def __init__(
-        self,
-        loss: Loss,
-        tx: optax.GradientTransformation,
-        augment: Augment | None,
-        run: Runtime,
-        ema: float,
-        accumulate: int,
-    ) -> None:
-        self._loss, self._tx, self._augment, self._run = loss, tx, augment, run
-        self._ema, self._parts = ema, accumulate
+    def __init__(self, step: Step, run: Runtime, augment: Augment | None) -> None:
+        self._step, self._augment, self._run = step, augment, run
         self._call: Callable[..., tuple[State, Sums]] | None = None
         self.program: jax.stages.Compiled | None = None
         self._previous: Sums | None = None
@@ -109,9 +88,6 @@ class TrainChunk:
             with self._run.clock("compile"):
                 state = self._with_sums(state, chunk.inputs)
         if self._call is None:
-            if bool(self._ema) != (state.average is not None):
-                raise BadInput("give create_state and compile_training the same ema.")
-            parallel.check_parts(self._parts, chunk.inputs["ids"].shape[-1])
             with self._run.clock("compile"):
                 self._call, slow = self._compile(state, chunk.inputs)
                 seconds = self._measure(state, chunk.inputs)
@@ -123,28 +99,20 @@ class TrainChunk:
         self._previous = sums
         return state, sums
 
-    def objective(
-        self, state: State, inputs: Mapping[str, Any], index: Any = 0, part: Any = None
-    ) -> Objective:
-        """Returns what a step of a chunk minimises: a pure function of the model's state.
+    def given(
+        self, state: State, inputs: Mapping[str, Any], index: Any = 0
+    ) -> tuple[Mapping[str, Any], Array]:
+        """Returns what a step of a chunk is given: its batch, augmented, and its key.
 
         Args:
-            state: Before the step; its parameters are not used.
+            state: Before the step.
             inputs: Of the chunk.
             index: The step's place in the chunk.
-            part: Which part of the batch, where gradients are accumulated; None for all of it.
-
-        Returns:
-            From parameters and model state to the mean loss and (sums, new model state).
         """
         batch = _read_batch(inputs, index, self._run.mesh)
-        if part is not None:
-            size = len(batch["ids"]) // self._parts
-            cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size)
-            batch = {name: cut(array, part * size) for name, array in batch.items()}
         key = jax.random.wrap_key_data(inputs["seed"], impl="threefry2x32")
         # A branch of its own, for the initial parameters were drawn from the seed's first keys.
-        augment_key, loss_key = jax.random.split(jax.random.fold_in(key, TRAINING_BRANCH))
+        augment_key, step_key = jax.random.split(jax.random.fold_in(key, TRAINING_BRANCH))
         ids, epochs = batch.pop("ids"), batch.pop("epochs")
         if self._augment is not None:
             fold = jax.random.fold_in
@@ -153,71 +121,29 @@ class TrainChunk:
             batch = jax.vmap(self._augment)(batch | known, keys)
             batch = returned.augmented(self._augment, batch)
             batch = {name: leaf for name, leaf in batch.items() if name not in known}
-        step_key = jax.random.fold_in(loss_key, state.step)
-        if part is not None:
-            step_key = jax.random.fold_in(step_key, part)
+        return batch, jax.random.fold_in(step_key, state.step)
 
-        def objective(params: Any, model_state: Any) -> Any:
-            model = nnx.merge(state.graphdef, params, model_state, copy=True)
-            found = self._loss(model, batch, key=step_key)
-            sums = Sums.of(returned.measures(self._loss, found))
-            mean = sums.totals["loss"] / jnp.maximum(sums.weights["loss"], 1e-30)
-            return mean, (sums, nnx.split(model, nnx.Param, ...)[2])
+    def step(self, state: State, batch: Mapping[str, Any], key: Array) -> tuple[State, Sums]:
+        """Does what the recipe's step does, which is checked to give a state and sums."""
+        return returned.stepped(self._step, self._step(state, batch, key))
 
-        return objective
-
-    def _gradients(
-        self, state: State, inputs: Mapping[str, Any], index: Any
-    ) -> tuple[Any, tuple[Sums, Any]]:
-        """Returns the gradients of a step's mean loss, its sums, and the new model state."""
-
-        def of(part: Any, model_state: Any) -> tuple[Any, tuple[Sums, Any]]:
-            objective = fast_convolutions(self.objective(state, inputs, index, part))
-            return jax.grad(objective, has_aux=True)(state.params, model_state)
-
-        if self._parts == 1:
-            return of(None, state.model_state)
-
-        def add(part: Any, carry: Any) -> Any:
-            gradients, (sums, model_state) = carry
-            more, (found, model_state) = of(part, model_state)
-            weight = found.weights["loss"]  # a part's mean counts by how much is in it
-            gradients = jax.tree.map(lambda old, new: old + weight * new, gradients, more)
-            return gradients, (sums.merge(found), model_state)
-
-        assert state.sums is not None, "the form of the sums is known before a step is compiled"
-        nothing = jax.tree.map(jnp.zeros_like, state.params)
-        carry = (nothing, (Sums.empty(state.sums), state.model_state))
-        gradients, (sums, model_state) = lax.fori_loop(0, self._parts, add, carry)
-        total = jnp.maximum(sums.weights["loss"], 1e-30)
-        return jax.tree.map(lambda leaf: leaf / total, gradients), (sums, model_state)
-
-    def _step(self, state: State, inputs: Mapping[str, Any], index: Any) -> State:
+    def _stepped(self, state: State, inputs: Mapping[str, Any], index: Any) -> State:
         """Does one step of a chunk."""
-        gradients, (sums, model_state) = self._gradients(state, inputs, index)
-        updates, opt_state = self._tx.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.average
-        if average is not None:  # a shorter memory at first, so that the random start is forgotten
-            count = state.step.astype(jnp.float32)
-            decay = jnp.minimum(self._ema, (1 + count) / (10 + count))
-            weights = (params, model_state)
-            average = jax.tree.map(lambda old, new: _blend(old, new, decay), average, weights)
+        new, sums = self.step(state, *self.given(state, inputs, index))
         sums = sums if state.sums is None else state.sums.merge(sums)
-        new = {"params": params, "model_state": model_state, "opt_state": opt_state}
-        return replace(state, step=state.step + 1, **new, average=average, sums=sums)
+        return replace(new, step=state.step + 1, sums=sums)
 
     def _many(self, state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
         state = state.with_fresh_sums(inputs["fresh"])
         state = lax.fori_loop(
-            0, inputs["count"], lambda i, state: self._step(state, inputs, i), state
+            0, inputs["count"], lambda i, state: self._stepped(state, inputs, i), state
         ).checked()
         assert state.sums is not None, "a step leaves its sums in the state"
         return state, state.sums
 
     def _one(self, state: State, inputs: Mapping[str, Any], index: Array) -> tuple[State, Sums]:
         state = state.with_fresh_sums(inputs["fresh"] & (index == 0))
-        state = self._step(state, inputs, index).checked()
+        state = self._stepped(state, inputs, index).checked()
         assert state.sums is not None, "a step leaves its sums in the state"
         return state, state.sums
 
@@ -225,7 +151,7 @@ class TrainChunk:
         """Gives a fresh state the metrics that the loss is found to return."""
 
         def sums(state: State, inputs: Mapping[str, Any]) -> Sums:
-            return self.objective(state, inputs)(state.params, state.model_state)[1][0]
+            return self.step(state, *self.given(state, inputs))[1]
 
         zero = Sums.empty(jax.eval_shape(sums, *members.apart(state, inputs)[0]))
         if state.members > 1:
@@ -282,32 +208,17 @@ class TrainChunk:
         return seconds
 
 
-def compile_training(
-    loss: Loss,
-    tx: optax.GradientTransformation,
-    augment: Augment | None,
-    run: Runtime,
-    *,
-    ema: float = 0,
-    accumulate: int = 1,
-) -> TrainChunk:
+def compile_steps(step: Step, run: Runtime, augment: Augment | None = None) -> TrainChunk:
     """Returns the function that trains on chunks; it is compiled once, at its first call.
 
     Args:
-        loss: ``loss(model, batch, *, key) -> {name: (value per example, weight per example)}``; the
-            weighted mean of ``"loss"`` is minimised, the rest is only summed.
-        tx: The optimizer.
+        step: ``step(state, batch, key) -> (state, sums)``: the mathematics of one step. The state
+            that it returns is made by `State.after`; its sums are of what the log shows.
+        run: Knows the devices, and is told how long the compilation took.
         augment: ``augment(example, key) -> example`` for one example, or None. The example also
             has its ``id`` and ``epoch``, which are taken away after that.
-        run: Knows the devices, and is told how long the compilation took.
-        ema: Decay of the moving average of the weights; 0 for none.
-        accumulate: Parts that a batch is computed in, one after another, which takes less memory.
-            The gradients are those of the whole batch; batch statistics are those of each part.
-
-    Raises:
-        BadInput: At its first call: the batch does not divide into so many parts.
     """
-    return TrainChunk(loss, tx, augment, run, ema, accumulate)
+    return TrainChunk(step, run, augment)
 
 
 def compile_evaluation(

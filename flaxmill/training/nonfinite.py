@@ -21,6 +21,7 @@ from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
 from flaxmill.models import weights
 from flaxmill.training import members
+from flaxmill.training.gradients import plainly
 from flaxmill.training.loop import TrainChunk
 from flaxmill.training.run import Run
 from flaxmill.training.state import State
@@ -61,7 +62,7 @@ def locate(run: Run, source: Source, seen: int) -> tuple[int, int, str] | None:
     Returns:
         The step, counted from 1, the seed of the model, and the tensor in words; None if the steps
         went well this time, as they may where a recipe's own loop does more than
-        `compile_training`'s.
+        the step.
     """
     train_chunk, good = run.train_chunk, run.last_good()
     if train_chunk is None or good is None:
@@ -91,41 +92,54 @@ def first_bad_tensor(train_chunk: TrainChunk, before: State, after: State, input
         after: The state after it.
         inputs: Of the chunk that begins with the step.
     """
-    objective = train_chunk.objective(before, inputs)
-    closed = jax.make_jaxpr(lambda *state: objective(*state)[0])(before.params, before.model_state)
-    leaves = jax.tree.leaves((before.params, before.model_state))
-    found = _walk(closed.jaxpr, closed.consts, *leaves)[1]
-    if found is not None:
-        return f"the output of {found}, on the way to the loss"
-    gradients = jax.grad(objective, has_aux=True)(before.params, before.model_state)[0]
+    with plainly():
+        given = train_chunk.given(before, inputs)
+        closed = jax.make_jaxpr(train_chunk.step)(before, *given)
+    walk = _Walk()
+    walk.through(closed.jaxpr, closed.consts, *jax.tree.leaves((before, *given)))
     kept = {"params": after.params, "opt_state": after.opt_state, "model_state": after.model_state}
-    for what, tree in (("the gradient of {}", gradients), ("{} after the update", kept)):
-        for name, leaf in weights.named(tree).items():
-            if not _is_finite(leaf):
-                return what.format(name)
-    return "a figure of the log"
+    bad = [name for name, leaf in weights.named(kept).items() if not _is_finite(leaf)]
+    if walk.found and not walk.backwards:
+        return f"the output of {walk.found}, on the way to the loss"
+    if walk.found and walk.in_gradient:
+        of = next((name.removeprefix("params.") for name in bad if name.startswith("params.")), "")
+        return f"the gradient{f' of {of}' if of else ''}: the output of {walk.found}"
+    return f"{bad[0]} after the update" if bad else "a figure of the log"
 
 
-def _walk(jaxpr: core.Jaxpr, consts: Any, *args: Any) -> tuple[list[Any], str | None]:
-    """Evaluates a jaxpr; also returns the first operation whose output is not finite."""
-    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
-    found = None
-    for equation in jaxpr.eqns:
-        inputs = [v.val if isinstance(v, core.Literal) else values[v] for v in equation.invars]
-        inner = equation.params.get("jaxpr")
-        if equation.primitive.name == "jit" and isinstance(inner, core.ClosedJaxpr):
-            outputs, deeper = _walk(inner.jaxpr, inner.consts, *inputs)
-            found = found or deeper
-        else:
-            bound = equation.primitive.get_bind_params(equation.params)
-            bound = bound if isinstance(bound, tuple) else ((), bound)
-            outputs = equation.primitive.bind(*bound[0], *inputs, **bound[1])
-            outputs = outputs if equation.primitive.multiple_results else [outputs]
-        if found is None and not all(map(_is_finite, outputs)):
-            found = _described(equation)
-        values.update(zip(equation.outvars, outputs, strict=True))
-    read = [v.val if isinstance(v, core.Literal) else values[v] for v in jaxpr.outvars]
-    return read, found
+class _Walk:
+    """Evaluates a step operation by operation.
+
+    Attributes:
+        found: The first operation whose output is not finite, in words; empty if there is none.
+        in_gradient: Whether that is an operation of a gradient.
+        backwards: Whether a gradient had been begun by then.
+    """
+
+    def __init__(self) -> None:
+        self.found, self.in_gradient, self.backwards = "", False, False
+
+    def through(self, jaxpr: core.Jaxpr, consts: Any, *args: Any) -> list[Any]:
+        """Evaluates a jaxpr; returns its outputs."""
+        values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+        for equation in jaxpr.eqns:
+            inputs = [v.val if isinstance(v, core.Literal) else values[v] for v in equation.invars]
+            inner = equation.params.get("jaxpr")
+            stack = str(equation.source_info.name_stack)
+            in_gradient = "jvp(" in stack or "transpose(" in stack
+            if not self.found:
+                self.backwards |= in_gradient
+            if equation.primitive.name == "jit" and isinstance(inner, core.ClosedJaxpr):
+                outputs = self.through(inner.jaxpr, inner.consts, *inputs)
+            else:
+                bound = equation.primitive.get_bind_params(equation.params)
+                bound = bound if isinstance(bound, tuple) else ((), bound)
+                outputs = equation.primitive.bind(*bound[0], *inputs, **bound[1])
+                outputs = outputs if equation.primitive.multiple_results else [outputs]
+            if not self.found and not all(map(_is_finite, outputs)):
+                self.found, self.in_gradient = _described(equation), in_gradient
+            values.update(zip(equation.outvars, outputs, strict=True))
+        return [v.val if isinstance(v, core.Literal) else values[v] for v in jaxpr.outvars]
 
 
 def _is_finite(value: Any) -> bool:

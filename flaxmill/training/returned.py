@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from flaxmill.errors import BadInput, named
-from flaxmill.maths.metrics import Measures
+from flaxmill.maths.metrics import Measures, Sums
 
 
 def measures(function: Callable[..., Any], found: Any, size: int | None = None) -> Measures:
@@ -79,6 +79,25 @@ def augmented(function: Callable[..., Any], found: Any) -> Mapping[str, Any]:
         raise BadInput(
             f"{place(function)}, given by augment(), returned {_told(found)}: return the example "
             f"with its parts changed, example | {{'image': changed}}."
+        )
+    return found
+
+
+def stepped(function: Callable[..., Any], found: Any) -> Any:
+    """Returns what a step gave, if it is a state and sums.
+
+    Args:
+        function: The step, for the message.
+        found: What it gave.
+
+    Raises:
+        BadInput: It gave something else.
+    """
+    pair = isinstance(found, tuple) and len(found) == 2
+    if not pair or not hasattr(found[0], "graphdef") or not isinstance(found[1], Sums):
+        raise BadInput(
+            f"{place(function)}, given to compile_steps, returned {_told(found)}: return the new "
+            f"state and the sums, state.after(params, opt_state, model_state), sums."
         )
     return found
 

@@ -1,5 +1,6 @@
 """The state of a training: all that changes, and its way into a checkpoint and back."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,6 +53,33 @@ class State:
         """The parameters and model state to evaluate with: their averages where there are any."""
         return self.average if self.average is not None else (self.params, self.model_state)
 
+    def model(self, params: Any, model_state: Any) -> nnx.Module:
+        """Returns the model with some parameters and model state, to be called in a step."""
+        return nnx.merge(self.graphdef, params, model_state, copy=True)
+
+    def after(self, params: Any, opt_state: Any, model_state: Any, *, ema: float = 0) -> "State":
+        """Returns the state that a step leaves.
+
+        Args:
+            params: The new parameters.
+            opt_state: The optimizer's new state.
+            model_state: What else the model keeps, of which `model_state_of` tells.
+            ema: Decay of the moving average of both; 0 for none, as in `create_state`.
+
+        Raises:
+            BadInput: The state was created for another kind of average.
+        """
+        if bool(ema) != (self.average is not None):
+            raise BadInput("give create_state and State.after the same ema.")
+        average = self.average
+        if ema:  # a shorter memory at first, so that the random start is forgotten
+            count = self.step.astype(jnp.float32)
+            decay = jnp.minimum(ema, (1 + count) / (10 + count))
+            moved = functools.partial(_blend, decay=decay)
+            average = jax.tree.map(moved, average, (params, model_state))
+        new = {"params": params, "opt_state": opt_state, "model_state": model_state}
+        return replace(self, **new, average=average)
+
     def own(self) -> dict[str, Any]:
         """Returns what each model has for itself: all but ``step`` and ``finite``."""
         return {part: getattr(self, part) for part in _OWN}
@@ -78,6 +106,19 @@ class State:
             if jnp.issubdtype(leaf.dtype, jnp.floating)
         ]
         return replace(self, finite=self.finite & jnp.stack(checks).all())
+
+
+def model_state_of(model: nnx.Module) -> Any:
+    """Returns what a model keeps beside its parameters, such as batch statistics."""
+    return nnx.split(model, nnx.Param, ...)[2]
+
+
+def _blend(old: Array, new: Array, decay: Array) -> Array:
+    """Moves an average towards a new value; counters and other integers are simply kept up."""
+    if not jnp.issubdtype(new.dtype, jnp.floating):
+        return new
+    moved = (decay * old + (1 - decay) * new).astype(new.dtype)
+    return jnp.where(old == new, old, moved)  # what does not change stays, to the bit
 
 
 _OWN = ("params", "model_state", "opt_state", "average", "sums")

@@ -26,11 +26,12 @@ from flax import linen, nnx
 
 from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.source import Arrays, Items, Splits, hold_out
-from flaxmill.training.loop import compile_evaluation, compile_training
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.maths.losses import softmax_cross_entropy
 from flaxmill.maths.metrics import accuracy
 from flaxmill.tasks.signature import Signature, Tensor, picture_signature
-from flaxmill.training.state import create_state
+from flaxmill.training.state import create_state, model_state_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,20 @@ def train(config, run):
     tx = optimizer(config, schedule.steps)
     state = create_state(functools.partial(model, config, run.signature), run.seeds, tx)
     state = run.restore(state, schedule)
-    train_chunk = compile_training(loss, tx, augment(config), run)
+
+    def step(state, batch, key):
+        def objective(params, model_state, batch, key):
+            net = state.model(params, model_state)
+            sums = summed(loss, net, batch, key=key)
+            return sums.mean("loss"), (sums, model_state_of(net))
+
+        gradients, (sums, model_state) = gradient(objective)(
+            state.params, state.model_state, batch, key
+        )
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        return state.after(optax.apply_updates(state.params, updates), opt_state, model_state), sums
+
+    train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
     for chunk in batches(splits.train, schedule, run):
         state, sums = train_chunk(state, chunk)

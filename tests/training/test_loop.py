@@ -7,7 +7,7 @@ import optax
 import pytest
 import small_loop
 from flax import nnx
-from small_loop import Model, Runtime, loss, measure, source
+from small_loop import Model, Runtime, loss, measure, source, usual_step
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.permutation import order
@@ -16,7 +16,7 @@ from flaxmill.devices import parallel
 from flaxmill.errors import BadInput
 from flaxmill.maths.metrics import Sums
 from flaxmill.models import weights
-from flaxmill.training.loop import TRAINING_BRANCH, compile_evaluation, compile_training
+from flaxmill.training.loop import TRAINING_BRANCH, compile_evaluation, compile_steps
 from flaxmill.training.state import State, create_state
 
 STEPS = 10
@@ -123,8 +123,8 @@ def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> 
     chunk = next(batches(data, Schedule(small_loop.Config(), len(data)), run))
     for kept, used in ((0, 0.5), (0.5, 0)):
         state = create_state(Model, 3, tx, ema=kept)
-        with pytest.raises(BadInput, match="give create_state and compile_training the same ema"):
-            compile_training(loss, tx, None, run, ema=used)(state, chunk)
+        with pytest.raises(BadInput, match=r"give create_state and State\.after the same ema"):
+            compile_steps(usual_step(loss, tx, ema=used), run)(state, chunk)
     with pytest.raises(BadInput, match=r"--ema 1\.0 must be from 0 up to, but not, 1"):
         create_state(Model, 3, tx, ema=1.0)
 

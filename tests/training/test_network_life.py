@@ -15,7 +15,7 @@ import pytest
 from drawn_networks import answer, drawn, pictures, products, signature_of
 from flax import nnx
 from jax import export
-from small_loop import Config, Runtime
+from small_loop import Config, Runtime, usual_step
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.source import Arrays
@@ -27,7 +27,7 @@ from flaxmill.maths.metrics import Measures
 from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.vit import ViT
 from flaxmill.models.wide_resnet import WideResNet
-from flaxmill.training.loop import compile_training
+from flaxmill.training.loop import compile_steps
 from flaxmill.training.state import State, create_state, to_arrays, with_arrays
 
 SIDE, CLASSES, BATCH = 8, 5, 8
@@ -60,7 +60,7 @@ def test_a_network_trains_in_the_loop_and_goes_on_where_it_stopped(name: str) ->
     schedule = Schedule(Config(epochs=1, batch_size=BATCH), len(data))
     fresh = create_state(functools.partial(build, name), (0,), tx)
     run = Runtime(gear=Gear("resident", 1, 0))
-    train_chunk = compile_training(loss, tx, None, run)
+    train_chunk = compile_steps(usual_step(loss, tx), run)
 
     def trained(state: State) -> list[dict[str, np.ndarray]]:
         run.step, after = int(state.step), []

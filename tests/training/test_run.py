@@ -41,8 +41,8 @@ def test_what_is_refused_on_the_way_leaves_nothing(
 
 
 def test_an_average_is_asked_for_in_both_places(tmp_path: Path) -> None:
-    fork = small_runs.fork(tmp_path / "mine.py", ("run, ema=config.ema,", "run,"))
-    with pytest.raises(BadInput, match="create_state and compile_training the same ema"):
+    fork = small_runs.fork(tmp_path / "mine.py", ("model_state, ema=config.ema)", "model_state)"))
+    with pytest.raises(BadInput, match=r"create_state and State\.after the same ema"):
         small_runs.train(str(fork), tmp_path / "run", ema=0.9)
 
 
