@@ -129,6 +129,22 @@ def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> 
         create_state(Model, 3, tx, ema=1.0)
 
 
+def test_a_step_gives_a_state_and_sums() -> None:
+    run, tx = Runtime(Gear("resident", 1, 0)), optax.sgd(0.1)
+    chunk = next(batches(small_loop.source(), Schedule(small_loop.Config(), 40), run))
+    for found, told in ((3, "an int (3)"), ((1, 2), "a tuple ((1, 2))")):
+        state = create_state(Model, 3, tx)
+        with pytest.raises(BadInput) as caught:
+            compile_steps(lambda *_, found=found: found, run)(state, chunk)
+        assert f"given to compile_steps, returned {told}: return the new state" in str(caught.value)
+
+
+def test_a_mean_of_nothing_is_nothing() -> None:
+    zero = jnp.float32(0)
+    assert float(Sums({"loss": zero}, {"loss": zero}).mean("loss")) == 0
+    assert float(Sums({"loss": jnp.float32(6)}, {"loss": jnp.float32(4)}).mean("loss")) == 1.5
+
+
 def drawing(example: Any, key: jax.Array) -> Any:
     return {**example, "draw": jax.random.uniform(key)}
 
