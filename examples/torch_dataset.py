@@ -24,8 +24,8 @@ from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Items, Source, Splits, hold_out
 from flaxmill.maths import optim
-from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, Sums, accuracy
+from flaxmill.maths.classification import class_measures
+from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.models.cnn import CNN
 from flaxmill.tasks.signature import Signature, picture_signature
 from flaxmill.training.gradients import gradient, summed
@@ -123,10 +123,7 @@ def loss(model: nnx.Module, batch: dict, *, key: jax.Array) -> Measures:
 
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the loss and the accuracy, for each example."""
-    logits = model(batch["image"])
-    values = softmax_cross_entropy(logits, batch["label"])
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(model(batch["image"]), batch["label"])
 
 
 def train(config: Config, run: Run) -> State:

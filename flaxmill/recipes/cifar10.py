@@ -29,8 +29,8 @@ from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
-from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, Sums, accuracy
+from flaxmill.maths.classification import class_measures
+from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.models.cnn import FastCNN
 from flaxmill.models.resnet import ResNet, basic
 from flaxmill.models.views import AS_IT_IS, DIAGONAL, Views
@@ -203,17 +203,12 @@ def loss(
     if mixing is not None:
         batch = mixing(batch, key=for_mixing)
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=for_dropout))
-    values = softmax_cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(logits, batch["label"], label_smoothing=label_smoothing)
 
 
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the plain loss and the accuracy, for each example."""
-    logits = model(batch["image"])
-    values = softmax_cross_entropy(logits, batch["label"])
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(model(batch["image"]), batch["label"])
 
 
 def train(config: Config, run: Run) -> State:

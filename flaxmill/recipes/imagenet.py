@@ -35,8 +35,8 @@ from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
-from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, Sums, accuracy, top_accuracy
+from flaxmill.maths.classification import class_measures
+from flaxmill.maths.metrics import Measures, Sums, top_accuracy
 from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models.resnet import ResNet, bottleneck
 from flaxmill.models.vit import ViT
@@ -190,21 +190,15 @@ def loss(
     if mixing is not None:
         batch = mixing(batch, key=for_mixing)
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=for_dropout))
-    values = softmax_cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(logits, batch["label"], label_smoothing=label_smoothing)
 
 
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the plain loss, and whether the label is the likeliest or among the first five."""
     logits, labels = model(batch["image"]), batch["label"]
-    values = softmax_cross_entropy(logits, labels)
-    weights = jnp.ones_like(values)
-    return {
-        "loss": (values, weights),
-        "accuracy": (accuracy(logits, labels), weights),
-        "top5_accuracy": (top_accuracy(logits, labels, 5), weights),
-    }
+    found = class_measures(logits, labels)
+    _, weights = found["loss"]
+    return {**found, "top5_accuracy": (top_accuracy(logits, labels, 5), weights)}
 
 
 def train(config: Config, run: Run) -> State:

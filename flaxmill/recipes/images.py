@@ -31,8 +31,8 @@ from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
-from flaxmill.maths.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, Sums, accuracy, label_measures
+from flaxmill.maths.classification import class_measures, several_label_measures
+from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models import fitting
 from flaxmill.models.convnext import convnext_tiny
@@ -320,13 +320,8 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 
 def _measures(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> Measures:
-    if labels.ndim == 2:  # any number of labels may hold
-        values = sigmoid_cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        shown = label_measures(logits, labels)
-    else:
-        values = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        shown = {"accuracy": (accuracy(logits, labels), jnp.ones_like(values))}
-    return {"loss": (values, jnp.ones_like(values)), **shown}
+    measures = several_label_measures if labels.ndim == 2 else class_measures
+    return measures(logits, labels, label_smoothing=label_smoothing)
 
 
 def train(config: Config, run: Run) -> State:

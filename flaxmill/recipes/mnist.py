@@ -23,8 +23,8 @@ from flaxmill.data.batches import Schedule, batches
 from flaxmill.data.known.digits import digits
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
-from flaxmill.maths.losses import softmax_cross_entropy
-from flaxmill.maths.metrics import Measures, Sums, accuracy
+from flaxmill.maths.classification import class_measures
+from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.models.cnn import FastCNN
 from flaxmill.tasks.signature import Signature, picture_signature
 from flaxmill.training.gradients import gradient, summed
@@ -115,17 +115,12 @@ def loss(
 ) -> Measures:
     """Returns what training minimises, and what it shows beside, for each example."""
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=key))
-    values = softmax_cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(logits, batch["label"], label_smoothing=label_smoothing)
 
 
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the plain loss and the accuracy, for each example."""
-    logits = model(batch["image"])
-    values = softmax_cross_entropy(logits, batch["label"])
-    weights = jnp.ones_like(values)
-    return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
+    return class_measures(model(batch["image"]), batch["label"])
 
 
 def train(config: Config, run: Run) -> State:

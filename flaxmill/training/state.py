@@ -53,7 +53,7 @@ class State:
         """The parameters and model state to evaluate with: their averages where there are any."""
         return self.average if self.average is not None else (self.params, self.model_state)
 
-    def model(self, params: Any, model_state: Any) -> nnx.Module:
+    def model(self, params: Any, model_state: Any) -> Any:
         """Returns the model with some parameters and model state, to be called in a step."""
         return nnx.merge(self.graphdef, params, model_state, copy=True)
 

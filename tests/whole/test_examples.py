@@ -7,12 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_runs
 from flax import nnx
+from PIL import Image
 
 import flaxmill
 from flaxmill import recipes
 from flaxmill.data.source import Items, hold_out
+from flaxmill.errors import BadInput, Stopped
 from flaxmill.trained.run import TrainedRun
+from flaxmill.training.options import Options
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,7 +30,9 @@ def train(file: Path, run: Path, **fields: Any) -> TrainedRun:
 
 def test_every_example_is_a_recipe() -> None:
     found = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert found == ["linen_cnn.py", "torch_dataset.py"]
+    assert found == ["distillation.py", "gan.py", "linen_cnn.py", "torch_dataset.py"]
+    lines = {name: len((EXAMPLES / name).read_text().splitlines()) for name in found}
+    assert max(lines.values()) <= 170
     for name in found:
         assert "quick" in recipes.load(str(EXAMPLES / name)).module.PRESETS
 
@@ -106,3 +112,43 @@ def test_items_of_tensors_are_stacked_by_name() -> None:
     assert batch["image"].dtype == np.uint8
     assert batch["image"][:, 0, 0, 0].tolist() == [9, 6]
     assert batch["label"].tolist() == [0, 0]
+
+
+def twice(file: Path, folder: Path, **fields: Any) -> TrainedRun:
+    """Trains an example in one go, and in the other gear with a stop on the way: the same bits."""
+    fields = SMALL | {"epochs": 2.0} | fields
+    del fields["report"]
+    whole = small_runs.train(str(file), folder / "whole", Options(report=False), **fields)
+    how = Options(gear="streaming", chunk=3, report=False)
+    with pytest.raises(Stopped):
+        words = small_runs.Interrupting(after=3)
+        small_runs.train(str(file), folder / "stopped", how, words=words, **fields)
+    assert 0 < int(small_runs.saved(folder / "stopped")["step"]) < whole.result["step"]
+    stopped = small_runs.train(str(file), folder / "stopped", how, **fields)
+    small_runs.assert_same_run(stopped, whole)
+    assert whole.result["compilations"] == 1
+    return whole
+
+
+@pytest.mark.usefixtures("small_data")
+def test_two_networks_with_two_optimizers_go_on_bit_for_bit(tmp_path: Path) -> None:
+    run = twice(EXAMPLES / "gan.py", tmp_path)
+    with Image.open(run.path / "drawn.png") as sheet:
+        assert min(sheet.size) > 100
+    shown = [row["fooled"] for row in run.rows if row["split"] == "train"]
+    assert all(0 <= share <= 1 for share in shown)
+    first = recipes.load(str(EXAMPLES / "gan.py")).module.Game(10, nnx.Rngs(jax.random.key(0)))
+    for part in ("painter", "critic"):  # each by its own gradient
+        before, after = (getattr(net, part).layers[0].kernel[...] for net in (first, run.model))
+        assert np.abs(before - after).max() > 1e-3
+
+
+@pytest.mark.usefixtures("small_data")
+def test_a_student_learns_from_a_run(tmp_path: Path) -> None:
+    teacher = small_runs.train("fashion_mnist", tmp_path / "teacher", Options(report=False))
+    file = EXAMPLES / "distillation.py"
+    student = twice(file, tmp_path, teacher=str(teacher.path), share=1.0)
+    alone = train(file, tmp_path / "alone", teacher=str(teacher.path), share=0.0, epochs=2.0)
+    assert student.result["weights_sha256"] != alone.result["weights_sha256"]
+    with pytest.raises(BadInput, match="there is no run directory"):
+        train(file, tmp_path / "none", teacher=str(tmp_path / "nobody"))

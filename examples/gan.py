@@ -1,0 +1,175 @@
+"""Two networks against each other: one draws pictures of a class, one tells them from real ones.
+
+    flaxmill train examples/gan.py                         # on drawn garments; writes drawn.png
+    flaxmill train examples/gan.py --data fashion-mnist    # on real ones
+
+The critic also says which class a picture shows (AC-GAN; Odena et al. 2017, section 3), so that it
+is a classifier to evaluate and serve. What differs is `step`: two gradients, and two optimizers.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int, Shaped
+
+from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.known.clothing import clothing
+from flaxmill.data.source import Splits
+from flaxmill.maths import optim
+from flaxmill.maths.classification import class_measures
+from flaxmill.maths.metrics import Measures, Sums
+from flaxmill.maths.scaling import unit_interval
+from flaxmill.report import figures
+from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.training.gradients import gradient, summed
+from flaxmill.training.loop import compile_evaluation, compile_steps
+from flaxmill.training.run import Run
+from flaxmill.training.state import State, create_state, model_state_of
+
+NOISE = 64  # numbers that a drawing is made of, beside its class
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that the numbers of a run depend on, beside the seed."""
+
+    data: str = "sketches"  # a folder, a data set's name, auto, or sketches
+    validation: int | float = 2000  # training examples held out: how many, or a share
+    epochs: float = 2.0  # how often every training example is seen
+    batch_size: int = 64  # examples a step, and as many that are drawn
+    log_every: float = 0.1  # epochs between rows of training figures
+    evaluate_every: float = 1.0  # epochs between evaluations
+    evaluate_on: Literal["validation", "test"] = "validation"  # what those evaluations use
+    painter_rate: float = 1e-3  # learning rate of the network that draws
+    critic_rate: float = 5e-4  # of the one that judges
+
+
+PRESETS = {"quick": Config()}
+
+
+class Game(nnx.Module):
+    """Both networks, for pictures of 28×28; called with pictures, it classifies them."""
+
+    def __init__(self, classes: int, rngs: nnx.Rngs) -> None:
+        conv = functools.partial(nnx.Conv, kernel_size=(3, 3), rngs=rngs)
+        leaky = functools.partial(nnx.leaky_relu, negative_slope=0.2)
+        pool = functools.partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2))
+        self.painter = nnx.Sequential(
+            *(nnx.Linear(NOISE + classes, 7 * 7 * 64, rngs=rngs), nnx.relu),
+            *(lambda x: x.reshape(-1, 7, 7, 64).repeat(2, 1).repeat(2, 2), conv(64, 32), nnx.relu),
+            *(
+                lambda x: x.repeat(2, 1).repeat(2, 2),
+                conv(32, 16),
+                nnx.relu,
+                conv(16, 1),
+                nnx.sigmoid,
+            ),
+        )
+        self.critic = nnx.Sequential(
+            *(conv(1, 32), leaky, pool, conv(32, 64), leaky, pool),
+            *(lambda x: x.reshape(len(x), -1), nnx.Linear(7 * 7 * 64, 128, rngs=rngs), leaky),
+            nnx.Linear(128, 1 + classes, rngs=rngs),
+        )
+        self.classes = classes
+
+    def draw(self, key: jax.Array, labels: Int[Array, " batch"]) -> Float[Array, "batch 28 28 1"]:
+        """Draws a picture of each class, from 0 to 1."""
+        noise = jax.random.normal(key, (len(labels), NOISE))
+        return self.painter(jnp.concatenate([noise, jax.nn.one_hot(labels, self.classes)], axis=1))
+
+    def __call__(self, pictures: Shaped[Array, "batch 28 28 1"]) -> Float[Array, "batch class"]:
+        """Returns the logits of uint8 pictures, or of floats from 0 to 1."""
+        return self.critic(unit_interval(pictures))[:, 1:]
+
+
+def data(config: Config) -> Splits:
+    """Returns the pictures and their labels."""
+    return clothing(config.data, validation=config.validation)
+
+
+def signature(config: Config, splits: Splits) -> Signature:
+    """Says what goes into the model and what comes out."""
+    return picture_signature("gan", splits, dark_ground=True)
+
+
+def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
+    """Returns both networks with their initial parameters."""
+    return Game(len(signature.labels), rngs)
+
+
+def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
+    """Returns Adam for each network, with little momentum, for the other one moves too."""
+    painter, critic = (optax.adam(r, b1=0.5) for r in (config.painter_rate, config.critic_rate))
+    return optim.apart({"painter": painter, "critic": critic}, optax.set_to_zero())
+
+
+def augment(config: Config) -> None:
+    """Returns what is done to one training example: nothing."""
+    return None
+
+
+def loss(game: Game, batch: dict, *, key: jax.Array, painting: bool = False) -> Measures:
+    """Returns what one of the two minimises, by real pictures and by as many that are drawn."""
+    labels, ones = batch["label"], jnp.ones(len(batch["label"]))
+    drawn = game.critic(game.draw(key, labels))
+    if painting:
+        kinds = class_measures(drawn[:, 1:], labels)["loss"][0]
+        return {"loss": (optax.sigmoid_binary_cross_entropy(drawn[:, 0], ones) + kinds, ones)}
+    real = game.critic(unit_interval(batch["image"]))
+    found = class_measures(real[:, 1:], labels)
+    judged = optax.sigmoid_binary_cross_entropy(real[:, 0], 0.9 * ones)
+    judged += optax.sigmoid_binary_cross_entropy(drawn[:, 0], 0 * ones)
+    fooled = (drawn[:, 0] > 0).astype(jnp.float32)  # takes what was drawn for real
+    return found | {"loss": (judged + found["loss"][0], ones), "fooled": (fooled, ones)}
+
+
+def measure(game: Game, batch: dict) -> Measures:
+    """Returns the loss and the accuracy of the critic as a classifier, for each example."""
+    return class_measures(game(batch["image"]), batch["label"])
+
+
+def train(config: Config, run: Run) -> State:
+    """Trains both; this is the loop to change."""
+    splits = data(config)
+    schedule = Schedule(config, len(splits.train))
+    tx = optimizer(config, schedule.steps)
+    build = functools.partial(model, config, run.signature)
+    state = run.restore(create_state(build, run.seeds, tx), schedule)
+
+    def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
+        """One move of each: the critic's gradient is for the critic alone, and so the painter's."""
+
+        def objective(painting: bool, params: Any, model_state: Any, batch: dict, key: Any) -> Any:
+            game = state.model(params, model_state)
+            sums = summed(loss, game, batch, key=key, painting=painting)
+            return sums.mean("loss"), (sums, model_state_of(game))
+
+        given = (state.params, state.model_state, batch, key)
+        gradients, (sums, model_state) = gradient(functools.partial(objective, False))(*given)
+        painting, _ = gradient(functools.partial(objective, True))(*given)
+        gradients["painter"] = painting["painter"]
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state.after(params, opt_state, model_state), sums
+
+    train_chunk = compile_steps(step, run, augment(config))
+    evaluate = compile_evaluation(measure, run)
+    for chunk in batches(splits.train, schedule, run):
+        state, sums = train_chunk(state, chunk)
+        run.log("train", chunk.stop, sums)
+        for name in schedule.evaluates(chunk.stop):
+            run.log(name, chunk.stop, evaluate(state, splits[name]))
+        run.save_if_due(chunk.stop, state)
+    run.finish(state, evaluate(state, splits.test))
+    labels = jnp.tile(jnp.arange(len(splits.labels)), 5)
+    drawn = state.model(state.params, state.model_state).draw(jax.random.key(0), labels)
+    shown, names = np.asarray((255 * drawn).round(), np.uint8), splits.labels
+    sheet = figures.sheet(shown, list(names) * 5, columns=len(names), title="Drawn by the painter")
+    figures.save_png(sheet, run.directory.path / "drawn.png")
+    return state
