@@ -1,7 +1,6 @@
 """Two networks against each other: one draws pictures of a class, one tells them from real ones.
 
-    flaxmill train examples/gan.py                         # on drawn garments; writes drawn.png
-    flaxmill train examples/gan.py --data fashion-mnist    # on real ones
+    flaxmill train examples/gan.py    # on drawn garments, or --data fashion-mnist; writes drawn.png
 
 The critic also says which class a picture shows (AC-GAN; Odena et al. 2017, section 3), so that it
 is a classifier to evaluate and serve. What differs is `step`: two gradients, and two optimizers.
@@ -13,7 +12,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, Shaped
@@ -63,13 +61,8 @@ class Game(nnx.Module):
         self.painter = nnx.Sequential(
             *(nnx.Linear(NOISE + classes, 7 * 7 * 64, rngs=rngs), nnx.relu),
             *(lambda x: x.reshape(-1, 7, 7, 64).repeat(2, 1).repeat(2, 2), conv(64, 32), nnx.relu),
-            *(
-                lambda x: x.repeat(2, 1).repeat(2, 2),
-                conv(32, 16),
-                nnx.relu,
-                conv(16, 1),
-                nnx.sigmoid,
-            ),
+            *(lambda x: x.repeat(2, 1).repeat(2, 2), conv(32, 16), nnx.relu),
+            *(conv(16, 1), nnx.sigmoid),
         )
         self.critic = nnx.Sequential(
             *(conv(1, 32), leaky, pool, conv(32, 64), leaky, pool),
@@ -119,8 +112,8 @@ def loss(game: Game, batch: dict, *, key: jax.Array, painting: bool = False) -> 
     labels, ones = batch["label"], jnp.ones(len(batch["label"]))
     drawn = game.critic(game.draw(key, labels))
     if painting:
-        kinds = class_measures(drawn[:, 1:], labels)["loss"][0]
-        return {"loss": (optax.sigmoid_binary_cross_entropy(drawn[:, 0], ones) + kinds, ones)}
+        passed = optax.sigmoid_binary_cross_entropy(drawn[:, 0], ones)
+        return {"loss": (passed + class_measures(drawn[:, 1:], labels)["loss"][0], ones)}
     real = game.critic(unit_interval(batch["image"]))
     found = class_measures(real[:, 1:], labels)
     judged = optax.sigmoid_binary_cross_entropy(real[:, 0], 0.9 * ones)
@@ -152,8 +145,7 @@ def train(config: Config, run: Run) -> State:
 
         given = (state.params, state.model_state, batch, key)
         gradients, (sums, model_state) = gradient(functools.partial(objective, False))(*given)
-        painting, _ = gradient(functools.partial(objective, True))(*given)
-        gradients["painter"] = painting["painter"]
+        gradients["painter"] = gradient(functools.partial(objective, True))(*given)[0]["painter"]
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return state.after(params, opt_state, model_state), sums
@@ -169,7 +161,7 @@ def train(config: Config, run: Run) -> State:
     run.finish(state, evaluate(state, splits.test))
     labels = jnp.tile(jnp.arange(len(splits.labels)), 5)
     drawn = state.model(state.params, state.model_state).draw(jax.random.key(0), labels)
-    shown, names = np.asarray((255 * drawn).round(), np.uint8), splits.labels
-    sheet = figures.sheet(shown, list(names) * 5, columns=len(names), title="Drawn by the painter")
+    shown = jax.device_get((255 * drawn).round().astype(jnp.uint8))
+    sheet = figures.sheet(shown, splits.labels * 5, columns=len(splits.labels))
     figures.save_png(sheet, run.directory.path / "drawn.png")
     return state
