@@ -98,7 +98,8 @@ def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
 
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     """Returns Adam for each network, with little momentum, for the other one moves too."""
-    painter, critic = (optax.adam(r, b1=0.5) for r in (config.painter_rate, config.critic_rate))
+    adam = functools.partial(optim.adamw, weight_decay=0, clip=0, momentum=0.5)
+    painter, critic = map(adam, (config.painter_rate, config.critic_rate))
     return optim.apart({"painter": painter, "critic": critic}, optax.set_to_zero())
 
 

@@ -191,7 +191,7 @@ def sgd(
 
 
 def adamw(
-    learning_rate: Rate, *, weight_decay: float = 0.1, clip: float = 1.0
+    learning_rate: Rate, *, weight_decay: float = 0.1, clip: float = 1.0, momentum: float = 0.9
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay of the kernels, and gradients of bounded norm.
 
@@ -200,6 +200,7 @@ def adamw(
         weight_decay: Share of each kernel taken away per unit of learning rate (Loshchilov and
             Hutter 2019, "Decoupled weight decay regularization"); biases and scales are spared.
         clip: Norm that the gradients of a step have at most; 0 for no limit.
+        momentum: Decay of the running mean of the gradients.
 
     Raises:
         BadInput: A number is out of its range.
@@ -208,7 +209,7 @@ def adamw(
     if not 0 <= clip < math.inf:
         raise BadInput(f"--clip {clip} must be 0, for no limit, or greater.")
     parts = [optax.clip_by_global_norm(clip)] if clip else []
-    parts.append(_lenient(optax.scale_by_adam()))
+    parts.append(_lenient(optax.scale_by_adam(b1=_checked_momentum(momentum))))
     parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
     return optax.chain(*parts, _scale(learning_rate))
 

@@ -13,10 +13,13 @@ from PIL import Image
 
 import flaxmill
 from flaxmill import recipes
+from flaxmill.commands.order import ordered
+from flaxmill.commands.train import fulfil
 from flaxmill.data.source import Items, hold_out
 from flaxmill.errors import BadInput, Stopped
+from flaxmill.machine.clock import Clock
+from flaxmill.machine.progress import Words
 from flaxmill.trained.run import TrainedRun
-from flaxmill.training.options import Options
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -116,15 +119,15 @@ def test_items_of_tensors_are_stacked_by_name() -> None:
 
 def twice(file: Path, folder: Path, **fields: Any) -> TrainedRun:
     """Trains an example in one go, and in the other gear with a stop on the way: the same bits."""
-    fields = SMALL | {"epochs": 2.0} | fields
-    del fields["report"]
-    whole = small_runs.train(str(file), folder / "whole", Options(report=False), **fields)
-    how = Options(gear="streaming", chunk=3, report=False)
+    fields = SMALL | {"epochs": 2.0, "log_every": 1.0} | fields
+    whole = flaxmill.train(str(file), run=folder / "whole", quiet=True, **fields)
+    fields |= {"gear": "streaming", "chunk": 1}
+    order = ordered(str(file), None, fields, seed=0, seeds=1, run=folder / "stopped", fresh=False)
     with pytest.raises(Stopped):
-        words = small_runs.Interrupting(after=3)
-        small_runs.train(str(file), folder / "stopped", how, words=words, **fields)
+        fulfil(order, small_runs.Interrupting(after=11), Clock())
     assert 0 < int(small_runs.saved(folder / "stopped")["step"]) < whole.result["step"]
-    stopped = small_runs.train(str(file), folder / "stopped", how, **fields)
+    stopped = fulfil(order, Words(quiet=True), Clock())
+    assert stopped is not None
     small_runs.assert_same_run(stopped, whole)
     assert whole.result["compilations"] == 1
     return whole
@@ -145,7 +148,7 @@ def test_two_networks_with_two_optimizers_go_on_bit_for_bit(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("small_data")
 def test_a_student_learns_from_a_run(tmp_path: Path) -> None:
-    teacher = small_runs.train("fashion_mnist", tmp_path / "teacher", Options(report=False))
+    teacher = small_runs.train("fashion_mnist", tmp_path / "teacher")
     file = EXAMPLES / "distillation.py"
     student = twice(file, tmp_path, teacher=str(teacher.path), share=1.0)
     alone = train(file, tmp_path / "alone", teacher=str(teacher.path), share=0.0, epochs=2.0)
