@@ -119,7 +119,7 @@ def loss(game: Game, batch: dict, *, key: jax.Array, painting: bool = False) -> 
         kind = class_measures(drawn[:, 1:], labels)["loss"][0]
         return {"loss": (judge(drawn[:, 0], ones) + kind, ones)}
     real = game.critic(unit_interval(batch["image"]) + blur[1])  # at a glance: there is a slope
-    found = class_measures(real[:, 1:], labels)
+    found = dict(class_measures(real[:, 1:], labels))
     judged = judge(real[:, 0], 0.9 * ones) + judge(drawn[:, 0], 0 * ones)
     shown = {"fooled": ((drawn[:, 0] > 0).astype(jnp.float32), ones)}  # takes drawn ones for real
     return found | shown | {"loss": (judged + found["loss"][0], ones)}

@@ -50,6 +50,9 @@ def _read_batch(inputs: Mapping[str, Any], index: Array | int, mesh: Any) -> dic
     """Returns the batch of one step of a chunk, exactly as stored, whichever gear made it."""
 
     def at(leaf: Array) -> Array:
+        # Of one step alone, the compiler would see that its batch is the same in each turn, compute
+        # outside of the loop what depends on that alone, and so fuse and round the rest otherwise.
+        leaf = jnp.concatenate([leaf, leaf]) if len(leaf) == 1 else leaf
         return lax.dynamic_index_in_dim(leaf, index, keepdims=False)
 
     if "resident" in inputs:
