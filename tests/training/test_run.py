@@ -78,15 +78,15 @@ def test_a_loop_may_log_under_names_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_metric_may_be_called_value(tmp_path: Path) -> None:
-    named = (
-        'return {"loss": (values, weights), ',
-        'return {"value": (values, weights), "loss": (values, weights), ',
-    )
+    line = 'class_measures(logits, batch["label"], label_smoothing=label_smoothing)'
+    both = (line, f'(found := {line}) | {{"value": found["loss"]}}')
+    plain = 'class_measures(model(batch["image"]), batch["label"])'
+    named = (plain, f'(found := {plain}) | {{"value": found["loss"]}}')
     stops = (
         SAVE,
         f"run.asked.by(15) if chunk.stop == 3 and not run.step else None\n        {SAVE}",
     )
-    fork = small_runs.fork(tmp_path / "mine.py", named, stops)
+    fork = small_runs.fork(tmp_path / "mine.py", both, named, stops)
     how: dict[str, Any] = {"epochs": 0.5, "log_every": 1.0}
     with pytest.raises(Stopped):
         small_runs.train(str(fork), tmp_path / "run", Options(chunk=1, report=False), **how)
