@@ -30,8 +30,7 @@ from flaxmill.training.loop import TrainChunk
 from flaxmill.training.options import Options
 from flaxmill.training.state import State, begin_with, to_arrays, with_arrays
 
-_CALL_SECONDS = 0.5
-"""A call of the compiled function takes about so long, so that a signal is answered soon."""
+_CALL_SECONDS = 0.5  # that a call of the compiled function takes: a signal is answered soon
 
 
 @dataclass

@@ -25,11 +25,13 @@ def line(rngs: nnx.Rngs) -> nnx.Linear:
     return nnx.Linear(3, 1, rngs=rngs)
 
 
-def first_bad(objective: Callable[..., Measures], learning_rate: float = 0.1) -> str:
+def first_bad(
+    objective: Callable[..., Measures], learning_rate: float = 0.1, parts: int = 1
+) -> str:
     """Trains one step, and asks what went wrong in it."""
     tx, run = optax.sgd(learning_rate), Runtime(Gear("resident", 1, 0))
     data, state = small_loop.source(), create_state(line, run.seed, tx)
-    train_chunk = compile_steps(small_loop.usual_step(objective, tx), run)
+    train_chunk = compile_steps(small_loop.usual_step(objective, tx, accumulate=parts), run)
     chunk = next(batches(data, Schedule(small_loop.Config(), len(data)), run))
     before = jax.tree.map(jnp.copy, state)
     after, _ = train_chunk(state, chunk)
@@ -54,6 +56,12 @@ def test_an_operation_on_the_way_to_the_loss_is_named_with_its_line() -> None:
     found = first_bad(logarithm_of_nothing)
     assert found.startswith("the output of log float32[10] (")
     assert f"test_nonfinite.py:{line}" in found
+    assert found.endswith(", on the way to the loss")
+
+
+def test_an_operation_of_a_part_is_named_as_one_of_the_whole() -> None:
+    found = first_bad(logarithm_of_nothing, parts=2)
+    assert found.startswith("the output of log float32[5] (")
     assert found.endswith(", on the way to the loss")
 
 
