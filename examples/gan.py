@@ -68,7 +68,7 @@ class Game(nnx.Module):
         )
         self.critic = nnx.Sequential(
             *(conv(1, 32), leaky, pool, conv(32, 64), leaky, pool),
-            *(lambda x: x.reshape(len(x), -1), nnx.Linear(7 * 7 * 64, 128, rngs=rngs), leaky),
+            *(lambda x: x.reshape(-1, 7 * 7 * 64), nnx.Linear(7 * 7 * 64, 128, rngs=rngs), leaky),
             nnx.Linear(128, 1 + classes, rngs=rngs),
         )
         self.classes = classes

@@ -136,6 +136,7 @@ def twice(file: Path, folder: Path, **fields: Any) -> TrainedRun:
 @pytest.mark.usefixtures("small_data")
 def test_two_networks_with_two_optimizers_go_on_bit_for_bit(tmp_path: Path) -> None:
     run = twice(EXAMPLES / "gan.py", tmp_path)
+    assert (run.export(formats=["stablehlo"]) / "model.stablehlo").is_file()
     with Image.open(run.path / "drawn.png") as sheet:
         assert min(sheet.size) > 100
     shown = [row["fooled"] for row in run.rows if row["split"] == "train"]
