@@ -18,7 +18,7 @@ import optax
 from flax import nnx
 
 from flaxmill.data.augment import Transform, chain, flip, shift
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.devices.convolution import fast_convolutions
@@ -111,11 +111,10 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains the student; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx, master = optimizer(config, schedule.steps), teacher(config, run.signature)
     state = create_state(functools.partial(model, config, run.signature), run.seeds, tx)
-    state = run.restore(state, schedule)
+    state = run.restore(state)
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
         """The mathematics of one step, of which the teacher's answers are a part."""
@@ -135,7 +134,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)
         run.log("train", chunk.stop, sums)
         for name in schedule.evaluates(chunk.stop):

@@ -16,7 +16,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, Shaped
 
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
@@ -132,11 +132,10 @@ def measure(game: Game, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains both; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
-    state = run.restore(create_state(build, run.seeds, tx), schedule)
+    state = run.restore(create_state(build, run.seeds, tx))
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
         """One move of each: the critic's gradient is for the critic alone, and so the painter's."""
@@ -155,7 +154,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)
         run.log("train", chunk.stop, sums)
         for name in schedule.evaluates(chunk.stop):

@@ -20,7 +20,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from flaxmill.data.augment import Transform
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.known.clothing import clothing
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
@@ -136,12 +136,11 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains a model; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
     state = create_state(build, run.seeds, tx)
-    state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
+    state = run.restore(state)  # its own checkpoint, else --init-from, else as it is
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
         """The mathematics of one step: change it freely."""
@@ -160,7 +159,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
         run.log("train", chunk.stop, sums)  # fetched only when a row is due
         for name in schedule.evaluates(chunk.stop):

@@ -58,6 +58,7 @@ class Runtime:
     """The part of a run that batches and compiled functions need, and what it was told."""
 
     gear: Gear = field(default_factory=lambda: Gear("resident", 8, 0))
+    schedule: Schedule = field(default_factory=lambda: schedule())
     seeds: tuple[int, ...] = (3,)
     step: int = 0
     mesh: Any = None
@@ -95,6 +96,11 @@ class Config:
     evaluate_every: float = 1.0
     evaluate_on: str = "validation"
     validation: int | float = 0
+
+
+def schedule() -> Schedule:
+    """Returns the durations of ten steps on what `source` gives."""
+    return Schedule(Config(), 40)
 
 
 def usual_step(
@@ -135,13 +141,13 @@ def train(
 ) -> tuple[State, list[dict[str, float]]]:
     """Trains as a recipe does; also returns each chunk's and seed's means, of how many examples."""
     data, tx = data or source(), tx or optax.sgd(0.1, momentum=0.9)
-    schedule = Schedule(Config(**durations), len(data))
+    run.schedule = Schedule(Config(**durations), len(data))
     state = create_state(build, run.seeds, tx, ema=ema)
     train_chunk = compile_steps(
         usual_step(objective, tx, ema=ema, accumulate=accumulate), run, augment
     )
     means = []
-    for chunk in batches(data, schedule, run):
+    for chunk in batches(data, run):
         state, sums = train_chunk(state, chunk)
         for one in sums.apart():
             means.append(one.means() | {"examples": float(one.weights["loss"])})

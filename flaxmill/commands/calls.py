@@ -192,6 +192,7 @@ def lr_find(
     """
     from flaxmill.commands import range_test
     from flaxmill.commands.order import ordered
+    from flaxmill.data.listings.layouts import scanned_once
     from flaxmill.machine.progress import Words
     from flaxmill.training.initial import read_initial
 
@@ -199,5 +200,6 @@ def lr_find(
     range_test.check(order, steps, first, last)
     path = order.options.init_from
     initial = None if path is None else read_initial(path)
-    order = order.settled(initial)
-    return range_test.find(order, Words(quiet=quiet), steps, first, last, initial)
+    with scanned_once():
+        order = order.settled(initial)
+        return range_test.find(order, Words(quiet=quiet), steps, first, last, initial)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.commands.order import Order
-from flaxmill.commands.train import carry_out, prepared
-from flaxmill.data.batches import Schedule
+from flaxmill.commands.train import carry_out, prepared, schedule_of
 from flaxmill.errors import BadInput, DryRun
 from flaxmill.machine import stopping
 from flaxmill.machine.progress import Words
@@ -35,10 +34,10 @@ _COMPUTES = (
 class Trial(Run):
     """A run that ends when the loss has grown, and keeps nothing but the losses."""
 
-    def restore(self, state: State, schedule: Schedule, own: Sequence[str] = ()) -> State:
+    def restore(self, state: State, *, own: Sequence[str] = ()) -> State:
         """Returns the state to begin with: ``init_from``, or the fresh one."""
         self.losses: list[float] = []
-        return super().restore(state, schedule, own)
+        return super().restore(state, own=own)
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
         """Notes that the training function is compiled."""
@@ -137,8 +136,7 @@ def find(
     """
     check(order, steps, first, last)
     splits = border.to_train(order.recipe, order.config)
-    batch_size = Schedule(order.config, len(splits.train)).batch_size
-    order.options.check(batch_size, splits.train)
+    batch_size = schedule_of(order, splits).batch_size
     ramp = Ramp(first, last, steps)
     tried = dataclasses.replace(
         order.config,
@@ -149,13 +147,12 @@ def find(
     )
     _check_optimizer(order, tried, steps)
     options = dataclasses.replace(order.options, chunk=1, dry_run=True)
+    trial = dataclasses.replace(order, config=tried, options=options)
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
     with stopping.temporary_folder() as nowhere:
         place = RunDirectory(nowhere)
-        run = prepared(
-            dataclasses.replace(order, options=options), splits, initial, place, words, kind=Trial
-        )
-        carry_out(dataclasses.replace(order, config=tried), run)
+        run = prepared(trial, splits, initial, place, words, kind=Trial)
+        carry_out(trial, run)
     if sum(map(math.isfinite, run.losses)) < LEAST:
         raise BadInput(
             f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps, at a "

@@ -11,9 +11,10 @@ import numpy as np
 from flaxmill.commands.closing import next_commands
 from flaxmill.commands.order import Order, ordered
 from flaxmill.data.batches import Schedule
+from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
-from flaxmill.machine import files, stopping
+from flaxmill.machine import stopping
 from flaxmill.machine.clock import WAITING, Clock, process_age
 from flaxmill.machine.program import placed, typed
 from flaxmill.machine.progress import Words, duration, figures
@@ -80,6 +81,7 @@ def train(
         raise KeyboardInterrupt from None
 
 
+@scanned_once()
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     """Trains what was ordered, or goes on with it; returns None after a dry run.
 
@@ -111,11 +113,7 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     if order.chosen:
         words.say("Chosen for these pictures (an option of the name changes it):")
         words.facts(order.chosen)
-    # What is impossible is refused here, before a file is made.
-    batch_size = Schedule(
-        border.durations(order.recipe, order.config), len(splits.train)
-    ).batch_size
-    order.options.check(batch_size, splits.train)
+    schedule_of(order, splits)  # what is impossible is refused here, before a file is made
 
     def train_in(directory: RunDirectory) -> None:
         carry_out(order, prepared(order, splits, initial, directory, words, clock))
@@ -133,7 +131,18 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         if directory.begun:  # also by another process, since the directory was chosen
             directories.check_same(identity, directory)
         train_in(directory)
-    return _closed(order, directory, words)
+    return _closed(order, directory, words, splits)
+
+
+def schedule_of(order: Order, splits: Splits) -> Schedule:
+    """Returns the durations of a run.
+
+    Raises:
+        BadInput: They are not to be had with so many examples, devices or parts.
+    """
+    schedule = Schedule(border.durations(order.recipe, order.config), len(splits.train))
+    order.options.check(schedule.batch_size, splits.train)
+    return schedule
 
 
 def prepared(
@@ -167,27 +176,30 @@ def prepared(
         clock=clock or Clock(),
         words=words,
         splits=splits,
+        schedule=schedule_of(order, splits),
         measure=order.recipe.module.measure,
         recipe=order.recipe.text,
         initial=initial,
     )
 
 
-def _closed(order: Order, directory: RunDirectory, words: Words) -> TrainedRun:
+def _closed(
+    order: Order, directory: RunDirectory, words: Words, opened: Splits | None = None
+) -> TrainedRun:
     """Writes the report of a finished run, where it is missing, and says the result."""
     trained = TrainedRun(directory.path, recipe=order.recipe)
     if order.options.report and not trained.has_report:
         began = time.perf_counter()
         told = typed(f"report {placed(directory.path)}")
         with stopping.scope(f"stopped; the run is finished, and {told} makes its report."):
-            trained.report()
+            TrainedRun(directory.path, recipe=order.recipe, opened=opened).report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
     closing_words(words, trained)
     return trained
 
 
 def carry_out(order: Order, run: Run) -> None:
-    """Runs the recipe's own loop, and puts its result into the directory.
+    """Runs the recipe's own loop, which puts its result into the directory.
 
     Args:
         order: What is to be trained.
@@ -230,9 +242,6 @@ def carry_out(order: Order, run: Run) -> None:
             f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
             f"run.finish(state, evaluate(state, splits.test)) at its end."
         )
-    run.check_place()
-    run.signature.save(run.directory.path / "signature.json")  # with the temperatures
-    files.write_json(run.directory.path / "result.json", run.result)
 
 
 def _not_finite(run: Run, seen: int) -> str:

@@ -189,6 +189,7 @@ class Runtime(Protocol):
     """The part of a run that decides how chunks are made."""
 
     seeds: tuple[int, ...]
+    schedule: Schedule
     step: int
     gear: Gear
     reading: Reading
@@ -199,7 +200,7 @@ class Runtime(Protocol):
         """Returns how many steps one call should have at most, so that the host is asked often."""
 
 
-def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]:
+def batches(source: Source, run: Runtime) -> Iterator[Chunk]:
     """Yields the rest of a run as chunks of full batches, made ready while the device computes.
 
     A chunk never runs across a step at which the run logs or evaluates. It holds up to
@@ -208,20 +209,20 @@ def batches(source: Source, schedule: Schedule, run: Runtime) -> Iterator[Chunk]
 
     Args:
         source: The training data.
-        schedule: When the run stops to log and to evaluate.
-        run: Where it begins (``run.step``), its seeds, gear, readers and mesh.
+        run: When it stops to log and to evaluate (``run.schedule``), where it begins
+            (``run.step``), its seeds, gear, readers and mesh.
 
     Raises:
         Unreadable: An example cannot be read; the message names it.
     """
     gear = run.gear.choose(source)
     make = _resident if gear.name == "resident" else _streaming
-    return make(source, schedule, run, gear)
+    return make(source, run, gear)
 
 
-def _spans(schedule: Schedule, run: Runtime, most: int) -> Iterator[tuple[int, int]]:
+def _spans(run: Runtime, most: int) -> Iterator[tuple[int, int]]:
     """Yields the first and last step of each chunk."""
-    start = run.step
+    start, schedule = run.step, run.schedule
     while start < schedule.steps:
         stop = min(schedule.next_stop(start), start + min(most, run.steps_per_call()))
         yield start, stop
@@ -240,7 +241,7 @@ def _arrived(result: Future[Any], *, meter: Meter) -> Any:
     return result.result()
 
 
-def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iterator[Chunk]:
+def _resident(source: Any, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Puts the data on the device once; a chunk is the rows in it."""
     whole, _ = behind(source, np.arange(0))
     if hasattr(whole, "verify"):  # it knows digests of what it holds
@@ -249,7 +250,7 @@ def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iter
     on_device = parallel.replicate({name: np.asarray(a) for name, a in arrays.items()}, run.mesh)
 
     def make(start: int, stop: int) -> Chunk:
-        ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
+        ids, inputs = _inputs(len(source), run, gear, start, stop)
         inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk, ids.ndim - 2)
         inputs = parallel.split_batches(inputs, run.mesh)
         return Chunk(start, stop, inputs | {"resident": on_device})
@@ -257,7 +258,7 @@ def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iter
     waiting: collections.deque[Future[Chunk]] = collections.deque()
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
     try:
-        for span in _spans(schedule, run, gear.chunk):
+        for span in _spans(run, gear.chunk):
             waiting.append(pool.submit(make, *span))
             if len(waiting) > gear.prefetch:
                 yield _arrived(waiting.popleft(), meter=run.meter)
@@ -267,16 +268,16 @@ def _resident(source: Any, schedule: Schedule, run: Runtime, gear: Gear) -> Iter
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _streaming(source: Source, schedule: Schedule, run: Runtime, gear: Gear) -> Iterator[Chunk]:
+def _streaming(source: Source, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Reads the examples of a chunk and sends them, while the device computes an earlier one."""
-    step_size = schedule.batch_size * len(run.seeds)
+    step_size = run.schedule.batch_size * len(run.seeds)
     gear = gear.bounded(step_size * _bytes(run.reading.first(source)))
     # On CPU, an array on the device is the host's own; elsewhere it is a copy.
     copied = jax.default_backend() != "cpu"
 
     def requests() -> Iterator[tuple[np.ndarray, Any]]:
-        for start, stop in _spans(schedule, run, gear.chunk):
-            ids, inputs = _inputs(len(source), schedule, run, gear, start, stop)
+        for start, stop in _spans(run, gear.chunk):
+            ids, inputs = _inputs(len(source), run, gear, start, stop)
             wanted = _padded(ids, gear.chunk, ids.ndim - 2, fill=-1)
             yield wanted.reshape(-1), (start, stop, wanted.shape, inputs)
 
@@ -303,9 +304,10 @@ def _streaming(source: Source, schedule: Schedule, run: Runtime, gear: Gear) -> 
 
 
 def _inputs(
-    length: int, schedule: Schedule, run: Runtime, gear: Gear, start: int, stop: int
+    length: int, run: Runtime, gear: Gear, start: int, stop: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Returns the ids of a chunk's examples, and what both gears send along."""
+    schedule = run.schedule
     orders = [order(start, stop, schedule.batch_size, length, seed) for seed in run.seeds]
     keys = [np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32) for seed in run.seeds]
     ids, epochs, key = (_joined(parts) for parts in (*zip(*orders, strict=True), keys))

@@ -25,7 +25,7 @@ import optax
 from flax import nnx
 
 from flaxmill.data.augment import Mixing, Transform, alternating_flip, chain, cutout, mix, shift
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.known.cifar import cifar10
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
@@ -213,13 +213,12 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains a model; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     fixed = whitening(splits.train) if config.network == "fast" else None
     build = functools.partial(model, config, run.signature, fixed=fixed)
     state = create_state(build, run.seeds, tx, ema=config.ema)
-    state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
+    state = run.restore(state)  # its own checkpoint, else --init-from, else as it is
     mixed = functools.partial(
         loss,
         label_smoothing=config.label_smoothing,
@@ -243,7 +242,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
         run.log("train", chunk.stop, sums)  # fetched only when a row is due
         for name in schedule.evaluates(chunk.stop):

@@ -30,7 +30,7 @@ from flaxmill.data.augment import (
     rand_augment,
     random_resized_crop,
 )
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
@@ -203,12 +203,11 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains a model; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
     state = create_state(build, run.seeds, tx, ema=config.ema)
-    state = run.restore(state, schedule, own=("head",))  # its own checkpoint, else --init-from
+    state = run.restore(state, own=("head",))  # its own checkpoint, else --init-from
     mixed = functools.partial(
         loss,
         label_smoothing=config.label_smoothing,
@@ -232,7 +231,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
         run.log("train", chunk.stop, sums)  # fetched only when a row is due
         for name in schedule.evaluates(chunk.stop):

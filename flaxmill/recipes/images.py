@@ -24,7 +24,7 @@ from flax import nnx
 from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.reading.kept import kept
@@ -203,7 +203,6 @@ def _epochs(config: Config, train: int, weights: Mapping[str, Any] | None) -> tu
 
 def data(config: Config) -> Splits:
     """Returns the pictures and their labels; what has room is read once and kept in memory."""
-    config, _ = settle(config, None)
     splits = pictures(
         config.data,
         size=config.size,
@@ -226,7 +225,6 @@ def data(config: Config) -> Splits:
 
 def signature(config: Config, splits: Splits) -> Signature:
     """Says what goes into the model and what comes out."""
-    config, _ = settle(config, None)
     how = {"fit": config.fit, "share": usual_share(config.size, config.fit)}
     return picture_signature("images", splits, **how, white=config.white)
 
@@ -280,7 +278,6 @@ def optimizer(config: Config, steps: int, *, given: bool = False) -> optax.Gradi
 
 def augment(config: Config) -> Transform | None:
     """Returns what is done to one training example, given a key of its own."""
-    config, _ = settle(config, None)
     check_range("--crop", config.crop, 0.01, 1)
     check_range("--colour", config.colour, 0, 1)
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
@@ -327,13 +324,11 @@ def _measures(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> M
 def train(config: Config, run: Run) -> State:
     """Trains a model; this is the loop to change."""
     given = run.initial is not None
-    config, _ = settle(config, run.initial)
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps, given=given)
     build = functools.partial(model, config, run.signature)
     state = create_state(build, run.seeds, tx, ema=config.ema)
-    state = run.restore(state, schedule, own=("head",))  # its own checkpoint, else --init-from
+    state = run.restore(state, own=("head",))  # its own checkpoint, else --init-from
     how = functools.partial(loss, label_smoothing=config.label_smoothing, given=given)
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
@@ -353,7 +348,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
         run.log("train", chunk.stop, sums)  # fetched only when a row is due
         for name in schedule.evaluates(chunk.stop):

@@ -19,7 +19,7 @@ import optax
 from flax import nnx
 
 from flaxmill.data.augment import Transform, affine, chain, shift
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.known.digits import digits
 from flaxmill.data.source import Splits
 from flaxmill.maths import optim
@@ -125,12 +125,11 @@ def measure(model: nnx.Module, batch: dict) -> Measures:
 
 def train(config: Config, run: Run) -> State:
     """Trains a model; this is the loop to change."""
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     build = functools.partial(model, config, run.signature)
     state = create_state(build, run.seeds, tx, ema=config.ema)
-    state = run.restore(state, schedule)  # its own checkpoint, else --init-from, else as it is
+    state = run.restore(state)  # its own checkpoint, else --init-from, else as it is
     smoothed = functools.partial(loss, label_smoothing=config.label_smoothing)
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
@@ -150,7 +149,7 @@ def train(config: Config, run: Run) -> State:
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)  # many steps in one call; sums stay on the device
         run.log("train", chunk.stop, sums)  # fetched only when a row is due
         for name in schedule.evaluates(chunk.stop):

@@ -37,6 +37,7 @@ class TrainedRun:
         recipe: Its recipe, if it is loaded already, or a file that holds its text.
         checkpoint: "final", or "best" by validation.
         trust: Run the recipe file that the run was trained by, though it was never trained here.
+        opened: The run's own data, where it is open already.
 
     Raises:
         BadInput: The directory is no run, or is not finished.
@@ -49,6 +50,7 @@ class TrainedRun:
         recipe: Recipe | str | None = None,
         checkpoint: str = "final",
         trust: bool = False,
+        opened: Splits | None = None,
     ) -> None:
         self.directory = RunDirectory(Path(path))
         self.path = self.directory.path
@@ -61,7 +63,7 @@ class TrainedRun:
         self.result = self.directory.read("result.json")
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
-        self._which = checkpoint
+        self._which, self._opened = checkpoint, opened
         self.signature = Signature.load(self.path / "signature.json").of_weights(checkpoint)
         record = self.path / "recipe.py"
         self._origin = Origin(str(self.path), self.identity, recipe, record=record, trust=trust)
@@ -113,7 +115,9 @@ class TrainedRun:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
         several = answers.of(self.signature).several
-        splits = self._origin.splits(data, labels=self.signature.labels, several=several)
+        splits = self._opened if data is None else None
+        if splits is None:
+            splits = self._origin.splits(data, labels=self.signature.labels, several=several)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
         return passing_over(splits)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from flaxmill.data.batches import Gear, batches
+from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.devices import parallel
@@ -32,6 +32,7 @@ class Replay:
     """Stands in for a run while its steps are done again, silently and one at a time."""
 
     seeds: tuple[int, ...]
+    schedule: Schedule
     step: int
     gear: Gear
     reading: Reading
@@ -67,10 +68,12 @@ def locate(run: Run, source: Source, seen: int) -> tuple[int, int, str] | None:
     train_chunk, good = run.train_chunk, run.last_good()
     if train_chunk is None or good is None:
         return None
-    schedule, state = run.schedule, parallel.replicate(good, run.mesh)
+    state = parallel.replicate(good, run.mesh)
     gear = replace(run.gear, prefetch=0)
-    replay = Replay(run.seeds, int(state.step), gear, run.reading, run.mesh, Meter(Clock()))
-    for chunk in batches(source, schedule, replay):
+    replay = Replay(
+        run.seeds, run.schedule, int(state.step), gear, run.reading, run.mesh, Meter(Clock())
+    )
+    for chunk in batches(source, replay):
         before = jax.tree.map(jnp.copy, state)
         state, _ = train_chunk(state, chunk)
         if not bool(state.finite):

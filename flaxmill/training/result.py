@@ -10,6 +10,7 @@ from flax import nnx
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
+from flaxmill.machine import files
 from flaxmill.maths import calibration
 from flaxmill.maths.metrics import Measures, spread
 from flaxmill.models import weights
@@ -18,6 +19,7 @@ from flaxmill.tasks import answers
 from flaxmill.tasks.signature import FORMAT, Signature
 from flaxmill.training import checkpoint
 from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.directory import RunDirectory
 from flaxmill.training.evaluation import measured, scored, total
 from flaxmill.training.identity import Identity
 from flaxmill.training.log import Row, mean_rows
@@ -61,6 +63,18 @@ def gather(
         "weights_sha256": weights.model_digest(*state.weights),
         "best": next((row for row in validated if row["step"] == best), None),
     }
+
+
+def write(directory: RunDirectory, signature: Signature, result: dict[str, Any]) -> None:
+    """Writes what a run came to; with the second of the two files it is finished.
+
+    Args:
+        directory: Of the run.
+        signature: With the temperatures.
+        result: As of `gather`, with the time it took.
+    """
+    signature.save(directory.path / "signature.json")
+    files.write_json(directory.path / "result.json", result)
 
 
 def left_out(reading: Reading) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Run:
         words: Speaks to the person.
         step: Training steps done before this attempt.
         splits: The data.
+        schedule: All durations, in steps.
         measure: The recipe's; needed where several seeds are trained.
         recipe: The text of the recipe.
         initial: Weights to begin with, by name; None begins with the model's own.
@@ -58,6 +59,7 @@ class Run:
     clock: Clock
     words: Words
     splits: Splits
+    schedule: Schedule
     measure: Callable[..., Measures] | None = None
     recipe: str = ""
     initial: Mapping[str, np.ndarray] | None = None
@@ -72,7 +74,6 @@ class Run:
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
         self.attempts, self._place = 0, self.directory.place()
-        self._schedule: Schedule | None = None
         self._begun_with: State | None = None
         self._form: State | None = None
         self.train_chunk: TrainChunk | None = None
@@ -83,12 +84,11 @@ class Run:
 
     # Before the loop.
 
-    def restore(self, state: State, schedule: Schedule, own: Sequence[str] = ()) -> State:
+    def restore(self, state: State, *, own: Sequence[str] = ()) -> State:
         """Returns the state to go on from: the run's own, else ``init_from``, else the fresh one.
 
         Args:
             state: The fresh state.
-            schedule: All durations of the run.
             own: Parts that stay fresh where those of ``init_from`` have another shape: ("head",).
 
         Raises:
@@ -99,7 +99,6 @@ class Run:
                 f"the recipe's train() made {state.members} model(s) for {len(self.seeds)} seeds: "
                 f"have it give run.seeds, not run.seed, to create_state."
             )
-        self._schedule = schedule
         saved = self.checkpoints.restore_newest()
         if saved is not None:
             arrays, facts = saved
@@ -116,8 +115,8 @@ class Run:
         self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
         self.meter = Meter(self.clock, self.step)
-        self._introduce(state, schedule)
-        if self.step == schedule.steps:  # nothing is left to train: no compilation follows
+        self._introduce(state)
+        if self.step == self.schedule.steps:  # nothing is left to train: no compilation follows
             self._begin()
         if not self.options.dry_run:
             self.checkpoints.warm_up()
@@ -147,23 +146,16 @@ class Run:
         if self.attempts:
             self.directory.check_place(self._place, self.identity)
 
-    def _introduce(self, state: State, schedule: Schedule) -> None:
+    def _introduce(self, state: State) -> None:
         devices, gear = self.mesh.size if self.mesh else 1, self.gear.choose(self.splits.train)
-        known = facts(self.splits, schedule, state, self.seeds, devices, gear.name)
+        known = facts(self.splits, self.schedule, state, self.seeds, devices, gear.name)
         self.words.facts(
             known if self.options.dry_run else {**known, "run": str(self.directory.path)}
         )
         if self.step:
-            self.words.say(f"Resuming at step {self.step:,} of {schedule.steps:,}.")
+            self.words.say(f"Resuming at step {self.step:,} of {self.schedule.steps:,}.")
         elif self._log.rows:
             self.words.say("No checkpoint of this run is there: it begins again.")
-
-    @property
-    def schedule(self) -> Schedule:
-        """All durations of the run."""
-        if self._schedule is None:
-            raise BadInput("the recipe's train() must call run.restore(state, schedule) first.")
-        return self._schedule
 
     def last_good(self) -> State | None:
         """Returns the state of the newest checkpoint, or else the one this attempt began with."""
@@ -175,7 +167,13 @@ class Run:
         return replace(state, finite=np.bool_(True))
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
-        """Notes that the training function is compiled, and says how long training will take."""
+        """Notes that the training function is compiled, and says how long training will take.
+
+        Raises:
+            BadInput: The recipe never asked for the state to go on from.
+        """
+        if self._form is None:
+            raise BadInput("the recipe's train() must call run.restore(state) first.")
         self.train_chunk = train_chunk
         self.clock.compilations += 1
         if slow:
@@ -309,7 +307,7 @@ class Run:
     # After the loop.
 
     def finish(self, state: State, test: Sums) -> None:
-        """Gathers the result of a trained run; `flaxmill.commands.train` writes it.
+        """Puts the result of a trained run into its directory.
 
         Args:
             state: After the last step.
@@ -341,6 +339,8 @@ class Run:
             "compilations": self.clock.compilations,
             "attempts": self.attempts,
         }
+        self.check_place()
+        results.write(self.directory, self.signature, self.result)
 
     def close(self) -> None:
         """Ends whatever is still under way."""

@@ -96,7 +96,7 @@ LOOP = "    for chunk in batches("
             r"train\(\) in .*mine\.py ended without a result: it calls run\.finish\(state, ",
         ),
         (
-            ("    state = run.restore(state, schedule)", "    pass"),
+            ("    state = run.restore(state)", "    pass"),
             BadInput,
             r"train\(\) must call run\.restore\(state, schedule\) first",
         ),

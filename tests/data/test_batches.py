@@ -195,8 +195,8 @@ def test_gears_chunks_and_prefetching_bring_the_same_examples(
     name: str, chunk: int, prefetch: int, most: int
 ) -> None:
     plan = schedule()
-    run = Runtime(Gear(name, chunk, prefetch), seeds=(5,), most=most)
-    found = seen(list(batches(source(), plan, run)))
+    run = Runtime(Gear(name, chunk, prefetch), plan, seeds=(5,), most=most)
+    found = seen(list(batches(source(), run)))
     ids, epochs = order(0, plan.steps, plan.batch_size, 100, seed=5)
     np.testing.assert_array_equal(found["id"], ids)
     np.testing.assert_array_equal(found["label"], ids)
@@ -207,7 +207,8 @@ def test_gears_chunks_and_prefetching_bring_the_same_examples(
 @pytest.mark.parametrize(("chunk", "most"), [(64, 10**6), (2, 10**6), (64, 2)])
 def test_chunks_follow_on_each_other_and_never_cross_a_stop(chunk: int, most: int) -> None:
     plan = schedule()
-    chunks = list(batches(source(), plan, Runtime(Gear("resident", chunk, 3), step=4, most=most)))
+    run = Runtime(Gear("resident", chunk, 3), plan, step=4, most=most)
+    chunks = list(batches(source(), run))
     assert [c.start for c in chunks] == [4] + [c.stop for c in chunks[:-1]]
     assert chunks[-1].stop == plan.steps
     for one in chunks:
@@ -218,8 +219,8 @@ def test_chunks_follow_on_each_other_and_never_cross_a_stop(chunk: int, most: in
 
 
 def test_a_resumed_run_sees_the_rest() -> None:
-    whole = seen(list(batches(source(), schedule(), Runtime())))
-    rest = seen(list(batches(source(), schedule(), Runtime(step=13))))
+    whole = seen(list(batches(source(), Runtime(schedule=schedule()))))
+    rest = seen(list(batches(source(), Runtime(schedule=schedule(), step=13))))
     np.testing.assert_array_equal(rest["label"], whole["label"][13:])
 
 
@@ -230,7 +231,7 @@ def test_an_unreadable_example_stops_the_run() -> None:
 
     for prefetch in (0, 2):
         chunks = batches(
-            Broken(source().arrays), schedule(), Runtime(Gear("streaming", 4, prefetch))
+            Broken(source().arrays), Runtime(Gear("streaming", 4, prefetch), schedule())
         )
         with pytest.raises(Unreadable, match=r"example \d+ cannot be read: the disk is gone"):
             list(chunks)
@@ -243,7 +244,7 @@ def reading() -> list[str]:
 
 
 def test_reading_ahead_ends_with_the_loop() -> None:
-    chunks = batches(source(), schedule(), Runtime(Gear("streaming", 1, 4)))
+    chunks = batches(source(), Runtime(Gear("streaming", 1, 4), schedule()))
     next(chunks)
     assert reading()
     assert isinstance(chunks, Generator)
@@ -276,7 +277,7 @@ def test_streamed_chunks_are_of_a_bounded_size() -> None:
         (0, 1, 0),
     ):
         assert Gear("streaming", prefetch=prefetch).bounded(size).prefetch == most
-    chunk = next(batches(large, schedule(examples=20), Runtime(Gear("streaming", 64, 0))))
+    chunk = next(batches(large, Runtime(Gear("streaming", 64, 0), schedule(examples=20))))
     assert chunk.inputs["examples"]["image"].shape[:2] == (6, 10)
 
 
@@ -290,6 +291,6 @@ def test_impossible_gears_are_refused() -> None:
 
 def test_batches_are_divided_over_a_mesh() -> None:
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:2]), ("data",))
-    chunk = next(batches(source(), schedule(), Runtime(Gear("streaming", 4, 0), mesh=mesh)))
+    chunk = next(batches(source(), Runtime(Gear("streaming", 4, 0), schedule(), mesh=mesh)))
     shards = chunk.inputs["examples"]["label"].addressable_shards
     assert [shard.data.shape for shard in shards] == [(4, 5), (4, 5)]

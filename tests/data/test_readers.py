@@ -115,7 +115,7 @@ def test_memory_is_used_again_where_that_is_safe() -> None:
 
 def test_what_the_device_looks_at_stays_as_it_is() -> None:
     """An array on a CPU device is the host's own memory: it must not be filled again."""
-    chunks = batches(Numbered(100), schedule(), Runtime(Gear("streaming", 2, 4)))
+    chunks = batches(Numbered(100), Runtime(Gear("streaming", 2, 4), schedule()))
     first = next(chunks).inputs
     images, ids = first["examples"]["label"], first["ids"]
     before = np.array(images)

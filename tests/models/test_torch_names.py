@@ -208,7 +208,7 @@ def test_a_run_begins_with_a_file_of_theirs(
             "ResNet(*of[1:], block=bottleneck, stages=(1, 1), width=4, rngs=rngs)",
         ),
         ("FastCNN(*of, residual=config.residual, **how)", "None"),
-        ("run.restore(state, schedule)", 'run.restore(state, schedule, own=("head",))'),
+        ("run.restore(state)", 'run.restore(state, own=("head",))'),
     )
     options = small_runs.flags(small_runs.SMALL["fashion_mnist"])
     status, out, error = command(

@@ -24,7 +24,7 @@ import numpy as np
 import optax
 from flax import linen, nnx
 
-from flaxmill.data.batches import Schedule, batches
+from flaxmill.data.batches import batches
 from flaxmill.data.source import Arrays, Items, Splits, hold_out
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
@@ -97,11 +97,10 @@ def measure(model, batch):
 
 
 def train(config, run):
-    splits = data(config)
-    schedule = Schedule(config, len(splits.train))
+    splits, schedule = run.splits, run.schedule
     tx = optimizer(config, schedule.steps)
     state = create_state(functools.partial(model, config, run.signature), run.seeds, tx)
-    state = run.restore(state, schedule)
+    state = run.restore(state)
 
     def step(state, batch, key):
         def objective(params, model_state, batch, key):
@@ -117,7 +116,7 @@ def train(config, run):
 
     train_chunk = compile_steps(step, run, augment(config))
     evaluate = compile_evaluation(measure, run)
-    for chunk in batches(splits.train, schedule, run):
+    for chunk in batches(splits.train, run):
         state, sums = train_chunk(state, chunk)
         run.log("train", chunk.stop, sums)
         for name in schedule.evaluates(chunk.stop):

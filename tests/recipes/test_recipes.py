@@ -22,6 +22,7 @@ from small_runs import PLAIN, THOROUGH
 from flaxmill import recipes
 from flaxmill.commands import cli, train
 from flaxmill.commands.order import Order
+from flaxmill.data.batches import Schedule
 from flaxmill.errors import Stopped
 from flaxmill.export import export
 from flaxmill.machine.clock import Clock
@@ -291,7 +292,7 @@ def test_every_field_of_the_config_is_read(
     recipe, reads = recipes.load(name), set()
     ways = ({}, small_runs.ALTERNATIVE[name])
     for preset, fields in itertools.product(recipe.module.PRESETS, ways):
-        order = small_runs.order(name, tmp_path, preset=preset, **fields)
+        order = small_runs.order(name, tmp_path, preset=preset, **fields).settled()
         config, seen = recording(order.config, fields := set()), fields
         splits = recipe.module.data(config)
         run = Run(
@@ -302,6 +303,7 @@ def test_every_field_of_the_config_is_read(
             clock=Clock(),
             words=Words(quiet=True),
             splits=splits,
+            schedule=Schedule(config, len(splits.train)),
         )
         with pytest.raises(Traced):
             recipe.module.train(config, run)

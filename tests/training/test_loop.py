@@ -10,7 +10,7 @@ import small_loop
 from flax import nnx
 from small_loop import Model, Runtime, loss, measure, source, usual_step
 
-from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.batches import Gear, batches
 from flaxmill.data.permutation import order
 from flaxmill.data.source import Arrays
 from flaxmill.devices import parallel
@@ -121,7 +121,7 @@ def test_a_model_that_keeps_random_keys_is_refused() -> None:
 
 def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> None:
     run, data, tx = Runtime(), source(), optax.sgd(0.1)
-    chunk = next(batches(data, Schedule(small_loop.Config(), len(data)), run))
+    chunk = next(batches(data, run))
     for kept, used in ((0, 0.5), (0.5, 0)):
         state = create_state(Model, 3, tx, ema=kept)
         with pytest.raises(BadInput, match=r"give create_state and State\.after the same ema"):
@@ -132,7 +132,7 @@ def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> 
 
 def test_a_step_gives_a_state_and_sums() -> None:
     run, tx = Runtime(Gear("resident", 1, 0)), optax.sgd(0.1)
-    chunk = next(batches(small_loop.source(), Schedule(small_loop.Config(), 40), run))
+    chunk = next(batches(small_loop.source(), run))
     for found, told in ((3, "an int (3)"), ((1, 2), "a tuple ((1, 2))")):
         state = create_state(Model, 3, tx)
         step: Any = functools.partial(lambda found, *_: found, found)

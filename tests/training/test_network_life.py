@@ -57,14 +57,14 @@ def test_a_network_trains_in_the_loop_and_goes_on_where_it_stopped(name: str) ->
     labels = np.random.default_rng(0).integers(0, CLASSES, 3 * BATCH).astype(np.int32)
     data = Arrays({"image": pictures(3 * BATCH, SIDE, SIDE, 3), "label": labels})
     tx = optax.sgd(0.1, momentum=0.9)
-    schedule = Schedule(Config(epochs=1, batch_size=BATCH), len(data))
     fresh = create_state(functools.partial(build, name), (0,), tx)
-    run = Runtime(gear=Gear("resident", 1, 0))
+    schedule = Schedule(Config(epochs=1, batch_size=BATCH), len(data))
+    run = Runtime(Gear("resident", 1, 0), schedule)
     train_chunk = compile_steps(usual_step(loss, tx), run)
 
     def trained(state: State) -> list[dict[str, np.ndarray]]:
         run.step, after = int(state.step), []
-        for chunk in batches(data, schedule, run):
+        for chunk in batches(data, run):
             state, _ = train_chunk(state, chunk)
             after.append({key: np.array(leaf) for key, leaf in to_arrays(state).items()})
         return after

@@ -12,7 +12,7 @@ import small_runs
 from flax import nnx
 from small_loop import Runtime
 
-from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.batches import Gear, batches
 from flaxmill.errors import CannotGoOn
 from flaxmill.maths.metrics import Measures
 from flaxmill.training.loop import compile_steps
@@ -32,7 +32,7 @@ def first_bad(
     tx, run = optax.sgd(learning_rate), Runtime(Gear("resident", 1, 0))
     data, state = small_loop.source(), create_state(line, run.seed, tx)
     train_chunk = compile_steps(small_loop.usual_step(objective, tx, accumulate=parts), run)
-    chunk = next(batches(data, Schedule(small_loop.Config(), len(data)), run))
+    chunk = next(batches(data, run))
     before = jax.tree.map(jnp.copy, state)
     after, _ = train_chunk(state, chunk)
     assert not bool(after.finite)

@@ -19,7 +19,7 @@ from test_loop import Own, drawing, dropping, show_draws
 import flaxmill
 from flaxmill.commands import cli
 from flaxmill.commands.train import closing_words
-from flaxmill.data.batches import Gear, Schedule, batches
+from flaxmill.data.batches import Gear, batches
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.maths.metrics import Sums
 from flaxmill.models import weights
@@ -104,9 +104,8 @@ def test_a_streamed_chunk_has_room_for_the_examples_of_all_seeds(
 ) -> None:
     data = small_loop.source()
     monkeypatch.setattr("flaxmill.data.batches._CHUNK_BYTES", 10 * 16 * 12)  # 12 steps of ten
-    schedule = Schedule(small_loop.Config(), len(data))
     for seeds, room in (((3,), 12), (SEEDS, 4)):
-        chunk = next(batches(data, schedule, Runtime(Gear("streaming", 64, 0), seeds=seeds)))
+        chunk = next(batches(data, Runtime(Gear("streaming", 64, 0), seeds=seeds)))
         assert chunk.inputs["ids"].shape[-2:] == (room, 10)
         assert chunk.inputs["examples"]["x"].shape[-3:] == (room, 10, 3)
 

@@ -1,7 +1,9 @@
 """Finds out how a person's pictures lie there: in folders, tables or arrays."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,26 @@ from flaxmill.errors import BadInput
 
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
+
+
+_Scanned = dict[tuple[Path, str], dict[str, Listing]]
+_SCANNED: ContextVar[_Scanned | None] = ContextVar("scanned", default=None)
+
+
+@contextlib.contextmanager
+def scanned_once() -> Iterator[None]:
+    """Has every place scanned once, however often it is asked for within.
+
+    What a recipe chooses by is then what it is trained on, also where files come and go meanwhile.
+    """
+    if _SCANNED.get() is not None:
+        yield
+        return
+    token = _SCANNED.set({})
+    try:
+        yield
+    finally:
+        _SCANNED.reset(token)
 
 
 def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
@@ -37,6 +59,15 @@ def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
     Raises:
         BadInput: There is nothing of the kind; the message says what was found and expected.
     """
+    scanned = _SCANNED.get()
+    if scanned is None:
+        return _scan(place, sign)
+    if (place, sign) not in scanned:
+        scanned[place, sign] = _scan(place, sign)
+    return dict(scanned[place, sign])
+
+
+def _scan(place: Path, sign: str) -> dict[str, Listing]:
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
