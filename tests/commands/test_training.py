@@ -9,9 +9,11 @@ from hearing import Heard
 from flaxmill import recipes
 from flaxmill.commands.order import Order, configure
 from flaxmill.commands.train import fulfil
+from flaxmill.data.listings import layouts
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.progress import Words
+from flaxmill.recipes import images
 from flaxmill.training.options import Options
 
 
@@ -83,6 +85,26 @@ def test_what_does_not_fit_the_data_is_refused_before_a_file_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_data_is_scanned_and_opened_once_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes are chosen, the model trained and the report written from one look at the folder."""
+    looks: list[str] = []
+
+    def counting(module: Any, name: str) -> None:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *how: (looks.append(name), real(*how))[1])
+
+    counting(layouts, "_scan")
+    counting(images, "data")
+    order = small_runs.order("images", tmp_path / "run", Options(), batch_size=0, epochs=0.2)
+    assert fulfil(order, Words(quiet=True), Clock()) is not None
+    assert sorted(looks) == ["_scan", "data"]
+    assert (tmp_path / "run" / "report.html").exists()
+    assert images.data(order.settled().config).labels  # another command looks again
+    assert looks.count("_scan") > 2
+
+
 LOOP = "    for chunk in batches("
 
 
@@ -98,7 +120,7 @@ LOOP = "    for chunk in batches("
         (
             ("    state = run.restore(state)", "    pass"),
             BadInput,
-            r"train\(\) must call run\.restore\(state, schedule\) first",
+            r"train\(\) must call run\.restore\(state\) first",
         ),
         # Neither a disk nor the memory can be filled in a test without harm to others.
         (
