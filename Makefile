@@ -61,6 +61,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,peers.py --python $(PEERS)/bin/python)
 	$(call measure,sizes.py --python $(PEERS)/bin/python)
 	$(call measure,networks.py)
+	$(call measure,fast_convolutions.py)
 	$(call measure,parity.py --python $(PEERS)/bin/python)
 	$(call measure,export_parity.py)
 	$(call measure,calibration.py)
