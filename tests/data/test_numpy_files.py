@@ -98,14 +98,18 @@ U8 = np.zeros((2, 4, 4), np.uint8)
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
-        ({"a": U8}, r"holds a \(2, 4, 4\); expected images and labels, or train_images, train_lab"),
+        ({"a": U8}, r"holds a \(2, 4, 4\); expected images and labels, or train_images, train_lab"
+         r".* test_labels: give the arrays these names \(numpy\.savez\(FILE, images=…, labels"),
+        ({"images": U8, "labels": [0, 1], "pictures_test": U8, "x_val": U8},
+         r"holds images \(2, 4, 4\), labels \(2,\), pictures_test .*, x_val .*; expected images"),
         ({"images": U8 / 255, "labels": [0, 1]}, r"images in \S+ is of the type float64: expected "
          r"uint8, from 0 to 255\. .* \(255 \* images\)"),
         ({"images": np.zeros((2, 3, 8, 8), np.uint8), "labels": [0, 1]}, "channels first"),
         ({"images": U8[0], "labels": [0, 1]}, r"has the shape \(4, 4\): expected \[example"),
         ({"images": U8, "labels": [0, 1, 1]}, "holds 2 pictures, but there are 3 labels"),
         ({"images": U8, "labels": [[0, 5], [1, 1]]}, r"expected rows of zeros and ones, 2 in each"),
-        ({"images": U8, "x": U8, "labels": [0, 1]}, "images and x are both images for train"),
+        ({"images": U8, "x": U8, "labels": [0, 1]}, r"holds images .* of which "
+         "images and x are both images for train; expected images and labels"),
         ({"x_train": U8, "y_train": [0, 1], "x_test": U8, "y_test": [1, 7]},
          r"the class '7' is among the labels for test and not among those for training"),
     ],
@@ -116,6 +120,27 @@ def test_arrays_of_another_kind_are_explained(
     np.savez(tmp_path / "set.npz", **kept)
     with pytest.raises(BadInput, match=words):
         scan(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("images", "labels"), ("image", "label"), ("X", "y"), ("data", "targets"),
+        ("train_images", "train_labels"), ("X_train", "y_train"), ("train_x", "targets_train"),
+    ],
+)  # fmt: skip
+def test_the_usual_names_are_understood(names: tuple[str, str], tmp_path: Path) -> None:
+    held_out = {"validation_data": U8, "valid_label": [0, 1], "x_test": U8, "test_y": [0, 1]}
+    arrays: dict[str, Any] = {names[0]: U8, names[1]: [0, 1], **held_out}
+    np.savez(tmp_path / "set.npz", **arrays)
+    assert set(scan(tmp_path / "set.npz")) == {"train", "validation", "test"}
+
+
+def test_other_names_are_not_guessed(tmp_path: Path) -> None:
+    for name in ("images", "labels", "images_test", "test_labels", "train_image", "train_label"):
+        np.save(tmp_path / f"{name}.npy", U8 if "image" in name else [0, 1])
+    with pytest.raises(BadInput, match=r"both images for train; .* names \(rename the files\)"):
+        scan(tmp_path)
 
 
 def test_nothing_is_learnt_from_one_class(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
 """CIFAR-10: its binary files, read and checked, and its place among the known sets."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from flaxmill.data.known.archives import members, read_limited
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
-from flaxmill.data.known.published import CIFAR_10, DataSet
+from flaxmill.data.known.published import CIFAR_10, DataFile, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
 from flaxmill.data.places import require, stored, whole_copy
 from flaxmill.data.source import Source, Splits
@@ -37,143 +36,22 @@ RECORD = 1 + 3 * SIDE * SIDE
 
 
 Records = UInt8[np.ndarray, "record 3073"]
+Counts = Mapping[str, tuple[int, ...]]
+"""File -> how many records of each class it has."""
 
+BATCHES: Counts = {
+    "data_batch_1.bin": (1005, 974, 1032, 1016, 999, 937, 1030, 1001, 1025, 981),
+    "data_batch_2.bin": (984, 1007, 1010, 995, 1010, 988, 1008, 1026, 987, 985),
+    "data_batch_3.bin": (994, 1042, 965, 997, 990, 1029, 978, 1015, 961, 1029),
+    "data_batch_4.bin": (1003, 963, 1041, 976, 1004, 1021, 1004, 981, 1024, 983),
+    "data_batch_5.bin": (1014, 1014, 952, 1016, 997, 1025, 980, 977, 1003, 1022),
+    "test_batch.bin": (1000,) * len(LABELS),
+}
+"""The five files of training and the one of test, and how many records of each class they have.
 
-@dataclass(frozen=True)
-class Batch:
-    """One of the published files, and what tells its content.
-
-    A copy of the set is in use that lacks some records of each file. A file counts as right if it
-    is that copy's, or if it is so without those records, and they have the labels that they should.
-
-    Attributes:
-        name: Of the file.
-        sha256: Digest of it without the records that the copy lacks.
-        ships: Indices of those of them that show a ship.
-        horses: Indices of those of them that show a horse.
-        records: Number of records as published.
-    """
-
-    name: str
-    sha256: str
-    ships: tuple[int, ...] = ()
-    horses: tuple[int, ...] = ()
-    records: int = 10_000
-
-    @property
-    def lacking(self) -> list[int]:
-        """Indices of all records that the copy lacks."""
-        return sorted(self.ships + self.horses)
-
-
-BATCHES = (
-    Batch(
-        "data_batch_1.bin",
-        sha256="2f92f3b32699653cf61a113e8aa9a5380108b7094ac83e812df0ad7c84e6e2e5",
-        ships=(4298, 5949, 7066, 7237, 7248, 7630, 8006, 8831, 8968, 9415),
-    ),
-    Batch(
-        "data_batch_2.bin",
-        sha256="fcaa46ec9d37667961c1708763e9b61ddd27f3bb58783b413ca998a3bbcb8739",
-        ships=(336, 408, 2762, 2834, 3546),
-    ),
-    Batch(
-        "data_batch_3.bin",
-        sha256="48ae98d5609282433a3a6da32f59de67291b97fd7f101ebb3da3229452f4efea",
-        ships=(5728, 6098, 6927, 7621, 8435, 8728, 9694, 9747),
-        horses=(1493,),
-    ),
-    Batch(
-        "data_batch_4.bin",
-        sha256="98422cb1bfa67133f9aeb961c5735373b3ee6743228c64bc17acd5f7f58bf93f",
-        ships=(
-            329,
-            1066,
-            1367,
-            1462,
-            1625,
-            1663,
-            2777,
-            3641,
-            3661,
-            4276,
-            4387,
-            4825,
-            5160,
-            5646,
-            6733,
-            7329,
-            7567,
-            8384,
-            8925,
-            9358,
-            9385,
-            9613,
-            9840,
-            9971,
-        ),
-        horses=(4067, 7474, 9888),
-    ),
-    Batch(
-        "data_batch_5.bin",
-        sha256="83393c109740c6f6f29c3af96ac013d9885b0e669d595bce9a1ddd3d206f8382",
-        ships=(
-            805,
-            1779,
-            2004,
-            2389,
-            2611,
-            3357,
-            3883,
-            4882,
-            5168,
-            5240,
-            6175,
-            6435,
-            6538,
-            6624,
-            7393,
-            7597,
-            8081,
-            8124,
-            8333,
-            8821,
-            8836,
-            9321,
-            9429,
-            9631,
-            9830,
-            9857,
-        ),
-    ),
-    Batch(
-        "test_batch.bin",
-        sha256="20243591dbebc9e6ebeb9cc523dcd7efb3fbf00c08e71be49991b16db4157819",
-        ships=(
-            1259,
-            1369,
-            1422,
-            2245,
-            2737,
-            2935,
-            3695,
-            3718,
-            4085,
-            4496,
-            5791,
-            5896,
-            6286,
-            7580,
-            7707,
-            7724,
-            7832,
-            8117,
-            8551,
-        ),
-        horses=(9254,),
-    ),
-)
-"""The five files of training and the one of test."""
+No two files have the same numbers of classes, which sum to 10,000 records a file, and to 5,000 of
+each class of training.
+"""
 
 
 def cifar10(data: str, *, validation: int | float = 0, overfit: int = 0) -> Splits:
@@ -192,14 +70,20 @@ def cifar10(data: str, *, validation: int | float = 0, overfit: int = 0) -> Spli
 
 
 def read_cifar10(
-    folder: Path, data_set: DataSet = CIFAR_10, batches: Sequence[Batch] = BATCHES
+    folder: Path,
+    data_set: DataSet = CIFAR_10,
+    batches: Counts = BATCHES,
 ) -> LabelledImages:
     """Reads CIFAR-10's binary version: 50,000 training and 10,000 test pictures, 32×32, RGB.
+
+    The archive is known by its digest. Files that were unpacked, or packed again, are checked by
+    how many records of each class they have: one that has too many is refused, and what lacks some
+    is used, and said.
 
     Args:
         folder: Holds the archive as published, or its files.
         data_set: Names the archive.
-        batches: Describes its files; the last one is the test's.
+        batches: Its files, and the number of records of each class in them; the last is the test's.
 
     Raises:
         BadInput: A file is missing, damaged, swapped or not the published one; the message says
@@ -209,46 +93,41 @@ def read_cifar10(
     https://www.cs.toronto.edu/~kriz/cifar.html has the layout.
     """
     require(folder, data_set)
-    place = stored(folder, data_set.files[0])
+    file = data_set.files[0]
+    place = stored(folder, file)
     assert place is not None, "its absence was refused"
     try:
-        contents = _contents(place, data_set.files[0].inside, batches)
-        parts = [
-            _checked(path, content, batch, batches)
-            for (path, content), batch in zip(contents, batches, strict=True)
-        ]
+        contents = _contents(place, file.inside, batches)
+        parts = {path.name: _checked(path, content, batches) for path, content in contents}
+        notes = _lacking(data_set.title, batches, parts), _packed_again(place, file)
     except BadInput as error:
         way = whole_copy(data_set.name, folder)
         raise BadInput(f"{error} Replace the file, or {way}.") from None
-    *training, test = parts
-    digests = {
-        batch.name: hashlib.sha256(rows.tobytes()).hexdigest()
-        for batch, rows in zip(batches, parts, strict=True)
-    }
-    note = _note(data_set.title, batches, [len(rows) for rows in parts])
+    *training, test = parts.values()
+    digests = {name: hashlib.sha256(rows.tobytes()).hexdigest() for name, rows in parts.items()}
+    note = " ".join(filter(None, notes))
     return LabelledImages(_arrays(np.concatenate(training)), _arrays(test), digests, note)
 
 
-def _contents(place: Path, inside: str, batches: Sequence[Batch]) -> Iterator[tuple[Path, bytes]]:
+def _contents(place: Path, inside: str, batches: Counts) -> Iterator[tuple[Path, bytes]]:
     """Yields the name and content of each file, from a folder or out of the archive."""
+    sizes = {name: sum(counts) * RECORD for name, counts in batches.items()}
     if not place.is_dir():
-        names = {batch.name: f"{inside}/{batch.name}" for batch in batches}
-        sizes = {names[batch.name]: batch.records * RECORD for batch in batches}
-        found = members(place, sizes)
-        yield from ((place / name, found[names[name]]) for name in names)
+        found = members(place, {f"{inside}/{name}": size for name, size in sizes.items()})
+        yield from ((place / name, found[f"{inside}/{name}"]) for name in sizes)
         return
-    for batch in batches:
-        path = place / batch.name
+    for name, size in sizes.items():
+        path = place / name
         try:
             with opened(path) as file:
-                yield path, read_limited(path, file, batch.records * RECORD)
+                yield path, read_limited(path, file, size)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise BadInput(f"{path} cannot be read: {reason}.") from None
 
 
-def _checked(path: Path, content: bytes, batch: Batch, batches: Sequence[Batch]) -> Records:
-    """Returns the records of a file that is what was published, or the copy that is known."""
+def _checked(path: Path, content: bytes, batches: Counts) -> Records:
+    """Returns the records of a file, which has no more of any class than the published one."""
     if not content:
         raise BadInput(f"{path} is empty.")
     if len(content) % RECORD:
@@ -257,46 +136,54 @@ def _checked(path: Path, content: bytes, batch: Batch, batches: Sequence[Batch])
             f"records of {RECORD:,} bytes (a label and 3 × {SIDE} × {SIDE} values)."
         )
     rows = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
-    if _is(rows, batch):
-        return rows
-    if other := next((other for other in batches if _is(rows, other)), None):
-        raise BadInput(f"{path} has the content of {other.name}: are two files swapped?")
-    whole, few = batch.records, batch.records - len(batch.lacking)
-    if len(rows) not in (whole, few):
-        known = f" (or the {few:,} of a copy that is known to lack some)" if few < whole else ""
-        raise BadInput(f"{path} holds {len(rows):,} records, expected {whole:,}{known}.")
     wrong = np.flatnonzero(rows[:, 0] >= len(LABELS))
     if wrong.size:
         raise BadInput(
             f"{path}: label {rows[wrong[0], 0]} of record {wrong[0]:,} (counted from 0) is out of "
             f"range, labels go from 0 to {len(LABELS) - 1}; {wrong.size:,} of {len(rows):,} are."
         )
-    raise BadInput(f"{path} is not the published file: its pictures or labels were changed.")
+    counts = _counted(rows)
+    if (more := np.flatnonzero(counts > batches[path.name])).size:
+        if other := next((name for name in batches if (counts <= batches[name]).all()), None):
+            raise BadInput(f"{path} has the records of {other}: are two files swapped?")
+        raise BadInput(
+            f"{path} is not the published file: it has {counts[more[0]]:,} records of "
+            f"{LABELS[more[0]]}, and that has {batches[path.name][more[0]]:,}."
+        )
+    return rows
 
 
-def _is(rows: Records, batch: Batch) -> bool:
-    """Says whether records are those of a batch, all of them or without those it may lack."""
-    if len(rows) == batch.records:
-        labels = {**dict.fromkeys(batch.ships, 8), **dict.fromkeys(batch.horses, 7)}
-        if any(rows[index, 0] != label for index, label in labels.items()):
-            return False
-        rows = np.delete(rows, batch.lacking, axis=0)
-    return (
-        len(rows) == batch.records - len(batch.lacking)
-        and hashlib.sha256(rows.tobytes()).hexdigest() == batch.sha256
-    )
+def _counted(rows: Records) -> Int[np.ndarray, " class"]:
+    """Returns how many records of each class there are."""
+    return np.bincount(rows[:, 0], minlength=len(LABELS))
 
 
-def _note(title: str, batches: Sequence[Batch], counts: Sequence[int]) -> str:
-    """Says what is missing, if anything is."""
-    short = [b for b, count in zip(batches, counts, strict=True) if count < b.records]
-    if not short:
+def _lacking(title: str, batches: Counts, parts: Mapping[str, Records]) -> str:
+    """Says how many records each file lacks, and of which classes; nothing if all are there."""
+    said, lost = [], 0
+    for name, rows in parts.items():
+        fewer = batches[name] - _counted(rows)
+        if fewer.any():
+            kinds = (f"{count:,} {LABELS[label]}" for label, count in enumerate(fewer) if count)
+            said.append(f"{name} {fewer.sum():,} ({', '.join(kinds)})")
+            lost += fewer.sum()
+    whole = sum(map(sum, batches.values()))
+    told = f"This copy of {title} lacks {lost:,} of {whole:,} pictures: {', '.join(said)}."
+    return told if lost else ""
+
+
+def _packed_again(place: Path, file: DataFile) -> str:
+    """Says that an archive is not the published one, so that not all of it could be checked."""
+    if place.is_dir():
         return ""
-    ships, horses = sum(len(b.ships) for b in short), sum(len(b.horses) for b in short)
-    whole = sum(batch.records for batch in batches)
+    with opened(place) as content:
+        # Against damage, not against harm: another digest of the archive was never published.
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False))
+    if found.hexdigest() == file.md5:
+        return ""
     return (
-        f"This copy of {title} lacks {ships + horses} of {whole:,} pictures: {ships} ships and "
-        f"{horses} horses, {whole - batches[-1].records - sum(counts[:-1])} of them of training."
+        f"{file.name} was packed by somebody else (its MD5 is not the published one): how many "
+        "pictures of each class it has was checked, and not what they show."
     )
 
 

@@ -12,14 +12,19 @@ import numpy as np
 from flaxmill.data.listings.digests import SOME, WHOLE, stamp
 from flaxmill.data.listings.label_words import said
 from flaxmill.data.listings.labels import Column, form_of
-from flaxmill.data.listings.listing import PARTS, Listing, class_order, normal
+from flaxmill.data.listings.listing import Listing, class_order, normal
 from flaxmill.data.listings.numpy_arrays import mapped, unpacked
 from flaxmill.errors import BadInput, nearest, quoted, short
 
-_PICTURES = ("images", "image", "pictures", "x", "data")
-_LABELS = ("labels", "label", "y", "targets")
+_KINDS = {
+    **dict.fromkeys(("images", "image", "x", "data"), "images"),
+    **dict.fromkeys(("labels", "label", "y", "targets"), "labels"),
+    **dict.fromkeys(("classes", "class_names"), "classes"),
+}
+_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
 _SHOWN = 12  # arrays that a message names
-_NAMES = ("classes", "class_names", "label_names")
 
 
 class Frames(Sequence[Any]):
@@ -62,8 +67,8 @@ class Frames(Sequence[Any]):
 def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:
     """Reads an ``.npz`` file with ``images`` and ``labels``, or ``train_images`` and so on.
 
-    Other names are understood too: ``x`` and ``y``, before or after the split's (``x_train``). The
-    names of the classes may be in ``classes``.
+    ``x`` and ``y``, ``data`` and ``targets`` will do too, before or after the split's name
+    (``x_train``). The names of the classes may be in ``classes``.
 
     Args:
         place: The file.
@@ -98,17 +103,23 @@ def read_npy(place: Path, found: Mapping[str, Path], *, sign: str = "") -> dict[
 
 def _kind(name: str) -> tuple[str, str]:
     """Returns the split and the kind that an array's name tells; empty if it tells none."""
-    words = name.lower().split("_")
-    for word in (words[0], words[-1]):
-        if word in PARTS and len(words) > 1:
-            words.remove(word)
-            split = PARTS[word]
-            break
-    else:
-        split = "train"
-    rest = "_".join(words)
-    kinds = {"images": _PICTURES, "labels": _LABELS, "classes": _NAMES}
-    return split, next((kind for kind, names in kinds.items() if rest in names), "")
+    name = name.lower()
+    for word, split in _SPLITS.items():
+        if (rest := name.removeprefix(f"{word}_").removesuffix(f"_{word}")) != name:
+            return split, _KINDS.get(rest, "")
+    return "train", _KINDS.get(name, "")
+
+
+def _refused(place: Path, arrays: Mapping[str, np.ndarray], why: str = "") -> BadInput:
+    """Says which arrays there are, and what they have to be called."""
+    shapes = (f"{short(name)} {array.shape}" for name, array in arrays.items())
+    shown = ", ".join(islice(shapes, _SHOWN)) or "no arrays"
+    shown += f" and {len(arrays) - _SHOWN:,} more" if len(arrays) > _SHOWN else ""
+    way = "rename the files" if place.is_dir() else "numpy.savez(FILE, images=…, labels=…) does so"
+    return BadInput(
+        f"{place} holds {shown}{why}; expected images and labels, or train_images, train_labels, "
+        f"test_images and test_labels: give the arrays these names ({way})."
+    )
 
 
 def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[str, Listing]:
@@ -116,16 +127,11 @@ def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[
     for name in arrays:
         split, kind = _kind(name)
         if kind and (other := found.setdefault((split, kind), name)) != name:
-            raise BadInput(f"in {place}, {other} and {name} are both {kind} for {split}.")
+            both = f", of which {other} and {name} are both {kind} for {split}"
+            raise _refused(place, arrays, both)
     splits = [name for name in ("train", "validation", "test") if (name, "images") in found]
     if "train" not in splits or any((name, "labels") not in found for name in splits):
-        shapes = (f"{short(name)} {array.shape}" for name, array in arrays.items())
-        shown = ", ".join(islice(shapes, _SHOWN)) or "no arrays"
-        shown += f" and {len(arrays) - _SHOWN:,} more" if len(arrays) > _SHOWN else ""
-        raise BadInput(
-            f"{place} holds {shown}; expected images and labels, or train_images, train_labels, "
-            "test_images and test_labels."
-        )
+        raise _refused(place, arrays)
     labels = {name: _labels(place, found[name, "labels"], arrays) for name in splits}
     names = arrays.get(found.get(("train", "classes"), ""))
     classes, indices, note = _classes(place, names, labels, sign)
