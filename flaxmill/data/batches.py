@@ -11,9 +11,8 @@ a first axis that counts the seeds.
 import collections
 import concurrent.futures
 import functools
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -21,8 +20,9 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from flaxmill.data.permutation import order
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
+from flaxmill.data.schedule import Schedule
+from flaxmill.data.sizes import Sized, parts, seen, turns_of
 from flaxmill.data.source import Source, behind
 from flaxmill.devices import parallel
 from flaxmill.errors import BadInput
@@ -31,96 +31,6 @@ from flaxmill.machine.meter import Meter
 _CHUNK_BYTES = 64 * 2**20  # of examples sent at a time, whatever their size
 _WAITING_BYTES = 256 * 2**20  # of examples that are made ready ahead of time
 _LOOK_SECONDS = 0.002  # between looks whether the device still has work
-
-
-@runtime_checkable
-class Durations(Protocol):
-    """What a recipe's ``Config`` says about time, all but ``batch_size`` in epochs."""
-
-    @property
-    def epochs(self) -> float:
-        """How often every training example is seen."""
-
-    @property
-    def batch_size(self) -> int:
-        """Examples a step."""
-
-    @property
-    def log_every(self) -> float:
-        """Epochs between rows of training figures."""
-
-    @property
-    def evaluate_every(self) -> float:
-        """Epochs between evaluations."""
-
-    @property
-    def evaluate_on(self) -> str:
-        """The split that those evaluations use."""
-
-    @property
-    def validation(self) -> int | float:
-        """Training examples held out: how many, or which share; 0 for none."""
-
-
-class Schedule:
-    """All the durations of a run, in steps: when it logs, when it evaluates, when it ends.
-
-    Args:
-        config: A recipe's config, in epochs.
-        examples: Number of training examples, which is an epoch.
-
-    Attributes:
-        steps: Training steps in all.
-        batch_size: Examples a step.
-        steps_per_epoch: Steps an epoch, not rounded.
-
-    Raises:
-        BadInput: A duration or the batch size is not positive.
-    """
-
-    def __init__(self, config: Durations, examples: int) -> None:
-        for name in ("epochs", "batch_size", "log_every", "evaluate_every"):
-            if not 0 < getattr(config, name) < math.inf:
-                flag = "--" + name.replace("_", "-")
-                raise BadInput(f"{flag} {getattr(config, name)} must be a number greater than 0.")
-        if config.batch_size > examples:
-            raise BadInput(
-                f"--batch-size {config.batch_size:,} is larger than the {examples:,} training "
-                f"examples: give a number from 1 to {examples:,}."
-            )
-        self.batch_size = config.batch_size
-        self.steps_per_epoch = examples / config.batch_size
-        self.steps = max(1, round(config.epochs * self.steps_per_epoch))
-        self._log = max(1.0, config.log_every * self.steps_per_epoch)
-        self._evaluate = max(1.0, config.evaluate_every * self.steps_per_epoch)
-        held_out = config.evaluate_on != "validation" or config.validation
-        self._evaluated = (config.evaluate_on,) if held_out else ()
-
-    def epoch(self, step: int) -> float:
-        """Returns how many epochs a number of steps is."""
-        return round(step / self.steps_per_epoch, 4)
-
-    def logs(self, step: int) -> bool:
-        """Says whether a row of training figures ends with this step (the last one always)."""
-        return step == self._next(step - 1, self._log)
-
-    def evaluates(self, step: int) -> tuple[str, ...]:
-        """Returns the splits to evaluate after this step."""
-        return self._evaluated if step == self._next(step - 1, self._evaluate) else ()
-
-    def next_stop(self, step: int) -> int:
-        """Returns the next step after ``step`` at which the host has something to do."""
-        stops = [self._next(step, self._log)]
-        if self._evaluated:
-            stops.append(self._next(step, self._evaluate))
-        return min(stops)
-
-    def _next(self, step: int, every: float) -> int:
-        """Returns the first multiple of ``every``, in whole steps, that comes after ``step``."""
-        count = max(1, math.floor(step / every))
-        while round(count * every) <= step:
-            count += 1
-        return min(round(count * every), self.steps)
 
 
 @dataclass(frozen=True)
@@ -145,12 +55,14 @@ class Gear:
 
     def choose(self, source: Source) -> "Gear":
         """Settles "auto": resident where the source can be and its data fits the device."""
-        can = hasattr(source, "resident")
+        every = parts(source)
+        can = all(hasattr(part, "resident") for part in every)
         if self.name == "resident" and not can:
             raise BadInput("--gear resident: this data is not in memory; leave --gear out.")
         if self.name != "auto":
             return self
-        fits = can and _bytes(source.resident()[0]) < parallel.free_bytes() / 2  # pyrefly: ignore
+        size = sum(_bytes(part.resident()[0]) for part in every) if can else 0  # pyrefly: ignore
+        fits = can and size < parallel.free_bytes() / 2
         return Gear("resident" if fits else "streaming", self.chunk, self.prefetch)
 
     def bounded(self, step_bytes: int) -> "Gear":
@@ -170,6 +82,19 @@ def _bytes(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the chunks of one size of examples look like, for a function that is compiled for it.
+
+    Attributes:
+        share: Of the examples, that are of this size.
+        blank: Makes inputs of that form, on the device, with nothing in them.
+    """
+
+    share: float
+    blank: Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Some consecutive training steps.
 
@@ -177,11 +102,15 @@ class Chunk:
         start: First step.
         stop: The step after the last one: the number of steps done when the chunk is.
         inputs: What the compiled function takes, on the device.
+        size: Index of the size of its examples.
+        forms: Of the chunks of every size, where there are several.
     """
 
     start: int
     stop: int
     inputs: dict[str, Any]
+    size: int = 0
+    forms: tuple[Form, ...] = ()
 
 
 @runtime_checkable
@@ -220,11 +149,13 @@ def batches(source: Source, run: Runtime) -> Iterator[Chunk]:
     return make(source, run, gear)
 
 
-def _spans(run: Runtime, most: int) -> Iterator[tuple[int, int]]:
-    """Yields the first and last step of each chunk."""
+def _spans(source: Source, run: Runtime, most: int) -> Iterator[tuple[int, int]]:
+    """Yields the first and last step of each chunk, whose examples are of one size."""
     start, schedule = run.step, run.schedule
+    turns = turns_of(source, schedule.batch_size)
     while start < schedule.steps:
         stop = min(schedule.next_stop(start), start + min(most, run.steps_per_call()))
+        stop = min(stop, turns.until(start)) if turns else stop
         yield start, stop
         start = stop
 
@@ -243,22 +174,26 @@ def _arrived(result: Future[Any], *, meter: Meter) -> Any:
 
 def _resident(source: Any, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Puts the data on the device once; a chunk is the rows in it."""
-    whole, _ = behind(source, np.arange(0))
-    if hasattr(whole, "verify"):  # it knows digests of what it holds
-        whole.verify()
-    arrays, rows = source.resident()
-    on_device = parallel.replicate({name: np.asarray(a) for name, a in arrays.items()}, run.mesh)
+    held = [_on_device(part, run) for part in parts(source)]
+
+    def blank(size: int) -> dict[str, Any]:
+        inputs, _ = _inputs(source, run, gear, run.step, run.step)
+        inputs["rows"] = np.zeros(inputs["ids"].shape, np.int32)
+        return parallel.split_batches(inputs, run.mesh) | {"resident": held[size][0]}
+
+    forms = _forms(source, blank)
 
     def make(start: int, stop: int) -> Chunk:
-        ids, inputs = _inputs(len(source), run, gear, start, stop)
-        inputs["rows"] = _padded(rows(ids).astype(np.int32), gear.chunk, ids.ndim - 2)
+        inputs, (_, places, size) = _inputs(source, run, gear, start, stop)
+        arrays, rows = held[size]
+        inputs["rows"] = _padded(rows(places).astype(np.int32), gear.chunk, places.ndim - 2)
         inputs = parallel.split_batches(inputs, run.mesh)
-        return Chunk(start, stop, inputs | {"resident": on_device})
+        return Chunk(start, stop, inputs | {"resident": arrays}, size, forms)
 
     waiting: collections.deque[Future[Chunk]] = collections.deque()
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
     try:
-        for span in _spans(run, gear.chunk):
+        for span in _spans(source, run, gear.chunk):
             waiting.append(pool.submit(make, *span))
             if len(waiting) > gear.prefetch:
                 yield _arrived(waiting.popleft(), meter=run.meter)
@@ -268,28 +203,60 @@ def _resident(source: Any, run: Runtime, gear: Gear) -> Iterator[Chunk]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _on_device(part: Any, run: Runtime) -> tuple[dict[str, Any], Callable[..., np.ndarray]]:
+    """Returns data of one size on the device, and the rows in it at which examples lie."""
+    whole, _ = behind(part, np.arange(0))
+    if hasattr(whole, "verify"):  # it knows digests of what it holds
+        whole.verify()
+    arrays, rows = part.resident()
+    return parallel.replicate({n: np.asarray(a) for n, a in arrays.items()}, run.mesh), rows
+
+
+def _forms(source: Source, blank: Callable[[int], dict[str, Any]]) -> tuple[Form, ...]:
+    """Returns what chunks of each size look like; nothing where there is one size."""
+    counts = source.counts if isinstance(source, Sized) else []
+    return tuple(
+        Form(count / len(source), functools.partial(blank, size))
+        for size, count in enumerate(counts)
+    )
+
+
 def _streaming(source: Source, run: Runtime, gear: Gear) -> Iterator[Chunk]:
     """Reads the examples of a chunk and sends them, while the device computes an earlier one."""
     step_size = run.schedule.batch_size * len(run.seeds)
-    gear = gear.bounded(step_size * _bytes(run.reading.first(source)))
+    first = run.reading.first(source)
+    gear = gear.bounded(step_size * _bytes(first))
     # On CPU, an array on the device is the host's own; elsewhere it is a copy.
     copied = jax.default_backend() != "cpu"
 
+    def cut(examples: dict[str, Any], size: int, axis: int) -> dict[str, Any]:
+        return source.cut(examples, size, axis) if isinstance(source, Sized) else examples
+
+    def blank(size: int) -> dict[str, Any]:
+        inputs = _inputs(source, run, gear, run.step, run.step)[0]
+        shape = inputs["ids"].shape
+        none = {n: np.zeros((*shape, *value.shape), value.dtype) for n, value in first.items()}
+        examples = cut(none, size, len(shape))
+        return parallel.split_batches(inputs | {"examples": examples}, run.mesh)
+
+    forms = _forms(source, blank)
+
     def requests() -> Iterator[tuple[np.ndarray, Any]]:
-        for start, stop in _spans(run, gear.chunk):
-            ids, inputs = _inputs(len(source), run, gear, start, stop)
+        for start, stop in _spans(source, run, gear.chunk):
+            inputs, (ids, _, size) = _inputs(source, run, gear, start, stop)
             wanted = _padded(ids, gear.chunk, ids.ndim - 2, fill=-1)
-            yield wanted.reshape(-1), (start, stop, wanted.shape, inputs)
+            yield wanted.reshape(-1), (start, stop, wanted.shape, inputs, size)
 
     def send(about: Any, filled: Filled) -> Chunk:
-        start, stop, shape, inputs = about
+        start, stop, shape, inputs, size = about
         examples = {
             n: array.reshape(*shape, *array.shape[1:]) for n, array in filled.arrays.items()
         }
+        examples = cut(examples, size, len(shape))
         sent = parallel.split_batches(inputs | {"examples": examples}, run.mesh)
         if copied:  # so that the host's arrays can be filled again
             jax.block_until_ready(sent)
-        return Chunk(start, stop, sent)
+        return Chunk(start, stop, sent, size, forms)
 
     return read_ahead(
         source,
@@ -304,20 +271,21 @@ def _streaming(source: Source, run: Runtime, gear: Gear) -> Iterator[Chunk]:
 
 
 def _inputs(
-    length: int, run: Runtime, gear: Gear, start: int, stop: int
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Returns the ids of a chunk's examples, and what both gears send along."""
+    source: Source, run: Runtime, gear: Gear, start: int, stop: int
+) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray, int]]:
+    """Returns what both gears send along, and the ids, places and size of a chunk's examples."""
     schedule = run.schedule
-    orders = [order(start, stop, schedule.batch_size, length, seed) for seed in run.seeds]
+    turns = turns_of(source, schedule.batch_size)
+    found = [seen(source, schedule.batch_size, start, stop, seed) for seed in run.seeds]
     keys = [np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32) for seed in run.seeds]
-    ids, epochs, key = (_joined(parts) for parts in (*zip(*orders, strict=True), keys))
-    return ids, {
+    ids, places, epochs, key = (_joined(some) for some in (*zip(*found, strict=True), keys))
+    return {
         "count": np.int32(stop - start),
         "fresh": np.bool_(start == 0 or schedule.logs(start)),  # a new row of figures begins here
         "seed": key,
         "ids": _padded(ids.astype(np.uint32), gear.chunk, ids.ndim - 2),
         "epochs": _padded(epochs, gear.chunk, ids.ndim - 2),
-    }
+    }, (ids, places, turns.size(start) if turns else 0)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

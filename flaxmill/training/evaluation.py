@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.reading.unreadable import Passed
+from flaxmill.data.sizes import parts
 from flaxmill.data.source import Example, Source, Splits, View
 from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.maths.metrics import Measures, Sums
@@ -199,10 +200,11 @@ def total(
     if not len(source):
         raise BadInput("there is nothing to evaluate on: the split is empty (--validation 0?).")
     added, pending, examples = None, None, 0
-    for batch, mask in padded_batches(source, size, devices=devices, reading=reading):
-        previous, pending = pending, sums(batch, mask)
-        added = _added(added, previous)
-        examples += int(mask.sum())
+    for part in parts(source):  # a sum has no order: each size by itself costs the least
+        for batch, mask in padded_batches(part, size, devices=devices, reading=reading):
+            previous, pending = pending, sums(batch, mask)
+            added = _added(added, previous)
+            examples += int(mask.sum())
     added = _added(added, pending)
     assert added is not None, "there was at least one batch"
     return replace(added, examples=examples)

@@ -6,15 +6,22 @@ from typing import Any
 import jax
 
 from flaxmill.data.batches import Schedule
-from flaxmill.data.source import SPLITS, Splits
+from flaxmill.data.sizes import Sized
+from flaxmill.data.source import SPLITS, Source, Splits
 from flaxmill.devices import parallel
+from flaxmill.machine.clock import Clock
 from flaxmill.machine.progress import duration
 from flaxmill.models import weights
 from flaxmill.training.state import State
 
 
 def facts(
-    splits: Splits, schedule: Schedule, state: State, seeds: Sequence[int], devices: int, gear: str
+    splits: Splits,
+    schedule: Schedule,
+    state: State,
+    seeds: Sequence[int],
+    mesh: jax.sharding.Mesh | None,
+    gear: str,
 ) -> dict[str, str]:
     """Returns data, parameters, steps and device, in words.
 
@@ -23,7 +30,7 @@ def facts(
         schedule: All durations of the run.
         state: Before the first step.
         seeds: Of its models.
-        devices: How many each batch is spread over.
+        mesh: The devices that each batch is spread over; None for one.
         gear: How the examples reach them.
     """
     counts = ", ".join(f"{len(splits[part]):,} {part}" for part in SPLITS if len(splits[part]))
@@ -33,11 +40,41 @@ def facts(
     threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
     return {
         "data": f"{splits.title}: {counts}",
+        **_sizes(splits.train),
         "parameters": parameters,
         "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
         f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
-        "device": f"{devices} × {jax.default_backend()}{threads}, {gear} data",
+        "device": f"{mesh.size if mesh else 1} × {jax.default_backend()}{threads}, {gear} data",
     }
+
+
+def _sizes(source: Source) -> dict[str, str]:
+    """Says what examples of many sizes are padded to, and how much of that is padding."""
+    if not isinstance(source, Sized):
+        return {}
+    every = ", ".join(map(str, source.sizes))
+    return {
+        "sizes": f"{every}: compiled once each; {100 * source.padding:.1f} % of what is computed "
+        f"is padding"
+    }
+
+
+def compiled(clock: Clock, seconds_left: float, slow: Sequence[str]) -> list[str]:
+    """Says how long compiling took and training will take, a line each.
+
+    Args:
+        clock: Of the run.
+        seconds_left: That the steps will take.
+        slow: The convolutions, by shape, that make each step a call of its own.
+    """
+    lines = []
+    if slow:
+        lines.append(
+            f"Steps are dispatched one at a time: {len(slow)} convolution(s) have no form that is "
+            f"fast inside a loop on CPU ({slow[0]})."
+        )
+    took = duration(clock.seconds()["compile"] - clock.earlier.get("compile", 0.0))
+    return [*lines, f"Compiled in {took}; training takes about {duration(seconds_left)}."]
 
 
 def costs(program: Any, step_seconds: float) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from flaxmill.tasks.signature import FORMAT
+from flaxmill.machine import json_forms
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Identity:
         del fields["chosen"]
         if self.seeds == 1:
             del fields["seeds"]
-        return {"format": FORMAT, **fields}
+        return {"format": json_forms.NEWEST, **fields}
 
     def differences(self, found: Mapping[str, Any], last: Attempt | None = None) -> list[str]:
         """Lists how a run differs, a line each; where the data lies does not count.

@@ -73,8 +73,8 @@ class TrainChunk:
 
     def __init__(self, step: Step, run: Runtime, augment: Augment | None) -> None:
         self._step, self._augment, self._run = step, augment, run
-        self._call: Callable[..., tuple[State, Sums]] | None = None
-        self.program: jax.stages.Compiled | None = None
+        self._calls: dict[int, Callable[..., tuple[State, Sums]]] = {}  # by the size of examples
+        self.programs: list[jax.stages.Compiled] = []
         self._previous: Sums | None = None
 
     def __call__(self, state: State, chunk: Chunk) -> tuple[State, Sums]:
@@ -90,12 +90,11 @@ class TrainChunk:
         if state.sums is None:
             with self._run.clock("compile"):
                 state = self._with_sums(state, chunk.inputs)
-        if self._call is None:
+        if not self._calls:
             with self._run.clock("compile"):
-                self._call, slow = self._compile(state, chunk.inputs)
-                seconds = self._measure(state, chunk.inputs)
+                seconds, slow = self._prepare(state, chunk)
             self._run.compiled(self, seconds, slow)
-        state, sums = self._call(state, chunk.inputs)
+        state, sums = self._calls[chunk.size](state, chunk.inputs)
         # One call computes and one waits: the device is never idle, and the host, which saves and
         # answers signals, is never further ahead.
         jax.block_until_ready(self._previous)
@@ -161,10 +160,25 @@ class TrainChunk:
             zero = jax.tree.map(lambda leaf: jnp.zeros((state.members,), leaf.dtype), zero)
         return replace(state, sums=parallel.replicate(zero, self._run.mesh))
 
+    def _prepare(self, state: State, chunk: Chunk) -> tuple[float, list[str]]:
+        """Compiles for each size of examples; returns the mean seconds of a step, and what is slow.
+
+        Before the first step, so that none of those to come has to wait for it.
+        """
+        if not chunk.forms:
+            self._calls[chunk.size], slow = self._compile(state, chunk.inputs)
+            return self._measure(state, chunk.inputs, chunk.size), slow
+        seconds, slow = 0.0, []
+        for size, form in enumerate(chunk.forms):
+            inputs = form.blank()
+            self._calls[size], slow = self._compile(state, inputs)
+            seconds += form.share * self._measure(state, inputs, size)
+        return seconds, slow
+
     def _compile(
         self, state: State, inputs: Mapping[str, Any]
     ) -> tuple[Callable[..., tuple[State, Sums]], list[str]]:
-        """Compiles the one function that does the training of a run.
+        """Compiles the one function that does the training of a run, for one size of examples.
 
         Where an ordinary convolution is left inside the loop on CPU, which is ten times slower
         there, the steps are dispatched one at a time instead.
@@ -177,11 +191,13 @@ class TrainChunk:
         compiler_options = parallel.training_options() | product_options(traced.jaxpr.jaxpr)
         slow = loop_convolutions(traced.jaxpr.jaxpr) if jax.default_backend() == "cpu" else []
         if not slow:
-            self.program = traced.lower().compile(compiler_options=compiler_options)
-            return self.program, []
+            program = traced.lower().compile(compiler_options=compiler_options)
+            self.programs.append(program)
+            return program, []
         first = members.apart(state, inputs)[0]
         one = jax.jit(self._one, **options).lower(*first, jnp.int32(0))
-        self.program = one = one.compile(compiler_options=compiler_options)
+        one = one.compile(compiler_options=compiler_options)
+        self.programs.append(one)
 
         def one_by_one(state: State, inputs: Mapping[str, Any]) -> tuple[State, Sums]:
             ends = []
@@ -195,9 +211,8 @@ class TrainChunk:
 
         return one_by_one, slow
 
-    def _measure(self, state: State, inputs: Mapping[str, Any]) -> float:
+    def _measure(self, state: State, inputs: Mapping[str, Any], size: int) -> float:
         """Returns the seconds that a step takes, tried on a copy of the state."""
-        assert self._call is not None
         seconds = 0.0
         room = inputs["ids"].shape[-2]
         for count in (1, min(4, room)):  # the first call warms up
@@ -206,13 +221,13 @@ class TrainChunk:
             copy = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf), leaf.sharding), state)
             jax.block_until_ready(copy)
             start = time.perf_counter()
-            jax.block_until_ready(self._call(copy, some))
+            jax.block_until_ready(self._calls[size](copy, some))
             seconds = (time.perf_counter() - start) / count
         return seconds
 
 
 def compile_steps(step: Step, run: Runtime, augment: Augment | None = None) -> TrainChunk:
-    """Returns the function that trains on chunks; it is compiled once, at its first call.
+    """Returns the function that trains on chunks, compiled at its first call for each size.
 
     Args:
         step: ``step(state, batch, key) -> (state, sums)``: the mathematics of one step. The state

@@ -10,9 +10,9 @@ from importlib import metadata
 from typing import Any
 
 from flaxmill.devices import parallel
-from flaxmill.machine import files
+from flaxmill.machine import files, json_forms
 from flaxmill.machine.progress import Words
-from flaxmill.tasks.signature import FORMAT, Signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.directory import RunDirectory, is_lost
 from flaxmill.training.identity import Identity, version
 
@@ -50,7 +50,7 @@ def begin_attempt(
         **surroundings,
     }
     manifest = {
-        "format": FORMAT,
+        "format": json_forms.NEWEST,
         "recipe": identity.recipe,
         "preset": identity.preset,
         "seed": identity.seed,

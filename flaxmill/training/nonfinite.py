@@ -17,6 +17,7 @@ from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.devices import parallel
+from flaxmill.devices.jaxprs import bound
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
 from flaxmill.models import weights
@@ -135,10 +136,7 @@ class _Walk:
             if equation.primitive.name == "jit" and isinstance(inner, core.ClosedJaxpr):
                 outputs = self.through(inner.jaxpr, inner.consts, *inputs)
             else:
-                bound = equation.primitive.get_bind_params(equation.params)
-                bound = bound if isinstance(bound, tuple) else ((), bound)
-                outputs = equation.primitive.bind(*bound[0], *inputs, **bound[1])
-                outputs = outputs if equation.primitive.multiple_results else [outputs]
+                outputs = bound(equation, equation.params, inputs)
             if not self.found and not all(map(_is_finite, outputs)):
                 self.found, self.in_gradient = _described(equation), in_gradient
             values.update(zip(equation.outvars, outputs, strict=True))

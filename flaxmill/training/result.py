@@ -8,15 +8,15 @@ from typing import Any
 from flax import nnx
 
 from flaxmill.data.reading.readers import Reading
+from flaxmill.data.sizes import Sized
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
-from flaxmill.machine import files
+from flaxmill.machine import files, json_forms
 from flaxmill.maths import calibration
 from flaxmill.maths.metrics import Measures, spread
 from flaxmill.models import weights
 from flaxmill.models.ensemble import Ensemble
-from flaxmill.tasks import answers
-from flaxmill.tasks.signature import FORMAT, Signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training import checkpoint
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
@@ -51,7 +51,7 @@ def gather(
     best = checkpoint.best_step(rows)
     validated = mean_rows([row for row in rows if row["split"] == "validation"])
     return {
-        "format": FORMAT,
+        "format": json_forms.NEWEST,
         "recipe": identity.recipe,
         "preset": identity.preset,
         "seed": identity.seed,
@@ -77,12 +77,20 @@ def write(directory: RunDirectory, signature: Signature, result: dict[str, Any])
     files.write_json(directory.path / "result.json", result)
 
 
-def left_out(reading: Reading) -> dict[str, Any]:
-    """Returns what a result says of unreadable examples; nothing if none were to be skipped."""
-    if not reading.skip_unreadable:
-        return {}
-    met = list(reading.unreadable)
-    return {"unreadable": {"count": len(met), "first": met[:_NAMED]}}
+def about_data(reading: Reading, source: Source) -> dict[str, Any]:
+    """Returns what a result says of the examples that were trained on.
+
+    Args:
+        reading: How they were read: of unreadable ones, nothing is said if none were to be skipped.
+        source: Them: of one size, nothing is said of sizes and padding.
+    """
+    said = {}
+    if reading.skip_unreadable:
+        met = list(reading.unreadable)
+        said["unreadable"] = {"count": len(met), "first": met[:_NAMED]}
+    if isinstance(source, Sized):
+        said |= {"sizes": list(source.sizes), "padding": round(source.padding, 4)}
+    return said
 
 
 def _of_each_seed(
@@ -100,7 +108,7 @@ def _of_each_seed(
 
 def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
     """Returns the models of all seeds as one, in evaluation mode; a single one stays as it is."""
-    kind = answers.of(signature) if signature.outputs[0].name == "logits" else None
+    kind = signature.answer_kind if signature.outputs[0].name == "logits" else None
     model = models[0] if len(models) == 1 else Ensemble(models, answers=kind)
     model.eval()
     return model
@@ -152,7 +160,7 @@ def calibrated(
         reading: How examples are read.
     """
     held_out = splits.validation
-    classifies = signature.task in answers.TASKS and signature.outputs[0].name == "logits"
+    classifies = signature.answer_kind.CLASSIFIES and signature.outputs[0].name == "logits"
     if not len(held_out) or splits.seen or not classifies:
         return signature
     temperatures, count = {}, len(held_out)

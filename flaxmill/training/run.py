@@ -12,18 +12,18 @@ import numpy as np
 from flaxmill.data.batches import Gear, Schedule
 from flaxmill.data.source import Splits
 from flaxmill.devices import parallel
-from flaxmill.errors import BadInput, DryRun, NotFinite
+from flaxmill.errors import BadInput, NotFinite
 from flaxmill.machine import signals, stopping
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
-from flaxmill.machine.progress import Words, duration, figures
+from flaxmill.machine.progress import Words, figures
 from flaxmill.maths.metrics import Measures, Sums, spread
 from flaxmill.tasks.signature import Signature
-from flaxmill.training import checkpoint, manifest
+from flaxmill.training import checkpoint, facts, manifest
 from flaxmill.training import result as results
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
-from flaxmill.training.facts import costs, facts
+from flaxmill.training.early import Early
 from flaxmill.training.identity import Identity
 from flaxmill.training.log import Log
 from flaxmill.training.loop import TrainChunk
@@ -50,6 +50,8 @@ class Run:
         measure: The recipe's; needed where several seeds are trained.
         recipe: The text of the recipe.
         initial: Weights to begin with, by name; None begins with the model's own.
+        hear: Takes each step's loss in the place of log and checkpoints; says if that is enough.
+        early: Ends the recipe's loop where all that was asked of it is known.
     """
 
     directory: RunDirectory
@@ -64,6 +66,7 @@ class Run:
     recipe: str = ""
     initial: Mapping[str, np.ndarray] | None = None
     step: int = 0
+    hear: Callable[[float], bool] | None = None
 
     def __post_init__(self) -> None:
         self.seed, self.seeds = self.identity.seed, self.identity.every_seed
@@ -80,6 +83,7 @@ class Run:
         self._line: list[str] = []
         self._saved_at = time.monotonic()
         self.meter = Meter(self.clock)
+        self.early, self._examples = Early(), self.schedule.batch_size * len(self.seeds)  # a step
         self.asked = stopping.Asked(lambda: f"stopped; {self.kept()}")
 
     # Before the loop.
@@ -101,13 +105,13 @@ class Run:
             )
         saved = self.checkpoints.restore_newest()
         if saved is not None:
-            arrays, facts = saved
+            arrays, known = saved
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
-            self.clock.earlier = facts.get("seconds", {})
-            self.clock.compilations = facts.get("compilations", 0)
-            self.reading.unreadable.update(dict.fromkeys(facts.get("unreadable", ())))
-            self._log.restore(facts["rows"])
+            self.clock.earlier = known.get("seconds", {})
+            self.clock.compilations = known.get("compilations", 0)
+            self.reading.unreadable.update(dict.fromkeys(known.get("unreadable", ())))
+            self._log.restore(known["rows"])
         elif self.initial is not None:
             state, notes = begin_with(state, self.initial, own)
             for note in notes:
@@ -130,14 +134,8 @@ class Run:
         """
         if self.attempts:
             return
-        self.attempts = manifest.begin_attempt(
-            self.directory,
-            self.identity,
-            self.signature,
-            self.recipe,
-            self.options.mesh,
-            self.words,
-        )
+        of = (self.directory, self.identity, self.signature, self.recipe)
+        self.attempts = manifest.begin_attempt(*of, self.options.mesh, self.words)
         self._log.cut(self.step)
         self._place = self.directory.place()
 
@@ -147,11 +145,9 @@ class Run:
             self.directory.check_place(self._place, self.identity)
 
     def _introduce(self, state: State) -> None:
-        devices, gear = self.mesh.size if self.mesh else 1, self.gear.choose(self.splits.train)
-        known = facts(self.splits, self.schedule, state, self.seeds, devices, gear.name)
-        self.words.facts(
-            known if self.options.dry_run else {**known, "run": str(self.directory.path)}
-        )
+        gear, place = self.gear.choose(self.splits.train).name, str(self.directory.path)
+        known = facts.facts(self.splits, self.schedule, state, self.seeds, self.mesh, gear)
+        self.words.facts(known if self.options.dry_run else {**known, "run": place})
         if self.step:
             self.words.say(f"Resuming at step {self.step:,} of {self.schedule.steps:,}.")
         elif self._log.rows:
@@ -175,22 +171,16 @@ class Run:
         if self._form is None:
             raise BadInput("the recipe's train() must call run.restore(state) first.")
         self.train_chunk = train_chunk
-        self.clock.compilations += 1
-        if slow:
-            self.words.say(
-                f"Steps are dispatched one at a time: {len(slow)} convolution(s) have no form that "
-                f"is fast inside a loop on CPU ({slow[0]})."
-            )
-        left = duration(step_seconds * (self.schedule.steps - self.step))
-        compile_seconds = duration(
-            self.clock.seconds()["compile"] - self.clock.earlier.get("compile", 0.0)
-        )
-        self.words.say(f"Compiled in {compile_seconds}; training takes about {left}.")
-        if self.options.dry_run:
-            self.words.facts(costs(train_chunk.program, step_seconds))
-            raise DryRun
-        self._begin()
-        self.asked.can_save = True
+        self.clock.compilations += len(train_chunk.programs)
+        if self.hear is None:
+            left = step_seconds * (self.schedule.steps - self.step)
+            for line in facts.compiled(self.clock, left, slow):
+                self.words.say(line)
+            if self.options.dry_run:
+                self.words.facts(facts.costs(train_chunk.programs[-1], step_seconds))
+                self.early.end()
+            self._begin()
+            self.asked.can_save = True
         self.words.begin(self.step, self.schedule.steps)
         self.meter.begin(step_seconds)
 
@@ -212,20 +202,21 @@ class Run:
         Raises:
             NotFinite: A figure is NaN or infinite.
         """
-        size = self.schedule.batch_size * len(self.seeds)
+        if self.hear is not None:
+            if split == "train":
+                self._heard(step, sums, self.hear)
+            return
         if split == "train":
             self.meter.given(sums)
             if not self.schedule.logs(step):
                 if self.words.wanted():
-                    means, _ = spread(sums.finite_means(step))
-                    seconds, idle = self.meter.pace(step)
-                    self.words.show(step, self.schedule.steps, means, seconds, size, idle)
+                    self._show(step, spread(sums.finite_means(step))[0])
                 return
         self._begin()
         self.check_place()
         each = sums.finite_means(step)
         if split == "train":
-            clock = self.meter.trained(step, size)
+            clock = self.meter.trained(step, self._examples)
         else:
             examples = sums.examples or float(np.mean(sums.weights["loss"]))
             clock = self.meter.evaluated(examples * len(self.seeds))
@@ -235,6 +226,19 @@ class Run:
             named = {"seed": seed} if len(self.seeds) > 1 else {}
             self._log.append({**place, **named, **means, **clock})
         self._line.append(f"{split} {figures(*spread(each))}")
+
+    def _show(self, step: int, means: Mapping[str, float]) -> None:
+        seconds, idle = self.meter.pace(step)
+        self.words.show(step, self.schedule.steps, means, seconds, self._examples, idle)
+
+    def _heard(self, step: int, sums: Sums, hear: Callable[[float], bool]) -> None:
+        """Passes on the loss of a step; where that is enough, the recipe's loop ends here."""
+        self.meter.given(sums)
+        loss = sums.means()["loss"]
+        if self.words.wanted():
+            self._show(step, {"loss": loss})
+        if hear(loss) or step == self.schedule.steps:
+            self.early.end()
 
     def _log_unreadable(self, place: dict[str, Any]) -> None:
         """Writes and says which examples were found unreadable since the last row."""
@@ -249,10 +253,11 @@ class Run:
             Stopped: A signal asked for it; the state is saved.
             CannotGoOn: Saving failed; the last good checkpoint is kept.
         """
+        if self.hear is not None:
+            return
         if self._line:
-            self.words.say(
-                f"Epoch {round(self.schedule.epoch(step), 2):g}: " + " | ".join(self._line)
-            )
+            epoch = round(self.schedule.epoch(step), 2)
+            self.words.say(f"Epoch {epoch:g}: {' | '.join(self._line)}")
             self._line = []
         self.asked.can_save = True
         last = step == self.schedule.steps
@@ -262,11 +267,9 @@ class Run:
             jax.block_until_ready(state.finite)  # counts as training, not as saving
             with self.clock("save"):
                 self._save(step, state)
-                if self.asked.number is not None:
-                    name = signals.name(self.asked.number)
-                    self.words.say(f"{name}: saving step {step:,} …")
-                    self._close_saving()
-                if last:
+                if (number := self.asked.number) is not None:
+                    self.words.say(f"{signals.name(number)}: saving step {step:,} …")
+                if last or number is not None:
                     self._close_saving()
 
     def _close_saving(self) -> None:
@@ -283,14 +286,14 @@ class Run:
         self._log.flush()
         arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
-        facts = {
+        known = {
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "unreadable": list(self.reading.unreadable),
             "rows": list(self._log.rows),  # so that the log can be lost, and no figure with it
         }
         keep = set() if best is None else {best}
-        self.checkpoints.save(step, arrays, facts, keep, self.options.keep)
+        self.checkpoints.save(step, arrays, known, keep, self.options.keep)
         if self.checkpoints.steps():
             self._begun_with = None  # a newer state is safe: do not hold this one for hours
         self._saved_at = time.monotonic()
@@ -320,21 +323,18 @@ class Run:
             self._save(step, state)
         self._close_saving()
         each = test.finite_means(step)
-        together = each[0]
-        if state.members > 1:
-            how = (self.signature, self.measure, self.splits.test, self.reading)
-            with self.clock("evaluate"):
-                together = results.ensemble_figures(state, *how)
         with self.clock("evaluate"):
+            how = (self.signature, self.measure, self.splits.test, self.reading)
+            together = results.ensemble_figures(state, *how) if state.members > 1 else each[0]
             states = results.states(state, self._log.rows, self.checkpoints)
             how = (self.signature, self.splits, self.reading)
             self.signature = results.calibrated(states, *how)
-        found = (each, together, test.examples or len(self.splits.test))
+        found = each, together, test.examples or len(self.splits.test)
         self._log_unreadable({"step": step, "epoch": self.schedule.epoch(step)})
         self._log.close()
         self.result = {
             **results.gather(self.identity, state, self._log.rows, *found),
-            **results.left_out(self.reading),
+            **results.about_data(self.reading, self.splits.train),
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "attempts": self.attempts,

@@ -130,7 +130,7 @@ def test_an_edited_recipe_of_flaxmill_s_is_refused_in_the_same_version(tmp_path:
     assert chosen.path == tmp_path / "fashion_mnist-quick-0-2"
 
 
-TAKEN = Signature("mine", "image-classification", (), (), ())
+TAKEN = Signature("mine", "picture", "one_class", (), (), ())
 
 
 def test_files_that_were_written_between_attempts_are_told_where_not_all_are_read(
