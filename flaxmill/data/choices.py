@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flaxmill.data.folder import divided
+from flaxmill.data.listings.held_out import divided
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.pictures import plain

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,18 @@ from PIL import Image
 
 from flaxmill.data.listings.copies import Copies
 from flaxmill.data.listings.digests import digests, stamps
-from flaxmill.data.listings.dividing import interleaved, spare, stratified
+from flaxmill.data.listings.dividing import interleaved
+from flaxmill.data.listings.held_out import divided
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of
 from flaxmill.data.listings.numpy_files import Frames
 from flaxmill.data.pictures.decode import naming, open_picture
 from flaxmill.data.pictures.fit import covering, fit
+from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.data.pictures.plain import WHITES, upright
 from flaxmill.data.prepared import Prepared
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
-from flaxmill.errors import BadInput, quoted
-
-_SHOWN = 3  # classes that a note names
+from flaxmill.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Pictures:
 
     def _opened(self, file: Any, name: Callable[[], str]) -> Image.Image:
         if isinstance(file, np.ndarray):
-            return Image.fromarray(file[..., 0] if file.shape[-1] == 1 else file)
+            return as_picture(file)
         if isinstance(file, Image.Image):
             return file
         least = max(covering(self.size, self.share)) if self.draft else None
@@ -160,21 +159,44 @@ def pictures(
     """
     if white not in WHITES:
         raise BadInput(f"--white {white}: give one of {', '.join(map(str, WHITES))}.")
-    shape, train_shape = _pair("size", size), _pair("train-size", train_size or size)
+    how = {"channels": channels, "draft": draft, "white": white}
+    shown = {"size": _pair("size", size), "fit": fit, "share": share, **how}
+    learnt = {"size": _pair("train-size", train_size or size), "fit": fit_to_train(fit), **how}
     found, title = _found(data, sign)
     splits, note = divided(found, validation, test)
+    return _fitted(found, splits, title, note, overfit, learnt, shown)
+
+
+def _fitted(
+    found: Mapping[str, Listing],
+    splits: Mapping[str, Listing],
+    title: str,
+    note: str,
+    overfit: int,
+    learnt: Mapping[str, Any],
+    shown: Mapping[str, Any],
+) -> Splits:
+    """Returns the pictures of listings as a network takes them.
+
+    Args:
+        found: The listings as they were given.
+        splits: As they were divided.
+        title: What they are called.
+        note: What to tell of them.
+        overfit: Train and evaluate on so many training pictures only; 0 for all.
+        learnt: How `Pictures` fits those that are trained on.
+        shown: The same for those that are evaluated on.
+    """
     splits = {name: _ordered(listing) for name, listing in splits.items()}
     copies = Copies(splits)
     known = digests(splits, copies.add)
-    note = " ".join(part for part in (note, copies.note()) if part)
     written, total = stamps(splits), len(splits["train"])
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
-    how = {"channels": channels, "draft": draft, "white": white}
-    train = _source(Pictures(splits["train"], train_shape, fit_to_train(fit), **how))
+    train = _source(Pictures(splits["train"], **learnt))
 
     def fitted(listing: Listing) -> Source:
-        return _source(Pictures(listing, shape, fit, share, **how))
+        return _source(Pictures(listing, **shown))
 
     return Splits(
         title=title,
@@ -185,8 +207,8 @@ def pictures(
         digests=known,
         stamps=written,
         seen=bool(overfit),
-        note=note,
-        multi_label=splits["train"].multi_label,
+        note=" ".join(part for part in (note, copies.note()) if part),
+        gives="labels" if splits["train"].multi_label else "one_class",
         whole=fitted(_ordered(found["train"])) if len(found) == 1 and not overfit else None,
         lacking=found["train"].lacking,
     )
@@ -253,96 +275,3 @@ def _pair(option: str, size: int | tuple[int, int]) -> tuple[int, int]:
         shown = "×".join(map(str, dict.fromkeys(pair)))
         raise BadInput(f"--{option} {shown}: pictures have 1 pixel a side or more, such as 64.")
     return pair
-
-
-def divided(
-    found: Mapping[str, Listing], validation: int | float, test: int | float
-) -> tuple[dict[str, Listing], str]:
-    """Returns the three splits, and what to say of them.
-
-    Args:
-        found: What was given of them, from `flaxmill.data.listings.layouts.scan`.
-        validation: How many training pictures to hold out, or which share of them.
-        test: The same for the test set, where none is given.
-
-    Raises:
-        BadInput: A number does not fit the pictures.
-    """
-    train = found["train"]
-    notes = [train.note]
-    given = [name for name in ("test", "validation") if name in found]
-    splits = dict(found)
-    if not given:
-        if not test:
-            raise BadInput(
-                "--test 0: there must be pictures to test on; give a number, or a share."
-            )
-        _check_room(train, validation)
-        train, splits["test"] = stratified(train, test, option="--test")
-        if isinstance(validation, float) and isinstance(test, float):
-            if validation >= 1 - test:
-                raise BadInput(
-                    f"--validation {validation} and --test {test} leave nothing to train on: "
-                    f"together they must be below 1, such as 0.15 each."
-                )
-            validation = validation / (1 - test)  # a share of all there was
-    if len(given) < 2:
-        splits["test"] = splits["test" if "test" in splits else "validation"]
-        if validation and not given and not spare(train):
-            raise BadInput(_all_tested(found["train"], test, len(splits["test"])))
-        splits["train"], splits["validation"] = stratified(train, validation, option="--validation")
-    elif validation and not len(splits["validation"]):
-        raise BadInput(
-            f"{train.root} has no pictures for validation, as it was prepared: give --validation 0."
-        )
-    if given == ["validation"]:
-        notes.append(
-            "The pictures given for validation are kept for the test, and a share of those for "
-            "training is held out in their place."
-        )
-    elif not given:
-        chosen_by = f"{len(splits['validation']):,} pictures for validation, " * bool(validation)
-        notes.append(
-            f"Held out of each class, the same at every run: {chosen_by}"
-            f"{len(splits['test']):,}{' pictures' * (not validation)} for the test."
-        )
-    notes.append(_untested(splits["test"]))
-    return splits, " ".join(filter(None, notes))
-
-
-def _check_room(train: Listing, validation: int | float) -> None:
-    """Makes sure that a picture can be held out for each part that there is to be.
-
-    Raises:
-        BadInput: There are too few.
-    """
-    if (most := spare(train)) < (needed := 2 if validation else 1):
-        cure = ", or give --validation 0" if most else ", or a folder of pictures for the test"
-        raise BadInput(
-            f"{train.root} has too few pictures to be divided, {len(train):,}: every class keeps "
-            f"one to be learnt from, so {most or 'none'} can be held out, and "
-            f"{'the test and validation take one each' if needed == 2 else 'the test takes one'}. "
-            f"Add pictures{cure}."
-        )
-
-
-def _all_tested(whole: Listing, test: int | float, taken: int) -> str:
-    """Says how to leave something for validation, where the test has all that can be held out."""
-    half = spare(whole) // 2
-    share = "" if whole.multi_label else f"--test {spare(whole) - half} --validation {half}, or "
-    return (
-        f"--test {test} holds out {taken:,} of {len(whole):,} pictures. Every class keeps one to "
-        f"be learnt from, so none is left for validation: give {share}--validation 0, or add "
-        "pictures."
-    )
-
-
-def _untested(test: Listing) -> str:
-    """Says which classes have no picture in the test; nothing if all have one."""
-    groups = test.labels.sum(axis=0) if test.multi_label else np.bincount(test.labels)
-    missing = [name for name, count in zip_longest(test.classes, groups, fillvalue=0) if not count]
-    if not missing:
-        return ""
-    shown = ", ".join(map(quoted, missing[:_SHOWN]))
-    more = f" and {len(missing) - _SHOWN:,} more classes" if len(missing) > _SHOWN else ""
-    return f"The test has no pictures of {shown}{more}, so nothing is known of how these do."

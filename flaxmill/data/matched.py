@@ -49,7 +49,7 @@ class Relabelled:
         return {**examples, "label": self.relabel(examples["label"])}
 
 
-def matched(splits: Splits, labels: Sequence[str], *, several: bool, where: str) -> Splits:
+def matched(splits: Splits, labels: Sequence[str], *, gives: str, where: str) -> Splits:
     """Returns data with the labels of a model in their order, whatever the order there.
 
     The data may lack classes of the model. Where the model tells several labels and the data has
@@ -58,14 +58,14 @@ def matched(splits: Splits, labels: Sequence[str], *, several: bool, where: str)
     Args:
         splits: The data.
         labels: The model's class names.
-        several: Whether the model tells any number of labels.
+        gives: What the model gives: one class, or any number of labels.
         where: The model, for messages.
 
     Raises:
         BadInput: The data has a class that the model does not know, or several labels an example
             where the model tells one class.
     """
-    if splits.multi_label and not several:
+    if splits.gives == "labels" and gives != "labels":
         raise BadInput(
             f"{where} tells one class of each picture, and {splits.title} has any number of labels "
             f"for one: give data with one label each."
@@ -77,13 +77,14 @@ def matched(splits: Splits, labels: Sequence[str], *, several: bool, where: str)
             f"{nearest(unknown[0], labels)} Name the classes alike, take those pictures away, or "
             f"train a model that knows them."
         )
-    if tuple(splits.labels) == tuple(labels) and splits.multi_label == several:
+    if tuple(splits.labels) == tuple(labels) and splits.gives == gives:
         return splits
     table = np.array([labels.index(name) for name in splits.labels], np.int32)
-    relabel = _relabelling(table, len(labels), several, splits.multi_label)
+    several, given = gives == "labels", splits.gives == "labels"
+    relabel = _relabelling(table, len(labels), several, given)
     parts = ("train", "validation", "test", "whole")
     found = {name: _relabelled(getattr(splits, name), relabel) for name in parts}
-    return dataclasses.replace(splits, **found, labels=tuple(labels), multi_label=several)
+    return dataclasses.replace(splits, **found, labels=tuple(labels), gives=gives)
 
 
 def _relabelling(table: np.ndarray, classes: int, several: bool, given: bool) -> _Relabel:

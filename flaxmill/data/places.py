@@ -12,6 +12,8 @@ from flaxmill.data.known.published import DATA_SETS, DataFile, DataSet
 from flaxmill.errors import BadInput, nearest
 from flaxmill.machine.program import quote, typed
 
+DRAWN = ("sketches", "sentences")
+"""What the built-in data is called, which is nowhere."""
 Progress = Callable[[str, int, int], None]
 """Called as (file name, bytes that are here, bytes of the whole file) while a file arrives."""
 
@@ -39,7 +41,7 @@ def path_of(data: object) -> Path | None:
     Returns:
         The path; None where it is a word, or nothing is there.
     """
-    if not isinstance(data, str) or data in (*DATA_SETS, "auto", "sketches"):
+    if not isinstance(data, str) or data in (*DATA_SETS, *DRAWN, "auto"):
         return None
     path = absolute(data)
     return path if path.exists() else None

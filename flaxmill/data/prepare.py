@@ -159,7 +159,7 @@ def prepare(
         with _held(partial, plan):
             about = _pack(partial, splits, reading, progress)
             for split in SPLITS:
-                about[split] |= {"how": manner.how(split), "multi_label": splits.multi_label}
+                about[split] |= {"how": manner.how(split), "multi_label": splits.gives == "labels"}
             facts = {"format": FORMAT, "classes": list(splits.labels), "splits": about, **plan}
             files.write_json(partial / FACTS, facts)
             (partial / _PLAN).unlink()

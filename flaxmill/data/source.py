@@ -200,14 +200,20 @@ class Splits:
         seen: Whether validation and test are training examples, as under ``--overfit``.
         note: What to tell the person about the choice of data; empty if nothing.
         licence: Of the data, and whose it is; empty if that is not known.
-        multi_label: Whether an example has any number of labels: its ``label`` is then float32,
-            with a 1 for each class that holds and a 0 for each other.
+        gives: What its labels are, one of `flaxmill.tasks.answers`: "one_class", the number of a
+            class each; or "labels", any number of them, as float32 with a 1 for each class that
+            holds and a 0 for each other.
         whole: All of it in one source, fitted as for a test, where nothing said which part is which
             and it was divided here: what a model is judged by that was trained elsewhere.
         stamps: What tells when its files were written, where they are too many, or too large, to be
             read whole for the digests.
         lacking: Why nothing can be learnt from it, though a model can be judged by it; empty if
             something can.
+        preprocess: How texts become tokens, of which `flaxmill.data.text.tokens` tells; empty of
+            what is no text.
+        sizes: What examples of many lengths are padded to, smallest first; empty of others.
+        fitted: Makes train, validation, test and whole, by name, of the same data as the
+            preprocess and the sizes of another model say; None where they depend on no model.
     """
 
     title: str
@@ -220,10 +226,13 @@ class Splits:
     seen: bool = False
     note: str = ""
     licence: str = ""
-    multi_label: bool = False
+    gives: str = "one_class"
     whole: Any = None
     stamps: Mapping[str, str] = field(default_factory=dict)
     lacking: str = ""
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()
+    fitted: Callable[..., Mapping[str, Any]] | None = None
 
     def __getitem__(self, name: str) -> Source:
         """Returns a part by name."""

@@ -226,41 +226,6 @@ def test_special_files_are_counted(folder: Path) -> None:
     assert check(folder).sizes()["height"] == [40, 60, 60, 60, 90]  # turned: 60 wide, 90 high
 
 
-def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    rows = [f"{name},{name.parent.name},{name.parent.parent.name}" for name in names]
-    listed = [
-        "path,label,split",
-        *rows[2:],
-        f"{names[5]},{names[5].parent.name},val",
-        "gone.png,개,train",
-    ]
-    (folder / "list.csv").write_text("\r\n".join(listed), encoding="utf-8")
-    found = kinds(check(folder / "list.csv"))
-    assert found["absent"].names == ("gone.png",)
-    assert found["absent"].serious
-    assert found["unlisted"].names == tuple(map(str, names[:2]))
-    assert found["repeated"].words.startswith("1 picture is listed more than once")
-    assert "'gone.png' (line 41)" in found["refused"].words
-
-
-def test_a_table_may_contradict_itself_or_name_several_labels(folder: Path) -> None:
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    table = folder / "list.csv"
-    table.write_text("\n".join(["path,label", *(f"{n},{at % 2}" for at, n in enumerate(names))]))
-    with table.open("a") as file:
-        file.write(f"\n{names[4]},1\n")
-    found = kinds(check(table))
-    assert found["repeated"].serious
-    assert "lines 6 and 42: the picture" in found["refused"].words
-    several = [
-        f"{name},{label}" for name, label in zip(names, ("a|b", "a|b", "b", ""), strict=False)
-    ]
-    table.write_text("\n".join(["path,labels", *several]))
-    lines = check(table).lines()
-    assert "  train       4 pictures in 2 classes: b 3, a 2" in lines
-
-
 def test_a_copy_that_no_split_has_is_no_copy(folder: Path) -> None:
     for to in ("loose.png", "loose.jpg"):
         copied(folder / "train" / "개", to=to)
@@ -277,27 +242,6 @@ def test_what_no_split_has_may_be_broken(folder: Path) -> None:
     assert kinds(found).keys() == {"unlisted", "unreadable"}
     assert not found.serious
     assert kinds(found)["unreadable"].words == "1 picture cannot be read, and is in no split:"
-
-
-def test_hidden_files_beside_a_table_are_passed_over(folder: Path) -> None:
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    (folder / "list.csv").write_text(
-        "\n".join(["path,label", *(f"{name},{name.parent.name}" for name in names)])
-    )
-    (folder / "train" / "개" / "._0.png").write_bytes(b"\0\5\26\7")
-    assert not check(folder / "list.csv").findings
-
-
-def test_several_labels_are_told_apart_as_training_does(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    rows = [f"{name},{'cat+dog' if at % 2 else 'cat'}" for at, name in enumerate(names)]
-    (folder / "list.csv").write_text("\n".join(["path,label", *rows]))
-    status, said, _ = command(capsys, "check", str(folder / "list.csv"), "--separator", "+")
-    assert status == 0
-    assert "train       30 pictures in 2 classes: cat 30, dog 15" in said
-    assert "validation  10 pictures in 2 classes: cat 10, dog 5" in said
 
 
 def test_two_that_are_apart_are_named_of_a_group(folder: Path) -> None:

@@ -159,7 +159,7 @@ def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
     assert "chosen" not in ready.identity(None).json()  # a note: it makes no other run
     plain = recipes.load("fashion_mnist")
     other = Order(plain, plain.preset(), "quick", seed=0)
-    assert other.settled() is other
+    assert other.settled() == other
 
 
 @pytest.mark.parametrize("name", ["resnet18", "small"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flaxmill.data.folder import divided
 from flaxmill.data.listings.dividing import stratified
+from flaxmill.data.listings.held_out import divided
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.source import Items, hold_out
 from flaxmill.errors import BadInput

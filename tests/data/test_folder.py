@@ -316,7 +316,7 @@ def test_listings_may_be_given(animals: Path) -> None:
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (13, 3, 16)
     many = Listing(found.files, np.eye(2, dtype=np.float32)[found.labels], found.classes, animals)
     splits = pictures({"train": many}, size=8)
-    assert splits.multi_label
+    assert splits.gives == "labels"
     assert splits.train[0]["label"].shape == (2,)
     assert splits.train[0]["label"].dtype == np.float32
 

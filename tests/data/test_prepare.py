@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def assert_equal(one: Splits, other: Splits) -> None:
     assert one.labels == other.labels
-    assert one.multi_label == other.multi_label
+    assert one.gives == other.gives
     for split in SPLITS:
         assert len(one[split]) == len(other[split])
         indices = np.arange(len(one[split]))
@@ -75,7 +75,7 @@ def test_several_labels_and_an_empty_split_can_be_prepared(folder: Path, tmp_pat
     manner = Manner(size=12, channels=1, fit="squash", validation=0, test=20, sign="|")
     made = prepare(str(tmp_path / "list.csv"), tmp_path / "to", manner)
     ready = read(made, manner)
-    assert ready.multi_label
+    assert ready.gives == "labels"
     assert len(ready.validation) == 0
     assert_equal(ready, read(tmp_path / "list.csv", manner))
 

@@ -67,6 +67,16 @@ def shift(
     return {**example, "image": moved}
 
 
+def squashed(example: Any, key: jax.Array) -> Any:
+    """Takes a picture as it was squashed to its shape: crops forget what shape it had before.
+
+    Args:
+        example: Its ``aspect`` is taken away, if it has one.
+        key: Not used.
+    """
+    return {name: value for name, value in example.items() if name != "aspect"}
+
+
 def random_resized_crop(
     example: Any,
     key: jax.Array,

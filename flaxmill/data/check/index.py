@@ -24,6 +24,7 @@ from PIL import ExifTags, Image
 
 from flaxmill.data.check import duplicates
 from flaxmill.data.pictures.decode import header, naming, open_picture
+from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.data.pictures.plain import own_white, plain
 from flaxmill.data.places import cache_folder
 from flaxmill.errors import BadInput
@@ -226,7 +227,7 @@ def opened(item: Any, name: str) -> Image.Image:
         BadInput: It is no picture.
     """
     if isinstance(item, np.ndarray):
-        return Image.fromarray(item[..., 0] if item.shape[-1] == 1 else item)
+        return as_picture(item)
     return item if isinstance(item, Image.Image) else open_picture(item, name=name)
 
 

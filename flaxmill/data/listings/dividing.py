@@ -65,10 +65,11 @@ def _possible(listing: Listing, most: int) -> str:
     """Says how many pictures there are, and how many of them can be held out."""
     each = listing.labels.sum(axis=0) if listing.multi_label else np.bincount(listing.labels)
     classes, what = int(np.count_nonzero(each)), "labels" if listing.multi_label else "classes"
-    pictures = "1 picture" if len(listing) == 1 else f"{len(listing):,} pictures"
-    words = f"{pictures} of {classes:,} {what}, each of which keeps one to be learnt from"
+    things = listing.things.removesuffix("s" * (len(listing) == 1))
+    words = f"{len(listing):,} {things} of {classes:,} {what}, each of which keeps one to be"
+    words = f"{words} learnt from"
     if not most:
-        return f"{words}: none is left over. Add pictures, or give 0."
+        return f"{words}: none is left over. Add {listing.things}, or give 0."
     return f"{words}: give a number from 0 to {most:,}, or a share such as 0.1."
 
 

@@ -81,6 +81,7 @@ class Listing:
         note: What to tell the person about how they were found; empty if nothing.
         lacking: Why nothing can be learnt from them, though a model can be judged by them; empty if
             something can.
+        things: What messages call them.
     """
 
     files: Sequence[Any]
@@ -89,6 +90,7 @@ class Listing:
     root: Path
     note: str = ""
     lacking: str = ""
+    things: str = "pictures"
 
     def __len__(self) -> int:
         return len(self.files)

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from flaxmill.data.pictures import bounds, png_text
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, TooLarge
 from flaxmill.machine.files import check_regular
 
 _ENDINGS = {
@@ -43,10 +43,6 @@ EXTENT = (-1, -1)
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-
-class TooLarge(BadInput):
-    """A picture that would take too much time or memory; the message says why."""
 
 
 def open_picture(

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.data.pictures.plain import Upright, strips
 from flaxmill.errors import BadInput, nearest
 
@@ -164,7 +165,7 @@ def _paste_thin(picture: Upright, narrow: Image.Image, ground: tuple[int, ...]) 
         planes = np.moveaxis(planes, 2, 0).astype(np.float64)  # which holds such sums exactly
         sums = np.stack([plane @ shares for plane in planes], axis=-1) + padding
         made = np.clip(sums // 2**22, 0, 255).astype(np.uint8)
-        narrow.paste(Image.fromarray(made[..., 0] if bands == 1 else made), (first, first_row))
+        narrow.paste(as_picture(made), (first, first_row))
 
 
 def _shares(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np.ndarray]:

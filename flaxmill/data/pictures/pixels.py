@@ -1,0 +1,18 @@
+"""Arrays of pixels as pictures of Pillow's."""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+
+def as_picture(pixels: UInt8[np.ndarray, "height width *channel"]) -> Image.Image:
+    """Returns pixels as a picture: grey without channels or of one, RGB of three, RGBA of four.
+
+    Raises:
+        TypeError: There are as many channels as no picture has.
+
+    >>> as_picture(np.zeros((2, 3, 1), np.uint8))
+    <PIL.Image.Image image mode=L size=3x2>
+    """
+    grey = pixels.ndim == 3 and pixels.shape[-1] == 1
+    return Image.fromarray(pixels[..., 0] if grey else pixels)

@@ -1,0 +1,1 @@
+"""Text: read with its labels, cut into tokens, or made up."""
