@@ -27,6 +27,8 @@ from flaxmill.training.options import Options
 TRAIN, TEST = 200, 40
 """Pictures that the fixture ``small_data`` leaves of the drawn ones."""
 
+DRAWN = ("real_or_drawn", "texts")
+"""The modules of `flaxmill.data.known` that say how many examples are drawn."""
 CLASSES = ("개미 (붉은)", "bee", "wasp", "fly")
 
 # Of every small run: 160 training examples, 10 steps an epoch, 25 steps, a row every 5.
@@ -92,6 +94,19 @@ SMALL: dict[str, dict[str, Any]] = {
         "heads": 3,
         "precision": "float32",
     },
+    "text_classification": {
+        **SHORT,
+        "data": "sentences",
+        "sizes": 3,
+        "stretch": 2,
+        "width": 8,
+        "windows": (1, 3),
+        "channels": 8,
+        "grams": (1, 2),
+        "buckets": 64,
+        "gram_width": 4,
+        "learning_rate": 0.02,
+    },
 }
 GEARS = {"images": "streaming", "imagenet": "streaming"}
 """The first gear of recipes whose data does not lie in memory; of all others it is resident."""
@@ -128,6 +143,7 @@ ALTERNATIVE: dict[str, dict[str, Any]] = {
         "changes": 1,
         "mixup": 0.2,
     },
+    "text_classification": {"tokens": "characters", "grams": (), "longest": 40},
 }
 # What takes away everything that keeps a model from learning a few examples by heart.
 PLAIN: dict[str, dict[str, Any]] = {
@@ -157,7 +173,10 @@ PLAIN: dict[str, dict[str, Any]] = {
         "ema": 0.0,
     },
     "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0, "schedule": "cosine"},
+    "text_classification": {"label_smoothing": 0.0, "token_dropout": 0.0, "dropout": 0.0},
 }
+SIZES = {"text_classification": 3}
+"""The sizes that the examples of a recipe are padded to; of all others they have one."""
 
 
 @functools.cache
@@ -266,8 +285,8 @@ def flags(fields: Mapping[str, Any]) -> list[str]:
 
 def command(*arguments: str) -> list[str]:
     """Returns flaxmill with arguments as a program of its own, on as few pictures as here."""
-    few = f"real_or_drawn.TRAIN, real_or_drawn.TEST = {TRAIN}, {TEST}"
-    few = f"from flaxmill.data.known import real_or_drawn\n{few}"
+    few = "\n".join(f"{drawn}.TRAIN, {drawn}.TEST = {TRAIN}, {TEST}" for drawn in DRAWN)
+    few = f"from flaxmill.data.known import {', '.join(DRAWN)}\n{few}"
     return [
         sys.executable,
         "-c",

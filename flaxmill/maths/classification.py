@@ -25,6 +25,25 @@ def class_measures(
     return {"loss": (values, weights), "accuracy": (accuracy(logits, labels), weights)}
 
 
+def macro_f1(logits: Shaped[Array, "batch class"], labels: Int[Array, " batch"]) -> Measures:
+    """Measures ``macro_f1``, the mean of the F1 of each class, exactly.
+
+    The F1 of a class is twice the examples rightly said to be of it over those said to be and those
+    that are. So each class has a part of the metric, whose weights make a mean over examples just
+    that, in whatever batches they come; a class that neither is nor is said does not count.
+
+    Args:
+        logits: Scores before the softmax.
+        labels: Class indices.
+    """
+    said, found = logits.argmax(-1), {}
+    for label in range(logits.shape[-1]):
+        both = (said == label).astype(jnp.float32) + (labels == label).astype(jnp.float32)
+        right = ((said == label) & (labels == label)).astype(jnp.float32)
+        found[f"macro_f1/{label}"] = (2 * right / jnp.maximum(both, 1), both)
+    return found
+
+
 def several_label_measures(
     logits: Shaped[Array, "batch class"],
     labels: Float[Array, "batch class"],
@@ -40,3 +59,20 @@ def several_label_measures(
     """
     values = sigmoid_cross_entropy(logits, labels, label_smoothing=label_smoothing)
     return {"loss": (values, jnp.ones_like(values)), **label_measures(logits, labels)}
+
+
+def measures_by_labels(
+    logits: Shaped[Array, "batch class"],
+    labels: Int[Array, " batch"] | Float[Array, "batch class"],
+    *,
+    label_smoothing: float = 0.0,
+) -> Measures:
+    """Measures answers as the data has labels: of one class each, or of any number of labels.
+
+    Args:
+        logits: Scores.
+        labels: Class indices, or rows of 1 for a label that holds and 0 for one that does not.
+        label_smoothing: As `class_measures` and `several_label_measures` have it.
+    """
+    measures = several_label_measures if labels.ndim == 2 else class_measures
+    return measures(logits, labels, label_smoothing=label_smoothing)

@@ -141,9 +141,18 @@ class Sums:
         return [jax.tree.map(lambda leaf, i=i: np.ravel(leaf)[i], sums) for i in range(count)]
 
     def means(self) -> dict[str, float]:
-        """Returns the weighted mean of each metric; this waits for the device."""
+        """Returns the weighted mean of each metric; this waits for the device.
+
+        Metrics called ``name/part`` become one, ``name``: the mean of those parts that have a
+        weight, each of which is a mean over examples itself.
+        """
         totals, weights = jax.device_get((self.totals, self.weights))
-        return {name: float(totals[name]) / max(float(weights[name]), 1e-30) for name in totals}
+        parts: dict[str, list[float]] = {}
+        for name in totals:
+            found = parts.setdefault(name.partition("/")[0], [])
+            if float(weights[name]) or "/" not in name:
+                found.append(float(totals[name]) / max(float(weights[name]), 1e-30))
+        return {name: sum(found) / max(len(found), 1) for name, found in parts.items()}
 
     def finite_means(self, step: int) -> list[dict[str, float]]:
         """Returns the weighted means of each model.

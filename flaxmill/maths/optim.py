@@ -41,6 +41,10 @@ class Ramp(float):
         made.first, made.last, made.steps = first, last, steps
         return made
 
+    def __getnewargs__(self) -> tuple[float, float, int]:  # type: ignore[override]
+        """Says what a copy is made of: of a float, it would be the number alone."""
+        return self.first, self.last, self.steps
+
     def __call__(self, step: Any) -> jax.Array:
         """Returns the learning rate of a step, counted from 0."""
         share = jnp.asarray(step, jnp.float32) / (self.steps - 1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from flaxmill.tasks.answers import Answers
+from flaxmill.tasks.kinds import Answer
 
 
 class Ensemble(nnx.Module):
@@ -22,7 +22,7 @@ class Ensemble(nnx.Module):
             logits of that mean are returned. With None, the mean is that of the outputs.
     """
 
-    def __init__(self, members: Sequence[nnx.Module], *, answers: Answers | None) -> None:
+    def __init__(self, members: Sequence[nnx.Module], *, answers: Answer | None) -> None:
         self.members = nnx.List(members)
         self.answers = answers
 

@@ -36,7 +36,8 @@ from flaxmill.models.resnet import ResNet, basic
 from flaxmill.models.views import AS_IT_IS, DIAGONAL, Views
 from flaxmill.models.whitening import Whitened, whitening
 from flaxmill.models.wide_resnet import WideResNet
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run

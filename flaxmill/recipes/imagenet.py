@@ -40,7 +40,8 @@ from flaxmill.maths.metrics import Measures, Sums, top_accuracy
 from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models.resnet import ResNet, bottleneck
 from flaxmill.models.vit import ViT
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
@@ -121,7 +122,7 @@ def data(config: Config) -> Splits:
         overfit=config.overfit,
         share=SHARE,
     )
-    if splits.multi_label:
+    if splits.gives != "one_class":
         raise BadInput(
             f"{splits.title} has several labels a picture, and imagenet learns one class of each: "
             f"the recipe images does learn them."

@@ -24,6 +24,7 @@ from flax import nnx
 from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
+from flaxmill.data.augment.geometry import squashed
 from flaxmill.data.batches import batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.fit import usual_share
@@ -31,14 +32,15 @@ from flaxmill.data.reading.kept import kept
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
-from flaxmill.maths.classification import class_measures, several_label_measures
+from flaxmill.maths.classification import measures_by_labels
 from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.maths.scaling import IMAGENET
 from flaxmill.models import fitting
 from flaxmill.models.convnext import convnext_tiny
 from flaxmill.models.resnet import ResNet, basic, resnet18, resnet50
 from flaxmill.models.vit import vit_small
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
@@ -283,17 +285,13 @@ def augment(config: Config) -> Transform | None:
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
     steps = [cut, flip] if config.flip else [cut]
     if config.fit == "squash":  # they are evaluated so
-        steps = [_as_squashed, *steps]
+        steps = [squashed, *steps]
     if config.colour:
         steps += [
             functools.partial(change, most=config.colour)
             for change in (brightness, contrast, colour)
         ]
     return chain(*steps)
-
-
-def _as_squashed(example: dict, key: jax.Array) -> dict:
-    return {name: value for name, value in example.items() if name != "aspect"}
 
 
 def loss(
@@ -308,17 +306,12 @@ def loss(
     if given:  # a few pictures at a time would spoil the statistics of the many it was trained on
         model.set_attributes(nnx.BatchNorm, use_running_average=True, raise_if_not_found=False)
     logits = model(batch["image"], rngs=nnx.Rngs(dropout=key))
-    return _measures(logits, batch["label"], label_smoothing)
+    return measures_by_labels(logits, batch["label"], label_smoothing=label_smoothing)
 
 
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the plain loss and how much is right, for each example."""
-    return _measures(model(batch["image"]), batch["label"], 0.0)
-
-
-def _measures(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> Measures:
-    measures = several_label_measures if labels.ndim == 2 else class_measures
-    return measures(logits, labels, label_smoothing=label_smoothing)
+    return measures_by_labels(model(batch["image"]), batch["label"])
 
 
 def train(config: Config, run: Run) -> State:

@@ -8,8 +8,8 @@ import pytest
 from flaxmill.errors import BadInput
 from flaxmill.maths import calibration
 from flaxmill.maths.calibration import fit_temperature, label_probabilities, log_probabilities
-from flaxmill.report.label_statistics import label_loss
-from flaxmill.report.statistics import negative_log_likelihood
+from flaxmill.maths.label_statistics import label_loss
+from flaxmill.maths.statistics import negative_log_likelihood
 
 
 def draw(

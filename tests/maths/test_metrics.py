@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flaxmill.maths.classification import macro_f1
 from flaxmill.maths.metrics import Measures, Sums, accuracy
 
 # Sums of whole numbers below 2**24 are exact in float32, whatever their order: compared exactly.
@@ -89,3 +90,22 @@ def test_accuracy_takes_indices_and_distributions() -> None:
     np.testing.assert_array_equal(accuracy(logits, labels), [1, 0, 1])
     mixed = jnp.asarray([[0.1, 0.6, 0.3], [0.0, 0.3, 0.7], [0.2, 0.2, 0.6]])
     np.testing.assert_array_equal(accuracy(logits, mixed), [1, 0, 1])
+
+
+def test_macro_f1_is_exact_in_whatever_batches() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(60, 4)).astype(np.float32), rng.integers(0, 3, 60)
+    logits[:, 3] -= 9  # neither is nor is said: it does not count
+    said, each = logits.argmax(-1), []
+    for label in range(3):
+        right = int(((said == label) & (labels == label)).sum())
+        each.append(2 * right / int((said == label).sum() + (labels == label).sum()))
+
+    def sums(start: int, stop: int) -> Sums:
+        mask = jnp.arange(start, stop) < 60
+        rows = np.minimum(np.arange(start, stop), 59)
+        found = macro_f1(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]))
+        return Sums.of(found, mask)
+
+    whole, parts = sums(0, 60), sums(0, 25).merge(sums(25, 50)).merge(sums(50, 75))
+    assert whole.means() == parts.means() == pytest.approx({"macro_f1": np.mean(each)})

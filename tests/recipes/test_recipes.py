@@ -99,8 +99,11 @@ def test_the_export_is_the_model(unbroken: TrainedRun, folder: Path, name: str) 
             assert again[figure] == pytest.approx(value, rel=1e-4)  # sums in another order
 
 
-def test_one_compilation(unbroken: TrainedRun, words: small_runs.Listening) -> None:
-    assert unbroken.result["compilations"] == 1
+def test_one_compilation_for_each_size_of_examples(
+    unbroken: TrainedRun, words: small_runs.Listening
+) -> None:
+    assert unbroken.result["compilations"] == small_runs.SIZES.get(unbroken.recipe_name, 1)
+    assert len(unbroken.result.get("sizes", [1])) == unbroken.result["compilations"]
     assert len(words.at_line) == 5
     assert words.at_line[0] > 0  # the listener does notice compilations
     after_first_evaluation = words.at_line[1:]
@@ -204,7 +207,7 @@ def test_each_of_several_seeds_is_the_model_that_it_would_be_alone(
     first, second = two_seeds.result["seeds"]
     assert first["test"] == pytest.approx(unbroken.result["test"], rel=1e-5)
     assert first["weights_sha256"] != second["weights_sha256"]
-    assert two_seeds.result["compilations"] == 1
+    assert two_seeds.result["compilations"] == unbroken.result["compilations"]
 
 
 @pytest.mark.parametrize("name", ONE, indirect=True)

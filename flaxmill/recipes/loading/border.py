@@ -42,12 +42,23 @@ def durations(recipe: Recipe, config: Any) -> Any:
     return config
 
 
-def settled(recipe: Recipe, config: Any, initial: Any) -> tuple[Any, Mapping[str, str]]:
+def settled(recipe: Recipe, config: Any, initial: Any = None) -> tuple[Any, Mapping[str, str]]:
     """Returns a config in which a recipe has chosen what was left open, and why, by field.
+
+    A recipe that does so has a function ``settle(config, initial)``. It depends on nothing but the
+    config, the data and the weights to begin with, so that it comes to the same whenever it is
+    asked. No other function of the recipe sees a config that is not settled.
+
+    Args:
+        recipe: The recipe.
+        config: Its config.
+        initial: The weights to begin with, if any.
 
     Raises:
         BadInput: Its ``settle`` gives something else, or fails; of a recipe file of one's own.
     """
+    if not hasattr(recipe.module, "settle"):
+        return config, {}
     found = recipe.call("settle", config, initial)
     pair = isinstance(found, tuple | list) and len(found) == 2
     if pair and isinstance(found[0], type(config)) and isinstance(found[1], Mapping):
@@ -92,7 +103,7 @@ def splits(recipe: Recipe, config: Any) -> Splits:
         )
     for part in ("train", "test"):
         _check_example(recipe, found[part], f"{where}: {part}")
-    if names and not found.multi_label:
+    if names and found.gives == "one_class":
         for part in SPLITS:
             _check_labels(found, part, where)
     return found
@@ -169,8 +180,8 @@ def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
     where = f"signature() in {recipe.file}"
     if not isinstance(found, Signature):
         raise BadInput(
-            f"{where} returned {named(found)}: return flaxmill.tasks.signature.picture_signature("
-            f"name, splits), or a Signature of your own."
+            f"{where} returned {named(found)}: return picture_signature(name, splits) of "
+            f"flaxmill.tasks.inputs.picture, or a Signature of your own."
         )
     example = _readable(data.test)
     tensor = found.inputs[0]  # of which the commands that ask a model know one

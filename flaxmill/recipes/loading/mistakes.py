@@ -4,7 +4,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite
+from flaxmill.errors import BadInput, CannotGoOn, NotFinite
 
 TRACEBACK = "FLAXMILL_TRACEBACK"
 """The environment variable that shows the whole traceback too."""
@@ -24,7 +24,7 @@ def told(error: Exception, file: Path | None) -> BadInput | None:
         error: What was raised.
         file: The recipe file; None for a recipe of flaxmill's.
     """
-    if file is None or isinstance(error, BadInput | CannotGoOn | DryRun | NotFinite | MemoryError):
+    if file is None or isinstance(error, BadInput | CannotGoOn | NotFinite | MemoryError):
         return None
     frames = traceback.extract_tb(error.__traceback__)
     own = [at for at, frame in enumerate(frames) if _is_own(Path(frame.filename), file)]

@@ -1,0 +1,205 @@
+"""Statistics of a classifier: what it confuses, how exact it is for each class, how sure it is.
+
+NumPy alone, from logits and labels, so that the same numbers come out wherever a run is looked at.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Integer
+
+from flaxmill.maths.calibration import check_classes, log_probabilities
+
+
+def negative_log_likelihood(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    temperature: float = 1.0,
+) -> float:
+    """Computes the mean negative log-probability of the true classes.
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        temperature: Divides the logits.
+
+    Returns:
+        The mean, in nats per example.
+    """
+    check_classes(logits.shape[-1], labels)
+    logs = log_probabilities(logits, temperature)
+    return float(-logs[np.arange(len(labels)), labels].mean())
+
+
+def confusion_matrix(
+    labels: Integer[np.ndarray, " example"],
+    predictions: Integer[np.ndarray, " example"],
+    num_classes: int,
+) -> Int[np.ndarray, "class class"]:
+    """Counts how often each true class (row) was taken for each class (column).
+
+    Matrices of parts of a data set add up to the matrix of the whole.
+
+    Args:
+        labels: True classes.
+        predictions: Predicted classes.
+        num_classes: Number of classes.
+
+    Returns:
+        Counts; the diagonal holds the right answers.
+
+    Raises:
+        BadInput: A label or prediction is not one of the classes.
+    """
+    check_classes(num_classes, labels)
+    check_classes(num_classes, predictions, what="prediction")
+    cells = labels.astype(np.int64) * num_classes + predictions
+    counts = np.bincount(cells, minlength=num_classes**2).astype(np.int64)
+    return counts.reshape(num_classes, num_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Scores of each class, as shares from 0 to 1.
+
+    A share of nothing is not a number: the precision of a class that was never predicted, the
+    recall of a class that never occurs, the F1 of a class for which both hold.
+
+    Attributes:
+        precision: Of the examples taken for the class, the share that is of it.
+        recall: Of the examples of the class, the share that was found.
+        f1: Harmonic mean of the two.
+        support: Number of examples of the class.
+    """
+
+    precision: Float[np.ndarray, " class"]
+    recall: Float[np.ndarray, " class"]
+    f1: Float[np.ndarray, " class"]
+    support: Int[np.ndarray, " class"]
+
+
+def class_scores(matrix: Int[np.ndarray, "class class"]) -> ClassScores:
+    """Derives precision, recall, F1 and support of each class from a confusion matrix.
+
+    Args:
+        matrix: Counts, rows true, columns predicted.
+
+    Returns:
+        The scores, not-a-number where they are a share of nothing.
+    """
+    right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return ClassScores(
+        precision=share(right, predicted),
+        recall=share(right, true),
+        f1=share(2 * right, true + predicted),  # = 2PR / (P + R), defined in more cases
+        support=true,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How often a model is right, beside how sure it said it was.
+
+    Attributes:
+        edges: Limits of the bins of confidence; a bin holds its upper limit, not its lower.
+        counts: Examples in each bin.
+        confidence: Mean confidence in each bin, not-a-number where it is empty.
+        accuracy: Share of right answers in each bin, not-a-number where it is empty.
+        error: Expected calibration error, the mean distance of the two over all examples.
+    """
+
+    edges: Float[np.ndarray, " edge"]
+    counts: Int[np.ndarray, " bin"]
+    confidence: Float[np.ndarray, " bin"]
+    accuracy: Float[np.ndarray, " bin"]
+    error: float
+
+
+def calibration(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    *,
+    temperature: float = 1.0,
+    num_bins: int = 15,
+) -> Calibration:
+    """Measures calibration in bins of equal width (Guo et al. 2017, section 2, equation 3).
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        temperature: Divides the logits.
+        num_bins: Number of bins from 0 to 1.
+
+    Returns:
+        The bins and the expected calibration error.
+    """
+    check_classes(logits.shape[-1], labels)
+    confidence = np.exp(log_probabilities(logits, temperature).max(axis=-1))
+    return binned(confidence, logits.argmax(axis=-1) == labels, num_bins)
+
+
+def binned(
+    confidence: Float[np.ndarray, " answer"], right: Bool[np.ndarray, " answer"], num_bins: int
+) -> Calibration:
+    """Sorts answers into bins by the confidence they were given with.
+
+    Args:
+        confidence: From 0 to 1.
+        right: Which of them came true.
+        num_bins: Number of bins of equal width.
+    """
+    edges = np.arange(num_bins + 1) / num_bins
+    # Bin m holds (edge m, edge m+1]; rounding may carry a confidence a hair beyond 1.
+    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins).astype(np.int64)
+    sums = np.bincount(bins, weights=confidence, minlength=num_bins)
+    hits = np.bincount(bins, weights=right.astype(np.float64), minlength=num_bins)
+    error = float(np.abs(hits - sums).sum() / len(right))
+    return Calibration(edges, counts, share(sums, counts), share(hits, counts), error)
+
+
+def worst_mistakes(
+    logits: Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
+    count: int,
+) -> Int[np.ndarray, " mistake"]:
+    """Finds the wrong answers that the model was most sure of.
+
+    Args:
+        logits: Unnormalised scores.
+        labels: True classes.
+        count: How many to find, at most.
+
+    Returns:
+        Their indices, the surest first, the earlier first among equals.
+    """
+    check_classes(logits.shape[-1], labels)
+    wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
+    # log(1 - confidence), of the other classes' sum: it stays apart where confidence rounds to 1.
+    others = np.sort(log_probabilities(logits[wrong]), axis=-1)[:, :-1]
+    largest = others[:, -1:]
+    doubt = largest[:, 0] + np.log(np.exp(others - largest).sum(axis=-1))
+    return wrong[np.argsort(doubt, kind="stable")[:count]].astype(np.int64)
+
+
+def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[float, float]:
+    """Computes Wilson's score interval of a share (Wilson 1927).
+
+    Args:
+        right: Number of successes.
+        examples: Number of trials, at least 1.
+        z: Quantile of the normal distribution; the default gives 95 %.
+
+    Returns:
+        Lower and upper limit, within 0 and 1 even where all or none are right.
+    """
+    part, weight = right / examples, z * z / examples
+    middle = (part + weight / 2) / (1 + weight)
+    half = math.sqrt(part * (1 - part) * weight + weight * weight / 4) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, " class"]:
+    """Returns the shares of wholes, not a number where a whole is nothing."""
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
