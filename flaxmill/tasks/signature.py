@@ -1,25 +1,24 @@
 """What goes into a model and what comes out: enough to use it without knowing its recipe."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flaxmill.data.reading.readers import Reading
-from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput
 from flaxmill.machine import files, json_forms
+from flaxmill.tasks import kinds
 
-FORMAT = json_forms.NEWEST
+FORMAT = 2
 EXAMPLE_BYTES = 64 * 2**20
 """One example of a tensor takes no more: that is a picture of 4,700 × 4,700 pixels in colour."""
-_SCORES = ("scores before the softmax", "scores before the sigmoid of each")
-_CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
-_DARK = "dark: pictures with a light border are inverted"
-_LIGHT = 128  # mean of the pixels of a border, from 0 to 255, from which on it is light
+_TASKS = {  # of format 1 -> what takes and gives are since
+    "image-classification": ("picture", "one_class"),
+    "image-multilabel-classification": ("picture", "labels"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Tensor:
     Attributes:
         name: Its name, as in a batch.
         dtype: Its NumPy type.
-        shape: Its shape, with -1 for the batch.
+        shape: Its shape, with -1 for the batch, and the name of another axis whose size varies.
         meaning: What its numbers say.
     """
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     meaning: str = ""
 
 
@@ -45,12 +44,13 @@ class Signature:
 
     Attributes:
         name: The model's name.
-        task: "image-classification", or "image-multilabel-classification" where any number of
-            labels may hold.
+        takes: The kind of what goes in, one of `flaxmill.tasks.inputs`.
+        gives: The kind of what comes out, one of `flaxmill.tasks.answers`.
         inputs: What it takes.
         outputs: What it gives.
         labels: Class names in the order of the outputs.
         preprocess: What to do to a picture or text before the model sees it.
+        sizes: Where an axis of the input varies, the sizes that it is padded to, smallest first.
         version: Of the model.
         temperature: What the logits are divided by before they become probabilities; None for
             nothing, where the run held out too few examples to fit it on, or is of a version of
@@ -63,11 +63,13 @@ class Signature:
     """
 
     name: str
-    task: str
+    takes: str
+    gives: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()
     version: str = "1"
     temperature: float | None = None
     licence: str = ""
@@ -75,14 +77,34 @@ class Signature:
     held_out: int = 0
     temperatures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def input_kind(self) -> kinds.Input:
+        """What is known of the kind of its input."""
+        return kinds.input_kind(self.takes)
+
+    @property
+    def answer_kind(self) -> kinds.Answer:
+        """What is known of the kind of its answers."""
+        return kinds.answer_kind(self.gives)
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """The shape of one example of the input, at the largest of the sizes that vary."""
+        axes = self.inputs[0].shape[1:]
+        return tuple(self.sizes[-1] if isinstance(axis, str) else axis for axis in axes)
+
     def of_weights(self, which: str) -> "Signature":
         """Returns a run's signature with the temperature of its "final" or its "best" weights."""
         found = self.temperatures.get(which, self.temperatures.get("final"))
         return replace(self, temperature=found)
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns the signature as a file of today's format has it."""
+        return {"format": FORMAT, **asdict(self)}
+
     def save(self, path: Path) -> None:
         """Writes the signature as JSON."""
-        files.write_json(path, {"format": FORMAT, **asdict(self)})
+        files.write_json(path, self.as_json())
 
     @classmethod
     def load(cls, path: Path) -> "Signature":
@@ -91,17 +113,38 @@ class Signature:
         Raises:
             BadInput: The file is absent, damaged, or of a newer format.
         """
-        found: dict[str, Any] = json_forms.read(path, _FORM, cure=_CURE)
-        del found["format"]
+        found: dict[str, Any] = json_forms.read(path, _form, cure=_CURE, newest=FORMAT)
+        if found.pop("format") == 1:
+            found["takes"], found["gives"] = _TASKS.get(found.pop("task"), ("tensors", "tensors"))
         for kind in ("inputs", "outputs"):
             found[kind] = tuple(
                 Tensor(**one | {"shape": tuple(one["shape"])}) for one in found[kind]
             )
-        signature = cls(**found | {"labels": tuple(found["labels"])})
+        found |= {name: tuple(found.get(name, ())) for name in ("labels", "sizes")}
+        signature = cls(**found)
+        json_forms.check(
+            signature.preprocess, signature.input_kind.PREPROCESS, path, _CURE, at="preprocess"
+        )
         labels, scores = len(signature.labels), signature.outputs[0].shape[-1]
-        if labels != scores:
+        if signature.answer_kind.CLASSIFIES and labels != scores:
             raise BadInput(f"{path} has {labels} labels for {scores} scores: {_CURE}")
         return signature
+
+
+def filled(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
+    """Returns examples as a batch of the one shape that a server computes with.
+
+    Args:
+        examples: As a model takes them.
+        signature: Of the model.
+    """
+    batch = signature.input_kind.collate(examples, signature)
+    shape = signature.example_shape
+    if batch.shape[1:] == shape:
+        return batch
+    whole = np.zeros((len(batch), *shape), batch.dtype)
+    whole[tuple(map(slice, batch.shape))] = batch
+    return whole
 
 
 _CURE = "Restore it from a copy, or write it anew: train again, or export the run again."
@@ -121,7 +164,7 @@ def _dtype(value: Any, where: str) -> None:
 def _tensor(value: Any, where: str) -> None:
     """Takes a tensor of which one example fits into memory."""
     _TENSOR(value, where)
-    size = math.prod(axis for axis in value["shape"] if axis > 0)
+    size = math.prod(axis for axis in value["shape"] if isinstance(axis, int) and axis > 0)
     size *= np.dtype(value["dtype"]).itemsize
     if size > EXAMPLE_BYTES:
         raise json_forms.Misfit(
@@ -131,6 +174,9 @@ def _tensor(value: Any, where: str) -> None:
 
 
 def _axis(value: Any, where: str) -> None:
+    if isinstance(value, str):
+        json_forms.text(40)(value, where)
+        return
     json_forms.whole(-1, 2**31 - 1)(value, where)
     if value == 0:
         raise json_forms.Misfit(f"has 0 at {where}, expected a size, or -1 for one that varies")
@@ -144,128 +190,37 @@ _TENSOR = json_forms.record(
     {"meaning": _TEXT},
     closed=True,
 )
-_PREPROCESS = json_forms.record(
-    {},
-    {
-        **dict.fromkeys(("exif", "transparency", "mode", "background", "padding", "resize"), _TEXT),
-        "white": json_forms.whole(1, 2**32),
-        "light": json_forms.number(0, 255),
-        "fit": json_forms.one_of("pad", "pad to a square", "crop", "squash"),
-        "share": json_forms.number(0.001, 1),
-        "antialias": json_forms.flag,
-    },
-)
 _TEMPERATURE = json_forms.number(1e-6, 1e6)
+_ALWAYS = {
+    "format": json_forms.whole(1),
+    "name": _WORD,
+    "inputs": json_forms.each(_tensor, least=1, most=100),
+    "outputs": json_forms.each(_tensor, least=1, most=100),
+    "labels": json_forms.each(_TEXT),
+}
+_SOMETIMES = {
+    "preprocess": json_forms.by_name(json_forms.anything),  # the kind of input knows what it is
+    "sizes": json_forms.each(json_forms.whole(1, 2**31 - 1), most=8),
+    "version": _WORD,
+    "temperature": json_forms.maybe(_TEMPERATURE),
+    "licence": _TEXT,
+    "run": json_forms.by_name(json_forms.anything),
+    "held_out": json_forms.whole(),
+    "temperatures": json_forms.by_name(_TEMPERATURE),
+}
 _FORM = json_forms.record(
     {
-        "format": json_forms.whole(1),
-        "name": _WORD,
-        "task": _WORD,
-        "inputs": json_forms.each(_tensor, least=1, most=100),
-        "outputs": json_forms.each(_tensor, least=1, most=100),
-        "labels": json_forms.each(_TEXT),
+        **_ALWAYS,
+        "takes": json_forms.one_of(*kinds.listed("inputs")),
+        "gives": json_forms.one_of(*kinds.listed("answers")),
     },
-    {
-        "preprocess": _PREPROCESS,
-        "version": _WORD,
-        "temperature": json_forms.maybe(_TEMPERATURE),
-        "licence": _TEXT,
-        "run": json_forms.by_name(json_forms.anything),
-        "held_out": json_forms.whole(),
-        "temperatures": json_forms.by_name(_TEMPERATURE),
-    },
+    _SOMETIMES,
     closed=True,
 )
+_FIRST_FORM = json_forms.record({**_ALWAYS, "task": _WORD}, _SOMETIMES, closed=True)
 
 
-def _preprocess(
-    channels: int, fit: str, share: float, white: int, dark_ground: bool
-) -> dict[str, Any]:
-    """Returns all that is done to a picture, in the order in which it is done."""
-    way = "pad to a square" if fit == "pad" else fit
-    return {
-        "exif": "rotate",
-        "white": white,  # of grey pictures of more than 8 bits
-        "transparency": "on white",
-        "mode": "L" if channels == 1 else "RGB",
-        **({"background": _DARK, "light": _LIGHT} if dark_ground else {}),
-        "fit": way,
-        **({"share": share} if way == "crop" else {}),
-        **({"padding": "median of the border"} if way.startswith("pad") else {}),
-        "resize": "bilinear",
-        "antialias": True,
-    }
-
-
-def picture_signature(
-    name: str,
-    splits: Splits,
-    *,
-    fit: str = "pad to a square",
-    share: float = 1.0,
-    dark_ground: bool = False,
-    white: int = 65535,
-) -> Signature:
-    """Returns the signature of a picture classifier, read off its data.
-
-    Args:
-        name: The model's name.
-        splits: Their examples have an ``image`` (uint8, height × width × channel) and a ``label``.
-            The size is that of the test pictures: training may cut from larger ones.
-        fit: What is done to a picture of another shape: "pad to a square", "crop" or "squash".
-        share: Share of the shorter side that a crop leaves.
-        dark_ground: Whether things lie on a dark ground in the data, so that a person's picture
-            with a light border is inverted; never true of photographs.
-        white: What is white in grey pictures of more than 8 bits.
-
-    Raises:
-        BadInput: They lack one of the two, which pictures and report are made of, or have it in
-            another form.
-    """
-    example = Reading(skip_unreadable=True).first(splits.test)
-    if missing := [part for part in ("image", "label") if part not in example]:
-        raise BadInput(
-            f"the examples of {splits.title} have {', '.join(example)} and lack "
-            f"{' and '.join(missing)}: rename the arrays where the recipe's data() makes them."
-        )
-    _check_example(splits, *(np.asarray(example[part]) for part in ("image", "label")))
-    height, width, channels = example["image"].shape
-    classes = len(splits.labels)
-    return Signature(
-        name=name,
-        task="image-multilabel-classification" if splits.multi_label else "image-classification",
-        inputs=(Tensor("image", "uint8", (-1, height, width, channels), "raw pictures, 0 to 255"),),
-        outputs=(Tensor("logits", "float32", (-1, classes), _SCORES[splits.multi_label]),),
-        labels=splits.labels,
-        preprocess=_preprocess(channels, fit, share, white, dark_ground),
-    )
-
-
-def _check_example(splits: Splits, picture: np.ndarray, label: np.ndarray) -> None:
-    """Refuses a picture or a label in another form, and says how it is given.
-
-    Raises:
-        BadInput: The message lists all that is to be done, where the recipe's data() makes them.
-    """
-    has, cures = f"{picture.dtype}[{', '.join(map(str, picture.shape))}]", []
-    if picture.dtype != np.uint8:
-        cures.append(
-            "uint8 from 0 to 255, as they are stored, for the model scales them itself (leave "
-            "ToTensor and the like out; np.uint8(np.round(255 * picture)) makes them of 0 to 1)"
-        )
-    if picture.ndim == 2:
-        cures.append("an axis for the one channel of grey ones (picture[..., None])")
-    elif picture.ndim != 3:
-        cures.append("height × width × channel each")
-    elif picture.shape[0] in _CHANNELS and picture.shape[-1] not in _CHANNELS:
-        cures.append("the channels last, not first (picture.transpose(1, 2, 0))")
-    if cures:
-        raise BadInput(
-            f"the pictures of {splits.title} are {has}: give them {', and '.join(cures)}, where "
-            f"the recipe's data() makes them."
-        )
-    if label.ndim == 0 and label.dtype.kind not in "iu":
-        raise BadInput(
-            f"the label of an example of {splits.title} is {label.dtype} ({label}): give a whole "
-            f"number, the place of its class in labels, where the recipe's data() makes them."
-        )
+def _form(value: Any, where: str) -> None:
+    """Takes a signature of this format, or of the first."""
+    first = isinstance(value, Mapping) and value.get("format") == 1
+    (_FIRST_FORM if first else _FORM)(value, where)

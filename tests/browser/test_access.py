@@ -172,8 +172,15 @@ def test_dark_mode(page: Visit) -> None:
 KEYS = """
 const keys = (value) => typeof value !== "object" || Array.isArray(value) ? typeof value
   : Object.fromEntries(Object.entries(value).sort().map(([key, each]) => [key, keys(each)]));
-return Promise.all(["en", "ko"].map((code) => import(`./page/strings.${code}.js`)))
-  .then((files) => files.map(({ default: words }) => keys({ ...words, labels: {} })));
+return fetch("page/kinds.json").then((answer) => answer.json()).then(({ inputs, answers }) =>
+  Promise.all([
+    ...["en", "ko"].map((code) => import(`./page/strings.${code}.js`)),
+    ...inputs.map((kind) => import(`./page/inputs/${kind}/field.js`)),
+    ...answers.map((kind) => import(`./page/answers/${kind}.js`)),
+  ])).then(([en, ko, ...kinds]) => ["en", "ko"].map((code, i) => [
+    keys({ ...[en, ko][i].default, labels: {} }),
+    ...kinds.map(({ words }) => keys(words[code])),
+  ]));
 """
 
 # Whatever a person reads: text, labels, alternatives. Classes stay as the model names them.
@@ -190,7 +197,7 @@ return [...document.querySelectorAll("#all *")]
 
 def test_korean(page: Visit) -> None:
     english, korean = page.js(KEYS)
-    assert english == korean
+    assert english == korean and len(english) > 2  # the page's own, and those of kinds of data
     page.language("ko-KR")
     page.open()
     assert page.js("return document.documentElement.lang") == "ko"

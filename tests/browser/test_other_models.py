@@ -48,13 +48,14 @@ def colour_model(size: tuple[int, int], end: str) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def colours(
-    folder: Path, task: str, size: tuple[int, int], end: str, **preprocess: str
+    folder: Path, gives: str, size: tuple[int, int], end: str, **preprocess: str
 ) -> Iterator[str]:
     """Hosts the page of such a model; yields its address."""
     shape = (-1, 3)
     Signature(
         name="colours",
-        task=task,
+        takes="picture",
+        gives=gives,
         inputs=(Tensor("image", "uint8", (-1, *size, 3)),),
         outputs=(Tensor("logits", "float32", shape), Tensor("probabilities", "float32", shape)),
         labels=LABELS,
@@ -69,15 +70,14 @@ def colours(
 @pytest.fixture
 def one_colour(site: Place, tmp_path: Path) -> Iterator[str]:
     """A model that names one colour; ``site`` sees to it that the runtime is here."""
-    with colours(tmp_path, "image-classification", (32, 48), "Softmax") as url:
+    with colours(tmp_path, "one_class", (32, 48), "Softmax") as url:
         yield url
 
 
 @pytest.fixture
 def any_colours(site: Place, tmp_path: Path) -> Iterator[str]:
     """A model that says of each colour whether it is there, in pictures as large as photographs."""
-    task = "image-multilabel-classification"
-    with colours(tmp_path, task, (224, 224), "Sigmoid", fit="crop") as url:
+    with colours(tmp_path, "labels", (224, 224), "Sigmoid", fit="crop") as url:
         yield url
 
 

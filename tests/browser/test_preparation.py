@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.inputs.picture import read
 from flaxmill.tasks.signature import Signature, Tensor
 
 DARK = {"background": "dark: pictures with a light border are inverted"}
@@ -18,7 +18,7 @@ DARK = {"background": "dark: pictures with a light border are inverted"}
 def signature(height: int, width: int, channels: int, preprocess: dict[str, Any]) -> Signature:
     shape = (-1, height, width, channels)
     return Signature(
-        "any", "image-classification", (Tensor("image", "uint8", shape),), (), ("a",), preprocess
+        "any", "picture", "one_class", (Tensor("image", "uint8", shape),), (), ("a",), preprocess
     )
 
 
@@ -41,7 +41,7 @@ def text(content: bytes) -> str:
 PREPARE = """
 const [cases] = arguments;
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-return import("./page/prepare.js").then(({ prepare }) =>
+return import("./page/inputs/picture/prepare.js").then(({ prepare }) =>
   cases.map(([width, height, rgba, signature]) =>
     btoa(String.fromCharCode(...prepare({ width, height, data: bytes(rgba) }, signature)))));
 """
@@ -49,7 +49,8 @@ return import("./page/prepare.js").then(({ prepare }) =>
 DECODE = """
 const [cases, signature] = arguments;
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-return Promise.all(["./page/prepare.js", "./page/pixels.js"].map((name) => import(name))).then(
+const files = ["prepare.js", "pixels.js"].map((name) => import(`./page/inputs/picture/${name}`));
+return Promise.all(files).then(
   ([{ prepare }, { decoded }]) => Promise.all(cases.map(async ([type, content]) =>
     btoa(String.fromCharCode(
       ...prepare(await decoded(new Blob([bytes(content)], { type })), signature))))));
@@ -76,7 +77,7 @@ def test_the_same_pixels_become_the_same_bytes(served_page: Visit) -> None:
         how = PHOTOGRAPHS[i % 3] if i % 4 > 1 else DARK if i % 8 < 6 else {}
         asked = signature(*size, 3 if i % 7 < 3 else 1, how)
         cases.append([int(width), int(height), text(rgba.tobytes()), described(asked)])
-        expected.append(prepare(Image.fromarray(rgba), asked).reshape(-1))
+        expected.append(read(Image.fromarray(rgba), asked).reshape(-1))
     answers = served_page.js(PREPARE, cases)
     for answer, wanted in zip(answers, expected, strict=True):
         np.testing.assert_array_equal(numbers(answer), wanted)
@@ -156,5 +157,5 @@ def test_files_become_the_same_within_a_grey_level(
     answers = served_page.js(DECODE, cases, described(asked))
     for (name, content), answer in zip(files.items(), answers, strict=True):
         with Image.open(io.BytesIO(content)) as picture:
-            wanted = prepare(picture, asked).reshape(-1).astype(int)
+            wanted = read(picture, asked).reshape(-1).astype(int)
         assert np.abs(numbers(answer) - wanted).max() <= BOUND, name

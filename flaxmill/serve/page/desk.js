@@ -1,99 +1,134 @@
-// From pictures to answers: asks the model, shows what it says, and remembers it.
+// Where a kind's parts and the model meet: asks the model, shows what it says, and remembers it.
 
-import { Answer, severalHold } from "./answer.js";
+import { Answer } from "./answer.js";
 import { History } from "./history.js";
-import { called, words } from "./language.js";
+import { glossed, percent, words } from "./language.js";
+import { Live } from "./live.js";
 import { calm, tell } from "./notice.js";
 
-const ALIKE = ["gone", "token", "busy"]; // what befell one picture would befall the next
+const ALIKE = ["gone", "token", "busy"]; // what befell one would befall the next
 
 const $ = (id) => document.getElementById(id);
 
-/** Where pictures meet the model. */
+/**
+ * What the parts of a kind of data have of the page.
+ *
+ * To parts are `signature`, `words` (of the language of now), `glossed`, `percent`, the elements
+ * `root` (of the field) and `told` (of the answer), and of the methods `give`, `live`, `show`,
+ * `say`, `tell`, `calm` and `hint`.
+ *
+ * A result is `{given, seen, answer}`: what a person gave, in the form that the kind of input likes
+ * best, what the model saw of it, and the answer, in the form that the kind of answer likes best.
+ * Of something that goes on, such as a drawing, it also has `live`, alike for all its results.
+ */
 export class Desk {
   /**
-   * @param {object} model As model-server.js or model-browser.js opens it.
-   * @param {() => void} asPicture Opens the tab where the picture that was given is shown.
+   * @param {object} signature
+   * @param {{input: object, answer: object}} parts As parts.js describes them.
    */
-  constructor(model, asPicture) {
-    Object.assign(this, { model, asPicture });
-    const { signature } = model;
-    this.labels = signature.labels;
-    this.answer = new Answer(signature, model, tell);
-    const shape = signature.inputs[0].shape.slice(1);
-    this.history = new History($("history"), shape, (result) => this.comeBackTo(result));
-    this.given = null; // the result of the picture that was given last
+  constructor(signature, parts) {
+    Object.assign(this, { signature, parts, glossed, percent, tell, calm });
+    this.root = $("field");
+    this.told = $("told");
+    this.model = null; // as model-server.js or model-browser.js has it, when it is ready
+    this.early = []; // what was given until then
+    this.field = parts.input.mount(this);
+    this.answer = new Answer(this);
+    this.history = new History($("history"), this);
+  }
+
+  get words() {
+    return words;
+  }
+
+  /** Begins to ask the model. */
+  begin() {
+    this.field.ready?.();
+    if (this.early.length) this.give(this.early.splice(0));
   }
 
   /**
-   * Classifies one picture.
+   * Asks the model about one thing.
    *
-   * @param {Blob} blob
-   * @param {object} facts What else is known of it: its name, how it came.
-   * @returns {Promise<object>} The facts, and `seen`, `probabilities`, `order` (classes, the
-   *     likeliest first) and `said`, the labels that are the answer: the likeliest one, or where any
-   *     number may hold, all whose probability is above one half.
+   * @param {object} given
+   * @param {symbol} [live] Of something that goes on.
+   * @returns {Promise<object>} The result.
    */
-  async classified(blob, facts) {
-    const { seen, probabilities } = await this.model.classify(blob);
-    const order = this.labels.map((_, i) => i);
-    order.sort((a, b) => probabilities[b] - probabilities[a]);
-    const answer = severalHold(this.model.signature)
-      ? order.filter((i) => probabilities[i] > 0.5)
-      : order.slice(0, 1);
-    const said = answer.map((i) => this.labels[i]);
-    return { ...facts, seen, probabilities, order, said };
+  async ask(given, live) {
+    return { given, live, ...(await this.model.answer(given)) };
   }
 
-  /** Classifies pictures one after the other; one that fails stops none of the others. */
-  async give(pictures) {
-    this.asPicture();
+  /** Asks about things one after the other; one that fails stops none of the others. */
+  async give(things) {
+    if (!this.model) {
+      this.early.push(...things);
+      return;
+    }
+    this.field.open?.();
     calm();
     const failed = [];
     let problem = null;
-    for (const [i, { blob, ...facts }] of pictures.entries()) {
-      const many = pictures.length > 1;
-      this.answer.wait(many ? words.workingOn(i + 1, pictures.length) : words.working);
+    for (const [i, given] of things.entries()) {
+      this.wait(things.length > 1 ? words.workingOn(i + 1, things.length) : words.working);
       try {
-        const url = URL.createObjectURL(blob);
-        const result = await this.classified(blob, { ...facts, url });
+        const result = await this.ask(given);
         this.history.add(result);
-        this.present(result);
+        this.show(result);
+        this.field.show(result);
       } catch (error) {
         problem = error;
-        failed.push(pictures[i]);
+        failed.push(given);
         if (!ALIKE.includes(error.kind)) continue;
-        failed.push(...pictures.slice(i + 1));
+        failed.push(...things.slice(i + 1));
         break;
       }
     }
-    this.answer.wait(null);
-    this.announce(pictures.length - failed.length);
-    const names = pictures.length > 1 ? failed.map(called) : [];
+    this.wait(null);
+    this.announce(things.length - failed.length);
+    const names = things.length > 1 ? failed.map((given) => this.called(given)) : [];
     if (problem) tell(problem, () => this.give(failed), names);
+  }
+
+  /** Answers that follow a hand: see live.js. */
+  live(source) {
+    return new Live(this, source);
+  }
+
+  /** Shows a result, or with null none. */
+  show(result) {
+    this.answer.show(result);
+  }
+
+  /** Says that things are on their way, or with null that none is. */
+  wait(text) {
+    this.answer.wait(text);
+  }
+
+  /** Tells a screen reader. */
+  say(text) {
+    $("said").textContent = text;
+  }
+
+  /** What helps a model that is not sure, in words. */
+  hint() {
+    return this.parts.input.hint?.(this.signature, words) ?? "";
+  }
+
+  called(given) {
+    return this.parts.input.called(given, words);
   }
 
   announce(number) {
     if (number === 0) return;
     $("result").scrollIntoView({ block: "nearest" }); // on a phone it is further down
-    $("said").textContent = number > 1 ? words.saidMany(number) : this.answer.summary();
+    this.say(number > 1 ? words.saidMany(number) : this.answer.summary());
   }
 
-  present(result) {
-    this.answer.show(result);
-    if (result.live) return;
-    this.given = result;
-    const shown = $("given");
-    shown.onload = () => shown.classList.toggle("small", shown.naturalWidth < 100);
-    shown.src = result.url;
-    shown.hidden = false;
-    $("drop").classList.add("full");
-    this.describeGiven();
-  }
-
+  /** Shows a result of before again. */
   comeBackTo(result) {
-    if (!result.live) this.asPicture();
-    this.present(result);
+    if (!result.live) this.field.open?.();
+    this.show(result);
+    this.field.show(result);
     $("result").focus({ preventScroll: true });
     $("result").scrollIntoView({ block: "nearest" });
   }
@@ -102,11 +137,6 @@ export class Desk {
   translate() {
     this.answer.translate();
     this.history.translate();
-    this.describeGiven();
-  }
-
-  describeGiven() {
-    $("drop-words").textContent = this.given ? words.another : words.drop;
-    if (this.given) $("given").alt = words.given(called(this.given));
+    this.field.translate();
   }
 }

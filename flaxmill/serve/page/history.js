@@ -1,7 +1,6 @@
 // The results so far, to come back to. Nothing is stored beyond this tab.
 
-import { answered, called, percent, words } from "./language.js";
-import { show } from "./pixels.js";
+import { words } from "./language.js";
 
 const KEPT = 30;
 
@@ -9,29 +8,32 @@ const KEPT = 30;
 export class History {
   /**
    * @param {HTMLElement} section Holds the list and a button that clears it.
-   * @param {number[]} shape Height, width, channel of what the model sees.
-   * @param {(result: object) => void} chosen Is given the result that is clicked.
+   * @param {object} desk Comes back to a result that is clicked.
    */
-  constructor(section, shape, chosen) {
-    Object.assign(this, { section, shape, chosen });
+  constructor(section, desk) {
+    Object.assign(this, { section, desk });
     this.list = section.querySelector("ul");
     this.results = [];
     section.querySelector("button").addEventListener("click", () => this.clear());
   }
 
-  /** Puts a result first; a drawing that goes on takes the place of what it was. */
+  /** Puts a result first; something that goes on takes the place of what it was. */
   add(result) {
     const goesOn = result.live && this.results[0]?.live === result.live;
     const gone = goesOn ? this.results.splice(0, 1) : this.results.splice(KEPT - 1);
-    forget(gone);
+    this.forget(gone);
     this.results.unshift(result);
     this.translate();
   }
 
   clear() {
-    forget(this.results);
+    this.forget(this.results);
     this.results = [];
     this.translate();
+  }
+
+  forget(results) {
+    for (const result of results) this.desk.parts.input.forget?.(result);
   }
 
   /** Draws the strip, in the language of now. */
@@ -41,22 +43,17 @@ export class History {
   }
 
   item(result) {
+    const { desk } = this;
+    const { input, answer } = desk.parts;
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    const share = percent(result.probabilities[result.order[0]]);
-    button.setAttribute("aria-label", words.historyItem(called(result), answered(result), share));
-    const picture = document.createElement("canvas");
-    show(picture, result.seen, this.shape);
-    const label = document.createElement("span");
-    label.textContent = result.said.join(", ") || words.noLabel;
-    const small = Object.assign(document.createElement("small"), { textContent: share });
-    button.append(picture, label, small);
-    button.addEventListener("click", () => this.chosen(result));
+    const { text, small, spoken } = answer.caption(result.answer, desk);
+    button.setAttribute("aria-label", words.historyItem(desk.called(result.given), spoken));
+    const label = Object.assign(document.createElement("span"), { textContent: text });
+    const beside = Object.assign(document.createElement("small"), { textContent: small });
+    button.append(input.thumbnail(result.given, result.seen, desk.signature), label, beside);
+    button.addEventListener("click", () => desk.comeBackTo(result));
     const item = document.createElement("li");
     item.append(button);
     return item;
   }
-}
-
-function forget(results) {
-  for (const { url } of results) URL.revokeObjectURL(url);
 }

@@ -28,19 +28,22 @@ export function choose(code) {
   speak(code);
 }
 
+/**
+ * Learns the words of a kind of data. What the page has words for itself may be said better there.
+ *
+ * @param {object} more By code of a language.
+ */
+export function learn(more) {
+  for (const code of Object.keys(ALL)) {
+    const { problems, ...others } = more[code];
+    ALL[code] = { ...ALL[code], ...others, problems: { ...ALL[code].problems, ...problems } };
+  }
+  speak(document.documentElement.lang);
+}
+
 /** The names of the languages, by code. */
 export function languages() {
   return Object.entries(ALL).map(([code, { language }]) => [code, language]);
-}
-
-/** What a picture is called: its file's name, or how it came here. */
-export function called({ name, kind }) {
-  return kind ? words[kind] : name;
-}
-
-/** The labels that are the answer, in the language that is spoken. */
-export function answered({ said }) {
-  return said.length ? words.list(said.map(glossed)) : words.noLabel;
 }
 
 /** A class as the model names it and, in brackets, in the language that is spoken. */

@@ -1,73 +1,95 @@
-// Joins the parts: what a person gives, the model, and what is shown of its answer.
+// Joins the parts: the model, the places that belong to its kind of data, and what is around them.
+// What belongs to a kind is found by name: see parts.js.
 
-import { severalHold } from "./answer.js";
-import { Camera } from "./camera.js";
 import { Desk } from "./desk.js";
-import { Drawing } from "./drawing.js";
 import { showExamples } from "./examples.js";
-import { takeFiles } from "./files.js";
 import { onLanguage, speakFirst, words } from "./language.js";
 import { listen, tell } from "./notice.js";
+import { partsOf } from "./parts.js";
 import { switches } from "./switches.js";
-import { tabs } from "./tabs.js";
 
 const $ = (id) => document.getElementById(id);
 const mode = document.documentElement.dataset.model; // "server" or "browser"
 
-const early = []; // pictures that were given before the model was ready
-let taken = (pictures) => early.push(...pictures);
+let desk = null;
 
 async function start() {
-  $("empty-words").textContent = mode === "server" ? words.loading : words.loadingHere;
-  $("empty").querySelector("progress").hidden = false;
-  $("empty-hint").hidden = true;
+  waiting(true);
   try {
-    const { open } = await import(`./model-${mode}.js`);
-    run(await open());
+    const { find } = await import(`./model-${mode}.js`);
+    const { signature, load } = await find();
+    if (!desk) {
+      const parts = await partsOf(signature);
+      if (!parts) return showNoPanel(signature);
+      desk = meet(signature, parts);
+    }
+    open(await load(desk.parts));
   } catch (error) {
-    $("empty").querySelector("progress").hidden = true;
-    $("empty-words").textContent = words.empty;
+    waiting(false);
     tell(error, start);
   }
 }
 
-function run(model) {
-  const list = $("ways").querySelector("[role=tablist]");
-  const open = tabs(list, (panel) => {
-    if (panel === "camera") camera.start();
-    else camera.stop();
-    if (panel === "draw") drawing.ask();
-    if (panel === "picture") desk.answer.show(desk.given);
-  });
-  const desk = new Desk(model, () => open("picture"));
-  const drawing = new Drawing(desk);
-  const camera = new Camera($("camera"), (blob) => desk.give([{ blob, kind: "photo" }]));
-  const translate = () => {
-    for (const part of [desk, drawing, camera]) part.translate();
-    showExamples(model.examples, desk.labels, (pictures) => desk.give(pictures));
-    describe(model.signature);
-  };
+/** Says that the model is on its way; where it is not known yet what it takes, nothing is offered. */
+function waiting(loading) {
+  $("all").classList.toggle("unknown", !desk && loading);
+  $("desk").hidden = !desk && !loading;
+  $("empty").querySelector("progress").hidden = !loading;
+  $("empty-hint").hidden = true;
+  const loadingWords = mode === "server" ? "loading" : "loadingHere";
+  $("empty-words").textContent = words[loading ? loadingWords : "empty"];
+}
+
+/** Puts a desk onto the page, with the places for what the model takes and gives. */
+function meet(signature, parts) {
+  const made = new Desk(signature, parts);
+  $("all").classList.remove("unknown");
   onLanguage(translate);
+  made.translate();
+  return made;
+}
+
+function open(model) {
+  desk.model = model;
   translate();
-  list.inert = false;
-  taken = (pictures) => desk.give(pictures);
-  if (early.length) taken(early.splice(0));
+  desk.begin();
+}
+
+/** Says everything, in the language of now. */
+function translate() {
+  desk.translate();
+  if (!desk.model) return;
+  showExamples(desk.model.examples, desk);
+  describe(desk.signature);
 }
 
 /** Says what the model is. */
-function describe(signature) {
-  const { name, version, labels, licence, run } = signature;
-  $("knows").textContent = severalHold(signature) ? words.tells(labels) : words.knows(labels);
-  $("privacy").textContent = mode === "server" ? words.privacyServer : words.privacyBrowser;
+function describe({ name, version, licence, run }) {
+  if (desk) {
+    $("privacy").textContent = mode === "server" ? words.privacyServer : words.privacyBrowser;
+    $("knows").textContent = desk.parts.answer.about(desk.signature, desk);
+  }
   const facts = [words.version(name, version)];
   if (run?.weights_sha256) facts.push(words.weights(run.weights_sha256.slice(0, 12)));
   if (licence) facts.push(words.licence(licence));
   $("model").textContent = facts.join(" · ");
 }
 
+/** Says that the page has no place for what the model takes, or none for what it gives. */
+function showNoPanel(signature) {
+  const say = () => {
+    $("no-panel-words").textContent = words.noPanel(signature.takes, signature.gives);
+    describe(signature);
+  };
+  $("all").classList.remove("unknown");
+  $("desk").hidden = true;
+  $("no-panel").hidden = false;
+  onLanguage(say);
+  say();
+}
+
 switches();
 listen();
-takeFiles((pictures) => taken(pictures));
 speakFirst();
 $("stuck").remove();
 $("all").hidden = false;

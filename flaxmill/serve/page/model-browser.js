@@ -1,38 +1,45 @@
-// The model inside the browser: onnxruntime-web runs model.onnx, and no picture leaves the device.
+// The model inside the browser: onnxruntime-web runs model.onnx, and nothing leaves the device.
 
-import { decoded } from "./pixels.js";
-import { prepare } from "./prepare.js";
 import { Problem } from "./problem.js";
 import { read, readExamples } from "./request.js";
 
-const PIXELS = 14 * 28 * 28; // at once: few enough that the page stays responsive in between
+const PAUSE = 80; // milliseconds after which the page must answer to other things in between
 
 /**
- * Loads runtime and model.
+ * Finds out what the model is.
  *
  * @returns {Promise<object>} As in model-server.js.
  */
-export async function open() {
+export async function find() {
+  const signature = await orUnloaded(read("signature.json"));
+  const load = (parts) => orUnloaded(loaded(signature, parts));
+  return { signature, load };
+}
+
+async function orUnloaded(promise) {
   try {
-    const [signature, examples, session] = await Promise.all([
-      read("signature.json"),
-      readExamples(),
-      loaded(),
-    ]);
-    const infer = (pictures) => run(session, pictures, signature);
-    const classify = async (blob) => {
-      const seen = prepare(await decoded(blob), signature);
-      return { seen, probabilities: [...(await infer([seen]))[0]] };
-    };
-    const [, height, width] = signature.inputs[0].shape;
-    const batch = Math.max(1, Math.trunc(PIXELS / (height * width)));
-    return { signature, examples, batch, classify, infer };
+    return await promise;
   } catch (error) {
     throw new Problem("unloaded", { said: error.message });
   }
 }
 
-async function loaded() {
+/** Loads runtime and model. */
+async function loaded(signature, parts) {
+  const { input, answer } = parts;
+  const [examples, session] = await Promise.all([readExamples(input), opened()]);
+  return {
+    examples,
+    answer: async (given) => {
+      const seen = await input.read(given, signature);
+      const [row] = await run(session, [seen], signature, parts);
+      return { seen, answer: answer.decode(row, signature) };
+    },
+    infer: (asked, progress) => infer(session, asked, progress, signature, parts),
+  };
+}
+
+async function opened() {
   const here = (name) => new URL(name, document.baseURI).href;
   const ort = await import(here("runtime/ort.js"));
   // Several threads would need headers (COOP, COEP) that a plain static host does not send.
@@ -41,12 +48,27 @@ async function loaded() {
   return { Tensor: ort.Tensor, model: await ort.InferenceSession.create(here("model.onnx")) };
 }
 
-async function run({ Tensor, model }, pictures, signature) {
-  const [{ name, shape }] = signature.inputs;
-  const data = new Uint8Array(pictures.length * pictures[0].length);
-  pictures.forEach((picture, i) => data.set(picture, i * picture.length));
-  const input = new Tensor("uint8", data, [pictures.length, ...shape.slice(1)]);
-  const { probabilities } = await model.run({ [name]: input }, ["probabilities"]);
-  const classes = signature.labels.length;
-  return pictures.map((_, i) => probabilities.data.slice(i * classes, (i + 1) * classes));
+/** Asks about as many at once as the page can wait for. */
+async function infer(session, examples, progress, signature, parts) {
+  const rows = [];
+  let count = 1;
+  while (rows.length < examples.length) {
+    const some = examples.slice(rows.length, rows.length + count);
+    const began = performance.now();
+    rows.push(...(await run(session, some, signature, parts)));
+    const spent = Math.max(1, performance.now() - began);
+    count = Math.max(1, Math.min(2 * count, Math.trunc((some.length * PAUSE) / spent)));
+    progress(rows.length);
+    await new Promise((resolve) => setTimeout(resolve)); // lets the page answer in between
+  }
+  return rows;
+}
+
+async function run({ Tensor, model }, examples, signature, { input, answer }) {
+  const tensors = Object.entries(input.collate(examples, signature)).map(
+    ([name, { data, shape, dtype }]) => [name, new Tensor(dtype, data, shape)],
+  );
+  const { data } = (await model.run(Object.fromEntries(tensors), [answer.output]))[answer.output];
+  const each = data.length / examples.length;
+  return examples.map((_, i) => data.slice(i * each, (i + 1) * each));
 }

@@ -1,81 +1,94 @@
-// The model behind `flaxmill serve`: pictures go to the server this page came from.
+// The model behind `flaxmill serve`: what a person gives goes to the server this page came from.
 
-import { decoded, withoutAlpha } from "./pixels.js";
 import { Problem } from "./problem.js";
 import { ask, read, readExamples } from "./request.js";
 import { token } from "./token.js";
 
+const DATATYPES = {
+  bool: "BOOL",
+  uint8: "UINT8",
+  int32: "INT32",
+  int64: "INT64",
+  float32: "FP32",
+};
+
 /**
- * Makes the server's model ready.
+ * Finds out what the model is.
  *
- * @returns {Promise<object>} `signature` and `examples` (`{name, blob}` each) of the model;
- *     `classify(blob)`, which gives `{seen, probabilities}` of a picture file; and
- *     `infer(pictures)`, which gives an array of probabilities for each of at most `batch`
- *     prepared pictures.
+ * @returns {Promise<object>} Its `signature`, and `load(parts)`, which makes it ready and returns its
+ *     `examples` (`{name, given}` each); `answer(given)`, which gives `{seen, answer}` of what a
+ *     person gives; and `infer(examples, progress)`, which gives the numbers that an answer is made
+ *     of for each of many examples that it saw, and says in between how many are done.
  */
-export async function open() {
+export async function find() {
   const limits = await read("limits.json");
   if (limits.token && !token.isKept) throw new Problem("token");
-  const [signature, examples] = await Promise.all([read("signature.json"), readExamples()]);
-  const bytes = signature.inputs[0].shape.slice(1).reduce((product, size) => product * size);
-  const fit = Math.trunc((limits.max_body_bytes - 1024) / bytes);
+  const signature = await read("signature.json");
+  const load = async (parts) => ({
+    examples: await readExamples(parts.input),
+    answer: (given) => answer(given, signature, limits, parts),
+    infer: (examples, progress) => infer(examples, progress, signature, limits, parts),
+  });
+  return { signature, load };
+}
+
+async function answer(given, signature, limits, parts) {
+  const { query, ...request } = await parts.input.request(given, signature, limits);
+  const options = new URLSearchParams({ ...parts.answer.query(signature), ...query });
+  const response = await ask(`predict?${options}`, { method: "POST", ...request }, limits);
+  const [said] = (await response.json()).predictions;
   return {
-    signature,
-    examples,
-    batch: Math.max(1, Math.min(limits.max_batch, fit)),
-    classify: (blob) => classify(blob, signature, limits),
-    infer: (pictures) => infer(pictures, signature),
+    seen: await parts.input.seen(said, signature),
+    answer: parts.answer.heard(said, signature),
   };
 }
 
-async function classify(blob, signature, limits) {
-  if (blob.size > limits.max_body_bytes) throw new Problem("large", limits);
-  const body = new FormData();
-  body.append("picture", blob, blob.name ?? "picture.png");
-  const query = new URLSearchParams({ top: signature.labels.length, seen: 1 });
-  const response = await ask(`predict?${query}`, { method: "POST", body }, limits);
-  const [{ predictions, seen }] = (await response.json()).predictions;
-  const found = new Map(predictions.map(({ label, probability }) => [label, probability]));
-  return {
-    seen: withoutAlpha(await decoded(pictureOf(seen)), signature.inputs[0].shape[3]),
-    probabilities: signature.labels.map((label) => found.get(label) ?? 0),
-  };
+/** Asks in as few requests as the server's limits allow. */
+async function infer(examples, progress, signature, limits, { input, answer }) {
+  const bytes = contents(input.collate(examples.slice(0, 1), signature)).reduce(
+    (sum, { byteLength }) => sum + byteLength,
+    0,
+  );
+  const fit = Math.trunc((limits.max_body_bytes - 1024) / bytes);
+  const most = Math.max(1, Math.min(limits.max_batch, fit));
+  const rows = [];
+  while (rows.length < examples.length) {
+    const some = examples.slice(rows.length, rows.length + most);
+    const tensors = input.collate(some, signature);
+    rows.push(...(await inferOnce(tensors, some.length, signature.name, answer.output)));
+    progress(rows.length);
+    await new Promise((resolve) => setTimeout(resolve)); // lets the page answer in between
+  }
+  return rows;
 }
 
 /** Asks in the Open Inference Protocol, with the tensors as bytes. */
-async function infer(pictures, signature) {
-  const [{ name, shape }] = signature.inputs;
-  const data = new Uint8Array(pictures.length * pictures[0].length);
-  pictures.forEach((picture, i) => data.set(picture, i * picture.length));
+async function inferOnce(tensors, count, model, output) {
   const head = new TextEncoder().encode(
     JSON.stringify({
-      inputs: [
-        {
-          name,
-          datatype: "UINT8",
-          shape: [pictures.length, ...shape.slice(1)],
-          parameters: { binary_data_size: data.length },
-        },
-      ],
-      outputs: [{ name: "probabilities", parameters: { binary_data: true } }],
+      inputs: Object.entries(tensors).map(([name, { data, shape, dtype }]) => ({
+        name,
+        datatype: DATATYPES[dtype],
+        shape,
+        parameters: { binary_data_size: data.byteLength },
+      })),
+      outputs: [{ name: output, parameters: { binary_data: true } }],
     }),
   );
-  const response = await ask(`v2/models/${encodeURIComponent(signature.name)}/infer`, {
+  const response = await ask(`v2/models/${encodeURIComponent(model)}/infer`, {
     method: "POST",
     headers: {
       "Content-Type": "application/octet-stream",
       "Inference-Header-Content-Length": head.length,
     },
-    body: new Blob([head, data]),
+    body: new Blob([head, ...contents(tensors)]),
   });
   const start = Number(response.headers.get("Inference-Header-Content-Length"));
   const numbers = new Float32Array((await response.arrayBuffer()).slice(start));
-  const classes = signature.labels.length;
-  return pictures.map((_, i) => numbers.slice(i * classes, (i + 1) * classes));
+  const each = numbers.length / count;
+  return Array.from({ length: count }, (_, i) => numbers.slice(i * each, (i + 1) * each));
 }
 
-/** Makes a data URL a file; the page's content security policy lets nothing fetch one. */
-function pictureOf(url) {
-  const bytes = Uint8Array.from(atob(url.slice(url.indexOf(",") + 1)), (c) => c.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
+function contents(tensors) {
+  return Object.values(tensors).map(({ data }) => data);
 }

@@ -4,7 +4,7 @@ import { onLanguage, words } from "./language.js";
 import { Problem } from "./problem.js";
 import { token } from "./token.js";
 
-// Of these, trying the same picture again makes nothing better.
+// Of these, trying the same again makes nothing better.
 const FINAL = ["refused", "large", "undecodable", "enormous"];
 
 const box = () => document.getElementById("problem");
@@ -16,10 +16,11 @@ let shown = null;
  *
  * @param {Error} error
  * @param {Function} [again] What to do once more when the person says so.
- * @param {string[]} [names] Of the pictures that failed, where there were others beside them.
+ * @param {string[]} [names] Of those that failed, where there were others beside them.
  */
 export function tell(error, again, names = []) {
-  const problem = error instanceof Problem ? error : new Problem("defect", { said: String(error) });
+  const known = error.kind in words.problems; // a kind of data throws its own, of no class of ours
+  const problem = known ? error : new Problem("defect", { said: String(error) });
   if (problem.kind === "defect") console.error(error);
   shown = { problem, again, names };
   if (problem.kind === "token") {
@@ -53,12 +54,13 @@ export function listen() {
 function render() {
   if (!shown) return;
   const { problem, again, names } = shown;
-  const [what, help] = words.problems[problem.kind](problem.facts);
+  const { kind, facts = {} } = problem;
+  const [what, help] = words.problems[kind](facts);
   const parts = [paragraph(what, "what"), paragraph(help)];
   if (names.length) parts.push(paragraph(names.join(", "), "hint"));
-  if (problem.facts.said) parts.push(paragraph(words.serverSaid(problem.facts.said), "hint"));
+  if (facts.said) parts.push(paragraph(words.serverSaid(facts.said), "hint"));
   const buttons = Object.assign(document.createElement("p"), { className: "buttons" });
-  if (again && !FINAL.includes(problem.kind)) {
+  if (again && !FINAL.includes(kind)) {
     buttons.append(
       button(words.again, () => {
         calm();

@@ -47,10 +47,17 @@ export async function read(name) {
   return (await ask(name)).json();
 }
 
-/** Reads the examples that came with the model, whole: pictures and the names of their files. */
-export async function readExamples() {
+/**
+ * Reads the examples that came with the model, whole.
+ *
+ * @param {object} input Makes of a file what a person would give.
+ */
+export async function readExamples(input) {
   const names = await read("examples.json");
   return Promise.all(
-    names.map(async (name) => ({ name, blob: await (await ask(`examples/${name}`)).blob() })),
+    names.map(async (name) => {
+      const blob = await (await ask(`examples/${encodeURIComponent(name)}`)).blob();
+      return { name, given: await input.example(name, blob) };
+    }),
   );
 }

@@ -1,0 +1,185 @@
+"""Every label holds or not, by itself: it is said where its probability is above one half."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from flaxmill.maths import label_statistics
+from flaxmill.maths.calibration import label_probabilities
+from flaxmill.maths.statistics import Calibration
+from flaxmill.maths.suspects import Questions
+from flaxmill.tasks.answers import likeliest
+
+CLASSIFIES = True
+SEVERAL = True
+ABOUT = "the labels"
+SCORES = "scores before the sigmoid of each"
+MEANING = "sigmoid of each logit"
+
+Logits = Float[np.ndarray, "example class"]
+Labels = Float[np.ndarray, "example class"]
+
+
+def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch class"]:
+    """Returns the probability of each label, in JAX."""
+    import jax
+
+    return jax.nn.sigmoid(logits)
+
+
+def together(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:
+    """Returns the logits whose probabilities are the mean of those of several models, in JAX."""
+    import jax
+
+    holds, not_so = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    return jax.nn.logsumexp(holds, 0) - jax.nn.logsumexp(not_so, 0)
+
+
+def log_odds(
+    logits: Float[Array, "batch class"], classes: Int[np.ndarray, " batch"]
+) -> Float[Array, " batch"]:
+    """Returns the logarithm of p / (1 - p) of a label of each example, in JAX."""
+    import jax.numpy as jnp
+
+    return jnp.take_along_axis(logits, classes[:, None], 1)[:, 0]
+
+
+def said(scores: Logits) -> Bool[np.ndarray, "example class"]:
+    """Says which labels each example is given; of logits."""
+    return scores > 0
+
+
+def agree(logits: Logits, other: Logits) -> Bool[np.ndarray, " example"]:
+    """Says for which examples two models give the same set of labels."""
+    return (said(logits) == said(other)).all(-1)
+
+
+def right(logits: Logits, labels: Labels) -> Bool[np.ndarray, " example"]:
+    """Says for which examples every label is right."""
+    return (said(logits) == (labels > 0)).all(-1)
+
+
+def accuracy(logits: Logits, labels: Labels) -> Float[np.ndarray, " example"]:
+    """Returns the share of the labels of each example that are right."""
+    return (said(logits) == (labels > 0)).mean(-1)
+
+
+def of_class(labels: Labels, label: int) -> Bool[np.ndarray, " example"]:
+    """Says of which examples a label holds."""
+    return labels[:, label] > 0
+
+
+def names(labels: Shaped[np.ndarray, "example class"], classes: Sequence[str]) -> list[str]:
+    """Returns the labels of each example in words.
+
+    >>> names(np.array([[1.0, 1.0], [0.0, 0.0]]), ["cat", "dog"])
+    ['cat, dog', 'none']
+    """
+    holding = [np.flatnonzero(row > 0).tolist() for row in labels]
+    return [", ".join(classes[i] for i in row) or "none" for row in holding]
+
+
+def counts(labels: Labels, num_classes: int) -> Int[np.ndarray, " class"]:
+    """Counts the examples of each label; each counts for all that hold of it."""
+    return (labels > 0).sum(0).astype(np.int64)
+
+
+def decode(
+    probabilities: Float[np.ndarray, " class"], labels: Sequence[str], top: int
+) -> dict[str, Any]:
+    """Returns what is said of one example, as JSON has it: also ``labels``, all that hold.
+
+    Args:
+        probabilities: One for each label.
+        labels: Their names.
+        top: How many to name with their probabilities; at least one is named.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    holding = [labels[i] for i in order if probabilities[i] > 0.5]
+    return {"labels": holding, "predictions": likeliest(probabilities, labels, top)}
+
+
+def summary(decoded: Mapping[str, Any]) -> str:
+    """Returns what was said of one example in a word or two."""
+    return ", ".join(decoded["labels"]) or "none"
+
+
+def caption(decoded: Mapping[str, Any]) -> str:
+    """Returns what was said of one example for below it."""
+    return summary(decoded)
+
+
+def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> None:
+    """Returns nothing: no label is taken for another where each holds by itself."""
+
+
+def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
+    """Returns precision, recall, F1, support and average precision of each label."""
+    found = label_statistics.label_scores(logits, labels)
+    columns = (found.precision, found.recall, found.f1, found.support, found.average_precision)
+    rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
+    ranked = sorted((row for row in rows if math.isfinite(row[5])), key=lambda row: row[5])
+    means = [_mean(column) for column in columns]
+    return {
+        "rows": rows,
+        "ranked": sorted(rows, key=lambda row: row[3] if math.isfinite(row[3]) else 2),
+        "weakest": ranked[0] if ranked else rows[0],
+        "strongest": ranked[-1] if ranked else rows[-1],
+        "means": [*means[:3], means[4]],
+        "incomplete": any(not math.isfinite(part) for row in rows for part in row[1:]),
+    }
+
+
+def _mean(column: np.ndarray) -> float:
+    """Returns the mean of what is a number, not a number where nothing is."""
+    return float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
+
+
+def mistakes(
+    logits: Logits, labels: Labels, most: int, temperature: float = 1.0
+) -> tuple[Int[np.ndarray, " mistake"], Float[np.ndarray, " mistake"]]:
+    """Finds the examples with the labels that a model was most sure of and wrong about.
+
+    Returns:
+        Their indices, the surest first, and how sure it was.
+    """
+    worst = label_statistics.worst_label_mistakes(logits / temperature, labels, most)
+    indices = np.array([index for index, _ in worst], np.int64)
+    return indices, np.array([sure.max() for _, sure in worst], np.float64)
+
+
+def surest(logits: Logits, labels: Labels) -> list[tuple[int, int]]:
+    """Returns each label of which something was found, and what the model is surest of in it."""
+    found = []
+    for label in range(logits.shape[1]):
+        members = np.flatnonzero(said(logits)[:, label] & of_class(labels, label))
+        if len(members):
+            found.append((label, int(members[np.argmax(logits[members, label])])))
+    return found
+
+
+def bins(logits: Logits, labels: Labels, temperature: float) -> Calibration:
+    """Returns the bins of the labels' probabilities."""
+    return label_statistics.label_calibration(logits, labels, temperature=temperature)
+
+
+def loss(logits: Logits, labels: Labels, temperature: float) -> float:
+    """Returns the mean loss of a label, in nats."""
+    return label_statistics.label_loss(logits, labels, temperature)
+
+
+def questions(logits: Logits, labels: Labels, temperature: float) -> Questions:
+    """Returns what the model was asked of each example: of each label, whether it holds."""
+    holds = label_probabilities(logits, temperature)
+    fails = label_probabilities(-logits, temperature)  # not 1 - holds, which would round to 0
+    examples, classes = np.indices(holds.shape)
+    return Questions(
+        examples.ravel(),
+        np.where(labels > 0, holds, fails).ravel(),
+        np.maximum(holds, fails).ravel(),
+        (2 * classes + (logits > 0)).ravel(),
+        np.concatenate([holds.ravel(), fails.ravel()]),
+    )

@@ -1,0 +1,407 @@
+"""A person's own pictures, made into what a model takes, as its signature says."""
+
+import glob
+import html
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from flaxmill.data.pictures import decode
+from flaxmill.data.pictures.decode import SUFFIXES, naming, open_picture
+from flaxmill.data.pictures.fit import border, fit
+from flaxmill.data.pictures.pixels import as_picture
+from flaxmill.data.pictures.plain import WHITES, upright
+from flaxmill.data.reading.readers import Reading
+from flaxmill.data.source import Source, Splits
+from flaxmill.errors import BadInput
+from flaxmill.machine import json_forms
+from flaxmill.tasks import kinds
+from flaxmill.tasks.inputs.picture import showing
+from flaxmill.tasks.inputs.picture.upload import at_most as at_most
+from flaxmill.tasks.inputs.picture.upload import received as received
+from flaxmill.tasks.inputs.picture.upload import unpacked as unpacked
+from flaxmill.tasks.signature import Signature, Tensor
+
+IN_JSON = "a list of base64 texts or data: URLs"
+BYTES = ""  # of pictures there may be any number of pixels: they are uploaded
+SUFFIX = ".png"
+SUCH_AS = "PICTURE.png"
+MADE = "random spots"
+INSIDE = "Scaling is inside the model."
+NEEDS = "NumPy and Pillow"
+THING = ("picture", "pictures")
+COLUMNS = 5
+CELL = (1.5, 1.5)
+DRAWN = (
+    "Drawn sketches, not photographs.",
+    "garments that flaxmill draws itself, as a stand-in for real ones: the figures show that "
+    "training works, and say nothing about real clothing.",
+)
+CHANNELS = (1, 3, 4)
+"""Grey, colours, or colours with transparency."""
+_CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
+_DARK = "dark: pictures with a light border are inverted"
+_LIGHT = 128  # mean of the pixels of a border, from 0 to 255, from which on it is light
+
+
+def find(words: Sequence[str]) -> list[str]:
+    """Returns the picture files that a person means.
+
+    Args:
+        words: Files, folders (the pictures in them, in the order of their names), patterns such as
+            ``shoes/*.png`` that a shell has left as they are, or ``-`` for standard input.
+
+    Returns:
+        Each file once.
+
+    Raises:
+        BadInput: A folder holds no pictures, or nothing matches a pattern.
+    """
+    found: list[str] = []
+    for name in words:
+        if not name:
+            raise BadInput("one of the names is empty: give pictures, folders or patterns.")
+        path = Path(name)
+        if path.is_dir():
+            pictures = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = sorted(str(p) for p in pictures if p.is_file() and p.name[0] != ".")
+            if not inside:
+                raise BadInput(f"the folder {name} holds no pictures ({', '.join(SUFFIXES)}).")
+            found += inside
+        elif glob.has_magic(name) and not path.exists():
+            matching = sorted(glob.glob(name, recursive=True))
+            if not matching:
+                raise BadInput(f"no file matches {name}: check the pattern.")
+            found += [match for match in matching if not Path(match).is_dir()]
+        else:
+            found.append(name)
+    if found.count("-") > 1:
+        raise BadInput("- stands for standard input, which holds one picture: give it once.")
+    return list(dict.fromkeys(found))
+
+
+def read(given: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
+    """Makes a picture into what a model takes.
+
+    Files and Pillow pictures are made plain (see `flaxmill.data.pictures.plain.upright`), inverted
+    if their border is light and the model knows things on a dark ground, and fitted as the
+    signature says: padded to a square, cropped or squashed. So are arrays of another shape; one of
+    the right shape goes in as it is.
+
+    Args:
+        given: A path, a Pillow picture, or an array.
+        signature: Of the model.
+
+    Raises:
+        BadInput: It is no picture, or an array of another shape or type.
+    """
+    height, width, channels = signature.inputs[0].shape[1:]
+    picture = open_picture(given) if isinstance(given, str | Path) else given
+    if not isinstance(picture, Image.Image):
+        array = _checked(np.asarray(picture), (height, width, channels))
+        if array.shape == (height, width, channels):
+            return array
+        picture = as_picture(array)
+    wanted, name = signature.preprocess, decode.called(picture)
+    white = int(wanted.get("white", WHITES[-1]))
+    picture = upright(picture, channels, white=white, lean=True, name=name)
+    dark_ground = str(wanted.get("background", "")).startswith("dark")
+    how = str(wanted.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
+    with naming(name):
+        light = float(wanted.get("light", _LIGHT))
+        if dark_ground and border(picture).mean() >= light:
+            picture = picture.inverted()
+        share = float(wanted.get("share", 1))
+        return fit(picture, (height, width), how, share=share, channels=channels)
+
+
+def _checked(
+    array: np.ndarray, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "height width channel"]:
+    """Returns the pixels of a picture with an axis for channels.
+
+    Raises:
+        BadInput: They are none.
+    """
+    pixels = array[..., None] if array.ndim == 2 else array
+    known = pixels.ndim == 3 and pixels.size and pixels.shape[2] in CHANNELS
+    if not known and pixels.shape != shape:
+        raise BadInput(
+            f"expected a picture [height, width], or with 1, 3 or 4 channels as its last axis, not "
+            f"an array of shape {array.shape}."
+        )
+    if array.dtype != np.uint8:
+        scaled = array.dtype.kind == "f" and float(np.nanmax(array)) <= 1
+        way = "(255 * picture).round()" if scaled else "picture"
+        raise BadInput(
+            f"expected a picture of type uint8 (0 to 255), not {array.dtype}: give "
+            f"{way}.astype(np.uint8)."
+        )
+    return pixels
+
+
+def many(given: Any, signature: Signature) -> Any:
+    """Returns pictures as a sequence.
+
+    Args:
+        given: One or many paths, Pillow pictures, or arrays, uint8 [height, width] or [height,
+            width, channel]; several arrays may be one, with a first axis that counts them.
+        signature: Of the model.
+    """
+    if isinstance(given, np.ndarray):
+        return given if _is_batch(given.shape, signature) else given[None]
+    return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+
+
+def _is_batch(shape: tuple[int, ...], signature: Signature) -> bool:
+    """Says whether an array holds several pictures, grey ones perhaps without an axis for that."""
+    _, height, width, channels = signature.inputs[0].shape
+    if len(shape) != 3:
+        return len(shape) == 4
+    grey_batch = channels == 1 and shape[1:] == (height, width)
+    return grey_batch or not (shape == (height, width, channels) or shape[2] in CHANNELS)
+
+
+def called(given: Any, index: int) -> str:
+    """Returns what a picture is called: as its file, or by its number."""
+    return str(given) if isinstance(given, str | Path) else f"picture {index}"
+
+
+def collate(
+    examples: Sequence[UInt8[np.ndarray, "height width channel"]], signature: Signature
+) -> UInt8[np.ndarray, "picture height width channel"]:
+    """Returns pictures that are as the model takes them as a batch."""
+    return np.stack(examples)
+
+
+def made(signature: Signature, count: int) -> UInt8[np.ndarray, "picture height width channel"]:
+    """Returns pictures that are made: random spots of every coarseness, from one colour to many.
+
+    They are the same at each call; whatever a network looks for, some of it is there.
+    """
+    _, height, width, channels = signature.inputs[0].shape
+    rng = np.random.default_rng(0)
+    sides = [1, *(2**power for power in range(1, 12) if 2**power < 2 * max(height, width))]
+    pictures = np.empty((count, height, width, channels), np.uint8)
+    for number, picture in enumerate(pictures):
+        side = sides[number % len(sides)]
+        for channel in range(channels):
+            spots = Image.fromarray(rng.integers(0, 256, (side, side), np.uint8))
+            sharp = number // len(sides) % 2
+            how = Image.Resampling.NEAREST if sharp else Image.Resampling.BILINEAR
+            picture[..., channel] = np.asarray(spots.resize((width, height), how))
+    return pictures
+
+
+def odd(signature: Signature) -> Iterator[Image.Image]:
+    """Yields a wide picture in colour with transparency, and a tall grey one of 16 bits."""
+    ramp = np.linspace(0, 65535, 21).reshape(7, 3).astype(np.uint16)
+    colours = np.stack([ramp.T >> 8] * 4, axis=-1).astype(np.uint8)
+    for pixels in (colours, ramp):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        yield open_picture(file.getvalue(), name="a picture")
+
+
+def written(
+    example: UInt8[np.ndarray, "height width channel"], signature: Signature
+) -> tuple[str, bytes]:
+    """Returns a picture as a PNG."""
+    file = io.BytesIO()
+    as_picture(example).save(file, "PNG")
+    return SUFFIX, file.getvalue()
+
+
+def sample(source: Source, index: int, signature: Signature) -> tuple[str, bytes]:
+    """Returns a picture of a source as a PNG, as the model takes it."""
+    return written(source[index][signature.inputs[0].name], signature)
+
+
+def standalone_source() -> str:
+    """Returns the text of `flaxmill.tasks.inputs.picture.standalone`."""
+    return (Path(__file__).parent / "standalone.py").read_text(encoding="utf-8")
+
+
+def shown(
+    batch: Mapping[str, Any], *, changed: bool = False
+) -> list[UInt8[np.ndarray, "height width channel"]]:
+    """Returns the pictures of a batch as they are shown: in their own proportions, as bytes."""
+    return showing.as_they_were(batch, changed=changed)
+
+
+def summary(source: Source, indices: np.ndarray) -> tuple[str, str]:
+    """Says what pictures are like, and how bright some of a source are in the mean."""
+    some = source.take(indices)["image"]
+    height, width, channels = some.shape[1:]
+    return (
+        f"pictures of {height}×{width}, {channels} channel(s), bytes",
+        f"mean brightness {some.mean():.1f} of 255",
+    )
+
+
+def draw(
+    panel: Any, example: UInt8[np.ndarray, "height width channel"], signature: Any = None
+) -> None:
+    """Draws a picture on the axes of a sheet."""
+    showing.draw(panel, example)
+
+
+def render(
+    example: UInt8[np.ndarray, "height width channel"], signature: Signature, words: str
+) -> str:
+    """Returns a picture as HTML."""
+    return f'<img src="{showing.picture_uri(example)}" alt="{html.escape(words)}">'
+
+
+def explain(
+    model: Callable[[Any], Any],
+    examples: UInt8[np.ndarray, "picture height width channel"],
+    labels: np.ndarray,
+    answer: kinds.Answer,
+    signature: Signature,
+    *,
+    most: int,
+) -> kinds.Explained:
+    """Finds out what in pictures answers rest on; see `flaxmill.tasks.inputs.picture.attribution`.
+
+    Args:
+        model: From pictures to logits.
+        examples: The pictures.
+        labels: Which class each is looked into for.
+        answer: What the logits mean.
+        signature: Of the model.
+        most: Pictures that it may be shown with parts covered.
+    """
+    from flaxmill.tasks.inputs.picture import attribution  # a server needs none of it
+
+    found = attribution.attributions(model, examples, labels, answer, most=most)
+    how = attribution.BY_FEATURES if found.by_features else attribution.BY_COVERING
+    lead = (
+        f"Beside the picture of each class that it is surest of, what speaks for that class: the "
+        f"brighter, the more. {how} Below, the class's probability, and what is left of it when "
+        f"the brightest {attribution.COVERED:.0%} of the pixels are blurred: hardly less means "
+        f"that its answer rests on much else.".replace("%", "\xa0%")
+    )
+    each = []
+    for one in found.each:
+        name = signature.labels[one.label]
+        seen = render(one.picture, signature, name)
+        lit, words = showing.lit_uri(one.picture, one.heat), html.escape(name)
+        pair = f'<div class="pair">{seen}<img src="{lit}" alt="{words}: what speaks for it"></div>'
+        each.append(kinds.Explanation(one.label, pair, one.before, one.after))
+    return kinds.Explained(lead, each)
+
+
+PREPROCESS = json_forms.record(
+    {},
+    {
+        **dict.fromkeys(
+            ("exif", "transparency", "mode", "background", "padding", "resize"), json_forms.text()
+        ),
+        "white": json_forms.whole(1, 2**32),
+        "light": json_forms.number(0, 255),
+        "fit": json_forms.one_of("pad", "pad to a square", "crop", "squash"),
+        "share": json_forms.number(0.001, 1),
+        "antialias": json_forms.flag,
+    },
+)
+"""What a signature says of how pictures are made ready."""
+
+
+def _preprocess(
+    channels: int, fit: str, share: float, white: int, dark_ground: bool
+) -> dict[str, Any]:
+    """Returns all that is done to a picture, in the order in which it is done."""
+    way = "pad to a square" if fit == "pad" else fit
+    return {
+        "exif": "rotate",
+        "white": white,  # of grey pictures of more than 8 bits
+        "transparency": "on white",
+        "mode": "L" if channels == 1 else "RGB",
+        **({"background": _DARK, "light": _LIGHT} if dark_ground else {}),
+        "fit": way,
+        **({"share": share} if way == "crop" else {}),
+        **({"padding": "median of the border"} if way.startswith("pad") else {}),
+        "resize": "bilinear",
+        "antialias": True,
+    }
+
+
+def picture_signature(
+    name: str,
+    splits: Splits,
+    *,
+    fit: str = "pad to a square",
+    share: float = 1.0,
+    dark_ground: bool = False,
+    white: int = 65535,
+) -> Signature:
+    """Returns the signature of a picture classifier, read off its data.
+
+    Args:
+        name: The model's name.
+        splits: Their examples have an ``image`` (uint8, height × width × channel) and a ``label``.
+            The size is that of the test pictures: training may cut from larger ones.
+        fit: What is done to a picture of another shape: "pad to a square", "crop" or "squash".
+        share: Share of the shorter side that a crop leaves.
+        dark_ground: Whether things lie on a dark ground in the data, so that a person's picture
+            with a light border is inverted; never true of photographs.
+        white: What is white in grey pictures of more than 8 bits.
+
+    Raises:
+        BadInput: They lack one of the two, which pictures and report are made of, or have it in
+            another form.
+    """
+    example = Reading(skip_unreadable=True).first(splits.test)
+    if missing := [part for part in ("image", "label") if part not in example]:
+        raise BadInput(
+            f"the examples of {splits.title} have {', '.join(example)} and lack "
+            f"{' and '.join(missing)}: rename the arrays where the recipe's data() makes them."
+        )
+    _check_example(splits, *(np.asarray(example[part]) for part in ("image", "label")))
+    height, width, channels = example["image"].shape
+    classes, scores = len(splits.labels), kinds.answer_kind(splits.gives).SCORES
+    return Signature(
+        name=name,
+        takes="picture",
+        gives=splits.gives,
+        inputs=(Tensor("image", "uint8", (-1, height, width, channels), "raw pictures, 0 to 255"),),
+        outputs=(Tensor("logits", "float32", (-1, classes), scores),),
+        labels=splits.labels,
+        preprocess=_preprocess(channels, fit, share, white, dark_ground),
+    )
+
+
+def _check_example(splits: Splits, picture: np.ndarray, label: np.ndarray) -> None:
+    """Refuses a picture or a label in another form, and says how it is given.
+
+    Raises:
+        BadInput: The message lists all that is to be done, where the recipe's data() makes them.
+    """
+    has, cures = f"{picture.dtype}[{', '.join(map(str, picture.shape))}]", []
+    if picture.dtype != np.uint8:
+        cures.append(
+            "uint8 from 0 to 255, as they are stored, for the model scales them itself (leave "
+            "ToTensor and the like out; np.uint8(np.round(255 * picture)) makes them of 0 to 1)"
+        )
+    if picture.ndim == 2:
+        cures.append("an axis for the one channel of grey ones (picture[..., None])")
+    elif picture.ndim != 3:
+        cures.append("height × width × channel each")
+    elif picture.shape[0] in _CHANNELS and picture.shape[-1] not in _CHANNELS:
+        cures.append("the channels last, not first (picture.transpose(1, 2, 0))")
+    if cures:
+        raise BadInput(
+            f"the pictures of {splits.title} are {has}: give them {', and '.join(cures)}, where "
+            f"the recipe's data() makes them."
+        )
+    if label.ndim == 0 and label.dtype.kind not in "iu":
+        raise BadInput(
+            f"the label of an example of {splits.title} is {label.dtype} ({label}): give a whole "
+            f"number, the place of its class in labels, where the recipe's data() makes them."
+        )
