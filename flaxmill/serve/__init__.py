@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from flaxmill.errors import BadInput
 from flaxmill.machine.program import installing
 
-_NEEDED = ("fastapi", "uvicorn", "uvloop", "python_multipart", "prometheus_client")
+_NEEDED = ("fastapi", "uvloop", "python_multipart", "prometheus_client")
 
 
 def check_installed() -> None:

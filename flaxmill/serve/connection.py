@@ -42,13 +42,16 @@ class Application(Protocol):
 
     limits: Limits
     stopping: bool
+    date: bytes
+    connections: set["Connection"]
+    tasks: set[asyncio.Task[None]]
     unread: dict["Connection", tuple[int, float]]
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """Answers a request."""
         ...
 
-    def refused(self, refused: Refused, client: Any) -> None:
+    def refused(self, refusal: Refused, client: tuple[str, int] | None) -> None:
         """Counts and notes a request that was refused before it could be answered."""
         ...
 
@@ -56,20 +59,21 @@ class Application(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """One connection; its ``due`` is when it must have gone on, by the event loop's clock.
 
-    `overdue` is called by the server soon after. The arguments are those by which the HTTP server
-    makes its protocols.
+    `overdue` is called by the server soon after.
+
+    Args:
+        app: Answers its requests.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
-        self.app: Application = config.loaded_app
-        self.loop = _loop or asyncio.get_running_loop()
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.loop = asyncio.get_running_loop()
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int] | None = None
         self.extensions = {WHOLE_ANSWER: self._answer, LAST_ANSWER: self.answer_last}
-        self._state = server_state
-        self._limits = self.app.limits
+        self._limits = app.limits
         self._came = b""  # and is not read yet
         self._head: int | None = None  # bytes of a request's head so far, while it is being read
         self._exchange: Exchange | None = None  # one at a time
@@ -85,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
         self.due = self.loop.time() + self._limits.head_seconds
-        connections = self._state.connections
+        connections = self.app.connections
         connections.add(self)
         if len(connections) > 2 * self._limits.connections:
             self.abort()
@@ -94,7 +98,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Frees what the client waited for."""
-        self._state.connections.discard(self)
+        self.app.connections.discard(self)
         self.resume_writing()
         self.due = math.inf
         self._ended = True
@@ -165,13 +169,13 @@ class Connection(asyncio.BufferedProtocol):
             exchange.keep_alive = False
         answering = self.app(exchange.scope, exchange.receive, exchange.send)
         self._task = task = self.loop.create_task(answering)
-        self._state.tasks.add(task)
+        self.app.tasks.add(task)
         task.add_done_callback(self._done)
         return True
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Ends with a client that got no answer, which is a defect of ours."""
-        self._state.tasks.discard(task)
+        self.app.tasks.discard(task)
         if task is self._task and not self._ended:
             self.abort()
 
@@ -236,11 +240,9 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None or exchange.answered or self._ended or self._drained is not None:
             return False
         exchange.end()
-        for header in self._state.default_headers:
-            head.append(b"%b: %b\r\n" % header)
+        head.append(self.app.date)
         head.append(b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n")
         self.transport.write(b"".join([*head, body if exchange.method != "HEAD" else b""]))
-        self._state.total_requests += 1
         self._task = None
         self._left = math.inf
         if exchange.keep_alive:

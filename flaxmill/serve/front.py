@@ -89,6 +89,9 @@ class Front:
         self.journal = journal
         self.intake = intake
         self.stopping = False
+        self.date = b""  # the header of all answers, with its line's end
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()  # that answer requests
         self.unread: dict[Connection, tuple[int, float]] = {}  # bytes of answers, and since when
         self._contents = Contents(settings.limits)
         self._token = settings.token.encode()
@@ -184,10 +187,10 @@ class Front:
             served = self.model.current
             self.check_model(path)
             split = headers.get(b"inference-header-content-length")
-            if (text := served.inference.long(body, split)) is None:
+            if (slow := served.inference.slow(body, split)) is None:
                 question, examples = served.inference.read(body, split)
             else:
-                question, examples = await self._read_long(served, body, text)
+                question, examples = await self._read_slow(served, body, *slow)
             patience = min(question.timeout or self.limits.deadline, self.limits.deadline)
             due = time.monotonic() + patience
             outputs = await served.batcher(examples, question.count, due)
@@ -197,12 +200,13 @@ class Front:
         accepted = headers.get(b"accept-encoding")
         return answer if accepted is None else compressed(answer, accepted)
 
-    async def _read_long(
-        self, served: Served, body: bytes, text: memoryview
+    async def _read_slow(
+        self, served: Served, body: bytes, content: memoryview, split: int
     ) -> tuple[Question, Any]:
-        """Reads an inference request that begins with long JSON."""
-        read = await self.intake.question(served.signature, text, len(body) - len(text))
-        return served.inference.question(read.facts), read.content or memoryview(body)[len(text) :]
+        """Reads an inference request that takes longer."""
+        following = len(body) - split
+        read = await self.intake.question(served.signature, content, split, following)
+        return served.inference.question(read.facts), read.content or memoryview(body)[split:]
 
     def check_model(self, path: str) -> None:
         """Refuses a path below /v2/models that is not of the model that is served."""

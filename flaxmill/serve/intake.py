@@ -1,4 +1,4 @@
-"""Processes that read what large requests, and all with pictures, say.
+"""Processes that read what large requests, and all uploads, say.
 
 JSON, forms and pictures may take a hundred times the time and the memory of their bytes. What
 reads them has limits of both that the system keeps, and ends by itself beyond them; another takes
@@ -108,7 +108,7 @@ class Intake:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def pictures(
+    async def examples(
         self, signature: Signature, kind: str, query: Mapping[str, str], body: bytes
     ) -> Reply:
         """Reads a request for predictions.
@@ -120,7 +120,7 @@ class Intake:
             body: The request's content.
 
         Returns:
-            The pictures' names, ``top``, and with the pictures as the model takes them what is
+            The examples' names, ``top``, and with the examples as the model takes them what is
             shown of each; see `flaxmill.serve.uploads`.
 
         Raises:
@@ -130,13 +130,14 @@ class Intake:
         return await self._read(signature, facts, body, len(body) <= _SMALL_FORM)
 
     async def question(
-        self, signature: Signature, text: bytes | memoryview, following: int
+        self, signature: Signature, content: bytes | memoryview, split: int, following: int
     ) -> Reply:
-        """Reads the JSON of a request for inference.
+        """Reads a request for inference.
 
         Args:
             signature: Of the model.
-            text: The JSON.
+            content: The JSON, and maybe what follows it.
+            split: The length of the JSON.
             following: How many bytes follow it.
 
         Returns:
@@ -146,7 +147,8 @@ class Intake:
         Raises:
             Refused: It does not follow the protocol, does not fit the model, or takes too much.
         """
-        return await self._read(signature, {"following": following}, text, len(text) <= _SMALL_JSON)
+        facts = {"split": split, "following": following}
+        return await self._read(signature, facts, content, len(content) <= _SMALL_JSON)
 
     async def _read(
         self,

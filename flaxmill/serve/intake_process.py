@@ -28,6 +28,7 @@ from flaxmill.serve.json_values import check_values
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
+from flaxmill.tasks.kinds import Large
 from flaxmill.tasks.signature import Signature
 
 _SMALL_SECONDS = 0.03  # of the processor, for a request that counts as small
@@ -108,10 +109,11 @@ def _read(
         with _interrupted_after(_SMALL_SECONDS if facts["small"] else 0):
             if "kind" in facts:
                 return uploads.reply(content, signature, limits, **facts)
-            check_values(content, limits.max_json_values)
+            split = facts["split"]
+            check_values(content[:split], limits.max_json_values)
             inference = Inference(signature, limits.queue)
-            return inference.described(content, facts["following"])
-    except uploads.Large:
+            return inference.described(content, split, facts["following"])
+    except Large:
         return {"large": True}, []
     except Refused as refused:
         return {"refused": [refused.status, refused.message]}, []
@@ -129,7 +131,7 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
     A file of a few kilobytes may have a hundred thousand markers before its pixels.
 
     Raises:
-        uploads.Large: It does.
+        Large: It does.
     """
     signal.setitimer(signal.ITIMER_PROF, seconds, seconds)  # again, if a decoder passes over it
     try:
@@ -139,7 +141,7 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise uploads.Large
+    raise Large
 
 
 def _send(replies: int, said: Facts, parts: list[bytes]) -> None:

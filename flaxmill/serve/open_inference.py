@@ -5,19 +5,20 @@ in the documentation of Triton Inference Server.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from flaxmill.errors import nearest
-from flaxmill.serve import answer, json_tensor
+from flaxmill.errors import BadInput, TooLarge, nearest
+from flaxmill.serve import answer, bytes_tensor, json_tensor
 from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
 from flaxmill.serve.batcher import Outputs
 from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.signature import Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor, filled
 
 _AT_ONCE_BYTES = 64 << 10  # JSON up to this long is read in three milliseconds, at most
 _LONGEST_ID = 4096  # characters; it goes into the answer
@@ -56,9 +57,11 @@ class Inference:
     def __init__(self, signature: Signature, max_examples: int) -> None:
         self.signature = signature
         self.max_examples = max_examples
+        self.kind = signature.input_kind
         (self.input,) = signature.inputs
         self.dtype = np.dtype(self.input.dtype).newbyteorder("<")
-        self.example_bytes = self.dtype.itemsize * int(np.prod(self.input.shape[1:]))
+        self.shape = (-1, *signature.example_shape)
+        self.example_bytes = self.dtype.itemsize * math.prod(signature.example_shape)
         self._remembered = lru_cache(maxsize=256)(self._question)
 
     def metadata(self) -> dict[str, Any]:
@@ -67,9 +70,16 @@ class Inference:
             "name": self.signature.name,
             "versions": [self.signature.version],
             "platform": "flaxmill",
-            "inputs": [_described(tensor) for tensor in self.signature.inputs],
-            "outputs": [_described(tensor) for tensor in self.signature.outputs],
+            "inputs": [self._taken],
+            "outputs": [_described(tensor, tensor.shape) for tensor in self.signature.outputs],
         }
+
+    @property
+    def _taken(self) -> dict[str, Any]:
+        """What clients are told to send: texts or files where they may, or else the tensor."""
+        if self.kind.BYTES:
+            return {"name": self.kind.BYTES, "datatype": "BYTES", "shape": [-1]}
+        return _described(self.input, self.shape)
 
     def read(self, body: bytes, header_length: bytes | None) -> tuple[Question, Any]:
         """Reads an inference request.
@@ -98,16 +108,27 @@ class Inference:
                 return question, memoryview(body)[split:]
         return question, question.examples
 
-    def long(self, body: bytes, header_length: bytes | None) -> memoryview | None:
-        """Returns the JSON of a request, if it is so long that reading it holds others up."""
-        split = len(body) if header_length is None else _length(header_length, len(body))
-        return memoryview(body)[:split] if split > _AT_ONCE_BYTES else None
+    def slow(self, body: bytes, header_length: bytes | None) -> tuple[memoryview, int] | None:
+        """Returns what of a request another process is to read, if that takes longer.
 
-    def described(self, header: bytes, following: int) -> tuple[dict[str, Any], list[bytes]]:
-        """Reads long JSON, in another process than the one that answers.
+        That is long JSON, and all of a request to a model of texts, or of files.
+
+        Returns:
+            The JSON, and maybe what follows it; and the length of the JSON.
+        """
+        split = len(body) if header_length is None else _length(header_length, len(body))
+        if split and self.kind.BYTES:
+            return memoryview(body), split
+        return (memoryview(body)[:split], split) if split > _AT_ONCE_BYTES else None
+
+    def described(
+        self, content: bytes, split: int, following: int
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Reads what `slow` returns, in another process than the one that answers.
 
         Args:
-            header: The JSON.
+            content: The JSON, and maybe what follows it.
+            split: The length of the JSON.
             following: How many bytes follow it.
 
         Returns:
@@ -116,7 +137,7 @@ class Inference:
         Raises:
             Refused: As of `read`.
         """
-        asked = self._question(header, following)
+        asked = self._question(content[:split], following, content[split:])
         wanted = [(each.tensor.name, each.binary, each.classes) for each in asked.wanted]
         said = {"id": asked.id, "count": asked.count, "wanted": wanted, "timeout": asked.timeout}
         return said, [] if asked.examples is None else [asked.examples]
@@ -142,14 +163,14 @@ class Inference:
         begun = answer.beginning(self.signature, None, count, wanted)
         return Question(None, count, None, wanted, None, begun), body
 
-    def _question(self, header: bytes, following: int) -> Question:
-        """Reads the JSON of a request that ``following`` bytes follow."""
+    def _question(self, header: bytes, following: int, rest: bytes = b"") -> Question:
+        """Reads the JSON of a request that ``following`` bytes follow, which may be at hand."""
         asked = mapping(parsed(header), "the request")
         parameters = mapping(asked.get("parameters", {}), "'parameters'")
         name = asked.get("id")
         if name is not None and not (isinstance(name, str) and len(name) <= _LONGEST_ID):
             raise Refused(400, f"'id' must be a string of at most {_LONGEST_ID:,} characters.")
-        count, examples = self._examples(asked.get("inputs"), following)
+        count, examples = self._examples(asked.get("inputs"), following, rest)
         wanted = self._wanted(asked.get("outputs"), parameters)
         for unfit in ("sequence_id", "sequence_start", "sequence_end"):
             if parameters.get(unfit):
@@ -161,7 +182,7 @@ class Inference:
         begun = answer.beginning(self.signature, name, count, wanted)
         return Question(name, count, examples, wanted, patience, begun)
 
-    def _examples(self, inputs: Any, following: int) -> tuple[int, bytes | None]:
+    def _examples(self, inputs: Any, following: int, rest: bytes) -> tuple[int, bytes | None]:
         """Reads the list of inputs: how many examples, and their bytes if they are here."""
         if not isinstance(inputs, list) or len(inputs) != 1:
             raise Refused(
@@ -169,6 +190,8 @@ class Inference:
                 f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}.",
             )
         given = mapping(inputs[0], "the input")
+        if self.kind.BYTES and given.get("datatype") == "BYTES":
+            return self._received(given, rest)
         self._check_tensor(given)
         shape: list[int] = given["shape"]
         parameters = mapping(given.get("parameters", {}), "the input's 'parameters'")
@@ -193,10 +216,29 @@ class Inference:
             )
         return count, None
 
+    def _received(self, given: dict[str, Any], following: bytes) -> tuple[int, bytes]:
+        """Reads an input of texts or files: how many, and their bytes as the model takes them."""
+        if given.get("name") != self.kind.BYTES:
+            known = [self.kind.BYTES, self.input.name]
+            raise Refused(
+                400,
+                f"there is no input {shown(given.get('name'))} of BYTES."
+                f"{nearest(str(given.get('name'))[:80], known)}",
+            )
+        files = bytes_tensor.contents(given, self.signature, self.max_examples, following)
+        named = [(f"{self.kind.THING[0]} {i}", content) for i, content in enumerate(files)]
+        try:
+            examples = self.kind.received(named, self.signature, None, small=False)
+        except TooLarge as trouble:
+            raise Refused(413, f"{trouble} {self.kind.at_most(None)}.") from None
+        except BadInput as trouble:
+            raise Refused(400, str(trouble)) from None
+        return len(examples), filled(examples, self.signature).tobytes()
+
     @property
     def _expected(self) -> str:
         datatype = DATATYPES[self.input.dtype]
-        return f"the model takes {datatype} of shape {list(self.input.shape)}"
+        return f"the model takes {datatype} of shape {list(self.shape)}"
 
     def _check_tensor(self, given: dict[str, Any]) -> None:
         name, shape, datatype = given.get("name"), given.get("shape"), given.get("datatype")
@@ -213,8 +255,8 @@ class Inference:
         fits = (
             isinstance(shape, list)
             and all(map(whole, shape))
-            and len(shape) == len(self.input.shape)
-            and tuple(shape[1:]) == self.input.shape[1:]
+            and len(shape) == len(self.shape)
+            and tuple(shape[1:]) == self.shape[1:]
         )
         if not fits or not isinstance(shape, list) or shape[0] < 1:
             raise Refused(400, f"input {name!r} has shape {shown(shape)}; {self._expected}.")
@@ -268,12 +310,8 @@ class Inference:
         return answer.whole(self.signature, question.id, question.wanted, outputs)
 
 
-def _described(tensor: Tensor) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "datatype": DATATYPES[tensor.dtype],
-        "shape": list(tensor.shape),
-    }
+def _described(tensor: Tensor, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(shape)}
 
 
 def _length(value: bytes, most: int) -> int:

@@ -8,16 +8,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from flaxmill.serve import metrics, reference, schema, static
+from flaxmill.serve import metrics, schema, static
 from flaxmill.serve.intake import Intake, Reply
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Refused, error_body
 from flaxmill.serve.served import Model
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile
-from flaxmill.tasks import answers
 from flaxmill.trained.prediction import answer
 
 ERROR = "flaxmill.error"
@@ -92,7 +92,7 @@ def application(front: Shared) -> FastAPI:
             response_model=schema.InferenceAnswer,
         )
     add("/openapi.json", routes.openapi, "This description")
-    hidden("/docs", routes.reference)
+    hidden("/docs", routes.docs)
     hidden("/", routes.index)
     hidden("/page/{file:path}", routes.page)
     hidden("/examples.json", routes.examples)
@@ -111,11 +111,11 @@ def _json(value: Any) -> Response:
 def _predictions(
     model: dict[str, Any], said: list[dict[str, Any]], read: Reply, at: int
 ) -> Response:
-    """Returns predictions as JSON, with the URL of each picture that is shown as it is.
+    """Returns predictions as JSON, with the URL of each example that is shown as it is.
 
     Args:
         model: Which one predicted.
-        said: Of each picture.
+        said: Of each example.
         read: The request, as it was read.
         at: Where in its content the URLs begin.
     """
@@ -192,7 +192,7 @@ class Routes:
         if self._front.stopping or not self._front.model.ready:
             raise Busy("the server is stopping.")
         if not self._front.intake.ready:
-            raise Busy("the server cannot read pictures at the moment; its log says why.")
+            raise Busy("the server cannot read uploads at the moment; its log says why.")
 
     async def model(self, request: Request) -> Response:
         """Tells what the model takes and gives."""
@@ -211,26 +211,26 @@ class Routes:
         raise AssertionError("inference is answered before it comes here")
 
     async def predict(self, request: Request) -> Response:
-        """Names the likeliest classes of each picture.
+        """Names the likeliest classes of each example.
 
-        Pictures are turned, padded, resized and inverted as the model's signature says.
+        These are made ready as the model's signature says, such as turned, padded and resized.
         """
         front = self._front
         served = front.model.current
         signature = served.signature
-        if signature.task not in answers.TASKS:
-            raise Refused(404, "this model classifies no pictures: see /signature.json.")
+        if not signature.answer_kind.CLASSIFIES:
+            raise Refused(404, "this model names no classes: see /signature.json.")
         kind, query = request.headers.get("content-type", ""), request.query_params
         content = (await request.receive())["body"]  # all of it; request.body() copies it
-        read = await front.intake.pictures(signature, kind, query, content)
+        read = await front.intake.examples(signature, kind, query, content)
         names = read.facts["names"]
         size = served.inference.example_bytes * len(names)
         due = time.monotonic() + front.limits.deadline
         outputs = await served.batcher(read.content[:size], len(names), due)
-        said = []
+        said, (thing, _) = [], signature.input_kind.THING
         for name, probabilities in zip(names, outputs["probabilities"], strict=True):
             found = answer(np.asarray(probabilities), signature, read.facts["top"])
-            said.append({"picture": name, **found})
+            said.append({thing: name, **found})
         return _predictions(served.described(), said, read, size)
 
     async def signature(self) -> Response:
@@ -252,9 +252,9 @@ class Routes:
         """Describes the server, as OpenAPI has it."""
         return _json(self._app.openapi())
 
-    async def reference(self) -> Response:
-        """Shows the same to people."""
-        return Response(reference.page(self._app.openapi()), media_type="text/html")
+    async def docs(self) -> Response:
+        """Leads to the description: FastAPI's page of it would load scripts from another host."""
+        return RedirectResponse("openapi.json")
 
     async def index(self, request: Request) -> Response:
         """Shows the page."""

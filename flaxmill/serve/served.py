@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import json
 import logging
 import os
 import time
@@ -19,11 +20,12 @@ from flaxmill.serve.batcher import Batcher
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile, static_file
+from flaxmill.tasks.signature import FORMAT, Signature
 from flaxmill.trained.exported import Exported
 
 _LARGE_SECONDS = 3e-4  # an example's time on one core, from which on a model has all cores
 _TIMED_SECONDS = 0.2  # each batch size is timed for so long, at most
-_EXAMPLES = 32  # pictures of an export that are offered to be tried, at most; ten are written
+_EXAMPLES = 32  # files of an export that are offered to be tried, at most; ten are written
 _EXAMPLE_BYTES = 2 << 20  # of each: 800 × 800 pixels in colour, if they are noise
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ class Served:
         digest: SHA-256 of the weights.
         inference: The protocol's view of it.
         batcher: Answers.
-        signature_file: The signature as the export has it.
-        examples: File name -> PNG, the pictures that the export brings.
+        signature_file: The signature as the export has it; of an older format, as today's has it.
+        examples: File name -> file, the examples that the export brings.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Served:
         self.inference = Inference(self.signature, limits.queue)
         trial.check(model, self.inference)
         model.compile(limits.sizes)
-        shape = self.signature.inputs[0].shape[1:]
+        shape = self.signature.example_shape
         self.batcher = Batcher(
             model.outputs,
             shape,
@@ -65,9 +67,8 @@ class Served:
             max_wait=limits.max_wait,
             on_batch=on_batch,
         )
-        signature = settings.model / "signature.json"
-        self.signature_file = static_file(signature.name, files.content(signature))
-        self.examples = _examples(settings.model / "examples")
+        self.signature_file = _signature_file(settings.model / "signature.json", self.signature)
+        self.examples = _examples(settings.model / "examples", self.signature.input_kind.SUFFIX)
 
     def described(self) -> dict[str, Any]:
         """Returns the model's name, version and digest."""
@@ -78,23 +79,31 @@ class Served:
         }
 
 
-def _examples(folder: Path) -> dict[str, StaticFile]:
-    """Reads the pictures that an export brings: what strangers are shown must lie in it itself.
+def _signature_file(path: Path, signature: Signature) -> StaticFile:
+    """Returns a signature that names what the model takes and gives, which the page goes by."""
+    content = files.content(path)
+    if json.loads(content)["format"] < FORMAT:
+        content = json.dumps(signature.as_json(), ensure_ascii=False).encode()
+    return static_file(path.name, content)
+
+
+def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
+    """Reads the examples that an export brings: what strangers are shown must lie in it itself.
 
     Whoever made the export might have put links there that lead to files of this machine.
     """
     if folder.is_symlink() or not folder.is_dir():
         return {}
     names = (entry.name for entry in os.scandir(folder))
-    pictures = heapq.nsmallest(_EXAMPLES, (name for name in names if name.endswith(".png")))
+    chosen = heapq.nsmallest(_EXAMPLES, (name for name in names if name.endswith(suffix)))
     found = {}
-    for name in pictures:
+    for name in chosen:
         try:
             content = files.content(folder / name, _EXAMPLE_BYTES, links=False)
             if not name.isprintable():
                 raise BadInput(f"{name!r} is no name that can be shown.")
         except (BadInput, OSError) as trouble:
-            logger.warning("an example picture of the export is left out: %s", trouble)
+            logger.warning("an example of the export is left out: %s", trouble)
         else:
             found[name] = static_file(name, content)
     return found
@@ -115,7 +124,7 @@ def _exported(settings: Settings) -> Exported:
     model = _opened(settings, 1)
     size, taken = settings.limits.max_batch, model.signature.inputs[0]
     model.compile([size])
-    seconds = _timed(model, (size,), taken.shape[1:], np.dtype(taken.dtype))[size]
+    seconds = _timed(model, (size,), model.signature.example_shape, np.dtype(taken.dtype))[size]
     if cores == 1 or seconds < _LARGE_SECONDS * size:
         return model
     return _opened(settings, cores)
@@ -159,7 +168,7 @@ def _timed(
             for name, array in outputs.items():
                 if len(array) != size or not np.isfinite(array).all():
                     raise BadInput(
-                        f"{model.path} cannot be served: {name} of a black picture is not finite."
+                        f"{model.path} cannot be served: {name} of an input of zeros is not finite."
                     )
         seconds[size] = min(spent)
     return seconds

@@ -1,7 +1,6 @@
 """One process that serves: it listens, ticks, loads anew on SIGHUP, stops in good order."""
 
 import asyncio
-import contextlib
 import ctypes
 import gc
 import logging
@@ -13,10 +12,9 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from email.utils import formatdate
 from typing import Any
-
-import uvicorn
 
 from flaxmill.errors import BadInput
 from flaxmill.machine import signals
@@ -29,11 +27,12 @@ from flaxmill.serve.served import Model
 from flaxmill.serve.settings import Settings
 
 BACKLOG = 2048
+_TICK_SECONDS = 0.1
 _ACCEPTING_SECONDS = 0.1  # to accept, once asked to stop, what the system has taken already
 _ATTACH_FILTER, _RETURN = 26, 0x06  # SO_ATTACH_FILTER, and BPF's instruction "return"
 
 
-class Server(uvicorn.Server):
+class Server:
     """Serves one model on an open socket.
 
     Args:
@@ -43,84 +42,72 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, front: Front, announce: Callable[[], None], stop_on: Sequence[int]) -> None:
-        config = uvicorn.Config(
-            front,  # type: ignore[arg-type]
-            http=Connection,  # type: ignore[arg-type]
-            loop="uvloop",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=BACKLOG,
-        )
-        super().__init__(config)
         self._front = front
         self._announce = announce
         self._stop_on = stop_on
+        self._asked_to_stop = self._at_once = False
         self._reloading: set[asyncio.Task[None]] = set()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to answer."""
-        await super().startup(sockets)
+    async def serve(self, listening: socket.socket) -> None:
+        """Answers until it is told to stop."""
+        self._take_signals()
+        self._look_after()
+        loop = asyncio.get_running_loop()
+        accepting = await loop.create_server(
+            lambda: Connection(self._front), sock=listening, backlog=BACKLOG
+        )
         gc.collect()
         gc.freeze()  # or Python looks through all that was imported, a tenth of a second each time
         self._announce()
-
-    async def on_tick(self, counter: int) -> bool:
-        """Looks after connections, log and figures, ten times a second."""
-        self._look_after()
-        return await super().on_tick(counter)
+        while not self._asked_to_stop:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._look_after()
+        await self._end(listening, accepting)
 
     def _look_after(self) -> None:
-        now = asyncio.get_running_loop().time()
-        connections: list[Any] = list(self.server_state.connections)
-        for connection in connections:
+        """Looks after connections, log and figures, and the clock that answers show."""
+        front, now = self._front, asyncio.get_running_loop().time()
+        for connection in list(front.connections):
             if connection.due < now:
                 connection.overdue()
-        self._front.metrics.now(self._front.model.current.batcher.waiting, len(connections))
-        self._front.journal.flush()
+        front.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+        front.metrics.now(front.model.current.batcher.waiting, len(front.connections))
+        front.journal.flush()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def _end(self, listening: socket.socket, accepting: Any) -> None:
         """Stops accepting, finishes what it has.
 
         Clients whose connection the system has taken already, and those that are about to send
         another request on an idle one, are answered, with `Connection: close`.
         """
-        front, state = self._front, self.server_state
+        front = self._front
         front.stopping = True
-        front.journal.event("stopping", connections=len(state.connections))
+        front.journal.event("stopping", connections=len(front.connections))
         loop = asyncio.get_running_loop()
         end = loop.time() + front.limits.grace
-        for listening in sockets or []:
-            if front.settings.workers == 1:  # else the parent does, for all
-                take_no_more(listening)
-            await asyncio.sleep(_ACCEPTING_SECONDS)
-            while select.select([listening], [], [], 0)[0] and loop.time() < end:
-                await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
-        for connection in list(state.connections):
+        if front.settings.workers == 1:  # else the parent does, for all
+            take_no_more(listening)
+        await asyncio.sleep(_ACCEPTING_SECONDS)
+        while select.select([listening], [], [], 0)[0] and loop.time() < end:
+            await asyncio.sleep(0)
+        accepting.close()
+        for connection in list(front.connections):
             connection.shutdown()
-        while (state.connections or state.tasks) and loop.time() < end and not self.force_exit:
+        while (front.connections or front.tasks) and loop.time() < end and not self._at_once:
             await asyncio.sleep(0.02)
             self._look_after()
-        left: list[Any] = list(state.connections)
+        left = list(front.connections)
         for connection in left:
             connection.abort()
         front.journal.event("stopped", aborted=len(left))
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def _take_signals(self) -> None:
         """Stops on SIGTERM, Ctrl-C and whatever else would end it, loads anew on SIGHUP."""
         loop = asyncio.get_running_loop()
         for number in self._stop_on:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        yield
 
     def hang_up(self) -> None:
         """Answers SIGHUP, which somebody sends, or the terminal when it is closed."""
@@ -131,7 +118,7 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Stops in good order; asked twice, at once."""
-        self.force_exit, self.should_exit = self.should_exit, True
+        self._at_once, self._asked_to_stop = self._asked_to_stop, True
 
     def reload(self) -> None:
         """Loads the export anew while the old one goes on answering."""
@@ -176,7 +163,6 @@ async def serve(
     journal = Journal(quiet=settings.quiet)
     logger = logging.getLogger()
     logger.addHandler(journal)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     metrics = Metrics(settings.limits.max_batch)
     model = Model(settings, metrics.batch)
     intake = Intake(settings.limits)
@@ -192,7 +178,7 @@ async def serve(
             server = Server(Front(settings, model, metrics, journal, intake), announce, stop_on)
             if when_begun is not None:
                 when_begun(server)
-            await server.serve(sockets=[listening])
+            await server.serve(listening)
     finally:
         await intake.close()
         logger.removeHandler(journal)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from flaxmill.serve.refusal import Header
+from flaxmill.tasks import page_parts
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -50,8 +51,8 @@ def static_file(name: str, content: bytes) -> StaticFile:
 
 
 def page_files() -> dict[str, StaticFile]:
-    """Reads the page: path below the folder page/ -> file."""
-    found: dict[str, StaticFile] = {}
+    """Reads the page, and what it has of each kind of data: path below page/ -> file."""
+    found = {path: static_file(path, content) for path, content in page_parts.files().items()}
 
     def walk(folder: Traversable, prefix: str) -> None:
         for entry in folder.iterdir():

@@ -4,18 +4,14 @@ A signature may say what nothing can be made of, and that shows only where it is
 would let such an export take the place of one that answers.
 """
 
-import io
 import json
 
 import numpy as np
-from PIL import Image
 
-from flaxmill.data.pictures.decode import open_picture
 from flaxmill.errors import BadInput
+from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks import answers
-from flaxmill.tasks.inputs.picture import prepare
 from flaxmill.trained.exported import Exported
 from flaxmill.trained.prediction import answer
 
@@ -33,7 +29,7 @@ def check(model: Exported, inference: Inference) -> None:
     try:
         _check_names(model)
         _infer(model, inference)
-        if model.signature.task in answers.TASKS:
+        if model.signature.answer_kind.CLASSIFIES:
             _predict(model)
     except Exception as trouble:  # a signature may be wrong in ways that nobody has thought of
         known = isinstance(trouble, BadInput | Refused)
@@ -57,15 +53,15 @@ def _infer(model: Exported, inference: Inference) -> None:
     classified = {"parameters": {"classification": 1}}
     described = {
         "name": inference.input.name,
-        "datatype": inference.metadata()["inputs"][0]["datatype"],
-        "shape": [1, *inference.input.shape[1:]],
+        "datatype": DATATYPES[inference.input.dtype],
+        "shape": [1, *inference.shape[1:]],
         "parameters": {"binary_data_size": len(example)},
     }
     wanted = [{"name": one.name, **classified} for one in model.signature.outputs]
     header = json.dumps({"inputs": [described], "outputs": wanted}).encode()
     for split, body in ((0, example), (len(header), header + example)):
         question, pixels = inference.read(body, b"%d" % split)
-        batch = np.frombuffer(pixels, inference.dtype).reshape(1, *inference.input.shape[1:])
+        batch = np.frombuffer(pixels, inference.dtype).reshape(1, *inference.shape[1:])
         outputs = model.outputs(batch)
         for one in model.signature.outputs:
             found = outputs[one.name]
@@ -78,13 +74,10 @@ def _infer(model: Exported, inference: Inference) -> None:
 
 
 def _predict(model: Exported) -> None:
-    """Asks for the classes of a wide picture in colour, and of a tall grey one of 16 bits."""
-    ramp = np.linspace(0, 65535, 21).reshape(7, 3).astype(np.uint16)
-    colours = np.stack([ramp.T >> 8] * 4, axis=-1).astype(np.uint8)
-    for pixels in (colours, ramp):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        seen = prepare(open_picture(file.getvalue(), name="a picture"), model.signature)
-        (probabilities,) = model.classify(seen[None])
-        said = answer(probabilities, model.signature, len(model.signature.labels))
+    """Asks for the classes of what is hard to read."""
+    signature = model.signature
+    for given in signature.input_kind.odd(signature):
+        seen = signature.input_kind.read(given, signature)
+        (probabilities,) = model.classify(signature.input_kind.collate([seen], signature))
+        said = answer(probabilities, signature, len(signature.labels))
         json.dumps(said, ensure_ascii=False, allow_nan=False).encode()

@@ -1,40 +1,22 @@
-"""Pictures that clients send: read within limits, prepared as the model's signature says."""
+"""What clients upload to be answered: read within limits, as the model's kind of input says."""
 
 import base64
-import binascii
-import contextlib
-import io
-import math
-from collections.abc import Iterator, Mapping
+import mimetypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin
 
-from flaxmill.data.pictures import bounds
-from flaxmill.data.pictures.decode import TooLarge, decoded, header
-from flaxmill.errors import BadInput
+from flaxmill.errors import BadInput, TooLarge
 from flaxmill.serve import forms
 from flaxmill.serve.json_values import check_values, mapping, parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.inputs.picture import prepare
-from flaxmill.tasks.signature import Signature
+from flaxmill.tasks.signature import Signature, filled
 
 _NAME_LENGTH = 200
-_AS_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
-"""What many encoders write: lines of 76 (RFC 2045), and the alphabet for URLs (RFC 4648)."""
 _MOST_FIELDS = 16  # of a form, besides its files
-_USUAL_SCANS = 10  # of a JPEG that comes in passes
-_SMALL_PIXELS = 1_500_000
-"""Pixels that a request may bring to count as small: read in some 30 ms."""
-_FAST = ("PNG", "JPEG", "MPO", "WEBP")  # formats; others may be ten times slower
-_LONG = 8  # times as long as wide: may be resized to many more pixels than it has
-
-
-class Large(BaseException):
-    """A request takes longer to read than small ones; no decoder may take it for its own error."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +24,12 @@ class Upload:
     """What a request for predictions brings.
 
     Attributes:
-        pictures: Name and content of each picture file.
+        files: Name and content of each file.
         top: How many classes to name.
         seen: Whether to show what the model saw.
     """
 
-    pictures: list[tuple[str, bytes]]
+    files: list[tuple[str, bytes]]
     top: int
     seen: bool
 
@@ -72,7 +54,7 @@ def reply(
         small: Whether to give up as soon as it takes longer than small ones do.
 
     Returns:
-        The ``names`` of the pictures, ``top``, and as bytes the pictures as the model takes them,
+        The ``names`` of the examples, ``top``, and as bytes the examples as the model takes them,
         one after the other. Where what was seen is to be shown, also a data: URL of each, and the
         lengths of these as ``seen``.
 
@@ -80,43 +62,48 @@ def reply(
         Refused: It does not say what it should, or takes too much.
         Large: It is not small.
     """
-    upload = read(body, kind, query, limits)
-    pictures = prepared(upload, signature, limits, small=small)
-    urls = [_data_url(pixels) for pixels in pictures] if upload.seen else []
-    facts = {"names": [name for name, _ in upload.pictures], "top": upload.top}
-    return {**facts, "seen": [*map(len, urls)]}, [pictures.tobytes(), *urls]
+    upload = read(body, kind, query, signature, limits)
+    examples = prepared(upload, signature, limits, small=small)
+    urls = [_data_url(one, signature) for one in examples] if upload.seen else []
+    facts = {"names": [name for name, _ in upload.files], "top": upload.top}
+    return {**facts, "seen": [*map(len, urls)]}, [examples.tobytes(), *urls]
 
 
-def read(body: bytes, kind: str, query: Mapping[str, str], limits: Limits) -> Upload:
+def read(
+    body: bytes, kind: str, query: Mapping[str, str], signature: Signature, limits: Limits
+) -> Upload:
     """Reads a request for predictions: a form with files, or JSON.
 
     Raises:
-        Refused: It is neither, or brings no pictures or too many.
+        Refused: It is neither, or brings nothing or too much.
     """
     plain = kind.partition(";")[0].strip().lower()
+    thing, things = signature.input_kind.THING
     if plain == "multipart/form-data":
-        pictures, fields = _form(body, kind, limits)
+        files, fields = _form(body, kind, thing, limits)
     elif plain == "application/json":
-        pictures, fields = _json(body, limits)
+        files, fields = _json(body, signature, limits)
     else:
         raise Refused(
             415,
             f"the content type is {plain[:80] or 'missing'!r}; expected multipart/form-data with "
-            f"picture files, or application/json with 'pictures'.",
+            f"{thing} files, or application/json with '{things}'.",
         )
     options: dict[str, Any] = fields | dict(query)
-    if not pictures:
-        raise Refused(400, "there are no pictures in the request: send one or more.")
-    return Upload(pictures, _top(options.get("top", 5)), _seen(options.get("seen", False)))
+    if not files:
+        raise Refused(400, f"there are no {things} in the request: send one or more.")
+    return Upload(files, _top(options.get("top", 5)), _seen(options.get("seen", False)))
 
 
-def _check_count(count: int, limits: Limits) -> None:
+def _check_count(count: int, things: str, limits: Limits) -> None:
     if count > limits.max_pictures:
-        raise Refused(413, f"{count:,} pictures are too many: send at most {limits.max_pictures}.")
+        raise Refused(413, f"{count:,} {things} are too many: send at most {limits.max_pictures}.")
 
 
-def _form(body: bytes, kind: str, limits: Limits) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-    pictures: list[tuple[str, bytes]] = []
+def _form(
+    body: bytes, kind: str, thing: str, limits: Limits
+) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+    found: list[tuple[str, bytes]] = []
     options: dict[str, Any] = {}
     files = 0
     for name, file, content in forms.fields(body, kind, limits.max_pictures + _MOST_FIELDS):
@@ -124,39 +111,29 @@ def _form(body: bytes, kind: str, limits: Limits) -> tuple[list[tuple[str, bytes
             options[name] = forms.text(content[:_NAME_LENGTH])
             continue
         files += 1
-        _check_count(files, limits)
-        if file or content:  # a form's empty field is no picture
-            pictures.append(((file or f"picture {len(pictures)}")[:_NAME_LENGTH], content))
-    return pictures, options
+        _check_count(files, f"{thing}s", limits)
+        if file or content:  # a form's empty field is no file
+            found.append(((file or f"{thing} {len(found)}")[:_NAME_LENGTH], content))
+    return found, options
 
 
-def _json(body: bytes, limits: Limits) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+def _json(
+    body: bytes, signature: Signature, limits: Limits
+) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+    kind = signature.input_kind
+    thing, things = kind.THING
     check_values(body, limits.max_json_values)
     asked = mapping(parsed(body), "the request")
-    listed = asked.get("pictures")
+    listed = asked.get(things)
     if not isinstance(listed, list):
-        raise Refused(
-            400, "expected a JSON object with 'pictures', a list of base64 texts or data: URLs."
-        )
-    _check_count(len(listed), limits)
-    pictures = [(f"picture {i}", _decoded(text, i)) for i, text in enumerate(listed)]
-    return pictures, {name: asked[name] for name in ("top", "seen") if name in asked}
-
-
-def _decoded(text: Any, index: int) -> bytes:
-    if not isinstance(text, str):
-        raise Refused(400, f"picture {index} must be a string: base64, or a data: URL.")
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise Refused(400, f"picture {index}: the data: URL must be of base64.")
+        raise Refused(400, f"expected a JSON object with '{things}', {kind.IN_JSON}.")
+    _check_count(len(listed), things, limits)
     try:
-        plain = text.translate(_AS_BASE64)
-        return base64.b64decode(
-            plain.rstrip("=") + "=" * (-len(plain.rstrip("=")) % 4), validate=True
-        )
-    except (binascii.Error, ValueError):
-        raise Refused(400, f"picture {index} is not base64.") from None
+        names = [f"{thing} {index}" for index in range(len(listed))]
+        files = [(n, kind.unpacked(one, n)) for n, one in zip(names, listed, strict=True)]
+    except BadInput as trouble:
+        raise Refused(400, str(trouble)) from None
+    return files, {name: asked[name] for name in ("top", "seen") if name in asked}
 
 
 def _top(value: Any) -> int:
@@ -176,83 +153,24 @@ def _seen(value: Any) -> bool:
 
 
 def prepared(upload: Upload, signature: Signature, limits: Limits, *, small: bool) -> np.ndarray:
-    """Returns an upload's pictures as the model takes them: [picture, height, width, channel].
+    """Returns the examples of an upload as the model takes them, in a batch.
 
     Raises:
-        Refused: One is no picture, is damaged, or has too many pixels; the message names it.
+        Refused: One cannot be read, or takes too much; the message names it.
         Large: Small ones were expected, and these are not.
     """
-    passed, weight, ready = 0.0, 0.0, []
-    for name, content in upload.pictures:
-        with _refusing(name, limits), header(content, name=name) as picture:
-            _check_size(picture, name, len(content), limits)
-            width, height = picture.size
-            passes = max(1.0, _scans(picture, content) / _USUAL_SCANS)
-            passed += passes * width * height
-            weight += passes * _weight(picture)
-            if small and weight > _SMALL_PIXELS:
-                raise Large
-            if passed > limits.max_request_pixels:
-                raise TooLarge(
-                    f"{name}: with it, the request has {passed:,.0f} pixels to read, more than "
-                    f"{limits.max_request_pixels:,}."
-                )
-            ready.append(prepare(decoded(picture, name=name), signature))
-    return np.stack(ready)
-
-
-@contextlib.contextmanager
-def _refusing(name: str, limits: Limits) -> Iterator[None]:
-    """Tells a client what is wrong with a picture."""
+    kind = signature.input_kind
     try:
-        yield
+        examples = kind.received(upload.files, signature, limits, small=small)
     except TooLarge as trouble:
-        raise Refused(413, f"{str(trouble).removesuffix('.')}; {_largest(limits)}.") from None
+        raise Refused(413, f"{str(trouble).removesuffix('.')}; {kind.at_most(limits)}.") from None
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
+    return filled(examples, signature)
 
 
-def _check_size(picture: ImageFile.ImageFile, name: str, length: int, limits: Limits) -> None:
-    width, height = picture.size
-    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
-        raise TooLarge(f"{name}: {width:,} × {height:,} pixels are too many.")
-    each = _bytes_at_once(picture)
-    if each and width * height * each + 2 * length > limits.read_bytes:  # it is in the request, too
-        kind = (
-            f"progressive {picture.format}" if picture.info.get("progressive") else picture.format
-        )
-        raise TooLarge(f"{name}: {width:,} × {height:,} pixels are too many of a {kind}.")
-
-
-def _bytes_at_once(picture: ImageFile.ImageFile) -> float:
-    """Returns what a decoder takes for each pixel, at least, where it takes all at once.
-
-    Where there is not so much, such a decoder says that the picture is damaged.
-    """
-    if isinstance(picture, JpegImagePlugin.JpegImageFile) and "progressive" in picture.info:
-        areas = [across * down for _, across, down, _ in picture.layer]
-        return 4 + 2 * sum(areas) / max(areas)  # coefficients of 16 bits
-    return {"WEBP": 16, "AVIF": 12}.get(picture.format or "", 0)
-
-
-def _scans(picture: ImageFile.ImageFile, content: bytes) -> int:
-    """Returns how many passes are made over a JPEG, at most; 1 for others."""
-    return content.count(bounds.START_OF_SCAN) if picture.format in ("JPEG", "MPO") else 1
-
-
-def _weight(picture: ImageFile.ImageFile) -> float:
-    """Returns how many pixels of a usual picture take as long as one pass over this one."""
-    short, long = sorted(picture.size)
-    if long > _LONG * short:
-        return math.inf
-    return long * long * (1 if picture.format in _FAST else 10)
-
-
-def _largest(limits: Limits) -> str:
-    return f"send at most {limits.max_pixels:,} pixels, and {limits.max_side:,} along either side"
-
-
-def _data_url(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return b"data:image/png;base64," + base64.b64encode(file.getvalue())
+def _data_url(example: np.ndarray, signature: Signature) -> bytes:
+    """Returns an example, as the model takes it, as the URL of a file that can be looked at."""
+    suffix, content = signature.input_kind.written(example, signature)
+    kind = mimetypes.types_map[suffix].encode()
+    return b"data:%b;base64,%b" % (kind, base64.b64encode(content))

@@ -186,9 +186,8 @@ def test_it_describes_itself(server: Served, shipped: Path) -> None:
     assert first.headers["content-type"] == "image/png"
     paths = server.ask("/openapi.json").json["paths"]
     assert {"/predict", "/v2/models/{name}/infer", "/metrics"} <= set(paths)
-    shown = server.ask("/docs").content.decode()
-    assert all(path in shown for path in paths)
-    assert "http:" not in shown and "https:" not in shown
+    docs = server.ask("/docs")
+    assert (docs.status, docs.headers["location"]) == (307, "openapi.json")
 
 
 def test_head_is_get_without_content(server: Served) -> None:

@@ -9,7 +9,6 @@ import select
 import signal
 import sys
 import threading
-import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +22,9 @@ from PIL import Image
 from serving import FORM, INFER, Answer, Served, form, pictures, tensor, with_intake
 
 from flaxmill.errors import CannotGoOn
-from flaxmill.serve import uploads
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
-from flaxmill.serve.open_inference import Inference
-from flaxmill.serve.refusal import Busy, Refused
+from flaxmill.serve.refusal import Busy
 from flaxmill.tasks.signature import Signature
 
 JSON = {"Content_Type": "application/json"}
@@ -136,39 +133,6 @@ def test_many_values_cost_the_server_itself_little(
         assert memory(reader, "VmRSS") < 80 << 20  # given back
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (["x" * 10_000] + [""] * 50_000, "must be 784 whole numbers"),
-        ([1] * 783 + ["x"], "must be 784 whole numbers"),
-        ([1] * 783 + [None], "must be 784 whole numbers"),
-        ([1] * 783 + [[1]], "must be 784 whole numbers"),
-        ([True] * 784, "must be 784 whole numbers"),
-        ([1] * 783 + [2**64], "must be 784 whole numbers"),
-        ([0.5] * 783 + [10**400], "must be 784 whole numbers"),
-        ({"a": 1}, "must be 784 whole numbers"),
-        ([1] * 783, "has shape [783]; expected [1, 28, 28, 1], or 784 numbers in a row"),
-        ([[1] * 28] * 28, "has shape [28, 28]; expected [1, 28, 28, 1]"),
-        (5, "has shape []"),
-        ([], "has shape [0]"),
-        ([1] * 783 + [256], "must lie between 0 and 255"),
-    ],
-)
-def test_types_and_counts_come_before_any_array(
-    signature: Signature, given: Any, words: str
-) -> None:
-    """NumPy makes each of a list of texts as long as the longest: here, two gigabytes."""
-    asked = json.dumps({"inputs": [tensor(pictures(0), data=given)]}).encode()
-    tracemalloc.start()
-    try:
-        with pytest.raises(Refused, match=re.escape(words)):
-            Inference(signature, 64).read(asked, None)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 100_000 + 100 * len(asked)
-
-
 @pytest.mark.parametrize("count", [30, 700])
 def test_long_json_is_read_as_short_is(server: Served, count: int) -> None:
     """By another process than the server: some 70 KB at once, more by one that reads all."""
@@ -210,12 +174,6 @@ def test_names_in_a_form_are_utf_8_whatever_it_says(server: Served, charset: str
     assert answer.status == 200
     assert answer.json["predictions"][0]["picture"] == "\\ud800 신발"
     assert seconds(server) - before < 0.25
-
-
-def test_pictures_are_counted_before_they_are_decoded() -> None:
-    wrong = json.dumps({"pictures": ["%"] * 33}).encode()
-    with pytest.raises(Refused, match="33 pictures are too many: send at most 32"):
-        uploads.read(wrong, "application/json", {}, Limits())
 
 
 def test_what_takes_too_long_is_ended_and_others_do_not_wait(server: Served) -> None:
@@ -293,7 +251,7 @@ def test_what_turns_out_large_makes_way(signature: Signature) -> None:
 
     async def body(intake: Intake) -> None:
         def ask(content: bytes) -> asyncio.Task[Any]:
-            return asyncio.create_task(intake.pictures(signature, FORM, {"top": "3"}, content))
+            return asyncio.create_task(intake.examples(signature, FORM, {"top": "3"}, content))
 
         slow = ask(SLOW)
         texts = ask(form(*[TEXTS] * 4))
@@ -323,7 +281,7 @@ def test_processes_that_do_not_start_are_told_of(
     python = sys.executable
 
     async def body(intake: Intake) -> None:
-        await intake.pictures(signature, FORM, {}, form(SMALL))
+        await intake.examples(signature, FORM, {}, form(SMALL))
         monkeypatch.setattr(sys, "executable", "/bin/false")
         for pid in started(os.getpid()):
             if b"intake_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -332,39 +290,10 @@ def test_processes_that_do_not_start_are_told_of(
             await asyncio.sleep(0)
         monkeypatch.setattr(sys, "executable", python)
         while not intake.ready:
-            await intake.pictures(signature, FORM, {}, form(SMALL))
+            await intake.examples(signature, FORM, {}, form(SMALL))
 
     if sys.platform == "linux":
         with_intake(Limits(), body)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(CannotGoOn, match="do not start: it ended at once, with exit status 1"):
         with_intake(Limits(), body)
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"--edge--\r\n", "there are no pictures"),
-        (b"before it\r\n" + form(SMALL) + b"and after", None),
-        (form(SMALL).replace(b"--edge\r\n", b"--edge \t\r\n"), None),
-        (form(SMALL).replace(b"Content-D", b"X-Some: thing\r\ncontent-d"), None),
-        (form(SMALL)[:-10], "has no beginning or no end"),
-        (form(SMALL).replace(b'name="p"; ', b""), "a part of it has no name"),
-        (form(SMALL).replace(b"\r\n\r\n", b" " * 17_000 + b"\r\n\r\n"), "no beginning or no end"),
-        (b"--edgeX" + form(SMALL), "no beginning or no end"),
-        (form(SMALL).replace(b"edge", b"line"), "its boundary is not in it"),
-        (form(*[b""] * 33), "33 pictures are too many"),
-        (form(b"").replace(b'filename="a.png"', b"x=y"), "there are no pictures"),
-        (
-            b'--edge\r\nContent-Disposition: form-data; name="n"\r\n\r\n\r\n' * 100,
-            "too many parts",
-        ),
-    ],
-)
-def test_forms_are_taken_apart(body: bytes, words: str | None) -> None:
-    if words is None:
-        upload = uploads.read(body, FORM, {}, Limits())
-        assert upload.pictures == [("a.png", SMALL)]
-    else:
-        with pytest.raises(Refused, match=words):
-            uploads.read(body, FORM, {}, Limits())

@@ -253,12 +253,12 @@ def test_no_export_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_without_the_extra_it_says_how_to_get_it(shipped: Path) -> None:
     forbid = (
         "import sys, importlib.util as u; find = u.find_spec\n"
-        "u.find_spec = lambda name, *a: None if name == 'uvicorn' else find(name, *a)\n"
+        "u.find_spec = lambda name, *a: None if name == 'uvloop' else find(name, *a)\n"
         "from flaxmill.commands import cli; cli.main()"
     )
     found = subprocess.run(
         [sys.executable, "-c", forbid, "serve", str(shipped)], capture_output=True, text=True
     )
     assert found.returncode == 2
-    assert "serving needs uvicorn, which is not installed: python -m pip install" in found.stderr
-    assert "'uvicorn>" in found.stderr
+    assert "serving needs uvloop, which is not installed: python -m pip install" in found.stderr
+    assert "'uvloop>" in found.stderr

@@ -15,7 +15,7 @@ from flaxmill.serve import uploads
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.inputs.picture import read
 from flaxmill.tasks.signature import Signature
 
 
@@ -85,9 +85,9 @@ def test_a_camera_s_picture_is_there_once_and_no_second_time(
     file = content()
 
     async def body(intake: Intake) -> None:
-        read = await intake.pictures(colours, FORM, {}, form(file))
-        expected = prepare(open_picture(file), colours)
-        np.testing.assert_array_equal(np.frombuffer(read.content, np.uint8), expected.ravel())
+        reply = await intake.examples(colours, FORM, {}, form(file))
+        expected = read(open_picture(file), colours)
+        np.testing.assert_array_equal(np.frombuffer(reply.content, np.uint8), expected.ravel())
 
     with_intake(Limits(), body)
 
@@ -126,7 +126,7 @@ def test_a_picture_takes_no_more_memory_than_a_request_may(
 ) -> None:
     async def body(intake: Intake) -> None:
         with pytest.raises(Refused, match=words) as caught:
-            await intake.pictures(colours, FORM, {}, form(content()))
+            await intake.examples(colours, FORM, {}, form(content()))
         assert caught.value.status == 413
 
     with_intake(Limits(), body)

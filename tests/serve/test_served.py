@@ -39,7 +39,7 @@ def test_a_model_without_numbers_is_refused(shipped: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(served.Exported, "outputs", outputs)
     model = Model(Settings(shipped, "onnx"), lambda examples, seconds: None)
-    with pytest.raises(BadInput, match="logits of a black picture is not finite"):
+    with pytest.raises(BadInput, match="logits of an input of zeros is not finite"):
         asyncio.run(model.load())
     assert not model.ready
 
@@ -97,9 +97,9 @@ def test_a_model_is_asked_all_that_clients_may_ask(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = shutil.copytree(shipped, tmp_path / "export")
-    signed(export, lambda said: said.update(task="something-else"))
+    signed(export, lambda said: said.update(gives="tensors"))
     with monkeypatch.context() as patch:  # no pictures are sent to it
-        patch.setattr("flaxmill.serve.trial.prepare", lambda *_: pytest.fail("a picture was"))
+        patch.setattr("flaxmill.tasks.inputs.picture.read", lambda *_: pytest.fail("a picture was"))
         assert loaded(export).ready
 
     def wider(self: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
