@@ -38,7 +38,6 @@ from flaxmill.export.formats import Subject
 from flaxmill.export.made import made_splits
 from flaxmill.export.parity import sizes
 from flaxmill.models import weights
-from flaxmill.tasks.answers import of
 from flaxmill.trained.run import TrainedRun
 
 TRAIN, TEST = 300, 200  # pictures of each class that are drawn, where a set has more
@@ -141,7 +140,7 @@ def damages(run: TrainedRun, subject: Subject) -> Iterator[tuple[str, float]]:
         damaged.flat[random.choice(live)] += MOVED * norm
         changed = weights.renamed(params, {**arrays, name: damaged}, where="it")
         logits = np.asarray(answers(changed, rest, pictures))
-        found = parity.compared(logits, subject.reference, None, of(subject.signature))
+        found = parity.compared(logits, subject.reference, None, subject.signature.answer_kind)
         yield layer, found["max_relative_difference"]
 
 

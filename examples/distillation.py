@@ -28,7 +28,8 @@ from flaxmill.maths.classification import class_measures
 from flaxmill.maths.losses import softmax_cross_entropy
 from flaxmill.maths.metrics import Measures, Sums, accuracy
 from flaxmill.models.cnn import FastCNN
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps

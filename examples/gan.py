@@ -24,7 +24,8 @@ from flaxmill.maths.classification import class_measures
 from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.maths.scaling import unit_interval
 from flaxmill.report import figures
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import draw, picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run
@@ -164,6 +165,6 @@ def train(config: Config, run: Run) -> State:
     labels = jnp.tile(jnp.arange(len(splits.labels)), 5)
     drawn = state.model(state.params, state.model_state).draw(jax.random.key(0), labels)
     shown = jax.device_get((255 * drawn).round().astype(jnp.uint8))
-    sheet = figures.sheet(shown, splits.labels * 5, columns=len(splits.labels))
+    sheet = figures.sheet(shown, splits.labels * 5, draw=draw, columns=len(splits.labels))
     figures.save_png(sheet, run.directory.path / "drawn.png")
     return state

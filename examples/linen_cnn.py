@@ -27,7 +27,8 @@ from flaxmill.maths import optim
 from flaxmill.maths.classification import class_measures
 from flaxmill.maths.metrics import Measures, Sums
 from flaxmill.models.cnn import unit_interval
-from flaxmill.tasks.signature import Signature, picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.gradients import gradient, summed
 from flaxmill.training.loop import compile_evaluation, compile_steps
 from flaxmill.training.run import Run

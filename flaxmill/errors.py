@@ -37,6 +37,10 @@ class Unreadable(BadInput):
     """An example cannot be read; the message names its file, or else its index."""
 
 
+class TooLarge(BadInput):
+    """A picture that would take too much time or memory; the message says why."""
+
+
 class CannotGoOn(Told, RuntimeError):
     """The run cannot continue (not a number, full disk); its last good state is kept.
 
@@ -153,7 +157,3 @@ class NotFinite(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(step)
         self.step = step
-
-
-class DryRun(Exception):
-    """Everything is known that ``--dry-run`` asks for; nothing was trained."""

@@ -84,14 +84,16 @@ def small_data() -> Iterator[None]:
     """Leaves few of the drawn pictures, so that training runs are short."""
     import small_runs
 
-    from flaxmill.data.known import real_or_drawn
+    from flaxmill.data.known import real_or_drawn, texts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(real_or_drawn, "TRAIN", small_runs.TRAIN)
-        patch.setattr(real_or_drawn, "TEST", small_runs.TEST)
-        real_or_drawn._drawn.cache_clear()
+        for drawn in (real_or_drawn, texts):
+            patch.setattr(drawn, "TRAIN", small_runs.TRAIN)
+            patch.setattr(drawn, "TEST", small_runs.TEST)
+            drawn._drawn.cache_clear()
         yield
-    real_or_drawn._drawn.cache_clear()
+    for drawn in (real_or_drawn, texts):
+        drawn._drawn.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ def signature_of(shape: tuple[int, ...], classes: int) -> Signature:
     """Returns the signature of a classifier of pictures."""
     return Signature(
         name="tried",
-        task="image-classification",
+        takes="picture",
+        gives="one_class",
         inputs=(Tensor("image", "uint8", (-1, *shape)),),
         outputs=(Tensor("logits", "float32", (-1, classes)),),
         labels=tuple(map(str, range(classes))),

@@ -12,7 +12,6 @@ Whatever is in it, the command goes on or says one message, within 30 seconds an
 import argparse
 import contextlib
 import gzip
-import hashlib
 import io
 import json
 import random
@@ -39,7 +38,7 @@ from fuzzing import Trial, Tried, forget_peak, fuzz
 from flaxmill.commands import cli
 from flaxmill.data.folder import pictures
 from flaxmill.data.known import real_or_drawn
-from flaxmill.data.known.cifar import RECORD, Batch, read_cifar10
+from flaxmill.data.known.cifar import RECORD, read_cifar10
 from flaxmill.data.known.idx import read_idx
 from flaxmill.data.known.published import DataFile, DataSet
 from flaxmill.errors import BadInput, CannotGoOn
@@ -171,10 +170,7 @@ def _sealed(place: Path) -> None:
 
 _RECORDS = np.zeros((6, RECORD), np.uint8)
 _MEMBERS = {f"tiny/{name}": _RECORDS.tobytes() for name in ("one.bin", "test.bin")}
-_BATCHES = tuple(
-    Batch(name, hashlib.sha256(_RECORDS.tobytes()).hexdigest(), records=6)
-    for name in ("one.bin", "test.bin")
-)
+_BATCHES = dict.fromkeys(("one.bin", "test.bin"), (6,) + (0,) * 9)
 _TINY = DataSet(
     "tiny",
     "Tiny",

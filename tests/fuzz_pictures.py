@@ -33,7 +33,7 @@ from flaxmill.errors import BadInput
 from flaxmill.serve import uploads
 from flaxmill.serve.limits import USUAL
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.inputs.picture import prepare
+from flaxmill.tasks.inputs.picture import read
 from flaxmill.tasks.signature import Signature, Tensor
 
 SECONDS = 5.0
@@ -41,7 +41,8 @@ MEGABYTES = 512
 
 _GREY = Signature(
     name="grey",
-    task="image-classification",
+    takes="picture",
+    gives="one_class",
     inputs=(Tensor("image", "uint8", (-1, 28, 28, 1)),),
     outputs=(Tensor("logits", "float32", (-1, 2)),),
     labels=("ant", "bee"),
@@ -75,7 +76,7 @@ def readings(content: bytes, path: Path) -> Iterator[tuple[str, Any]]:
     labels = np.zeros(1, np.int32)
     inside = Listing(_Contents([content], path.name), labels, ("ant",), path.parent)
     outside = Listing((path,), labels, ("ant",), path.parent)
-    yield "predict", lambda: prepare(path, _GREY)
+    yield "predict", lambda: read(path, _GREY)
     yield "draft", lambda: Pictures(outside, (8, 8), "squash").take(np.zeros(1, np.int64))
     yield "whole", lambda: Pictures(inside, (8, 8), share=0.875, draft=False)[0]
     upload = uploads.Upload([(path.name, content)], top=1, seen=False)
@@ -98,10 +99,10 @@ def outcome(content: bytes, path: Path) -> tuple[str, list[str], float]:
         the slowest way took.
     """
     faults, refused, slowest = [], 0, 0.0
-    for name, read in readings(content, path):
+    for name, reading in readings(content, path):
         begun = time.process_time()
         try:
-            read()
+            reading()
         except (BadInput, Refused) as error:
             refused += 1
             if path.name not in str(error):

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.report.attribution import Attribution, Attributions
 from flaxmill.report.page import Subject
+from flaxmill.tasks.kinds import Explained, Explanation
+from flaxmill.tasks.signature import Signature, Tensor
 
 LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
 RESULT = {"accuracy": 0.9121, "loss": 0.24681, "examples": 10_000}
+_SIGNED = ("labels", "gives", "temperature", "held_out")
 VOID = {"meta", "link", "br", "img"}
 
 
@@ -66,7 +68,7 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         for epoch in (1, 2, 3)
         for split in ("train", "validation", "test")
     ]
-    look = Attribution(1, np.zeros((28, 28, 1), np.uint8), np.ones((28, 28)), 0.93, 0.125)
+    look = Explanation(1, '<img src="data:image/png;base64," alt="looked into">', 0.93, 0.125)
     made = Subject(
         name=f"fashion_mnist-quick-{seed}",
         recipe="fashion_mnist",
@@ -75,7 +77,16 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         data_title="Fashion-MNIST",
         drawn=False,
         seen=False,
-        labels=LABELS,
+        signature=Signature(
+            name="fashion_mnist",
+            takes="picture",
+            gives="one_class",
+            inputs=(Tensor("image", "uint8", (-1, 28, 28, 1)),),
+            outputs=(Tensor("logits", "float32", (-1, 3)),),
+            labels=tuple(LABELS),
+            temperature=1.25,
+            held_out=300,
+        ),
         result={
             "step": 30,
             "parameters": 12345,
@@ -88,9 +99,14 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         manifest={"versions": {"jax": "0.10.2"}},
         test_logits=logits,
         test_labels=labels,
-        test_pictures=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        temperature=1.25,
-        held_out=300,
-        attributed=Attributions([look], by_features=True),
+        test_examples=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
+        attributed=Explained("Beside each class, what speaks for it.", [look]),
     )
-    return replace(made, **changes)
+    return changed(made, **changes)
+
+
+def changed(run: Subject, **changes: Any) -> Subject:
+    """Returns a subject with other fields, of its own or of its signature."""
+    signed = {name: changes.pop(name) for name in _SIGNED if name in changes}
+    signed |= {"labels": tuple(signed["labels"])} if "labels" in signed else {}
+    return replace(run, signature=replace(run.signature, **signed), **changes)

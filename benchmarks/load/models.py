@@ -14,12 +14,11 @@ from flax import nnx
 from flaxmill.export import parity
 from flaxmill.export.function import application, exported_signature, stablehlo
 from flaxmill.export.graph import onnx_graph
-from flaxmill.machine import files
+from flaxmill.machine import files, json_forms
 from flaxmill.models import weights
 from flaxmill.models.cnn import CNN
 from flaxmill.models.resnet import resnet18
-from flaxmill.tasks import answers
-from flaxmill.tasks.signature import FORMAT, Signature, Tensor
+from flaxmill.tasks.signature import Signature, Tensor
 from flaxmill.trained import engines
 
 CLASSES = 10
@@ -120,7 +119,8 @@ def signature(name: str, shape: tuple[int, int, int], arrays: dict[str, Any]) ->
     """Returns the signature of a model's export."""
     plain = Signature(
         name="served",
-        task="image-classification",
+        takes="picture",
+        gives="one_class",
         inputs=(Tensor("image", "uint8", (-1, *shape), "raw pictures, 0 to 255"),),
         outputs=(Tensor("logits", "float32", (-1, CLASSES), "scores before the softmax"),),
         labels=tuple(map(str, range(CLASSES))),
@@ -149,9 +149,9 @@ def write_export(
         path = folder / engines.FILES[engine]
         files.write_atomic(path, content)
         outputs = engines.start(engine, folder, signature)(pictures[:100])["logits"]
-        found = parity.compared(outputs, expected[:100], None, answers.of(signature))
+        found = parity.compared(outputs, expected[:100], None, signature.answer_kind)
         rows[name] = parity.exact({**parity.of_file(path), **found}, name)
-    files.write_json(folder / "parity.json", {"format": FORMAT, "formats": rows})
+    files.write_json(folder / "parity.json", {"format": json_forms.NEWEST, "formats": rows})
 
 
 def head(path: str, size: int, *more: str) -> bytes:

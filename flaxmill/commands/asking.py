@@ -11,13 +11,12 @@ import numpy as np
 from flaxmill.errors import BadInput
 from flaxmill.machine.program import typed
 from flaxmill.machine.terminal import plain, show, show_json
-from flaxmill.tasks.inputs.picture import find_pictures, prepare
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.exported import ENGINES, Exported, is_export
 from flaxmill.trained.run import TrainedRun
 
 _AT_A_TIME = 500
-"""Pictures that are read before they are classified together."""
+"""Examples that are read before they are answered together."""
 _ON_A_SHEET = 100
 SHEET = "predictions.png"
 
@@ -69,40 +68,41 @@ def evaluate(
 def predict(
     model: TrainedRun | Exported, files: Sequence[str], *, top: int, json: bool, look: bool
 ) -> None:
-    """Classifies picture files, and prints a row or a line of JSON for each.
+    """Answers what a person gives, and prints a row or a line of JSON for each.
 
     Files that cannot be read are named, and the others classified.
 
     Args:
         model: A run or an export.
-        files: Pictures, folders, patterns, or ``-``.
+        files: As the model's kind of input finds them: files, folders, patterns, or ``-``.
         top: How many classes to name for each.
         json: Whether to print JSON.
         look: Whether to write predictions.png too.
 
     Raises:
-        BadInput: Some of the pictures could not be read.
+        BadInput: Some could not be read.
     """
-    names = find_pictures(files)
+    kind = model.signature.input_kind
+    names = kind.find(files)
     widths = [max(map(len, map(plain, some))) for some in (names, model.signature.labels)]
     sheet: list[tuple[np.ndarray, dict[str, Any]]] = []
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
         chunk = names[start : start + _AT_A_TIME]
-        pictures = _prepared(chunk, model.signature, unread)
-        if not pictures:
+        examples = _prepared(chunk, model.signature, unread)
+        if not examples:
             continue
-        answers = model.predict(list(pictures.values()), top=top)
-        for name, answer in zip(pictures, answers, strict=True):
-            answer["picture"] = name
-            show_json(answer) if json else show(_row(answer, *widths))
-        pairs = zip(pictures.values(), answers, strict=True)
+        answers = model.predict(list(examples.values()), top=top)
+        for name, answer in zip(examples, answers, strict=True):
+            answer[kind.THING[0]] = name
+            show_json(answer) if json else show(_row(name, answer, model.signature, *widths))
+        pairs = zip(examples.values(), answers, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
     if look and sheet:
-        from flaxmill.report.answered import own_pictures
+        from flaxmill.report.answered import own_examples
 
         seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
-        to = own_pictures(seen, said, Path(SHEET))
+        to = own_examples(seen, said, model.signature, Path(SHEET))
         some = f" (the first {len(sheet)})" if len(sheet) < len(names) - len(unread) else ""
         show(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
     if unread:
@@ -113,26 +113,28 @@ def predict(
 def _prepared(
     names: Sequence[str], signature: Signature, unread: list[str]
 ) -> dict[str, np.ndarray]:
-    """Returns the pictures that can be read by name, as the model takes them; says why of others.
+    """Returns the examples that can be read by name, as the model takes them; says why of others.
 
     One is made small before the next is read: hundreds of photographs would fill the memory.
     """
     found = {}
     for name in names:
         try:
-            found[name] = prepare(name, signature)
+            found[name] = signature.input_kind.read(name, signature)
         except BadInput as trouble:
             unread.append(str(trouble))
     return found
 
 
-def _row(answer: dict[str, Any], name: int, label: int) -> str:
-    """Returns what is printed of a picture: its name, and the likeliest classes beside it.
+def _row(
+    name: str, answer: dict[str, Any], signature: Signature, name_width: int, label_width: int
+) -> str:
+    """Returns what is printed of an example: its name, and the likeliest classes beside it.
 
     Where any number of labels may hold, those that are above one half come first.
     """
-    likely = [(plain(one["label"]), one["probability"]) for one in answer["predictions"]]
-    cells = [f"{one:{label}} {probability:6.1%}" for one, probability in likely]
-    if "labels" in answer:
-        cells = [", ".join(answer["labels"]) or "none", *cells]
-    return f"{plain(answer['picture']):{name}}  " + "   ".join(cells)
+    likely = [(plain(one["label"]), one["probability"]) for one in answer.get("predictions", ())]
+    cells = [f"{one:{label_width}} {probability:6.1%}" for one, probability in likely]
+    if signature.answer_kind.SEVERAL or not cells:
+        cells = [plain(signature.answer_kind.summary(answer)), *cells]
+    return f"{plain(name):{name_width}}  " + "   ".join(cells)

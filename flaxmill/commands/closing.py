@@ -15,7 +15,7 @@ def next_commands(trained: TrainedRun) -> list[str]:
     run = quote(trained.path)
     return [
         typed(f"look {run}"),
-        f"{typed(f'predict {run}')} PICTURE.png",
+        f"{typed(f'predict {run}')} {trained.signature.input_kind.SUCH_AS}",
         f"{typed(f'serve {run}')}    # a page to try it, and a service that clients speak to",
         f"{typed(f'export {run}')}    # files that run elsewhere",
         _change(trained),

@@ -16,7 +16,7 @@ from flaxmill.machine.program import installing, typed
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
 EXTRAS = {
     "onnx": ("jax2onnx", "onnx", "onnxruntime"),
-    "serve": ("fastapi", "uvicorn", "prometheus-client"),
+    "serve": ("fastapi", "uvloop", "prometheus-client"),
 }
 """What some commands need beside; nothing is wrong without it."""
 _LITTLE_DISK = 2e9

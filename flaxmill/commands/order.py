@@ -53,15 +53,9 @@ class Order:
     def settled(self, initial: Any = None) -> "Order":
         """Returns the order with all that its recipe chooses itself, from the data, chosen.
 
-        A recipe that does so has a function ``settle(config, initial)``, which returns the config
-        without a field left open, and why, by field. It depends on nothing but the config, the data
-        and the weights to begin with, so that it comes to the same whenever it is asked.
-
         Args:
             initial: The weights to begin with, if any.
         """
-        if not hasattr(self.recipe.module, "settle"):
-            return self
         config, chosen = border.settled(self.recipe, self.config, initial)
         return dataclasses.replace(self, config=config, chosen=chosen)
 

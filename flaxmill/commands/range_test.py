@@ -12,17 +12,13 @@ import numpy as np
 
 from flaxmill.commands.order import Order
 from flaxmill.commands.train import carry_out, prepared, schedule_of
-from flaxmill.errors import BadInput, DryRun
+from flaxmill.errors import BadInput
 from flaxmill.machine import stopping
 from flaxmill.machine.progress import Words
-from flaxmill.maths.metrics import Sums
 from flaxmill.maths.optim import Ramp
 from flaxmill.maths.rate_curve import LEAST, Found, averages, judge
 from flaxmill.recipes.loading import border
 from flaxmill.training.directory import RunDirectory
-from flaxmill.training.loop import TrainChunk
-from flaxmill.training.run import Run
-from flaxmill.training.state import State
 
 _DIVERGED = 4.0  # times the best smoothed loss: the test ends
 _COMPUTES = (
@@ -31,47 +27,18 @@ _COMPUTES = (
 )
 
 
-class Trial(Run):
-    """A run that ends when the loss has grown, and keeps nothing but the losses."""
+def diverged(losses: Sequence[float]) -> bool:
+    """Says whether the loss has grown too far to come back; a few batches cannot tell that.
 
-    def restore(self, state: State, *, own: Sequence[str] = ()) -> State:
-        """Returns the state to begin with: ``init_from``, or the fresh one."""
-        self.losses: list[float] = []
-        return super().restore(state, own=own)
-
-    def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
-        """Notes that the training function is compiled."""
-        self.words.begin(0, self.schedule.steps)
-        self.meter.begin(step_seconds)
-
-    def log(self, split: str, step: int, sums: Sums) -> None:
-        """Notes the loss of a step.
-
-        Raises:
-            DryRun: The test is over.
-        """
-        if split != "train":
-            return
-        self.meter.given(sums)
-        self.losses.append(sums.means()["loss"])
-        if self.words.wanted():
-            (seconds, idle), size = self.meter.pace(step), self.schedule.batch_size
-            loss = {"loss": self.losses[-1]}
-            self.words.show(step, self.schedule.steps, loss, seconds, size, idle)
-        if step == self.schedule.steps or self.diverged():
-            raise DryRun
-
-    def diverged(self) -> bool:
-        """Says whether the loss has grown too far to come back; a few batches cannot tell that."""
-        if not math.isfinite(self.losses[-1]):
-            return True
-        if len(self.losses) < LEAST:
-            return False
-        smooth = averages(self.losses)
-        return bool(smooth[-1] > _DIVERGED * smooth.min())
-
-    def save_if_due(self, step: int, state: State) -> None:
-        """Saves nothing."""
+    Args:
+        losses: Of the steps so far, one or more.
+    """
+    if not math.isfinite(losses[-1]):
+        return True
+    if len(losses) < LEAST:
+        return False
+    smooth = averages(losses)
+    return bool(smooth[-1] > _DIVERGED * smooth.min())
 
 
 def check(order: Order, steps: int, first: float, last: float) -> None:
@@ -149,15 +116,20 @@ def find(
     options = dataclasses.replace(order.options, chunk=1, dry_run=True)
     trial = dataclasses.replace(order, config=tried, options=options)
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
+    losses: list[float] = []
+
+    def hear(loss: float) -> bool:
+        losses.append(loss)
+        return diverged(losses)
+
     with stopping.temporary_folder() as nowhere:
         place = RunDirectory(nowhere)
-        run = prepared(trial, splits, initial, place, words, kind=Trial)
-        carry_out(trial, run)
-    if sum(map(math.isfinite, run.losses)) < LEAST:
+        carry_out(trial, prepared(trial, splits, initial, place, words, hear=hear))
+    if sum(map(math.isfinite, losses)) < LEAST:
         raise BadInput(
-            f"the loss of {order.recipe.name} was not finite after {len(run.losses)} steps, at a "
-            f"rate of {float(ramp(len(run.losses) - 1)):.2g}. Give a lower --from, or a lower --to "
+            f"the loss of {order.recipe.name} was not finite after {len(losses)} steps, at a "
+            f"rate of {float(ramp(len(losses) - 1)):.2g}. Give a lower --from, or a lower --to "
             f"with more --steps. Or else {_COMPUTES}"
         )
     rates = np.array([float(ramp(step)) for step in range(steps)])
-    return judge(rates, run.losses, diverged=len(run.losses) < steps or run.diverged())
+    return judge(rates, losses, diverged=len(losses) < steps or diverged(losses))

@@ -2,9 +2,9 @@
 
 import errno
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from flaxmill.commands.order import Order, ordered
 from flaxmill.data.batches import Schedule
 from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.data.source import Splits
-from flaxmill.errors import BadInput, CannotGoOn, DryRun, NotFinite, Stopped, Unreadable
+from flaxmill.errors import BadInput, CannotGoOn, NotFinite, Stopped, Unreadable
 from flaxmill.machine import stopping
 from flaxmill.machine.clock import WAITING, Clock, process_age
 from flaxmill.machine.program import placed, typed
@@ -28,8 +28,6 @@ from flaxmill.training.run import Run
 
 _WAITED = 0.1
 """Share of the training that a device may wait for data before a person is told what to do."""
-
-AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 @overload
@@ -152,8 +150,8 @@ def prepared(
     directory: RunDirectory,
     words: Words,
     clock: Clock | None = None,
-    kind: type[AnyRun] = Run,
-) -> AnyRun:
+    hear: Callable[[float], bool] | None = None,
+) -> Run:
     """Returns the run that an order's recipe trains with; nothing is made yet.
 
     Args:
@@ -163,12 +161,12 @@ def prepared(
         directory: Where its files go.
         words: Speaks to the person.
         clock: Where the seconds go.
-        kind: `Run`, or a kind of it.
+        hear: Takes the losses in the place of a log, as `Run` has it.
     """
     signature = border.signature(order.recipe, order.config, splits)
     if note := border.model(order.recipe, order.config, splits, signature):
         words.say(note)
-    return kind(
+    return Run(
         directory=directory,
         identity=order.identity(splits, initial),
         signature=signature,
@@ -180,6 +178,7 @@ def prepared(
         measure=order.recipe.module.measure,
         recipe=order.recipe.text,
         initial=initial,
+        hear=hear,
     )
 
 
@@ -203,7 +202,7 @@ def carry_out(order: Order, run: Run) -> None:
 
     Args:
         order: What is to be trained.
-        run: Where and how; one that raises `DryRun` ends without a result.
+        run: Where and how; one that ends early has no result.
 
     Raises:
         BadInput: The recipe's loop ended without a result.
@@ -212,10 +211,8 @@ def carry_out(order: Order, run: Run) -> None:
     """
     seen = None
     try:
-        with run.asked.answered(), run.clock("train"):
+        with run.asked.answered(), run.early.awaited(), run.clock("train"):
             order.recipe.module.train(order.config, run)
-    except DryRun:
-        return
     except NotFinite as trouble:
         seen = trouble.step  # looked into below, when what the loop held is let go
     except CannotGoOn:
@@ -237,7 +234,7 @@ def carry_out(order: Order, run: Run) -> None:
         run.close()
     if seen is not None:
         raise CannotGoOn(_not_finite(run, seen))
-    if run.result is None:
+    if run.result is None and not run.early.ended:
         raise BadInput(
             f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
             f"run.finish(state, evaluate(state, splits.test)) at its end."

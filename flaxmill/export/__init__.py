@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
 from flaxmill.export.formats import Subject, written_formats
 from flaxmill.export.made import made_splits
-from flaxmill.machine import files, stopping
+from flaxmill.machine import files, json_forms, stopping
 from flaxmill.machine.program import quote, typed
-from flaxmill.tasks.signature import FORMAT, Signature
+from flaxmill.tasks.signature import Signature
 from flaxmill.trained import exported
 from flaxmill.trained.run import TrainedRun
 
@@ -159,8 +158,7 @@ def _splits(run: TrainedRun, data: str | None) -> tuple[Splits, str]:
     try:
         return run.splits(data), ""
     except BadInput as missing:
-        taken = run.signature.inputs[0]
-        if data is not None or (taken.dtype, len(taken.shape)) != ("uint8", 4):
+        if data is not None or not hasattr(run.signature.input_kind, "made"):
             raise
         title, drawn = run.identity["data"]["title"], run.identity["data"]["drawn"]
         return made_splits(title, drawn=drawn, signature=run.signature), str(missing)
@@ -243,7 +241,7 @@ def _write(
     """Writes and checks all files of an export; returns the content of its ``parity.json``."""
     model.signature.save(folder / "signature.json")
     found: dict[str, Any] = {
-        "format": FORMAT,
+        "format": json_forms.NEWEST,
         "split": MADE if model.labels is None else "test",
         "data": model.splits.title,
         "examples": len(model.reference),
@@ -256,7 +254,7 @@ def _write(
     files.write_json(folder / "parity.json", found)
     files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
     if model.labels is not None:
-        _write_examples(model.splits, model.labels, folder / "examples")
+        _write_examples(model.signature, model.splits, model.labels, folder / "examples")
     if "web" in formats:
         from flaxmill.export.web import write_web
 
@@ -264,16 +262,18 @@ def _write(
     return found
 
 
-def _write_examples(splits: Splits, labels: np.ndarray, folder: Path, most: int = 10) -> None:
-    """Writes test pictures to try the model on, the first of each class."""
+def _write_examples(
+    signature: Signature, splits: Splits, labels: np.ndarray, folder: Path, most: int = 10
+) -> None:
+    """Writes test examples to try the model on, the first of each class."""
     for label, name in list(enumerate(splits.labels))[:most]:
-        places = np.flatnonzero(labels[:, label] > 0 if labels.ndim == 2 else labels == label)
+        places = np.flatnonzero(signature.answer_kind.of_class(labels, label))
         if len(places):
             folder.mkdir(exist_ok=True)
-            pixels = splits.test[int(places[0])]["image"]
-            picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+            first = int(places[0])
+            suffix, content = signature.input_kind.sample(splits.test, first, signature)
             slug = re.sub(r"\W+", "-", name.lower()).strip("-")
-            picture.save(folder / f"{label:02}-{slug}.png")
+            (folder / f"{label:02}-{slug}{suffix}").write_bytes(content)
 
 
 def _replace(staged: Path, target: Path) -> None:

@@ -1,6 +1,5 @@
 """The model card of an export (Mitchell et al. 2019): what it is, how good, and what it is for."""
 
-import inspect
 import re
 from importlib import metadata
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import jinja2
 
 from flaxmill.data.source import Splits
-from flaxmill.export import standalone
 from flaxmill.export.parity import size
 from flaxmill.machine.terminal import plain
 from flaxmill.maths import calibration
-from flaxmill.tasks import answers
 from flaxmill.tasks.signature import Signature
 
+_LINE = 200  # characters
 _PLAIN = re.compile(r"[^\W_]((?:[\w ,./()'-]|: )*[\w)'.])?")
 _LIVE = re.compile(r"\b_|_\b|www\.", re.IGNORECASE)
 
@@ -40,6 +38,12 @@ def code(name: str) -> str:
     return f"{fence}{room}{shown}{room}{fence}"
 
 
+def _short(value: Any) -> str:
+    """Returns what a signature says, where it is no more than a line."""
+    words = str(value)
+    return words if len(words) <= _LINE else f"{words[:_LINE]} … (all of it is in signature.json)"
+
+
 def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
     """Returns the card as Markdown.
 
@@ -55,16 +59,21 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         trim_blocks=True,
         autoescape=False,  # this is Markdown
     )
-    environment.filters |= {"size": size, "quoted": quoted, "code": code}
-    preparing = inspect.getsource(standalone).partition("import Any\n\n")[2].rstrip()
-    kind = signature.task.replace("-", " ")
+    environment.filters |= {"size": size, "quoted": quoted, "code": code, "short": _short}
+    kind, (thing, things) = signature.input_kind, signature.input_kind.THING
+    preparing = kind.standalone_source().partition('"""\n\n')[2]
+    preparing = preparing.replace("from typing import Any\n", "").strip()
+    told = signature.answer_kind.ABOUT
     return environment.get_template("card.md.jinja").render(
         signature=signature,
+        kind=kind,
+        thing=thing,
+        things=things,
         preparing=preparing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
-        summary=f"A model for {kind}, trained on {quoted(splits.title)}.",
+        summary=f"A model that gives {told} of a {thing}, trained on {quoted(splits.title)}.",
         taken=signature.inputs[0],
-        several=answers.of(signature).several,
-        meaning=answers.of(signature).meaning,
+        several=signature.answer_kind.SEVERAL,
+        meaning=signature.answer_kind.MEANING,
         weight=calibration.weight(signature.held_out),
         title=splits.title,
         drawn=splits.drawn,

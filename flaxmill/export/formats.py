@@ -12,7 +12,6 @@ from flaxmill.export import parity
 from flaxmill.export.function import Apply, application, exported_signature, stablehlo
 from flaxmill.machine import files
 from flaxmill.models import weights
-from flaxmill.tasks import answers
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained import engines, exported
 from flaxmill.trained.run import TrainedRun
@@ -84,7 +83,7 @@ class Subject:
 
     def compared(self, outputs: np.ndarray) -> dict[str, Any]:
         """Returns how logits for the test examples compare with the reference."""
-        kind = answers.of(self.signature)
+        kind = self.signature.answer_kind
         return parity.compared(outputs, self.reference, self.labels, kind)
 
 

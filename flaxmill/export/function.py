@@ -11,7 +11,6 @@ from flax import nnx
 from jax import export
 
 from flaxmill.errors import BadInput
-from flaxmill.tasks import answers
 from flaxmill.tasks.signature import Signature, Tensor
 
 Apply = Callable[[Any], Any]
@@ -37,7 +36,7 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
         apply: Returns logits, in any floating type.
         signature: Of the export: its task and temperature make probabilities of logits.
     """
-    kind = answers.of(signature)
+    kind = signature.answer_kind
 
     def answer(inputs: Any) -> dict[str, Any]:
         logits = apply(inputs).astype(jnp.float32)
@@ -64,7 +63,7 @@ def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any
             f"{signature.name} gives {given}: only models that give logits can be exported."
         )
     (logits,) = signature.outputs
-    meaning = answers.of(signature).meaning
+    meaning = signature.answer_kind.MEANING
     if signature.temperature is not None:
         meaning += " divided by the temperature"
     outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))
@@ -74,10 +73,10 @@ def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any
 
 
 def input_shape(signature: Signature) -> jax.ShapeDtypeStruct:
-    """Returns the form of an input whose batch may have any size."""
+    """Returns the form of an input whose batch, and other axes that have a name, may be any."""
     taken = signature.inputs[0]
-    (batch,) = export.symbolic_shape("batch")
-    return jax.ShapeDtypeStruct((batch, *taken.shape[1:]), taken.dtype)
+    shape = export.symbolic_shape(", ".join(["batch", *map(str, taken.shape[1:])]))
+    return jax.ShapeDtypeStruct(shape, taken.dtype)
 
 
 def stablehlo(apply: Apply, signature: Signature) -> bytes:

@@ -79,7 +79,9 @@ def _converted(apply: Apply, signature: Signature) -> Any:
         )
     tidy(model.graph)
     model.producer_name = "flaxmill"
-    model.doc_string = f"{signature.task}; see signature.json beside it"
+    model.doc_string = (
+        f"{signature.answer_kind.ABOUT} of {signature.input_kind.THING[1]}; see signature.json"
+    )
     facts = {"labels": list(signature.labels), "weights_sha256": signature.run["weights_sha256"]}
     onnx.helper.set_model_props(
         model, {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items()}

@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.machine import files
-from flaxmill.tasks.answers import Answers
+from flaxmill.tasks.kinds import Answer
 
 RELATIVE = 1e-5
 """How far a logit may lie from the trained model's, as a share of the logits' size.
@@ -49,7 +49,7 @@ def compared(
     outputs: Float[np.ndarray, "example class"],
     reference: Float[np.ndarray, "example class"],
     labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
-    kind: Answers,
+    kind: Answer,
 ) -> dict[str, Any]:
     """Returns how far outputs lie from those of the trained model.
 

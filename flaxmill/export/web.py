@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flaxmill.errors import BadInput
 from flaxmill.machine import files
-from flaxmill.tasks import answers
+from flaxmill.tasks import page_parts
 
 # What of onnxruntime-web runs a model on the processor, and its names on the page's side: there are
 # web servers that do not know .mjs as JavaScript, and browsers then refuse it.
@@ -44,8 +44,8 @@ def check_installed(runtime: Path | None = None) -> Path:
 def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> None:
     """Writes the page as a folder of files that any web server can hand out.
 
-    The browser runs ``model.onnx`` itself, so pictures do not leave the device, and the page works
-    under any path and without other hosts.
+    The browser runs ``model.onnx`` itself, so what a person gives does not leave the device, and
+    the page works under any path and without other hosts.
 
     Args:
         export_dir: Holds ``signature.json``, ``model.onnx`` and ``examples/``.
@@ -53,17 +53,26 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
         runtime: The folder with onnxruntime-web; by default the package's own.
 
     Raises:
-        BadInput: onnxruntime-web or ``model.onnx`` is missing, or the model does not take pictures.
+        BadInput: onnxruntime-web or ``model.onnx`` is missing, or the page has no place for what
+            the model takes, or no words for what it gives.
     """
     found = check_installed(runtime)
     if not (export_dir / "model.onnx").is_file():
         raise BadInput(f"{export_dir} lacks model.onnx, which the page runs: export onnx as well.")
     signature = files.read_json(export_dir / "signature.json")
-    if signature["task"] not in answers.TASKS:
-        raise BadInput(
-            f"the format web is for models that classify pictures, and {signature['name']} does "
-            f"{signature['task']}: leave the format web out."
-        )
+    takes, gives = signature["takes"], signature["gives"]
+    parts = page_parts.files(takes, gives)
+    for path, kind in (
+        (f"inputs/{takes}/{page_parts.FIELD}", takes),
+        (f"answers/{gives}.js", gives),
+    ):
+        if path not in parts:
+            raise BadInput(
+                f"the page has nothing for {kind}, and {signature['name']} takes {takes} and gives "
+                f"{gives}: leave the format web out."
+            )
+    for path, content in parts.items():
+        files.write_atomic(to / "page" / path, content)
     page = resources.files("flaxmill.serve") / "page"
     for part in page.iterdir():
         if part.is_file() and part.name != "index.html":
@@ -75,7 +84,7 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
     files.write_atomic(to / "runtime" / "LICENSE.txt", licence.read_bytes())
     for name in ("signature.json", "model.onnx"):
         files.write_atomic(to / name, (export_dir / name).read_bytes())
-    examples = sorted((export_dir / "examples").glob("*.png"))
+    examples = sorted((export_dir / "examples").glob("[!.]*"))
     for example in examples:
         files.write_atomic(to / "examples" / example.name, example.read_bytes())
     files.write_atomic(to / "examples.json", json.dumps([example.name for example in examples]))

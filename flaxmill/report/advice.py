@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.report.suspects import suspects
-from flaxmill.tasks import answers
+from flaxmill.maths.suspects import suspects
 
 FEW_TESTED = 200  # examples; fewer leave an interval of ten points or more
 FEW_TRAINED = 50  # examples of a class
@@ -35,7 +34,7 @@ def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
     headline = found["headline"]
     if subject.seen or headline is None or headline["accuracy"] is None:
         return None
-    things = "examples" if subject.test_pictures is None else "pictures"
+    things = subject.things
     return {
         "expect": _expect(subject, headline, things),
         "confused": _confused(found),
@@ -140,19 +139,20 @@ def _last(subject: Any, figure: str) -> dict[str, float]:
 
 def _files(subject: Any, temperature: float | None) -> list[dict[str, Any]]:
     """Returns test files whose label is probably wrong, where the model can be believed."""
-    if subject.test_name is None:
-        return []
+    if subject.test_name is None or temperature is None or not len(subject.test_labels):
+        return []  # of what is not calibrated, nobody knows what its sureness is worth
     logits, labels, classes = subject.test_logits, subject.test_labels, list(subject.labels)
     found = []
-    for suspect in suspects(logits, labels, temperature):
+    kind = subject.kind
+    for suspect in suspects(kind.questions(logits, labels, temperature)):
         this = slice(suspect.index, suspect.index + 1)
         if (file := subject.test_name(suspect.index)).whole:
-            said = answers.of_labels(labels).said(logits[this])
+            said = kind.said(logits[this])
             found.append(
                 {
                     "file": file,
-                    "truth": answers.names(labels[this], classes)[0],
-                    "answer": answers.names(said, classes)[0],
+                    "truth": kind.names(labels[this], classes)[0],
+                    "answer": kind.names(said, classes)[0],
                     "suspect": suspect,
                 }
             )

@@ -1,4 +1,4 @@
-"""Sheets of pictures with what a model says of them: right in green, wrong in red."""
+"""Sheets of examples with what a model says of them: right in green, wrong in red."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 
 from flaxmill.data.source import Splits
 from flaxmill.report import choosing, figures
+from flaxmill.report.examples import Examples
 from flaxmill.report.letters import ending, showable
-from flaxmill.report.pictures import Pictures
-from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
-from flaxmill.tasks import answers
+from flaxmill.report.sheets import Sheet, drawing, titled, written
+from flaxmill.tasks.signature import Signature
 from flaxmill.trained.run import TrainedRun
 
 _LETTERS = 18  # of a caption's line
@@ -41,7 +41,8 @@ def draw(
     Raises:
         BadInput: There is no such class, split or example.
     """
-    source, kind = splits[split], answers.of(trained.signature)
+    source, signature = splits[split], trained.signature
+    kind, name = signature.answer_kind, signature.inputs[0].name
     these = f"{choosing.called(split)} examples{choosing.named(classes)}"
     worst, number = None, 0
     if wrong:
@@ -50,10 +51,12 @@ def draw(
     else:
         indices = choosing.indices(splits, split, classes)
     chosen = source.take(indices)
-    labels, said = np.asarray(chosen["label"]), kind.said(trained.outputs(chosen["image"]))
+    labels, said = np.asarray(chosen["label"]), kind.said(trained.outputs(chosen[name]))
     names, legend = showable(splits.labels)
-    captions, colours = figures.prediction_captions(labels, said, names)
-    files = _files_of_mistakes(Pictures(source), indices, colours)
+    captions, colours = figures.prediction_captions(
+        kind.names(labels, names), kind.names(said, names)
+    )
+    files = _files_of_mistakes(Examples(source, name), indices, colours)
     if worst is None:
         right = f"{colours.count(figures.RIGHT)} of {len(indices)}"
         title, words = f"{these}, {right} right", f"{right} {these} are right."
@@ -62,37 +65,36 @@ def draw(
         title = f"{len(worst):,} of {number:,} {these} wrong"
         words = f"{title}, the {first}."
     figure = figures.sheet(
-        chosen["image"],
+        signature.input_kind.shown(chosen, changed=True),
         [_with_file(*pair) for pair in zip(captions, files, strict=True)],
         colours,
         title=titled(splits, title),
-        columns=COLUMNS,
+        **drawing(signature),
     )
-    plain, _ = figures.prediction_captions(labels, said, splits.labels)
+    plain, _ = figures.prediction_captions(
+        kind.names(labels, splits.labels), kind.names(said, splits.labels)
+    )
     told = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
     return written(figure, path, words, *told, *legend)
 
 
-def own_pictures(pictures: Sequence[np.ndarray], said: Sequence[Any], path: Path) -> Path:
-    """Draws a person's pictures as the model saw them, with what it says; returns the path."""
-    captions = []
-    for one in said:
-        top = one["predictions"][0]
-        several = ", ".join(one["labels"]) or "none" if "labels" in one else None
-        captions.append(several or f"{top['label']}\n{top['probability']:.0%}")
-    captions, _ = showable(captions)  # what a number stands for was printed
-    figure = figures.sheet(
-        np.stack(pictures), captions, title="as the model saw them", columns=COLUMNS
-    )
+def own_examples(
+    examples: Sequence[Any], said: Sequence[Any], signature: Signature, path: Path
+) -> Path:
+    """Draws what a person gave as the model saw it, with what it says; returns the path."""
+    # What a number stands for was printed.
+    captions, _ = showable([signature.answer_kind.caption(one) for one in said])
+    title = "as the model saw them"
+    figure = figures.sheet(examples, captions, title=title, **drawing(signature))
     return written(figure, path, "").path
 
 
 def _files_of_mistakes(
-    pictures: Pictures, indices: np.ndarray, colours: Sequence[str]
+    examples: Examples, indices: np.ndarray, colours: Sequence[str]
 ) -> list[str]:
     """Returns the files of the examples that are answered wrongly, and nothing for others."""
     return [
-        pictures.name(int(index)).shown if colour == figures.WRONG else ""
+        examples.name(int(index)).shown if colour == figures.WRONG else ""
         for index, colour in zip(indices, colours, strict=True)
     ]
 

@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.source import labels_known
-from flaxmill.report import statistics
-from flaxmill.report.attribution import Attributions, attributions
+from flaxmill.report.examples import Examples
 from flaxmill.report.page import Subject
-from flaxmill.report.pictures import Pictures
-from flaxmill.tasks import answers
+from flaxmill.tasks.kinds import Explained
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.log import mean_rows
 
@@ -25,9 +23,9 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         data: Another place to take its data from.
     """
     splits = trained.splits(data)
-    pictures = Pictures(splits.test)
+    examples = Examples(splits.test, trained.signature.inputs[0].name)
     logits, labels = trained.scored(splits.test)
-    known = labels_known(splits.train)
+    known, kind = labels_known(splits.train), trained.signature.answer_kind
     return Subject(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
@@ -36,48 +34,32 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
         data_title=splits.title,
         drawn=splits.drawn,
         seen=splits.seen,
-        labels=splits.labels,
+        signature=trained.signature,
         result=trained.result,
         metrics=mean_rows(trained.rows),
         config=trained.identity["config"],
         manifest=trained.manifest,
         test_logits=logits,
         test_labels=labels,
-        test_pictures=pictures,
-        test_name=pictures.name,
-        train_counts=None if known is None else answers.counts(known, len(splits.labels)),
-        temperature=trained.signature.temperature,
-        held_out=trained.signature.held_out,
-        attributed=_attributed(trained, logits, labels, pictures),
+        test_examples=examples,
+        test_name=examples.name,
+        train_counts=None if known is None else kind.counts(known, len(splits.labels)),
+        attributed=_attributed(trained, logits, labels, examples),
         recipe_sha256=trained.identity["recipe_sha256"],
         recipe_text=trained.recipe_text,
     )
 
 
 def _attributed(
-    trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, pictures: Any
-) -> Attributions | None:
+    trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, examples: Any
+) -> Explained | None:
     """Returns what the answers to some examples rest on: of each class, the surest right one."""
-    found = _surest(logits, labels)[:_MOST_LOOKED_INTO]
+    kind = trained.signature.answer_kind
+    found = kind.surest(logits, labels)[:_MOST_LOOKED_INTO]
     if not found:
         return None
     classes, indices = (np.array(column) for column in zip(*found, strict=True))
-    shown = np.stack([pictures[int(index)] for index in indices])
-    kind, most = answers.of_labels(labels), max(_LEAST_COVERED, len(labels))
-    return attributions(trained.model, shown, classes, kind, most=most)
-
-
-def _surest(logits: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
-    """Returns each class of which something was found, and what the model is surest of in it."""
-    kind = answers.of_labels(labels)
-    said, found = kind.said(logits), []
-    for label in range(logits.shape[1]):
-        if kind.several:
-            members = np.flatnonzero(said[:, label] & (labels[:, label] > 0))
-            confidence = logits[members, label]
-        else:
-            members = np.flatnonzero((said == label) & (labels == label))
-            confidence = statistics.log_probabilities(logits[members]).max(-1)
-        if len(members):
-            found.append((label, int(members[np.argmax(confidence)])))
-    return found
+    signature, most = trained.signature, max(_LEAST_COVERED, len(labels))
+    taken = signature.input_kind
+    shown = taken.collate([examples[int(index)] for index in indices], signature)
+    return taken.explain(trained.model, shown, classes, kind, signature, most=most)

@@ -1,33 +1,29 @@
-"""Figures: sheets of labelled pictures as PNG, and the report page's diagrams as SVG text.
+"""Figures: sheets of labelled examples as PNG, and the report page's diagrams as SVG text.
 
 The SVG takes its colours and its font from the page around it, so it follows a dark page.
 Everything here is a pure function of its input: the same figures give the same bytes.
 """
 
-import base64
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
-from PIL import Image
 
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import write_atomic
+from flaxmill.maths.statistics import Calibration
 from flaxmill.report.letters import fonts, shortened
-from flaxmill.report.statistics import Calibration
-from flaxmill.tasks import answers
 
 RIGHT, WRONG = "#1a7f37", "#c62828"  # dark enough to read on white (contrast above 5 : 1)
-PHOTOGRAPH = 96  # pixels along a side, from which on colour pictures are kept as JPEG
 _WHOLE = 4  # epochs, from which on they are counted in whole numbers
 NUM_SERIES = 6  # the page defines as many colours, --series-0 and on; further lines begin again
 
@@ -39,78 +35,81 @@ INK, MUTED, RULE, TEAL = list(PAGE_COLOURS)[:4]
 
 
 def sheet(
-    pictures: Sequence[np.ndarray] | np.ndarray,
+    examples: Sequence[Any] | np.ndarray,
     captions: Sequence[str],
     colours: Sequence[str] | None = None,
     *,
+    draw: Callable[[Axes, Any], None],
     title: str = "",
     columns: int = 5,
+    cell: tuple[float, float] = (1.5, 1.5),
 ) -> Figure:
-    """Draws pictures in rows, each with its caption below.
+    """Draws examples in rows, each with its caption below.
 
     Args:
-        pictures: Grey (1 channel) or colour (3), uint8 [height, width, channel] each.
-        captions: One for each picture; long lines are shortened.
+        examples: What is drawn.
+        captions: One for each example; long lines are shortened.
         colours: Colour of each caption; all black by default.
+        draw: Draws an example on its part of the sheet.
         title: Above the sheet; says which data it is.
-        columns: Pictures in a row.
+        columns: Examples in a row.
+        cell: Width and height of an example, in inches.
 
     Returns:
         The figure, for `save_png`.
 
     Raises:
-        BadInput: There is no picture.
+        BadInput: There is no example.
     """
-    if not len(pictures):
-        raise BadInput("There is no picture to show: a sheet needs at least one.")
-    rows = math.ceil(len(pictures) / columns)
+    if not len(examples):
+        raise BadInput("There is nothing to show: a sheet needs one example at least.")
+    if columns == 1:  # there is room for a caption in one line
+        captions = [" ".join(caption.split("\n")) for caption in captions]
+    rows = math.ceil(len(examples) / columns)
     below = 0.38 + 0.15 * max(0, max(caption.count("\n") for caption in captions) - 1)
-    width, height, head = 1.5 * columns, (1.5 + below) * rows, 0.5 if title else 0.1  # inches
-    title = shortened(title, 16 * columns)
+    width, height, head = cell[0] * columns, (cell[1] + below) * rows, 0.5 if title else 0.1
+    title, letters = shortened(title, round(10.7 * width)), round(12 * cell[0])
     with matplotlib.rc_context({"font.family": fonts([title, *captions])}):
         figure = Figure(figsize=(width, height + head), dpi=150, facecolor="white")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.subplots_adjust(
             *(0.02, (0.02 + below) / (height + head), 0.98, 1 - head / (height + head)),
-            *(0.08, 0.3 + (below - 0.38) / 1.5),
+            *(0.08, 0.3 * 1.5 / cell[1] + (below - 0.38) / cell[1]),
         )
         figure.suptitle(title, x=0.02, y=1 - 0.22 / (height + head), ha="left", va="center")
-        for panel in panels[len(pictures) :]:
+        for panel in panels[len(examples) :]:
             panel.set_axis_off()
-        colours = colours or ["black"] * len(pictures)
-        for panel, picture, caption, colour in zip(
-            panels[: len(pictures)], pictures, captions, colours, strict=True
+        colours = colours or ["black"] * len(examples)
+        for panel, example, caption, colour in zip(
+            panels[: len(examples)], examples, captions, colours, strict=True
         ):
-            grey = picture.shape[-1] == 1
-            panel.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
+            draw(panel, example)
             panel.set_xticks([])
             panel.set_yticks([])
             panel.spines[:].set_visible(False)
-            lines = [shortened(line, 18) for line in caption.split("\n")]
+            lines = [shortened(line, letters) for line in caption.split("\n")]
             panel.set_xlabel("\n".join(lines), color=colour, fontsize=9, labelpad=4)
     return figure
 
 
 def prediction_captions(
-    labels: np.ndarray, predictions: np.ndarray, names: Sequence[str]
+    truths: Sequence[str], answers: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     r"""Words and colours for a sheet of predictions; what is wrong is told by both.
 
     Args:
-        labels: True classes: an index each, or a row of zeros and ones each.
-        predictions: Predicted classes, in the same form.
-        names: Names of the classes.
+        truths: What each is, in words.
+        answers: What each was taken for, in words.
 
     Returns:
         The captions and their colours: a right one is the name in green, a wrong one names the
         prediction and the truth in red.
 
-    >>> prediction_captions(np.array([0, 0]), np.array([0, 1]), ["Coat", "Shirt"])
+    >>> prediction_captions(["Coat", "Coat"], ["Coat", "Shirt"])
     (['Coat', 'said Shirt,\nis Coat'], ['#1a7f37', '#c62828'])
     """
     captions, colours = [], []
-    truths, guesses = answers.names(labels, list(names)), answers.names(predictions, list(names))
-    for truth, guess in zip(truths, guesses, strict=True):
+    for truth, guess in zip(truths, answers, strict=True):
         right = truth == guess
         captions.append(truth if right else f"said {guess},\nis {truth}")
         colours.append(RIGHT if right else WRONG)
@@ -220,36 +219,6 @@ def reliability(bins: Calibration, *, name: str) -> str:
     below.set_xlabel("confidence")
     figure.align_ylabels()
     return _svg(figure, name)
-
-
-def picture_uri(picture: UInt8[np.ndarray, "height width channel"]) -> str:
-    """Encodes a picture as a data URI of its own size in pixels: PNG, or JPEG of a photograph."""
-    grey = picture.shape[-1] == 1
-    image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture))
-    return _uri(image, "png" if grey or min(image.size) < PHOTOGRAPH else "jpeg")
-
-
-def lit_uri(
-    picture: UInt8[np.ndarray, "height width channel"], heat: Float[np.ndarray, "height width"]
-) -> str:
-    """Encodes a picture in grey, with a map over it, as a data URI.
-
-    Args:
-        picture: The picture.
-        heat: From 0, where nothing is laid over it, to 1, where it is covered by light yellow.
-    """
-    grey = picture.astype(np.float64).mean(-1, keepdims=True) / 255
-    colours = matplotlib.colormaps["inferno"](heat)[..., :3]
-    opaque = np.clip(heat, 0, 0.75)[..., None]
-    mixed = (1 - opaque) * 0.7 * grey + opaque * colours
-    image = Image.fromarray(np.round(255 * mixed).astype(np.uint8))
-    return _uri(image, "png" if min(image.size) < PHOTOGRAPH else "jpeg")
-
-
-def _uri(image: Image.Image, kind: str = "png") -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, optimize=True, **({"quality": 85} if kind == "jpeg" else {}))
-    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _quiet(axes: Axes) -> None:

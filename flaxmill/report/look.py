@@ -1,4 +1,4 @@
-"""Sheets of pictures: the data, the data as augmented, and what a run says of it."""
+"""Sheets of examples: the data, the data as augmented, and what a run says of it."""
 
 import os
 from collections.abc import Sequence
@@ -8,23 +8,25 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from flaxmill import recipes
 from flaxmill.data.augment import Mixing, Transform
+from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.data.source import Splits, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import border
 from flaxmill.report import answered, choosing, figures
 from flaxmill.report.letters import showable
-from flaxmill.report.sheets import COLUMNS, Sheet, titled, written
-from flaxmill.tasks import answers
+from flaxmill.report.sheets import Sheet, drawing, titled, written
+from flaxmill.tasks.signature import Signature
 from flaxmill.trained.run import TrainedRun
 
+COLUMNS = 5  # an example as it is, and as augmentation changes it in four epochs
 _READ_BYTES = 64 * 2**20  # of pictures that are read for a summary
 
 
+@scanned_once()
 def draw(
     what: str,
     *,
@@ -75,6 +77,7 @@ def draw(
             )
         config = loaded.preset(preset)
         config = config if data_from is None else replace(config, data=data_from)
+        config, _ = border.settled(loaded, config)
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         how: dict[str, Any] = {"classes": classes, "split": split or "train"}
         return data(loaded, config, border.splits(loaded, config), path, augmented=augmented, **how)
@@ -129,39 +132,22 @@ def data(
     Raises:
         BadInput: There is no such class, split or example.
     """
+    signature = border.signature(recipe, config, splits)
     indices = choosing.indices(splits, split, classes)
     chosen = splits[split].take(indices)
     names, legend = showable(splits.labels)
+    captions = signature.answer_kind.names(np.asarray(chosen["label"]), names)
     if augmented:
         transform, mixing = _changes(recipe, config, len(names))
-        pictures, captions = _augmented(transform, mixing, chosen, names)
+        examples, captions = _augmented(signature, transform, mixing, chosen, captions, names)
         seen = "in two epochs, and mixed in two" if mixing else "and in four epochs"
         kind = f"as stored, {seen}"
     else:
-        pictures = _as_they_were(chosen)
-        captions = answers.names(np.asarray(chosen["label"]), names)
+        examples = signature.input_kind.shown(chosen)
         kind = f"{choosing.called(split)} examples{choosing.named(classes)}"
-    figure = figures.sheet(pictures, captions, title=titled(splits, kind), columns=COLUMNS)
-    return written(figure, path, *_summary(splits), *legend)
-
-
-def _as_they_were(chosen: Any) -> list[np.ndarray]:
-    """Returns pictures in their own proportions, where these were squashed to a square."""
-    pictures = list(chosen["image"])
-    if "aspect" not in chosen:
-        return pictures
-    shown = []
-    for picture, aspect in zip(pictures, chosen["aspect"].tolist(), strict=True):
-        height, width = picture.shape[:2]
-        size = (
-            (width, max(1, round(width / aspect)))
-            if aspect > 1
-            else (round(height * aspect), height)
-        )
-        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        resized = np.asarray(image.resize((max(1, size[0]), size[1])))
-        shown.append(resized.reshape(*resized.shape[:2], -1))
-    return shown
+    title = titled(splits, kind)
+    figure = figures.sheet(examples, captions, title=title, **drawing(signature))
+    return written(figure, path, *_summary(signature, splits), *legend)
 
 
 def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | None, Mixing | None]:
@@ -186,14 +172,20 @@ def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | Non
 
 
 def _augmented(
-    transform: Transform | None, mixing: Mixing | None, chosen: Any, names: list[str]
-) -> tuple[list[np.ndarray], list[str]]:
+    signature: Signature,
+    transform: Transform | None,
+    mixing: Mixing | None,
+    chosen: Any,
+    truths: list[str],
+    names: list[str],
+) -> tuple[list[Any], list[str]]:
     """Returns rows of one example each: as stored, then as four epochs would see it.
 
     Where a recipe mixes, the last two are mixed with the row above, as in a batch of these rows.
     """
     few = {name: array[:COLUMNS] for name, array in chosen.items()}
-    columns = [(_as_they_were(few), answers.names(np.asarray(few["label"]), names))]
+    shown = signature.input_kind.shown
+    columns = [(shown(few), truths[:COLUMNS])]
     count = len(few["label"])
     ids = np.arange(count, dtype=np.uint32)
     change = jax.jit(jax.vmap(transform)) if transform else lambda batch, keys: batch
@@ -205,9 +197,9 @@ def _augmented(
         if mixing and epoch > COLUMNS - 3:
             batch = mixing(batch, key=jax.random.key(epoch))
             captions = [_shares(label, names) for label in np.asarray(batch["label"])]
-        columns.append(([_as_bytes(np.asarray(picture)) for picture in batch["image"]], captions))
-    pictures = [shown[row] for row in range(count) for shown, _ in columns]
-    return pictures, [captions[row] for row in range(count) for _, captions in columns]
+        columns.append((shown(batch, changed=True), captions))
+    examples = [some[row] for row in range(count) for some, _ in columns]
+    return examples, [captions[row] for row in range(count) for _, captions in columns]
 
 
 def _shares(label: np.ndarray, names: list[str]) -> str:
@@ -216,30 +208,21 @@ def _shares(label: np.ndarray, names: list[str]) -> str:
     return "\n".join(f"{label[at]:.0%} {names[at]}" for at in order if label[at] >= 0.005)
 
 
-def _as_bytes(picture: np.ndarray) -> np.ndarray:
-    """Returns a picture as bytes; a transformation may have made it floats from 0 to 1."""
-    if picture.dtype == np.uint8:
-        return picture
-    return np.clip(picture * 255, 0, 255).astype(np.uint8)
-
-
-def _summary(splits: Splits) -> list[str]:
+def _summary(signature: Signature, splits: Splits) -> list[str]:
     """Says in words what the data is."""
-    lines = [splits.note or splits.title]
-    shape = splits.train[0]["image"].shape
-    lines.append(f"pictures of {shape[0]}×{shape[1]}, {shape[2]} channel(s), bytes")
+    lines, taken = [splits.note or splits.title], signature.inputs[0].name
     for name in ("train", "validation", "test"):
         source = splits[name]
         if len(source):
-            count = min(len(source), max(1, _READ_BYTES // source[0]["image"].nbytes))
-            some = source.take(np.arange(count))
+            count = min(len(source), max(1, _READ_BYTES // source[0][taken].nbytes))
+            about, mean = signature.input_kind.summary(source, np.arange(count))
             labels = labels_known(source)
-            counts = answers.counts(some["label"] if labels is None else labels, len(splits.labels))
+            if labels is None:
+                labels = np.asarray(source.take(np.arange(count))["label"])
+            counts = signature.answer_kind.counts(labels, len(splits.labels))
             of = "" if count == len(source) else f" in the first {count:,}"
             least, most = counts.min(), counts.max()
             each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-            lines.append(
-                f"{name}: {len(source):,} examples, {each} a class, "
-                f"mean brightness {some['image'].mean():.1f} of 255{of}"
-            )
+            lines += [about] * (name == "train")
+            lines.append(f"{name}: {len(source):,} examples, {each} a class, {mean}{of}")
     return lines

@@ -12,6 +12,7 @@ from flaxmill.data.pictures.plain import own_white, plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
 from flaxmill.report.letters import ending, showable
+from flaxmill.tasks.inputs import picture
 
 _MOST = 40  # pictures in all
 _EACH = 6  # of one reason
@@ -39,12 +40,12 @@ def draw(checked: Checked, path: Path) -> list[str]:
     for name, reason in shown.items():
         try:
             item = root / name if given is None else given(name)
-            picture = opened(item, name)
-            picture = plain(picture, 3, white=own_white(picture), name=name)
+            one = opened(item, name)
+            one = plain(one, 3, white=own_white(one), name=name)
         except BadInput:  # changed since it was read
             continue
-        picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-        pictures.append(np.asarray(picture))
+        one.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        pictures.append(np.asarray(one))
         reasons.append(reason)
         endings.append(ending(name, _LETTERS))
         colours.append(figures.WRONG if reason in serious else "black")
@@ -56,7 +57,9 @@ def draw(checked: Checked, path: Path) -> list[str]:
         title = what.capitalize()
     names, legend = showable(endings)
     captions = [f"{reason}\n{name}" for reason, name in zip(reasons, names, strict=True)]
-    figures.save_png(figures.sheet(pictures, captions, colours, title=title), path)
+    figures.save_png(
+        figures.sheet(pictures, captions, colours, draw=picture.draw, title=title), path
+    )
     return [*legend, f"wrote {path}, with {len(pictures)} pictures"]
 
 

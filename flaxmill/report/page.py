@@ -15,10 +15,10 @@ from markupsafe import Markup, escape
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import write_atomic
 from flaxmill.machine.progress import figure
+from flaxmill.maths.suspects import SURE
 from flaxmill.report.curves import curves, further
 from flaxmill.report.figures import NUM_SERIES
 from flaxmill.report.sections import Subject, flat, named_seeds, sections
-from flaxmill.report.suspects import SURE
 
 MOST_ROWS, WEAKEST_ROWS = 60, 20  # classes in a table, and those that stand out of a longer one
 NOTHING = "–"  # where a figure does not exist

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 from markupsafe import Markup
 
-from flaxmill.maths import calibration
-from flaxmill.report import advice, class_sections, figures, label_sections, statistics
-from flaxmill.report.attribution import COVERED, Attributions
-from flaxmill.report.pictures import FileName
+from flaxmill.maths import calibration, statistics
+from flaxmill.report import advice, figures
+from flaxmill.report.examples import FileName
+from flaxmill.tasks.kinds import Answer, Explained, Input
+from flaxmill.tasks.signature import Signature
 from flaxmill.training.log import metrics_in
 
 PHASES = {
@@ -28,6 +29,7 @@ PHASES = {
     "evaluate": "evaluating",
     "save": "saving",
 }
+NUM_MISTAKES = 20
 Logits = Float[np.ndarray, "example class"]
 Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
 
@@ -44,20 +46,16 @@ class Subject:
         data_title: Which data it is, for people.
         drawn: Whether the pictures are the built-in drawn sketches instead of real data.
         seen: Whether the test examples are training examples, as under ``--overfit``.
-        labels: Names of the classes.
+        signature: What the model takes and gives, with the names of the classes.
         result: As in result.json.
         metrics: Rows as in metrics.jsonl; of several seeds, their means.
         config: Every field of the recipe's config.
         manifest: As in manifest.json.
         test_logits: Of every test example.
         test_labels: Their true classes, or a row of zeros and ones each.
-        test_pictures: Gives an example by its index: uint8 [height, width, channel], grey (1
-            channel) or colour (3).
+        test_examples: Gives what the model took of an example, by its index.
         test_name: Gives the file that an example was read from.
         train_counts: Number of training examples of each class.
-        temperature: What the logits are divided by before they become probabilities; None for
-            nothing.
-        held_out: Number of examples that were held out to fit the temperature on.
         attributed: What the answers to some test examples rest on.
         recipe_sha256: Digest of the text that the run was begun by.
         recipe_text: That text; empty where the run has no record of it any more.
@@ -70,26 +68,54 @@ class Subject:
     data_title: str
     drawn: bool
     seen: bool
-    labels: Sequence[str]
+    signature: Signature
     result: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]]
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
     test_logits: Logits | None = None
     test_labels: Labels | None = None
-    test_pictures: Any = None
+    test_examples: Any = None
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
-    temperature: float | None = None
-    held_out: int = 0
-    attributed: Attributions | None = None
+    attributed: Explained | None = None
     recipe_sha256: str = ""
     recipe_text: str = ""
 
     @property
+    def labels(self) -> Sequence[str]:
+        """Names of the classes."""
+        return self.signature.labels
+
+    @property
+    def temperature(self) -> float | None:
+        """What the logits are divided by before they become probabilities; None for nothing."""
+        return self.signature.temperature
+
+    @property
+    def held_out(self) -> int:
+        """Number of examples that were held out to fit the temperature on."""
+        return self.signature.held_out
+
+    @property
+    def taken(self) -> Input:
+        """What is known of the kind of its examples."""
+        return self.signature.input_kind
+
+    @property
+    def kind(self) -> Answer:
+        """What is known of the kind of its answers."""
+        return self.signature.answer_kind
+
+    @property
+    def things(self) -> str:
+        """What its examples are called."""
+        return "examples" if self.test_examples is None else self.taken.THING[1]
+
+    @property
     def several(self) -> bool:
         """Whether any number of labels may hold of an example."""
-        return self.test_labels is not None and self.test_labels.ndim == 2
+        return self.kind.SEVERAL
 
 
 def sections(subject: Subject, number: int) -> dict[str, Any]:
@@ -103,18 +129,18 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         The subject and, by name, each section's material or None.
     """
     scored = subject.test_logits is not None and subject.test_labels is not None
-    ways = label_sections if subject.several else class_sections
+    given = (subject.test_logits, subject.test_labels, subject.labels)
     found: dict[str, Any] = {
         "headline": _headline(subject),
-        "confusion": class_sections.confusion(subject) if scored and not subject.several else None,
-        "classes": ways.classes(subject) if scored else None,
-        "mistakes": ways.mistakes(subject) if scored else None,
+        "confusion": subject.kind.confusion(*given) if scored else None,
+        "classes": subject.kind.scores(*given) if scored else None,
+        "mistakes": mistakes(subject) if scored else None,
         "temperature": subject.temperature,
     }
     return {
         "number": number,
         "subject": subject,
-        "things": "examples" if subject.test_pictures is None else "pictures",
+        "things": subject.things,
         **found,
         "advice": advice.words(subject, found) if scored else None,
         "seeds": _seeds(subject),
@@ -123,13 +149,38 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "speed": _speed(subject),
         "details": [
             (
-                "What was chosen for these pictures, and why",
+                f"What was chosen for these {subject.things}, and why",
                 list(flat(subject.manifest.get("chosen", {}))),
             ),
             ("Configuration", list(flat(subject.config))),
             ("Manifest: versions, devices, digests", list(flat(subject.manifest))),
         ],
     }
+
+
+def mistakes(subject: Subject) -> list[dict[str, Any]] | None:
+    """Returns the wrong answers that the model was most sure of, with what it was asked about."""
+    logits, labels, shown = subject.test_logits, subject.test_labels, subject.test_examples
+    if shown is None or logits is None or labels is None:
+        return None
+    kind, temperature = subject.kind, subject.temperature or 1.0
+    worst, sure = kind.mistakes(logits, labels, NUM_MISTAKES, temperature)
+    truths = kind.names(labels[worst], subject.labels)
+    said = kind.names(kind.said(logits[worst]), subject.labels)
+    return [
+        {
+            "file": subject.test_name and subject.test_name(int(index)),
+            "shown": Markup(
+                subject.taken.render(
+                    shown[int(index)], subject.signature, f"{truth}, taken for {answer}"
+                )
+            ),
+            "truth": truth,
+            "answer": answer,
+            "confidence": float(confidence),
+        }
+        for index, truth, answer, confidence in zip(worst, truths, said, sure, strict=True)
+    ]
 
 
 def _headline(subject: Subject) -> dict[str, Any] | None:
@@ -175,17 +226,15 @@ def named_seeds(subject: Subject) -> str:
 def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
-    state = (label_sections if subject.several else class_sections).calibration_state
-    states = []
+    given, states = (subject.test_logits, subject.test_labels), []
     for when, divisor in (("before", 1.0), ("after", subject.temperature)):
         if divisor is not None:
-            found = state(subject, divisor)
-            bins = found["bins"]
+            bins = subject.kind.bins(*given, divisor)
             name = f"calibration-{number}-{when}"
             states.append(
                 {
                     "error": bins.error,
-                    "loss": found["loss"],
+                    "loss": subject.kind.loss(*given, divisor),
                     "svg": Markup(figures.reliability(bins, name=name)),
                     "confidence": float(
                         np.nansum(bins.confidence * bins.counts) / bins.counts.sum()
@@ -206,14 +255,13 @@ def _attributed(subject: Subject) -> dict[str, Any] | None:
     each = [
         {
             "name": subject.labels[one.label],
-            "picture": figures.picture_uri(one.picture),
-            "heat": figures.lit_uri(one.picture, one.heat),
+            "shown": Markup(one.html),
             "before": one.before,
             "after": one.after,
         }
         for one in subject.attributed.each
     ]
-    return {"each": each, "by_features": subject.attributed.by_features, "covered": COVERED}
+    return {"each": each, "lead": subject.attributed.lead}
 
 
 def _speed(subject: Subject) -> dict[str, Any] | None:

@@ -1,7 +1,9 @@
-"""What every sheet of pictures is: a drawing, a PNG, and words."""
+"""What every sheet of examples is: a drawing, a PNG, and words."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -9,13 +11,12 @@ from flaxmill.data.source import Splits
 from flaxmill.machine.terminal import plain
 from flaxmill.report import figures
 from flaxmill.report.letters import showable
-
-COLUMNS = 5
+from flaxmill.tasks.signature import Signature
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of pictures; a notebook shows it.
+    """A sheet of examples; a notebook shows it.
 
     Attributes:
         figure: The drawing.
@@ -33,6 +34,13 @@ class Sheet:
 
     def _repr_png_(self) -> bytes:
         return figures.png(self.figure)
+
+
+def drawing(signature: Signature) -> dict[str, Any]:
+    """Returns how `figures.sheet` draws what a model takes."""
+    kind = signature.input_kind
+    draw = functools.partial(kind.draw, signature=signature)
+    return {"draw": draw, "columns": kind.COLUMNS, "cell": kind.CELL}
 
 
 def titled(splits: Splits, kind: str) -> str:

@@ -200,7 +200,12 @@ def check_inputs(inputs: np.ndarray, signature: Signature) -> None:
         BadInput: The message names what came and what is expected.
     """
     expected = signature.inputs[0]
-    if inputs.shape[1:] != expected.shape[1:] or inputs.dtype != np.dtype(expected.dtype):
+    axes = expected.shape[1:]
+    fits = len(axes) == inputs.ndim - 1 and all(
+        isinstance(axis, str) or axis == size
+        for axis, size in zip(axes, inputs.shape[1:], strict=True)
+    )
+    if not fits or inputs.dtype != np.dtype(expected.dtype):
         sides = ["batch", *map(str, expected.shape[1:])]
         raise BadInput(
             f"{expected.name} is {inputs.dtype}[{','.join(map(str, inputs.shape))}], expected "

@@ -14,7 +14,6 @@ from flaxmill.errors import BadInput, nearest
 from flaxmill.machine import files, json_forms
 from flaxmill.machine.program import installing, typed
 from flaxmill.maths.metrics import Sums
-from flaxmill.tasks import answers
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained import engines
 from flaxmill.trained.origin import Origin
@@ -76,9 +75,9 @@ class Exported:
 
     def compile(self, sizes: Iterable[int]) -> None:
         """Makes batches of these sizes ready, so that none of them waits for a compiler later."""
-        taken = self.signature.inputs[0]
+        shape, dtype = self.signature.example_shape, self.signature.inputs[0].dtype
         for size in sizes:
-            self._engine(np.zeros((size, *taken.shape[1:]), taken.dtype))
+            self._engine(np.zeros((size, *shape), dtype))
 
     def outputs(self, inputs: np.ndarray) -> engines.Answers:
         """Returns ``logits`` and ``probabilities`` for a batch of any size.
@@ -132,8 +131,7 @@ class Exported:
         run = self.signature.run
         record = self.path.absolute().parent / "recipe.py"  # of the run that an export lies in
         origin = Origin(str(self.path), run, recipe, record=record, trust=trust)
-        several = answers.of(self.signature).several
-        splits = origin.splits(data, labels=self.signature.labels, several=several)
+        splits = origin.splits(data, self.signature)
         source = (passing_over(splits) if run.get("unreadable") else splits)[split]
         measure = origin.recipe.module.measure
         name, first = self.signature.inputs[0].name, self.signature.outputs[0].name

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from flaxmill.machine.program import quote
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import border, trust
 from flaxmill.recipes.loading.configs import unfit, with_tuples
+from flaxmill.tasks.signature import Signature
 
 _UNDIVIDED = {"validation": 0, "test": 0.15}
 """Fields of a config that divide few examples as well as many."""
@@ -141,17 +142,14 @@ class Origin:
                 f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
             ) from None
 
-    def splits(
-        self, data: str | None = None, *, labels: Sequence[str] = (), several: bool = False
-    ) -> Splits:
+    def splits(self, data: str | None = None, signature: Signature | None = None) -> Splits:
         """Returns the data that was trained on, or the same kind of data from another place.
 
         Args:
             data: The other place. All of it is the test, unless it says itself what is, or has what
                 the run was trained on: then the test is what it was then.
-            labels: The model's class names: those of the data there are found among them by name,
-                in whatever order they come, and may be fewer.
-            several: Whether any number of these labels may hold of an example.
+            signature: Of the model: the class names of the data there are found among its own by
+                name, in whatever order they come, and may be fewer.
 
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained;
@@ -159,8 +157,12 @@ class Origin:
         """
         if data is not None:
             splits = self._elsewhere(data)
-            if labels:
-                splits = matched(splits, labels, several=several, where=self._where)
+            if signature is not None and splits.fitted is not None:  # as this model takes it
+                own = splits.fitted(signature.preprocess, signature.sizes)
+                splits = dataclasses.replace(splits, **own)
+            if signature is not None and signature.labels:
+                how = {"gives": signature.gives, "where": self._where}
+                splits = matched(splits, signature.labels, **how)
             known = self._identity.get("data", {}).get("digests")
             if splits.whole is None or dict(splits.digests) == known:
                 return splits

@@ -17,7 +17,6 @@ from flaxmill.machine.progress import figures
 from flaxmill.models import weights
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import mistakes
-from flaxmill.tasks import answers
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.origin import Origin
 from flaxmill.trained.prediction import predictions
@@ -114,10 +113,9 @@ class TrainedRun:
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained.
         """
-        several = answers.of(self.signature).several
         splits = self._opened if data is None else None
         if splits is None:
-            splits = self._origin.splits(data, labels=self.signature.labels, several=several)
+            splits = self._origin.splits(data, self.signature)
         if not self.result.get("unreadable", {}).get("count"):
             return splits
         return passing_over(splits)
@@ -249,7 +247,7 @@ class TrainedRun:
         """Returns the calibrated probability of each class for inputs as in the data."""
         logits = self._answer(self.model, inputs).astype(jax.numpy.float32)
         scores = logits / (self.signature.temperature or 1.0)
-        return np.asarray(answers.of(self.signature).probabilities(scores), np.float64)
+        return np.asarray(self.signature.answer_kind.probabilities(scores), np.float64)
 
     def _answer(self, model: nnx.Module, inputs: Any) -> Any:
         try:

@@ -19,8 +19,8 @@ from small_runs import ALTERNATIVE
 from flaxmill.errors import BadInput
 from flaxmill.export import Written, directory_of, export, parity
 from flaxmill.export.function import exported_signature
+from flaxmill.maths.statistics import log_probabilities
 from flaxmill.models import weights
-from flaxmill.report.statistics import log_probabilities
 from flaxmill.trained.exported import ENGINES, Exported
 from flaxmill.trained.run import TrainedRun
 
@@ -122,7 +122,7 @@ def test_the_directory_is_as_others_rely_on(written: Written, run: TrainedRun) -
     assert small["bytes"] < 0.6 * found["formats"]["onnx"]["bytes"]
     assert small["max_abs_difference"] > 0.001  # it was another computation
     card = (written.path / "README.md").read_text()
-    for expected in ("model.onnx", "Intended use", "Licence", "drawn sketches", "Ankle boot"):
+    for expected in ("model.onnx", "Intended use", "Licence", "Drawn sketches", "Ankle boot"):
         assert expected in card
 
 

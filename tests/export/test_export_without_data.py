@@ -88,7 +88,8 @@ def test_what_hinders_serving_names_the_command_that_has_the_options(
 def test_made_pictures_are_coarse_and_fine_and_always_the_same(shape: tuple[int, ...]) -> None:
     signature = Signature(
         name="any",
-        task="image-classification",
+        takes="picture",
+        gives="one_class",
         inputs=(Tensor("image", "uint8", (-1, *shape)),),
         outputs=(Tensor("logits", "float32", (-1, 2)),),
         labels=("cat", "dog"),

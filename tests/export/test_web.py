@@ -22,7 +22,8 @@ def runtime(tmp_path: Path) -> Path:
 def exported(tmp_path: Path) -> Path:
     """An export directory, as far as the page needs one."""
     folder = tmp_path / "export"
-    files.write_json(folder / "signature.json", {"name": "any", "task": "image-classification"})
+    signature = {"name": "any", "takes": "picture", "gives": "one_class"}
+    files.write_json(folder / "signature.json", signature)
     files.write_atomic(folder / "model.onnx", b"a graph")
     for name in ("01-b.png", "00-a.png"):
         files.write_atomic(folder / "examples" / name, name)
@@ -40,8 +41,17 @@ def test_the_folder_holds_all_it_needs(exported: Path, runtime: Path, tmp_path: 
     assert "Copyright (c) Microsoft" in (site / "runtime" / "LICENSE.txt").read_text()
     assert json.loads((site / "examples.json").read_text()) == ["00-a.png", "01-b.png"]
     assert (site / "examples" / "00-a.png").read_text() == "00-a.png"
-    assert {"main.js", "model-browser.js", "page.css", "strings.ko.js"} <= {
+    assert {"main.js", "model-browser.js", "page.css", "strings.ko.js", "kinds.json"} <= {
         path.name for path in (site / "page").iterdir()
+    }
+    assert {"field.js", "field.html", "field.css", "prepare.js"} <= {
+        path.name for path in (site / "page" / "inputs" / "picture").iterdir()
+    }
+    assert (site / "page" / "answers" / "one_class.js").is_file()
+    assert not (site / "page" / "answers" / "labels.js").exists()  # no other model's
+    assert json.loads((site / "page" / "kinds.json").read_text()) == {
+        "inputs": ["picture"],
+        "answers": ["one_class"],
     }
     write_web(exported, site, runtime=runtime)  # again, into the same place
     assert (site / "index.html").read_text("utf-8") == page
@@ -56,10 +66,16 @@ def test_a_missing_runtime_is_named_and_how_to_get_it(tmp_path: Path, runtime: P
 
 
 def test_what_cannot_be_shown_is_refused(exported: Path, runtime: Path, tmp_path: Path) -> None:
-    task = {"name": "words", "task": "text-classification"}
-    files.write_json(exported / "signature.json", task)
-    with pytest.raises(BadInput, match="classify pictures, and words does text-classification"):
-        write_web(exported, tmp_path / "site", runtime=runtime)
+    for takes, gives, lacks in (
+        ("picture", "tensors", "tensors"),
+        ("tensors", "one_class", "tensors"),
+        ("smells", "one_class", "smells"),
+    ):
+        signature = {"name": "any", "takes": takes, "gives": gives}
+        files.write_json(exported / "signature.json", signature)
+        words = f"nothing for {lacks}, and any takes {takes} and gives {gives}"
+        with pytest.raises(BadInput, match=words):
+            write_web(exported, tmp_path / "site", runtime=runtime)
     (exported / "model.onnx").unlink()
     with pytest.raises(BadInput, match=r"export lacks model\.onnx.*export onnx as well"):
         write_web(exported, tmp_path / "site", runtime=runtime)

@@ -15,7 +15,7 @@ from flaxmill.data.folder import pictures
 from flaxmill.data.source import Arrays, Splits, View
 from flaxmill.errors import BadInput
 from flaxmill.report import answered, look
-from flaxmill.tasks.signature import picture_signature
+from flaxmill.tasks.inputs.picture import picture_signature
 from flaxmill.trained.run import TrainedRun
 
 NAMES = ("cat", "deer", "frog")
@@ -44,7 +44,9 @@ def splits(several: bool = False) -> Splits:
     image = np.broadcast_to((4 * np.arange(60))[:, None, None, None], (60, 8, 8, 3))
     test = Arrays({"image": image.astype(np.uint8), "label": label})
     few = View(test, 6, lambda indices: indices)
-    return Splits("drawn", test, few, test, labels=NAMES, multi_label=several)
+    return Splits(
+        "drawn", test, few, test, labels=NAMES, gives="labels" if several else "one_class"
+    )
 
 
 def drawn(path: Path, given: Splits | None = None, **which: Any) -> tuple[list[str], list[int]]:

@@ -15,11 +15,11 @@ from flaxmill.models.convnext import ConvNeXt
 from flaxmill.models.ensemble import Ensemble
 from flaxmill.models.views import CLOSER, DIAGONAL, STRAIGHT, Views
 from flaxmill.models.vit import ViT
-from flaxmill.report.attribution import COVERED, attributions, highest
-from flaxmill.report.feature_maps import trace
-from flaxmill.tasks import answers
+from flaxmill.tasks.inputs.picture.attribution import COVERED, attributions, highest
+from flaxmill.tasks.inputs.picture.feature_maps import trace
+from flaxmill.tasks.kinds import answer_kind
 
-ONE, SEVERAL = answers.OneClass(), answers.SeveralLabels()
+ONE, SEVERAL = (answer_kind(gives) for gives in ("one_class", "labels"))
 
 
 def patched(count: int, channels: int, side: int = 24) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Sheets of pictures, and the diagrams that the report page holds."""
 
 import base64
+import functools
 import io
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,8 +12,11 @@ import pytest
 from PIL import Image
 
 from flaxmill.errors import BadInput
+from flaxmill.maths.statistics import calibration
 from flaxmill.report import figures
-from flaxmill.report.statistics import calibration
+from flaxmill.tasks.inputs.picture import draw, showing
+
+sheet = functools.partial(figures.sheet, draw=draw)
 
 
 def pictures(count: int, channels: int = 1) -> np.ndarray:
@@ -38,21 +42,21 @@ def test_sheet_shows_each_picture_with_its_caption_and_colour(channels: int) -> 
     shown = pictures(7, channels)
     captions = [f"caption {index}" for index in range(7)]
     colours = [figures.RIGHT, figures.WRONG] * 3 + [figures.RIGHT]
-    sheet = figures.sheet(shown, captions, colours, title="Drawn sketches", columns=3)
-    assert sheet.get_suptitle() == "Drawn sketches"
-    assert len(sheet.axes) == 9  # three rows of three, the last two empty
-    for index, panel in enumerate(sheet.axes[:7]):
+    drawn = sheet(shown, captions, colours, title="Drawn sketches", columns=3)
+    assert drawn.get_suptitle() == "Drawn sketches"
+    assert len(drawn.axes) == 9  # three rows of three, the last two empty
+    for index, panel in enumerate(drawn.axes[:7]):
         pixels = np.asarray(panel.images[0].get_array())
         np.testing.assert_array_equal(pixels.reshape(28, 28, channels), shown[index])
         assert panel.get_xlabel() == captions[index]
         assert panel.xaxis.label.get_color() == colours[index]
-    assert not any(panel.images or panel.axison for panel in sheet.axes[7:])
+    assert not any(panel.images or panel.axison for panel in drawn.axes[7:])
 
 
 def test_grey_pictures_are_drawn_with_black_as_0_and_white_as_255() -> None:
     # A mid-grey picture must not be stretched to the full range, as imshow does unless told.
     grey = np.full((1, 4, 4, 1), 128, np.uint8)
-    image = Image.open(io.BytesIO(figures.png(figures.sheet(grey, [""], columns=1))))
+    image = Image.open(io.BytesIO(figures.png(sheet(grey, [""], columns=1))))
     middle = image.convert("L").getpixel((image.width // 2, image.height // 2))
     assert middle == 128
 
@@ -60,8 +64,8 @@ def test_grey_pictures_are_drawn_with_black_as_0_and_white_as_255() -> None:
 def test_sheet_is_written_whole_and_the_same_each_time(tmp_path: Path) -> None:
     contents = []
     for name in ("first.png", "second.png"):
-        sheet = figures.sheet(pictures(2), ["a very long caption that would run on", "b"])
-        figures.save_png(sheet, tmp_path / name)
+        drawn = sheet(pictures(2), ["a very long caption that would run on", "b"])
+        figures.save_png(drawn, tmp_path / name)
         contents.append((tmp_path / name).read_bytes())
     assert contents[0] == contents[1]
     assert Image.open(io.BytesIO(contents[0])).format == "PNG"
@@ -69,13 +73,13 @@ def test_sheet_is_written_whole_and_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_sheet_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInput, match="no picture to show: a sheet needs at least one"):
-        figures.sheet(pictures(0), [])
+    with pytest.raises(BadInput, match="nothing to show: a sheet needs one example at least"):
+        sheet(pictures(0), [])
 
 
 def test_wrong_predictions_name_both_classes_in_the_other_colour() -> None:
     captions, colours = figures.prediction_captions(
-        np.array([0, 1, 1]), np.array([0, 0, 1], np.uint8), ["Coat", "Shirt"]
+        ["Coat", "Shirt", "Shirt"], ["Coat", "Coat", "Shirt"]
     )
     assert captions == ["Coat", "said Coat,\nis Shirt", "Shirt"]
     assert colours == [figures.RIGHT, figures.WRONG, figures.RIGHT]
@@ -134,16 +138,16 @@ def test_reliability_draws_a_bar_for_each_bin() -> None:
 def test_picture_uri_holds_the_exact_pixels(channels: int) -> None:
     picture = pictures(1, channels)[0]
     np.testing.assert_array_equal(
-        decoded(figures.picture_uri(picture)).reshape(28, 28, -1), picture
+        decoded(showing.picture_uri(picture)).reshape(28, 28, -1), picture
     )
 
 
 def test_a_map_lies_over_its_picture_the_brighter_the_more() -> None:
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
     dark, bright = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 1), 255, np.uint8)
-    lit = decoded(figures.lit_uri(dark, ramp)).astype(np.int64)
+    lit = decoded(showing.lit_uri(dark, ramp)).astype(np.int64)
     assert lit.shape == (8, 8, 3)
     assert (np.diff(lit.sum(-1).ravel()) >= 0).all()
     assert lit[0, 0].sum() == 0 and lit[-1, -1].sum() > 450  # of 765
-    shown = decoded(figures.lit_uri(bright, np.zeros((8, 8))))
+    shown = decoded(showing.lit_uri(bright, np.zeros((8, 8))))
     assert (shown == round(0.7 * 255)).all()  # nothing speaks for it: the picture alone

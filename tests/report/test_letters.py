@@ -10,6 +10,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from flaxmill.report import figures, letters
+from flaxmill.tasks.inputs.picture import draw
 
 
 def install(folder: Path, name: str, shown: str) -> Path:
@@ -58,7 +59,9 @@ def test_a_font_that_was_installed_since_is_found(fonts: Path) -> None:
     assert letters.fonts(["bee"]) == ["DejaVu Sans"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of letters that it cannot draw
-        figures.png(figures.sheet(np.zeros((1, 4, 4, 1), np.uint8), ["개미"], title="미"))
+        figures.png(
+            figures.sheet(np.zeros((1, 4, 4, 1), np.uint8), ["개미"], draw=draw, title="미")
+        )
 
 
 def test_fonts_for_east_asia_come_before_others(fonts: Path) -> None:

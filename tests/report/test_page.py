@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import LABELS, RESULT, Page, subject
+from pages import LABELS, RESULT, Page, changed, subject
 
 from flaxmill.errors import BadInput
-from flaxmill.report import statistics
+from flaxmill.maths import statistics
 from flaxmill.report.page import render, write_page
 
 
@@ -98,7 +98,7 @@ def test_the_worst_mistakes_are_as_sure_as_predict_says() -> None:
 
 
 def test_what_is_missing_is_left_out_and_the_rest_keeps_its_order() -> None:
-    bare = subject(test_logits=None, test_pictures=None, attributed=None, metrics=[])
+    bare = subject(test_logits=None, test_examples=None, attributed=None, metrics=[])
     page = Page(render([bare]))
     assert [part["id"] for part in page.all("section")] == ["result", "speed", "details"]
     assert "test examples right" in page.text  # whatever they are, they are no pictures
@@ -122,7 +122,7 @@ def test_a_class_without_predictions_and_a_model_without_mistakes() -> None:
     labels = np.array([0, 0, 1])
     pictures = np.zeros((3, 28, 28, 1), np.uint8)
     logits = 10 * np.eye(3)[labels]
-    run = subject(test_logits=logits, test_labels=labels, test_pictures=pictures)
+    run = subject(test_logits=logits, test_labels=labels, test_examples=pictures)
     page = Page(render([run]))
     assert "mistakes" not in [part["id"] for part in page.all("section")]
     assert "Most often confused" not in page.text
@@ -134,8 +134,8 @@ def test_many_classes_show_the_confusions_without_the_table() -> None:
     labels = np.arange(40)
     logits = np.eye(40)[np.roll(labels, 1)]
     names = [f"class {index}" for index in labels]
-    run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, temperature=None, held_out=0, attributed=None)]))
+    run = subject(labels=names, test_logits=logits, test_labels=labels, test_examples=None)
+    page = Page(render([changed(run, temperature=None, held_out=0, attributed=None)]))
     assert "40 classes make too large a table" in page.text
     assert "class 0 taken for class 39 (1)" in page.text
     assert not [table for table in page.all("table") if table["class"] == "matrix"]

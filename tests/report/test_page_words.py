@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pages import Page, subject
+from pages import Page, changed, subject
 
+from flaxmill.maths import label_statistics
 from flaxmill.maths.calibration import fit_temperature
-from flaxmill.report import label_statistics
+from flaxmill.report.examples import FileName
 from flaxmill.report.page import Subject, render
-from flaxmill.report.pictures import FileName
 
 SPLITS = ("train", "validation")
 
@@ -23,10 +23,11 @@ def several(**changes: Any) -> Subject:
     test = {"accuracy": 0.9, "exact": exact, "f1": 0.8125, "loss": 0.3, "examples": 300}
     pictures = rng.integers(0, 256, (300, 100, 120, 3), dtype=np.uint8)
     return subject(
+        gives="labels",
         result={"test": test},
         test_logits=logits,
         test_labels=labels,
-        test_pictures=pictures,
+        test_examples=pictures,
         temperature=0.5,
         held_out=300,
         **changes,
@@ -65,7 +66,7 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
         temperature=1.0,
         test_logits=logits,
         test_labels=labels,
-        test_pictures=np.zeros((100, 8, 8, 1), np.uint8),
+        test_examples=np.zeros((100, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/things/test/{index}.jpg"),
         train_counts=np.array([600, 300, 20]),
         attributed=None,
@@ -99,7 +100,7 @@ def test_a_model_that_only_guesses_is_called_so() -> None:
         metrics=[{"step": 1, "epoch": 1, "split": s, "loss": 1, "accuracy": 0.6} for s in SPLITS],
         test_logits=np.tile([1.0, 0.0], (100, 1)),
         test_labels=labels,
-        test_pictures=None,
+        test_examples=None,
         train_counts=np.array([900, 100]),
         temperature=None,
         held_out=0,
@@ -115,8 +116,8 @@ def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
     labels = np.arange(1000)
     logits = np.eye(1000, dtype=np.float32)[np.where(labels < 5, labels + 1, labels)]
     names = [f"class {index}" for index in labels]
-    run = subject(labels=names, test_logits=logits, test_labels=labels, test_pictures=None)
-    page = Page(render([replace(run, temperature=None, held_out=0, attributed=None)]))
+    run = subject(labels=names, test_logits=logits, test_labels=labels, test_examples=None)
+    page = Page(render([changed(run, temperature=None, held_out=0, attributed=None)]))
     assert "The 20 with the lowest F1, of 1000:" in page.text
     tables = [text.count("class ") for text in page.texts["table"]]
     assert 20 in tables and 1000 in tables
@@ -132,7 +133,7 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
         metrics=[],
         test_logits=logits,
         test_labels=labels,
-        test_pictures=np.zeros((600, 8, 8, 1), np.uint8),
+        test_examples=np.zeros((600, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/test/{index}.jpg"),
         temperature=fit_temperature(*held_out),
         held_out=len(held_out[0]),
@@ -147,7 +148,7 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
     )
     assert {"class": "file", "title": "/home/me/test/3.jpg"} in page.all("code")
     without = Page(
-        render([replace(run, temperature=None, held_out=0)])
+        render([changed(run, temperature=None, held_out=0)])
     )  # nothing says what sureness is worth
     assert "Look at these files" not in without.text
 

@@ -15,7 +15,13 @@ from flaxmill.data.matched import matched, without
 from flaxmill.data.places import path_of
 from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
 from flaxmill.errors import BadInput
+from flaxmill.tasks.signature import Signature
 from flaxmill.trained.origin import Origin
+
+
+def saying(labels: tuple[str, ...], *, several: bool = False) -> Signature:
+    """Returns the signature of a model that says these."""
+    return Signature("one", "picture", "labels" if several else "one_class", (), (), labels)
 
 
 def origin() -> Origin:
@@ -25,7 +31,7 @@ def origin() -> Origin:
 
 def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
     same, other = (classes(tmp_path / name, {name: 9, "bee": 9}) for name in ("ant", "wasp"))
-    found = origin().splits(str(same), labels=("ant", "bee"))
+    found = origin().splits(str(same), saying(("ant", "bee")))
     assert found.labels == ("ant", "bee")
     assert len(found.test) == 18  # all of it: nothing there says which part is the test
     words = (
@@ -34,15 +40,15 @@ def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path)
         r"away, or train a model that knows them\.$"
     )
     with pytest.raises(BadInput, match=words):
-        origin().splits(str(other), labels=("ant", "bee"))
+        origin().splits(str(other), saying(("ant", "bee")))
     with pytest.raises(BadInput, match=r"'c', 'd', 'e' and 2 more; ant has"):
-        origin().splits(str(same), labels=tuple("abcdefg"))
+        origin().splits(str(same), saying(tuple("abcdefg")))
     with pytest.raises(BadInput, match=r"Did you mean 'bees'\? Name the classes alike"):
-        origin().splits(str(same), labels=("ant", "bees"))
+        origin().splits(str(same), saying(("ant", "bees")))
 
 
 def test_a_model_of_two_classes_is_judged_by_pictures_of_one(tmp_path: Path) -> None:
-    found = origin().splits(str(classes(tmp_path, {"bee": 5})), labels=("ant", "bee"))
+    found = origin().splits(str(classes(tmp_path, {"bee": 5})), saying(("ant", "bee")))
     assert found.test.take(np.arange(5))["label"].tolist() == [1] * 5
     assert without(found.test, found.labels) == {"absent": ["ant"]}
 
@@ -52,9 +58,9 @@ def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: b
     """The model has them in another order, and one more in between."""
     place = classes(tmp_path / "insects", {"ant": 3, "bee": 5})
     plain = origin().splits(str(place)).test
-    found = origin().splits(str(place), labels=("bee", "fly", "ant"), several=several)
+    found = origin().splits(str(place), saying(("bee", "fly", "ant"), several=several))
     assert found.labels == ("bee", "fly", "ant")
-    assert found.multi_label == several
+    assert (found.gives == "labels") == several
     labels = found.test.take(np.arange(8))["label"]
     expected = np.array([2, 0])[plain.take(np.arange(8))["label"]]
     np.testing.assert_array_equal(labels, np.eye(3)[expected] if several else expected)
@@ -73,32 +79,32 @@ def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
     rows += [f"{path.relative_to(tmp_path)},bee" for path in sorted(place.rglob("*.png"))[4:]]
     (tmp_path / "labels.csv").write_text("\n".join(["path,labels", *rows]))
     labels = ("bee", "fly", "ant")
-    found = origin().splits(str(tmp_path / "labels.csv"), labels=labels, several=True)
+    found = origin().splits(str(tmp_path / "labels.csv"), saying(labels, several=True))
     given = np.sort(found.test.take(np.arange(6))["label"], axis=0)
     np.testing.assert_array_equal(given, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
     with pytest.raises(BadInput, match=r"tells one class of each picture, and labels\.csv has any"):
-        origin().splits(str(tmp_path / "labels.csv"), labels=labels)
+        origin().splits(str(tmp_path / "labels.csv"), saying(labels))
 
 
 def test_relabelled_arrays_and_views_are_the_same_examples() -> None:
     arrays = Arrays({"image": np.arange(4), "label": np.array([0, 1, 1, 0], np.int32)})
     _, source = hold_out(arrays, 3)
     splits = Splits("pets", source, source, source, ("cat", "dog"))
-    found = matched(splits, ("dog", "cow", "cat"), several=False, where="a run")
+    found = matched(splits, ("dog", "cow", "cat"), gives="one_class", where="a run")
     assert found.whole is None
     assert found.test.take(np.arange(3))["label"].tolist() == [0, 0, 2]
-    assert matched(splits, ("cat", "dog"), several=False, where="a run") is splits
+    assert matched(splits, ("cat", "dog"), gives="one_class", where="a run") is splits
 
 
 def test_fewer_pictures_than_the_run_held_out_are_a_test(tmp_path: Path) -> None:
     config = {"size": 8, "validation": 500, "test": 300}
     identity = {"recipe": "images", "recipe_file": None, "config": config}
     place = classes(tmp_path / "few", {"ant": 2, "bee": 1})
-    found = Origin("runs/one", identity, record="").splits(str(place), labels=("ant", "bee"))
+    found = Origin("runs/one", identity, record="").splits(str(place), saying(("ant", "bee")))
     assert len(found.test) == 3
     (tmp_path / "few" / "cat").mkdir()
     with pytest.raises(BadInput, match="cat has no pictures"):
-        Origin("runs/one", identity, record="").splits(str(place), labels=("ant", "bee"))
+        Origin("runs/one", identity, record="").splits(str(place), saying(("ant", "bee")))
 
 
 def test_what_was_trained_on_is_no_test_wherever_it_lies_now(tmp_path: Path) -> None:
@@ -142,8 +148,8 @@ def test_a_relative_place_is_found_from_another_folder(
     monkeypatch.chdir(tmp_path / "then")
     loaded = recipes.load("images")
     config = loaded.module.Config(data="photos", size=8)
-    order = Order(loaded, config, "quick", 0)
-    identity = order.identity(loaded.module.data(config)).json()
+    order = Order(loaded, config, "quick", 0).settled()
+    identity = order.identity(loaded.module.data(order.config)).json()
     assert identity["config"]["data"] == "photos"
     assert identity["data"]["place"] == str(tmp_path / "then" / "photos")
     monkeypatch.chdir(tmp_path)

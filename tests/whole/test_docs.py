@@ -43,7 +43,7 @@ SMALL = {"data": "sketches", "validation": 40, "batch_size": 16, "epochs": 0.5}
 NARROW = {"channels": (4, 8), "hidden": 16}
 SMALLER = {
     name: {**small_runs.SMALL[name], "epochs": 0.5}
-    for name in ("mnist", "cifar10", "images", "imagenet")
+    for name in ("mnist", "cifar10", "images", "imagenet", "text_classification")
 }
 ON_FOLDERS = ("images", "imagenet")  # of pictures, which lie on the desk as their pages say
 for name in ON_FOLDERS:

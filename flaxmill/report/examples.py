@@ -1,4 +1,4 @@
-"""The pictures of a split, each with the file that it was read from."""
+"""The examples of a split, each with the file that it was read from."""
 
 import os
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from flaxmill.data.source import behind
 
 
 class FileName(NamedTuple):
-    """Which file a picture was read from; both are empty where it was read from none.
+    """Which file an example was read from; both are empty where it was read from none.
 
     Attributes:
         shown: Its path below the folder of the data.
@@ -21,14 +21,19 @@ class FileName(NamedTuple):
     whole: str
 
 
-class Pictures:
-    """The pictures of a source, each read when it is asked for: all need not fit into memory."""
+class Examples:
+    """The examples of a source, each read when it is asked for: all need not fit into memory.
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    Args:
+        source: The split.
+        name: Of what a model takes of them.
+    """
+
+    def __init__(self, source: Any, name: str) -> None:
+        self._source, self._name = source, name
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._source[int(index)]["image"]
+        return self._source[int(index)][self._name]
 
     def name(self, index: int) -> FileName:
         """Returns the file that an example was read from."""
