@@ -89,7 +89,8 @@ def test_the_directory_is_as_others_rely_on(written: Written, run: TrainedRun) -
         *("model.stablehlo", "model.onnx", "model.int8.onnx", "weights.safetensors"),
     }
     signature = json.loads((written.path / "signature.json").read_text())
-    assert signature["format"] == 1
+    assert signature["format"] == 2
+    assert (signature["takes"], signature["gives"]) == ("picture", "one_class")
     assert signature["name"] == "fashion_mnist"
     assert signature["version"] == "1"
     (taken,), given = signature["inputs"], signature["outputs"]
