@@ -29,7 +29,7 @@ from flaxmill.data.batches import batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.reading.kept import kept
-from flaxmill.data.source import Splits
+from flaxmill.data.source import SPLITS, Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
 from flaxmill.maths.classification import measures_by_labels
@@ -217,12 +217,7 @@ def data(config: Config) -> Splits:
         sign=config.separator,
         white=config.white,
     )
-    return replace(
-        splits,
-        train=kept(splits.train),
-        validation=kept(splits.validation),
-        test=kept(splits.test),
-    )
+    return replace(splits, **{part: kept(splits[part]) for part in SPLITS})
 
 
 def signature(config: Config, splits: Splits) -> Signature:
