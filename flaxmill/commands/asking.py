@@ -18,6 +18,7 @@ from flaxmill.trained.run import TrainedRun
 _AT_A_TIME = 500
 """Examples that are read before they are answered together."""
 _ON_A_SHEET = 100
+_WIDE = 60  # columns of the names; a longer one pushes its own row to the right
 SHEET = "predictions.png"
 
 
@@ -85,6 +86,7 @@ def predict(
     kind = model.signature.input_kind
     names = kind.find(files)
     widths = [max(map(len, map(plain, some))) for some in (names, model.signature.labels)]
+    widths[0] = min(widths[0], _WIDE)
     sheet: list[tuple[np.ndarray, dict[str, Any]]] = []
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
@@ -92,11 +94,11 @@ def predict(
         examples = _prepared(chunk, model.signature, unread)
         if not examples:
             continue
-        answers = model.predict(list(examples.values()), top=top)
-        for name, answer in zip(examples, answers, strict=True):
+        answers = model.predict([example for _, example in examples], top=top)
+        for (name, _), answer in zip(examples, answers, strict=True):
             answer[kind.THING[0]] = name
             show_json(answer) if json else show(_row(name, answer, model.signature, *widths))
-        pairs = zip(examples.values(), answers, strict=True)
+        pairs = zip((example for _, example in examples), answers, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
     if look and sheet:
         from flaxmill.report.answered import own_examples
@@ -112,15 +114,16 @@ def predict(
 
 def _prepared(
     names: Sequence[str], signature: Signature, unread: list[str]
-) -> dict[str, np.ndarray]:
-    """Returns the examples that can be read by name, as the model takes them; says why of others.
+) -> list[tuple[str, np.ndarray]]:
+    """Returns the examples that can be read, each with its name, as the model takes them.
 
-    One is made small before the next is read: hundreds of photographs would fill the memory.
+    Of others it says why. One is made small before the next is read: hundreds of photographs would
+    fill the memory.
     """
-    found = {}
+    found = []
     for name in names:
         try:
-            found[name] = signature.input_kind.read(name, signature)
+            found.append((name, signature.input_kind.read(name, signature)))
         except BadInput as trouble:
             unread.append(str(trouble))
     return found

@@ -10,11 +10,12 @@
 Hardware: two CPU cores.
 
 Data: a CSV, TSV or JSON Lines file, or folders of text files; sentences are made up without any.
-Expected: not measured yet; on the made-up sentences, counting words and pairs gives 74 %.
+Expected: quick 99 % test accuracy (one seed), where counting words and pairs gives 74 %. The other
+presets are not measured yet.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -80,6 +81,18 @@ class Config:
     baselines: bool = True  # first say what counting words, and a linear model, reach
 
 
+KOREAN = Config(
+    tokens="characters",
+    sizes=8,
+    log_every=1.0,
+    width=96,
+    windows=(1, 2, 3, 4, 5),
+    channels=128,
+    grams=(1, 2, 3),
+    buckets=2**17,
+    token_dropout=0.1,
+    ema=0.998,
+)
 PRESETS = {
     "quick": Config(),
     "sst2": Config(
@@ -97,38 +110,8 @@ PRESETS = {
         token_dropout=0.3,
         ema=0.995,
     ),
-    "nsmc": Config(
-        data="korean-text/nsmc-subset",
-        tokens="characters",
-        longest=140,
-        sizes=8,
-        epochs=10,
-        log_every=1.0,
-        width=96,
-        windows=(1, 2, 3, 4, 5),
-        channels=128,
-        grams=(1, 2, 3),
-        buckets=2**17,
-        dropout=0.5,
-        token_dropout=0.1,
-        ema=0.998,
-    ),
-    "intention": Config(
-        data="korean-text/3i4k",
-        tokens="characters",
-        longest=80,
-        sizes=8,
-        epochs=8,
-        log_every=1.0,
-        width=96,
-        windows=(1, 2, 3, 4, 5),
-        channels=128,
-        grams=(1, 2, 3),
-        buckets=2**17,
-        dropout=0.4,
-        token_dropout=0.1,
-        ema=0.998,
-    ),
+    "nsmc": replace(KOREAN, data="korean-text/nsmc-subset", longest=140, epochs=10, dropout=0.5),
+    "intention": replace(KOREAN, data="korean-text/3i4k", longest=80, epochs=8, dropout=0.4),
 }
 
 

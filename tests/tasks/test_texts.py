@@ -1,4 +1,5 @@
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -6,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flaxmill.commands.asking import predict
 from flaxmill.data.text.splits import Cut, texts
 from flaxmill.errors import BadInput
 from flaxmill.tasks import kinds
 from flaxmill.tasks.inputs import text
 from flaxmill.tasks.inputs.text import text_signature
 from flaxmill.tasks.signature import Signature
+from flaxmill.trained.exported import Exported
 
 KIND = kinds.input_kind("text")
 
@@ -104,3 +107,21 @@ def test_data_that_does_not_say_how_it_is_cut_has_no_signature() -> None:
     splits = Splits("x", arrays, arrays, arrays, ("a", "b"))
     with pytest.raises(BadInput, match="x does not say how its texts become tokens"):
         text_signature("t", splits)
+
+
+def test_a_text_that_is_given_twice_is_answered_twice(
+    signature: Signature, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Said(Exported):
+        def __init__(self) -> None:
+            self.signature = signature
+
+        def predict(self, examples: Any, *, top: int) -> list[dict[str, Any]]:
+            likely = {"label": "1", "probability": 0.75}
+            return [{"text": f"text {i}", "predictions": [likely]} for i in range(len(examples))]
+
+    (tmp_path / "lines.txt").write_text("a fine film\n\na fine film\na poor film\n")
+    model = Said()
+    predict(model, [str(tmp_path / "lines.txt")], top=1, json=True, look=False)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in rows] == ["a fine film", "a fine film", "a poor film"]

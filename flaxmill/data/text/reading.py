@@ -271,8 +271,9 @@ def _cells(place: Path, wanted: Sequence[str]) -> tuple[list[str], list[int], li
             raise BadInput(f"{place}, line {reader.line_num:,}: {error}.") from None
     for number, row in zip(lines, found, strict=True):
         if len(row) != len(found[0]):
+            cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
             raise BadInput(
-                f"{place}, line {number:,}: it has {len(row)} cells, and the first line "
+                f"{place}, line {number:,}: it has {cells}, and the first line "
                 f"{len(found[0])}{'' if plain else ': put what holds a comma into quotation marks'}"
                 f"."
             )

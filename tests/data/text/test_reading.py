@@ -94,7 +94,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
 WRONG = {
     "bytes.csv": (b"text,label\nfine,a\ncaf\xe9,b\n", "bytes.csv, line 3: byte 0xe9 is no UTF-8"),
     "ragged.csv": ("text,label\nfine,a\na, b,c\n", "ragged.csv, line 3: it has 3 cells"),
-    "ragged.tsv": ("text\tlabel\nfine\ta\nb\n", "ragged.tsv, line 3: it has 1 cells"),
+    "ragged.tsv": ("text\tlabel\nfine\ta\nb\n", "ragged.tsv, line 3: it has 1 cell,"),
     "label.csv": ("text,label\nfine,a\nfine,\n", "label.csv, line 3: there is no label"),
     "text.csv": ('text,label\n" ",a\nfine,b\n', "text.csv, line 2: there is no text"),
     "names.csv": ("Q,A,label\na,b,c\n", "has the columns 'Q', 'A', 'label', and none of them"),

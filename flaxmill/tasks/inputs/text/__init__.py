@@ -91,7 +91,7 @@ def many(given: Any, signature: Signature) -> Sequence[Any]:
 
 
 def called(given: Any, index: int) -> str:
-    """Returns what a text is called in an answer: itself, shortened, or its number."""
+    """Returns what a text is called in an answer: itself, or as tokens its number."""
     return given if isinstance(given, str) else f"text {index}"
 
 
