@@ -116,9 +116,9 @@ def test_a_text_that_is_given_twice_is_answered_twice(
         def __init__(self) -> None:
             self.signature = signature
 
-        def predict(self, examples: Any, *, top: int) -> list[dict[str, Any]]:
+        def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
             likely = {"label": "1", "probability": 0.75}
-            return [{"text": f"text {i}", "predictions": [likely]} for i in range(len(examples))]
+            return [{"text": f"text {i}", "predictions": [likely]} for i in range(len(pictures))]
 
     (tmp_path / "lines.txt").write_text("a fine film\n\na fine film\na poor film\n")
     model = Said()
