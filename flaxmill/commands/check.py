@@ -64,10 +64,12 @@ def checked_data(place: Path, **how: Any) -> "Checked":
     """
     from flaxmill import recipes
     from flaxmill.data.check import check
+    from flaxmill.recipes.loading import border
 
     if recipes.is_recipe(str(place)) and not place.is_dir():
         recipe = recipes.load(str(place))
-        return check(place, splits=recipe.call("data", recipe.preset()), **how)
+        config, _ = border.settled(recipe, recipe.preset())
+        return check(place, splits=recipe.call("data", config), **how)
     if not place.exists():
         raise BadInput(
             f"there is no {place}: give a folder of pictures, a CSV file that lists them, or a "

@@ -209,7 +209,7 @@ class Turns:
 
     >>> turns = Turns((30, 10), batch_size=2, stretch=5)
     >>> [turns.size(step) for step in range(0, 40, 5)]
-    [0, 0, 1, 0, 0, 0, 0, 1]
+    [0, 0, 1, 0, 0, 0, 1, 0]
     """
 
     counts: tuple[int, ...]

@@ -1,6 +1,7 @@
 """The recipe images as a person meets it: what is wrong with a folder is said, and what to do."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_file_that_goes_away_while_training_is_named_and_the_run_goes_on(tmp_p
     photos = tmp_path / "내 사진"
     picture_files.classes(photos, {"개 1": 30, "고양이": 30})
     config = images.Config(**TINY, data=str(photos))
-    gone = Path(images.data(config).test.files[3])
+    gone = Path(images.data(replace(config, white=255, fit="crop")).test.files[3])
     kept = shutil.copy(gone, tmp_path / "kept.png")
     fields = TINY | {"data": str(photos), "validation": 0.15}
     with pytest.raises(BadInput) as refused:

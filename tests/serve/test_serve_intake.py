@@ -24,11 +24,11 @@ from serving import FORM, INFER, Answer, Served, form, pictures, tensor, with_in
 from flaxmill.errors import CannotGoOn
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
-from flaxmill.serve.refusal import Busy
+from flaxmill.serve.refusal import Busy, Refused
 from flaxmill.tasks.signature import Signature
 
 JSON = {"Content_Type": "application/json"}
-SECONDS = 2.0
+SECONDS = 4.0
 PARTS = [b'{"inputs":[{"name":"image","shape":[1,28,28,1],"datatype":"UINT8","data":[', b"]}]}"]
 
 
@@ -55,6 +55,14 @@ def server(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     log = tmp_path_factory.mktemp("log") / "log"
     options = ("--engine", "onnx", "--read-seconds", str(SECONDS))
     with serving.serving(shipped, log, *options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose limit of time is none, however busy the machine is."""
+    log = tmp_path_factory.mktemp("log") / "log"
+    with serving.serving(shipped, log, "--engine", "onnx", "--read-seconds", "60") as running:
         yield running
 
 
@@ -118,17 +126,17 @@ def data(values: bytes) -> bytes:
     ],
 )
 def test_many_values_cost_the_server_itself_little(
-    server: Served, path: str, content: bytes, words: str
+    patient: Served, path: str, content: bytes, words: str
 ) -> None:
     """They took up to seven seconds of the event loop, and a gigabyte."""
-    before, pid = seconds(server), server.process.pid
+    before, pid = seconds(patient), patient.process.pid
     most = max(memory(pid, "VmHWM"), memory(pid, "VmRSS") + (40 << 20))
-    answer = server.ask(path, content, **JSON)
+    answer = patient.ask(path, content, **JSON)
     assert answer.status in (400, 413)
     assert words in answer.json["error"]
-    assert seconds(server) - before < 0.25
+    assert seconds(patient) - before < 0.25
     assert memory(pid, "VmHWM") < most
-    for reader in readers(server):
+    for reader in readers(patient):
         assert memory(reader, "VmHWM") < Limits().read_bytes + (60 << 20)
         assert memory(reader, "VmRSS") < 80 << 20  # given back
 
@@ -290,7 +298,8 @@ def test_processes_that_do_not_start_are_told_of(
             await asyncio.sleep(0)
         monkeypatch.setattr(sys, "executable", python)
         while not intake.ready:
-            await intake.examples(signature, FORM, {}, form(SMALL))
+            with contextlib.suppress(Refused):  # it may come to one that ended and was not missed
+                await intake.examples(signature, FORM, {}, form(SMALL))
 
     if sys.platform == "linux":
         with_intake(Limits(), body)

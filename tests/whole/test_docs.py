@@ -151,6 +151,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, small_data: None) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert cli._status("train", "images", *small_runs.flags(SMALLER["images"])) == 0
+        texts = small_runs.flags(SMALLER["text_classification"])
+        assert cli._status("train", "text_classification", *texts, "--no-report") == 0
     (folder / "my_pictures").mkdir()
     for name in ("shoe.png", "my_pictures/신발 1.png"):
         picture.save(folder / name)

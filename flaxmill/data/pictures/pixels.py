@@ -11,8 +11,9 @@ def as_picture(pixels: UInt8[np.ndarray, "height width *channel"]) -> Image.Imag
     Raises:
         TypeError: There are as many channels as no picture has.
 
-    >>> as_picture(np.zeros((2, 3, 1), np.uint8))
-    <PIL.Image.Image image mode=L size=3x2>
+    >>> picture = as_picture(np.zeros((2, 3, 1), np.uint8))
+    >>> picture.mode, picture.size
+    ('L', (3, 2))
     """
     grey = pixels.ndim == 3 and pixels.shape[-1] == 1
     return Image.fromarray(pixels[..., 0] if grey else pixels)
