@@ -28,7 +28,7 @@ from flaxmill.serve.refusal import Busy, Refused
 from flaxmill.tasks.signature import Signature
 
 JSON = {"Content_Type": "application/json"}
-SECONDS = 4.0
+SECONDS = 3.0
 PARTS = [b'{"inputs":[{"name":"image","shape":[1,28,28,1],"datatype":"UINT8","data":[', b"]}]}"]
 
 
@@ -193,7 +193,7 @@ def test_what_takes_too_long_is_ended_and_others_do_not_wait(server: Served) -> 
         assert not slow
     assert slow[0].status == 413
     assert slow[0].json["error"] == (
-        "reading the request took more than 2 seconds: send less at a time."
+        f"reading the request took more than {SECONDS:g} seconds: send less at a time."
     )
     assert server.ask("/predict", form(TEXTS), Content_Type=FORM).status == 200
 
