@@ -191,7 +191,10 @@ def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
             f"{', '.join(example)}: name them alike."
         )
     array, shape = np.asarray(example[tensor.name]), tensor.shape[1:]
-    fits = all(said in (-1, size) for size, said in zip(array.shape, shape, strict=False))
+    fits = all(
+        isinstance(axis, str) or axis in (-1, size)  # an axis with a name is of any size
+        for size, axis in zip(array.shape, shape, strict=False)
+    )
     if array.ndim != len(shape) or not fits or not _alike(array.dtype, jnp.dtype(tensor.dtype)):
         raise BadInput(
             f"{where} says that {tensor.name} is {form(tensor.dtype, shape)}, and an example of "
