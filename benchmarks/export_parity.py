@@ -140,7 +140,7 @@ def damages(run: TrainedRun, subject: Subject) -> Iterator[tuple[str, float]]:
         damaged.flat[random.choice(live)] += MOVED * norm
         changed = weights.renamed(params, {**arrays, name: damaged}, where="it")
         logits = np.asarray(answers(changed, rest, pictures))
-        found = parity.compared(logits, subject.reference, None, subject.signature.answer_kind)
+        found = parity.compared(logits, subject.reference, None, subject.signature.output_kind)
         yield layer, found["max_relative_difference"]
 
 

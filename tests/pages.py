@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.report.page import Subject
-from flaxmill.tasks.kinds import Explained, Explanation
+from flaxmill.tasks.kinds import Explanation, Explanations
 from flaxmill.tasks.signature import Signature, Tensor
 
 LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
@@ -100,7 +100,7 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         test_logits=logits,
         test_labels=labels,
         test_examples=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        attributed=Explained("Beside each class, what speaks for it.", [look]),
+        attributed=Explanations("Beside each class, what speaks for it.", [look]),
     )
     return changed(made, **changes)
 

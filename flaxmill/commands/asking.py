@@ -123,7 +123,7 @@ def _prepared(
     found = []
     for name in names:
         try:
-            found.append((name, signature.input_kind.read(name, signature)))
+            found.append((name, signature.input_kind.preprocess(name, signature)))
         except BadInput as trouble:
             unread.append(str(trouble))
     return found
@@ -138,6 +138,6 @@ def _row(
     """
     likely = [(plain(one["label"]), one["probability"]) for one in answer.get("predictions", ())]
     cells = [f"{one:{label_width}} {probability:6.1%}" for one, probability in likely]
-    if signature.answer_kind.SEVERAL or not cells:
-        cells = [plain(signature.answer_kind.summary(answer)), *cells]
+    if signature.output_kind.SEVERAL or not cells:
+        cells = [plain(signature.output_kind.summary(answer)), *cells]
     return f"{plain(name):{name_width}}  " + "   ".join(cells)

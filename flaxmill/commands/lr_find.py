@@ -64,7 +64,7 @@ def command(recipe: Recipe, given: list[str], program: str) -> None:
 
 
 def said(found: Found, now: float) -> list[str]:
-    """Says what was found, a line each.
+    """Describes what was found, a line each.
 
     Args:
         found: What was found.

@@ -67,7 +67,7 @@ def prepare(
 
 
 def _made_words(made_into: Any) -> str:
-    """Says what pictures were made into, and which recipes can train on that."""
+    """Describes what pictures were made into, and which recipes can train on that."""
     from flaxmill.data.pictures.fit import usual_share
 
     sides = f"{made_into.train_size} pixels a side to train on, {made_into.size} to evaluate"

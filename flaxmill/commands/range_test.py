@@ -28,7 +28,7 @@ _COMPUTES = (
 
 
 def diverged(losses: Sequence[float]) -> bool:
-    """Says whether the loss has grown too far to come back; a few batches cannot tell that.
+    """Returns whether the loss has grown too far to come back; a few batches cannot tell that.
 
     Args:
         losses: Of the steps so far, one or more.

@@ -282,7 +282,7 @@ def _known(error: Exception, run: Run) -> CannotGoOn | None:
 
 
 def waiting_words(seconds: Mapping[str, float]) -> str:
-    """Says what to do where the device has waited for data; nothing where it hardly has.
+    """Describes what to do where the device has waited for data; nothing where it hardly has.
 
     Args:
         seconds: Of the run, by phase.

@@ -46,7 +46,7 @@ class Written:
     left_out: str = ""
 
     def __repr__(self) -> str:
-        """Says what it is and where, in a line."""
+        """Describes what it is and where, in a line."""
         formats = ", ".join(self.parity["formats"])
         examples = f"{self.parity['examples']:,} examples"
         return f"<Written {self.path}: {formats}, checked on {examples}>"
@@ -267,7 +267,7 @@ def _write_examples(
 ) -> None:
     """Writes test examples to try the model on, the first of each class."""
     for label, name in list(enumerate(splits.labels))[:most]:
-        places = np.flatnonzero(signature.answer_kind.of_class(labels, label))
+        places = np.flatnonzero(signature.output_kind.of_class(labels, label))
         if len(places):
             folder.mkdir(exist_ok=True)
             first = int(places[0])

@@ -84,7 +84,7 @@ def _known(value: Any) -> bool:
 
 
 def _fixed(equation: Any) -> bool:
-    """Says whether the shapes of an operation's outputs are all known."""
+    """Returns whether the shapes of an operation's outputs are all known."""
     shapes = [variable.aval.shape for variable in equation.outvars if variable.aval.shape]
     return all(isinstance(side, int) for shape in shapes for side in shape)
 

@@ -83,7 +83,7 @@ class Subject:
 
     def compared(self, outputs: np.ndarray) -> dict[str, Any]:
         """Returns how logits for the test examples compare with the reference."""
-        kind = self.signature.answer_kind
+        kind = self.signature.output_kind
         return parity.compared(outputs, self.reference, self.labels, kind)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.machine import files
-from flaxmill.tasks.kinds import Answer
+from flaxmill.tasks.kinds import OutputKind
 
 RELATIVE = 1e-5
 """How far a logit may lie from the trained model's, as a share of the logits' size.
@@ -49,7 +49,7 @@ def compared(
     outputs: Float[np.ndarray, "example class"],
     reference: Float[np.ndarray, "example class"],
     labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
-    kind: Answer,
+    kind: OutputKind,
 ) -> dict[str, Any]:
     """Returns how far outputs lie from those of the trained model.
 
@@ -149,7 +149,7 @@ def of_file(path: Path) -> dict[str, Any]:
 
 
 def words(name: str, row: Mapping[str, Any]) -> str:
-    """Says in a line how a format compares with the trained model."""
+    """Describes in a line how a format compares with the trained model."""
     right = "" if row["accuracy"] is None else f"accuracy {100 * row['accuracy']:.2f} %, "
     return (
         f"{name:11}  {row['file']:19}  {size(row['bytes']):>8}  "

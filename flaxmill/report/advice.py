@@ -45,7 +45,7 @@ def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
-    """Says how many of 100 new examples will be right, and what that is worth."""
+    """Describes how many of 100 new examples will be right, and what that is worth."""
     share, (low, high) = headline["accuracy"], headline["interval"]
     all_of = "have every label right" if subject.several else "be right"
     sentences = [
@@ -80,7 +80,7 @@ def _confused(found: dict[str, Any]) -> list[str]:
 
 
 def _cautions(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
-    """Says what makes the figures less certain, or the data one-sided."""
+    """Describes what makes the figures less certain, or the data one-sided."""
     cautions = []
     if headline["examples"] < FEW_TESTED:
         cautions.append(
@@ -106,7 +106,7 @@ def _cautions(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
 
 
 def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
-    """Says what is most likely to make the model better."""
+    """Describes what is most likely to make the model better."""
     advice = []
     rows = [row for row in found["classes"]["rows"] if math.isfinite(row[2])]
     weak = sorted(rows, key=lambda row: row[2])[:NUM_CLASSES]
@@ -147,7 +147,7 @@ def _files(subject: Any, temperature: float | None) -> list[dict[str, Any]]:
     for suspect in suspects(kind.questions(logits, labels, temperature)):
         this = slice(suspect.index, suspect.index + 1)
         if (file := subject.test_name(suspect.index)).whole:
-            said = kind.said(logits[this])
+            said = kind.predicted(logits[this])
             found.append(
                 {
                     "file": file,

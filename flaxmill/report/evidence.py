@@ -7,7 +7,7 @@ import numpy as np
 from flaxmill.data.source import labels_known
 from flaxmill.report.examples import Examples
 from flaxmill.report.page import Subject
-from flaxmill.tasks.kinds import Explained
+from flaxmill.tasks.kinds import Explanations
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.log import mean_rows
 
@@ -25,7 +25,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
     splits = trained.splits(data)
     examples = Examples(splits.test, trained.signature.inputs[0].name)
     logits, labels = trained.scored(splits.test)
-    known, kind = labels_known(splits.train), trained.signature.answer_kind
+    known, kind = labels_known(splits.train), trained.signature.output_kind
     return Subject(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
@@ -52,9 +52,9 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
 
 def _attributed(
     trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, examples: Any
-) -> Explained | None:
+) -> Explanations | None:
     """Returns what the answers to some examples rest on: of each class, the surest right one."""
-    kind = trained.signature.answer_kind
+    kind = trained.signature.output_kind
     found = kind.surest(logits, labels)[:_MOST_LOOKED_INTO]
     if not found:
         return None

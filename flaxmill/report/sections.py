@@ -16,7 +16,7 @@ from markupsafe import Markup
 from flaxmill.maths import calibration, statistics
 from flaxmill.report import advice, figures
 from flaxmill.report.examples import FileName
-from flaxmill.tasks.kinds import Answer, Explained, Input
+from flaxmill.tasks.kinds import Explanations, InputKind, OutputKind
 from flaxmill.tasks.signature import Signature
 from flaxmill.training.log import metrics_in
 
@@ -78,7 +78,7 @@ class Subject:
     test_examples: Any = None
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
-    attributed: Explained | None = None
+    attributed: Explanations | None = None
     recipe_sha256: str = ""
     recipe_text: str = ""
 
@@ -98,14 +98,14 @@ class Subject:
         return self.signature.held_out
 
     @property
-    def taken(self) -> Input:
+    def taken(self) -> InputKind:
         """What is known of the kind of its examples."""
         return self.signature.input_kind
 
     @property
-    def kind(self) -> Answer:
+    def kind(self) -> OutputKind:
         """What is known of the kind of its answers."""
-        return self.signature.answer_kind
+        return self.signature.output_kind
 
     @property
     def things(self) -> str:
@@ -166,7 +166,7 @@ def mistakes(subject: Subject) -> list[dict[str, Any]] | None:
     kind, temperature = subject.kind, subject.temperature or 1.0
     worst, sure = kind.mistakes(logits, labels, NUM_MISTAKES, temperature)
     truths = kind.names(labels[worst], subject.labels)
-    said = kind.names(kind.said(logits[worst]), subject.labels)
+    answers = kind.names(kind.predicted(logits[worst]), subject.labels)
     return [
         {
             "file": subject.test_name and subject.test_name(int(index)),
@@ -179,7 +179,7 @@ def mistakes(subject: Subject) -> list[dict[str, Any]] | None:
             "answer": answer,
             "confidence": float(confidence),
         }
-        for index, truth, answer, confidence in zip(worst, truths, said, sure, strict=True)
+        for index, truth, answer, confidence in zip(worst, truths, answers, sure, strict=True)
     ]
 
 

@@ -65,7 +65,7 @@ def _strings(data: Any, count: int, signature: Signature) -> list[bytes]:
     if not isinstance(values, list) or len(values) != count:
         raise Refused(400, f"'data' of input {kind.BYTES!r} must be {count:,} strings.")
     try:
-        return [kind.unpacked(one, f"{kind.THING[0]} {i}") for i, one in enumerate(values)]
+        return [kind.from_json(one, f"{kind.THING[0]} {i}") for i, one in enumerate(values)]
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
 

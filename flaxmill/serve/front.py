@@ -177,7 +177,7 @@ class Front:
                 )
 
     def _named(self, host: str) -> bool:
-        """Says whether a host, with or without a port or a last dot, is one of its names."""
+        """Returns whether a host, with or without a port or a last dot, is one of its names."""
         return re.sub(r"\.?(:\d*)?$", "", host) in self._hosts
 
     async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:

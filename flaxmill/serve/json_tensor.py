@@ -70,7 +70,7 @@ def _flat(data: Any) -> tuple[list[int], list[Any]]:
 
 
 def _are_whole(numbers: np.ndarray) -> bool:
-    """Says whether these are whole numbers, of a size that is exact."""
+    """Returns whether these are whole numbers, of a size that is exact."""
     return bool((np.abs(numbers) < 1 << 53).all() and (numbers == np.trunc(numbers)).all())
 
 

@@ -59,7 +59,7 @@ def flag(options: dict[str, Any], name: str, default: bool) -> bool:
 
 
 def whole(value: Any) -> bool:
-    """Says whether a value is a whole number, of a size that counts something."""
+    """Returns whether a value is a whole number, of a size that counts something."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 

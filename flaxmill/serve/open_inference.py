@@ -18,7 +18,7 @@ from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
 from flaxmill.serve.batcher import Outputs
 from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.signature import Signature, Tensor, filled
+from flaxmill.tasks.signature import Signature, Tensor, padded_batch
 
 _AT_ONCE_BYTES = 64 << 10  # JSON up to this long is read in three milliseconds, at most
 _LONGEST_ID = 4096  # characters; it goes into the answer
@@ -228,12 +228,12 @@ class Inference:
         files = bytes_tensor.contents(given, self.signature, self.max_examples, following)
         named = [(f"{self.kind.THING[0]} {i}", content) for i, content in enumerate(files)]
         try:
-            examples = self.kind.received(named, self.signature, None, small=False)
+            examples = self.kind.preprocess_uploads(named, self.signature, None, small=False)
         except TooLarge as trouble:
-            raise Refused(413, f"{trouble} {self.kind.at_most(None)}.") from None
+            raise Refused(413, f"{trouble} {self.kind.limits_message(None)}.") from None
         except BadInput as trouble:
             raise Refused(400, str(trouble)) from None
-        return len(examples), filled(examples, self.signature).tobytes()
+        return len(examples), padded_batch(examples, self.signature).tobytes()
 
     @property
     def _expected(self) -> str:

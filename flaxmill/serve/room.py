@@ -105,7 +105,7 @@ class Room:
             self._admit()
 
     def _fits(self, size: int) -> bool:
-        """Says whether there is room; for one alone there always is."""
+        """Returns whether there is room; for one alone there always is."""
         most = self._size if size <= _SMALL else self._size * 3 // 4
         return self._taken + size <= most or not self._taken
 

@@ -184,7 +184,7 @@ class Routes:
         return _json({"live": True})
 
     async def ready(self) -> Response:
-        """Says whether new requests are welcome."""
+        """Returns whether new requests are welcome."""
         self._check_ready()
         return _json({"ready": True})
 
@@ -200,7 +200,7 @@ class Routes:
         return _json(self._front.model.current.inference.metadata())
 
     async def model_ready(self, request: Request) -> Response:
-        """Says whether the model answers."""
+        """Returns whether the model answers."""
         self._front.check_model(request.url.path)
         self._check_ready()
         return _json({"name": self._front.model.current.signature.name, "ready": True})
@@ -218,7 +218,7 @@ class Routes:
         front = self._front
         served = front.model.current
         signature = served.signature
-        if not signature.answer_kind.CLASSIFIES:
+        if not signature.output_kind.CLASSIFIES:
             raise Refused(404, "this model names no classes: see /signature.json.")
         kind, query = request.headers.get("content-type", ""), request.query_params
         content = (await request.receive())["body"]  # all of it; request.body() copies it
@@ -238,7 +238,7 @@ class Routes:
         return self._file(self._front.model.current.signature_file)
 
     async def limits(self) -> Response:
-        """Says how much a request may bring, and whether it needs a token."""
+        """Describes how much a request may bring, and whether it needs a token."""
         limits = self._front.limits
         named = ("max_batch", "max_body_bytes", "max_pictures", "max_pixels")
         found = {name: getattr(limits, name) for name in named}

@@ -198,7 +198,7 @@ def take_no_more(listening: socket.socket) -> None:
 
 
 def terminal_closed(streams: Iterable[int] = range(3)) -> bool:
-    """Says whether this process was started in a terminal that is no more.
+    """Returns whether this process was started in a terminal that is no more.
 
     Args:
         streams: That may belong to it.

@@ -29,7 +29,7 @@ def check(model: Exported, inference: Inference) -> None:
     try:
         _check_names(model)
         _infer(model, inference)
-        if model.signature.answer_kind.CLASSIFIES:
+        if model.signature.output_kind.CLASSIFIES:
             _predict(model)
     except Exception as trouble:  # a signature may be wrong in ways that nobody has thought of
         known = isinstance(trouble, BadInput | Refused)
@@ -76,8 +76,8 @@ def _infer(model: Exported, inference: Inference) -> None:
 def _predict(model: Exported) -> None:
     """Asks for the classes of what is hard to read."""
     signature = model.signature
-    for given in signature.input_kind.odd(signature):
-        seen = signature.input_kind.read(given, signature)
+    for given in signature.input_kind.edge_cases(signature):
+        seen = signature.input_kind.preprocess(given, signature)
         (probabilities,) = model.classify(signature.input_kind.collate([seen], signature))
         said = answer(probabilities, signature, len(signature.labels))
         json.dumps(said, ensure_ascii=False, allow_nan=False).encode()

@@ -13,7 +13,7 @@ from flaxmill.serve import forms
 from flaxmill.serve.json_values import check_values, mapping, parsed
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.signature import Signature, filled
+from flaxmill.tasks.signature import Signature, padded_batch
 
 _NAME_LENGTH = 200
 _MOST_FIELDS = 16  # of a form, besides its files
@@ -130,7 +130,7 @@ def _json(
     _check_count(len(listed), things, limits)
     try:
         names = [f"{thing} {index}" for index in range(len(listed))]
-        files = [(n, kind.unpacked(one, n)) for n, one in zip(names, listed, strict=True)]
+        files = [(n, kind.from_json(one, n)) for n, one in zip(names, listed, strict=True)]
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
     return files, {name: asked[name] for name in ("top", "seen") if name in asked}
@@ -161,16 +161,18 @@ def prepared(upload: Upload, signature: Signature, limits: Limits, *, small: boo
     """
     kind = signature.input_kind
     try:
-        examples = kind.received(upload.files, signature, limits, small=small)
+        examples = kind.preprocess_uploads(upload.files, signature, limits, small=small)
     except TooLarge as trouble:
-        raise Refused(413, f"{str(trouble).removesuffix('.')}; {kind.at_most(limits)}.") from None
+        raise Refused(
+            413, f"{str(trouble).removesuffix('.')}; {kind.limits_message(limits)}."
+        ) from None
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
-    return filled(examples, signature)
+    return padded_batch(examples, signature)
 
 
 def _data_url(example: np.ndarray, signature: Signature) -> bytes:
     """Returns an example, as the model takes it, as the URL of a file that can be looked at."""
-    suffix, content = signature.input_kind.written(example, signature)
+    suffix, content = signature.input_kind.to_file(example, signature)
     kind = mimetypes.types_map[suffix].encode()
     return b"data:%b;base64,%b" % (kind, base64.b64encode(content))

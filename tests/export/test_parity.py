@@ -5,9 +5,9 @@ import pytest
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.export import parity
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 
-ONE, SEVERAL = (answer_kind(gives) for gives in ("one_class", "labels"))
+ONE, SEVERAL = (output_kind(gives) for gives in ("one_class", "labels"))
 
 ROUNDING = np.float32(2.0**-22)  # of what was summed up, in another order
 

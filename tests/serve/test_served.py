@@ -99,7 +99,9 @@ def test_a_model_is_asked_all_that_clients_may_ask(
     export = shutil.copytree(shipped, tmp_path / "export")
     signed(export, lambda said: said.update(gives="tensors"))
     with monkeypatch.context() as patch:  # no pictures are sent to it
-        patch.setattr("flaxmill.tasks.inputs.picture.read", lambda *_: pytest.fail("a picture was"))
+        patch.setattr(
+            "flaxmill.tasks.inputs.picture.preprocess", lambda *_: pytest.fail("a picture was")
+        )
         assert loaded(export).ready
 
     def wider(self: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
