@@ -79,8 +79,8 @@ def readings(content: bytes, path: Path) -> Iterator[tuple[str, Any]]:
     yield "predict", lambda: preprocess(path, _GREY)
     yield "draft", lambda: Pictures(outside, (8, 8), "squash").take(np.zeros(1, np.int64))
     yield "whole", lambda: Pictures(inside, (8, 8), share=0.875, draft=False)[0]
-    upload = uploads.Upload([(path.name, content)], top=1, seen=False)
-    yield "serve", lambda: uploads.prepared(upload, _GREY, USUAL, small=False)
+    upload = uploads.PredictionRequest([(path.name, content)], top=1, seen=False)
+    yield "serve", lambda: uploads.preprocess(upload, _GREY, USUAL, small=False)
     yield "check", lambda: _checked(path)
 
 

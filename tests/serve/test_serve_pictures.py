@@ -42,8 +42,8 @@ def test_pixels_of_a_request_are_limited_and_count_once_for_each_ten_scans(
     signature: Signature,
 ) -> None:
     def received(limits: Limits, *contents: bytes) -> np.ndarray:
-        upload = uploads.Upload([(f"{i}", c) for i, c in enumerate(contents)], 1, False)
-        return uploads.prepared(upload, signature, limits, small=False)
+        upload = uploads.PredictionRequest([(f"{i}", c) for i, c in enumerate(contents)], 1, False)
+        return uploads.preprocess(upload, signature, limits, small=False)
 
     blank = encoded(Image.new("L", (100, 100)), "PNG")
     assert len(received(Limits(max_request_pixels=30_000), *[blank] * 3)) == 3
@@ -85,7 +85,7 @@ def test_a_camera_s_picture_is_there_once_and_no_second_time(
     file = content()
 
     async def body(intake: Intake) -> None:
-        reply = await intake.examples(colours, FORM, {}, form(file))
+        reply = await intake.parse_upload(colours, FORM, {}, form(file))
         expected = preprocess(open_picture(file), colours)
         np.testing.assert_array_equal(np.frombuffer(reply.content, np.uint8), expected.ravel())
 
@@ -126,7 +126,7 @@ def test_a_picture_takes_no_more_memory_than_a_request_may(
 ) -> None:
     async def body(intake: Intake) -> None:
         with pytest.raises(Refused, match=words) as caught:
-            await intake.examples(colours, FORM, {}, form(content()))
+            await intake.parse_upload(colours, FORM, {}, form(content()))
         assert caught.value.status == 413
 
     with_intake(Limits(), body)
