@@ -58,9 +58,9 @@ def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any
         BadInput: The model does not give logits.
     """
     if [output.name for output in signature.outputs] != ["logits"]:
-        given = ", ".join(output.name for output in signature.outputs)
+        names = ", ".join(output.name for output in signature.outputs)
         raise BadInput(
-            f"{signature.name} gives {given}: only models that give logits can be exported."
+            f"{signature.name} gives {names}: only models that give logits can be exported."
         )
     (logits,) = signature.outputs
     meaning = signature.output_kind.MEANING

@@ -74,16 +74,16 @@ def draw(
     plain, _ = figures.prediction_captions(
         kind.names(labels, splits.labels), kind.names(predictions, splits.labels)
     )
-    told = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
-    return written(figure, path, words, *told, *legend)
+    mistakes = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
+    return written(figure, path, words, *mistakes, *legend)
 
 
 def own_examples(
-    examples: Sequence[Any], said: Sequence[Any], signature: Signature, path: Path
+    examples: Sequence[Any], predictions: Sequence[Any], signature: Signature, path: Path
 ) -> Path:
     """Draws what a person gave as the model saw it, with what it says; returns the path."""
     # What a number stands for was printed.
-    captions, _ = showable([signature.output_kind.caption(one) for one in said])
+    captions, _ = showable([signature.output_kind.caption(one) for one in predictions])
     title = "as the model saw them"
     figure = figures.sheet(examples, captions, title=title, **drawing(signature))
     return written(figure, path, "").path

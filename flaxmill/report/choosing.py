@@ -65,8 +65,8 @@ def wrong_answers(
     worst, _ = output_kind(splits.gives).mistakes(logits, labels, len(labels))
     number = len(labels)
     if classes:
-        wanted = _of(splits, classes, labels)
-        worst, number = worst[wanted[worst]], int(wanted.sum())
+        chosen = _of(splits, classes, labels)
+        worst, number = worst[chosen[worst]], int(chosen.sum())
     if not len(worst):
         raise BadInput(
             f"every answer to the {called(split)} examples{named(classes)} is right: nothing was "
@@ -85,9 +85,9 @@ def _labels(source: Source) -> np.ndarray:
 
 def _of(splits: Splits, classes: Sequence[str], labels: np.ndarray) -> Bool[np.ndarray, " example"]:
     """Returns which examples have one of the classes as their label, or as one of their labels."""
-    wanted = _numbers(classes, splits.labels)
+    chosen = _numbers(classes, splits.labels)
     kind = output_kind(splits.gives)
-    return np.any([kind.of_class(labels, number) for number in wanted], axis=0)
+    return np.any([kind.of_class(labels, number) for number in chosen], axis=0)
 
 
 def _numbers(classes: Sequence[str], labels: Sequence[str]) -> list[int]:

@@ -162,13 +162,13 @@ def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | Non
         mixing = recipe.call("mixing", config, classes) if mixes else None
         return recipe.call("augment", config), mixing
 
-    found = of(config)
-    if not any(found):
+    changes = of(config)
+    if not any(changes):
         presets = recipe.module.PRESETS
         others = [name for name in presets if any(of(presets[name]))]
         hint = f" It has some with --preset {' or '.join(others)}." if others else ""
         raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
-    return found
+    return changes
 
 
 def _augmented(
@@ -191,8 +191,8 @@ def _augmented(
     change = jax.jit(jax.vmap(transform)) if transform else lambda batch, keys: batch
     for epoch in range(1, COLUMNS):
         keys = jax.random.split(jax.random.key(epoch), count)
-        given = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
-        batch = change(jax.tree.map(jax.numpy.asarray, given), keys)
+        inputs = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
+        batch = change(jax.tree.map(jax.numpy.asarray, inputs), keys)
         captions = [f"epoch {epoch}"] * count
         if mixing and epoch > COLUMNS - 3:
             batch = mixing(batch, key=jax.random.key(epoch))
