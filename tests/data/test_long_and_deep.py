@@ -13,7 +13,7 @@ from picture_files import save
 from PIL import Image
 
 from flaxmill import recipes
-from flaxmill.commands.order import configure
+from flaxmill.commands.request import configure
 from flaxmill.data import choices
 from flaxmill.data.check.index import index
 from flaxmill.data.pictures.plain import plain

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flaxmill.commands.asking import predict
+from flaxmill.commands.inference import predict
 from flaxmill.data.text.splits import Cut, texts
 from flaxmill.errors import BadInput
 from flaxmill.tasks import kinds

@@ -18,7 +18,7 @@ from test_loop import Own, drawing, dropping, show_draws
 
 import flaxmill
 from flaxmill.commands import cli
-from flaxmill.commands.train import closing_words
+from flaxmill.commands.train import print_summary
 from flaxmill.data.batches import Gear, batches
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.maths.metrics import Sums
@@ -201,7 +201,7 @@ def test_each_seed_is_a_run_of_its_own_for_tensorboard(three: TrainedRun) -> Non
 
 def test_words_and_report_say_mean_deviation_and_ensemble(three: TrainedRun) -> None:
     heard = Heard()
-    closing_words(heard, three)
+    print_summary(heard, three)
     result = three.result
     mean, sd = 100 * result["test_mean"]["accuracy"], 100 * result["test_sd"]["accuracy"]
     assert f"accuracy {mean:.2f} ± {sd:.2f} %" in heard.lines[1]
