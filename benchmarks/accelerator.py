@@ -33,7 +33,7 @@ from peers import HERE, OWN, TORCH, loops, medians, own_seconds, peer_seconds, r
 from targets import REFUSED, Rows, gathered, outcome, own_rows, torch_options, torch_rows
 
 from flaxmill import recipes
-from flaxmill.commands.order import from_command
+from flaxmill.commands.request import from_command
 from flaxmill.data import fetch
 from flaxmill.errors import BadInput
 

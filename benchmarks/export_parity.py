@@ -34,7 +34,7 @@ from flaxmill.data.known.clothing import clothing
 from flaxmill.data.known.digits import digits
 from flaxmill.errors import CannotGoOn
 from flaxmill.export import export, parity
-from flaxmill.export.formats import Subject
+from flaxmill.export.formats import ExportedModel
 from flaxmill.export.made import made_splits
 from flaxmill.export.parity import sizes
 from flaxmill.models import weights
@@ -79,7 +79,7 @@ def folders(place: Path, cifar: str) -> dict[str, Path]:
 def measured(run: TrainedRun) -> dict[str, Any]:
     """Exports a model as it is and damaged; returns what came of it."""
     splits = run.splits()
-    subject = Subject.of(run, splits, "")
+    subject = ExportedModel.of(run, splits, "")
     with tempfile.TemporaryDirectory() as folder:
         try:
             rows = export(run, Path(folder, "export")).parity["formats"].values()
@@ -90,7 +90,7 @@ def measured(run: TrainedRun) -> dict[str, Any]:
     made = made_splits("", drawn=False, signature=run.signature).test
     found = list(damages(run, subject))
     unseen = [layer for layer, difference in found if not difference > subject.allowed]
-    made_subject = Subject.of(run, dataclasses.replace(splits, test=made), "", made=True)
+    made_subject = ExportedModel.of(run, dataclasses.replace(splits, test=made), "", made=True)
     unseen_made = [
         layer
         for layer, difference in damages(run, made_subject)
@@ -110,7 +110,7 @@ def measured(run: TrainedRun) -> dict[str, Any]:
     }
 
 
-def damages(run: TrainedRun, subject: Subject) -> Iterator[tuple[str, float]]:
+def damages(run: TrainedRun, subject: ExportedModel) -> Iterator[tuple[str, float]]:
     """Yields each layer, and how far logits lie from the model's when a weight of it is moved."""
     model = run.build(subject.arrays)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
@@ -140,7 +140,7 @@ def damages(run: TrainedRun, subject: Subject) -> Iterator[tuple[str, float]]:
         damaged.flat[random.choice(live)] += MOVED * norm
         changed = weights.renamed(params, {**arrays, name: damaged}, where="it")
         logits = np.asarray(answers(changed, rest, pictures))
-        found = parity.compared(logits, subject.reference, None, subject.signature.answer_kind)
+        found = parity.compare(logits, subject.reference, None, subject.signature.output_kind)
         yield layer, found["max_relative_difference"]
 
 

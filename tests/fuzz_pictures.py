@@ -33,7 +33,7 @@ from flaxmill.errors import BadInput
 from flaxmill.serve import uploads
 from flaxmill.serve.limits import USUAL
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 from flaxmill.tasks.signature import Signature, Tensor
 
 SECONDS = 5.0
@@ -76,11 +76,11 @@ def readings(content: bytes, path: Path) -> Iterator[tuple[str, Any]]:
     labels = np.zeros(1, np.int32)
     inside = Listing(_Contents([content], path.name), labels, ("ant",), path.parent)
     outside = Listing((path,), labels, ("ant",), path.parent)
-    yield "predict", lambda: read(path, _GREY)
+    yield "predict", lambda: preprocess(path, _GREY)
     yield "draft", lambda: Pictures(outside, (8, 8), "squash").take(np.zeros(1, np.int64))
     yield "whole", lambda: Pictures(inside, (8, 8), share=0.875, draft=False)[0]
-    upload = uploads.Upload([(path.name, content)], top=1, seen=False)
-    yield "serve", lambda: uploads.prepared(upload, _GREY, USUAL, small=False)
+    upload = uploads.PredictionRequest([(path.name, content)], top=1, seen=False)
+    yield "serve", lambda: uploads.preprocess(upload, _GREY, USUAL, small=False)
     yield "check", lambda: _checked(path)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.report.page import Subject
-from flaxmill.tasks.kinds import Explained, Explanation
+from flaxmill.report.page import ReportedRun
+from flaxmill.tasks.kinds import Explanation, Explanations
 from flaxmill.tasks.signature import Signature, Tensor
 
 LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
@@ -56,7 +56,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
+def subject(seed: int = 0, examples: int = 300, **changes: Any) -> ReportedRun:
     """A run of a classifier of three classes that is right now and then."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, examples)
@@ -69,7 +69,7 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         for split in ("train", "validation", "test")
     ]
     look = Explanation(1, '<img src="data:image/png;base64," alt="looked into">', 0.93, 0.125)
-    made = Subject(
+    made = ReportedRun(
         name=f"fashion_mnist-quick-{seed}",
         recipe="fashion_mnist",
         preset="quick",
@@ -100,12 +100,12 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> Subject:
         test_logits=logits,
         test_labels=labels,
         test_examples=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        attributed=Explained("Beside each class, what speaks for it.", [look]),
+        attributed=Explanations("Beside each class, what speaks for it.", [look]),
     )
     return changed(made, **changes)
 
 
-def changed(run: Subject, **changes: Any) -> Subject:
+def changed(run: ReportedRun, **changes: Any) -> ReportedRun:
     """Returns a subject with other fields, of its own or of its signature."""
     signed = {name: changes.pop(name) for name in _SIGNED if name in changes}
     signed |= {"labels": tuple(signed["labels"])} if "labels" in signed else {}

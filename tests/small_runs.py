@@ -15,8 +15,8 @@ import numpy as np
 import picture_files
 
 from flaxmill import recipes
-from flaxmill.commands.order import Order, configure
-from flaxmill.commands.train import fulfil
+from flaxmill.commands.request import TrainRequest, configure
+from flaxmill.commands.train import execute
 from flaxmill.machine.clock import Clock, process_age
 from flaxmill.machine.progress import Words
 from flaxmill.trained.run import TrainedRun
@@ -203,13 +203,13 @@ def order(
     preset: str | None = None,
     seeds: int = 1,
     **fields: Any,
-) -> Order:
+) -> TrainRequest:
     """Returns the order for a small run of a recipe."""
     recipe = recipes.load(name)
     preset = preset or recipe.default_preset
     config = configure(recipe, preset, small(recipe.name) | fields)
     options = options or Options(report=False)
-    return Order(recipe, config, preset, seed=0, run=run, options=options, seeds=seeds)
+    return TrainRequest(recipe, config, preset, seed=0, run=run, options=options, seeds=seeds)
 
 
 def train(
@@ -224,7 +224,7 @@ def train(
 ) -> TrainedRun:
     """Trains a small run of a recipe."""
     ordered = order(name, run, options, preset=preset, seeds=seeds, **fields)
-    trained = fulfil(ordered, words or Words(quiet=True), Clock(origin=process_age()))
+    trained = execute(ordered, words or Words(quiet=True), Clock(origin=process_age()))
     assert trained is not None
     return trained
 

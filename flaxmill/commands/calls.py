@@ -37,10 +37,10 @@ def load(
     Raises:
         BadInput: It is neither, or what is asked for belongs to the other.
     """
-    from flaxmill.commands import asking
+    from flaxmill.commands import inference
 
     how = {"checkpoint": checkpoint, "recipe": recipe, "trust": trust}
-    return asking.open_model(Path(path), format=format, **how)
+    return inference.open_model(Path(path), format=format, **how)
 
 
 def check(
@@ -72,12 +72,12 @@ def check(
 
     if size < 0 or workers < 0:
         raise BadInput(f"size {size}, workers {workers}: give 0 or more.")
-    found = checked_data(Path(place), size=size, sign=separator, workers=workers)
+    checked = checked_data(Path(place), size=size, sign=separator, workers=workers)
     if sheet is not None:
         from flaxmill.report import oddest
 
-        oddest.draw(found, Path(sheet))
-    return found
+        oddest.draw(checked, Path(sheet))
+    return checked
 
 
 def fetch(name: str, *, to: str | Path | None = None) -> Path:
@@ -171,7 +171,7 @@ def lr_find(
     first: float = 1e-5,
     last: float = 10.0,
     quiet: bool = False,
-    **given: Any,
+    **fields: Any,
 ) -> "Found":
     """Finds a learning rate for a recipe: tries a range of them in one short training.
 
@@ -182,7 +182,7 @@ def lr_find(
         first: The lowest rate.
         last: The highest rate.
         quiet: Say nothing.
-        given: What `flaxmill.train` takes beside.
+        fields: What `flaxmill.train` takes beside.
 
     Returns:
         What was found: ``suggestion`` is the highest rate that does no harm, or None.
@@ -191,15 +191,15 @@ def lr_find(
         BadInput: Something given cannot be used.
     """
     from flaxmill.commands import range_test
-    from flaxmill.commands.order import ordered
+    from flaxmill.commands.request import from_call
     from flaxmill.data.listings.layouts import scanned_once
     from flaxmill.machine.progress import Words
     from flaxmill.training.initial import read_initial
 
-    order = ordered(recipe, preset, given)
-    range_test.check(order, steps, first, last)
-    path = order.options.init_from
+    request = from_call(recipe, preset, fields)
+    range_test.check(request, steps, first, last)
+    path = request.options.init_from
     initial = None if path is None else read_initial(path)
     with scanned_once():
-        order = order.settled(initial)
-        return range_test.find(order, Words(quiet=quiet), steps, first, last, initial)
+        request = request.resolved(initial)
+        return range_test.find(request, Words(quiet=quiet), steps, first, last, initial)

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         terminal.show(f"flaxmill {metadata.version('flaxmill')}")
     else:
-        exit_status.leave_with(lambda: _status(*arguments), own=own)
+        exit_status.exit_with(lambda: _status(*arguments), own=own)
 
 
 def _overview() -> list[str]:
@@ -69,7 +69,7 @@ def _status(name: str, *arguments: str) -> int:
         else:
             _parse(COMMANDS[name], typed(name), list(arguments), flag_pairs=False)
 
-    return exit_status.after(command, usual=name == "serve")  # from its first moment on
+    return exit_status.run_command(command, usual=name == "serve")  # from its first moment on
 
 
 def _parse(
@@ -93,13 +93,13 @@ def train(arguments: list[str]) -> None:
     """Train a recipe; the same command again goes on where it stopped."""
     if (recipe := _recipe_of("train", arguments)) is None:
         return
-    from flaxmill.commands.order import from_command
-    from flaxmill.commands.train import fulfil
+    from flaxmill.commands.request import from_command
+    from flaxmill.commands.train import execute
     from flaxmill.machine.clock import Clock
     from flaxmill.machine.progress import Words
 
-    order = from_command(recipe, arguments[1:], typed(f"train {arguments[0]}"))
-    fulfil(order, Words(), Clock())
+    request = from_command(recipe, arguments[1:], typed(f"train {arguments[0]}"))
+    execute(request, Words(), Clock())
 
 
 def lr_find(arguments: list[str]) -> None:

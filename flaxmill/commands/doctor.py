@@ -27,8 +27,8 @@ def examine() -> None:
     """Prints what was found; what is wrong comes last, each with its cure."""
     rows, troubles = [], []
     for check in (_python, _packages, _extras, _computing, _data, _disk):
-        found, wrong = check()
-        rows += found
+        checked, wrong = check()
+        rows += checked
         troubles += wrong
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -46,24 +46,24 @@ def _python() -> Findings:
 
 
 def _packages() -> Findings:
-    found, wrong = [], []
+    rows, wrong = [], []
     for name in PACKAGES:
         try:
-            found.append((name, metadata.version(name)))
+            rows.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is not installed: {installing()}")
-    return found, wrong
+    return rows, wrong
 
 
 def _extras() -> Findings:
-    found = []
+    rows = []
     for extra, names in EXTRAS.items():
         try:
             here = ", ".join(f"{name} {metadata.version(name)}" for name in names)
         except metadata.PackageNotFoundError:
             here = f"not here: {installing(extra)}"
-        found.append((f"extra {extra}", here))
-    return found, []
+        rows.append((f"extra {extra}", here))
+    return rows, []
 
 
 def _computing() -> Findings:
@@ -93,7 +93,7 @@ def _devices() -> Findings:
 
     backend = jax.default_backend()
     kinds = ", ".join(sorted({device.device_kind for device in jax.devices()}))
-    found = [
+    rows = [
         ("devices", f"{jax.device_count()} × {backend} ({kinds})"),
         ("CPU threads", f"{parallel.threads()} of {os.cpu_count()}"),
         ("memory free", f"{parallel.free_bytes() / 2**30:.1f} GiB"),
@@ -102,7 +102,7 @@ def _devices() -> Findings:
     wrong = []
     if backend == "cpu" and shutil.which("nvidia-smi"):
         wrong.append(f"there is an NVIDIA GPU that JAX does not use: {installing('cuda')}")
-    return found, wrong
+    return rows, wrong
 
 
 def _speed() -> Findings:
@@ -128,16 +128,16 @@ def _speed() -> Findings:
 
 
 def _data() -> Findings:
-    found, wrong = [], []
+    rows, wrong = [], []
     for name in DATA_SETS:
         try:
             folder = places.find(name)
         except BadInput as trouble:
             folder = None
             wrong.append(str(trouble))
-        found.append((name, str(folder) if folder else f"not here: {typed(f'fetch {name}')}"))
-    found.append(("sketches", "built in"))
-    return found, wrong
+        rows.append((name, str(folder) if folder else f"not here: {typed(f'fetch {name}')}"))
+    rows.append(("sketches", "built in"))
+    return rows, wrong
 
 
 def _disk() -> Findings:

@@ -31,16 +31,16 @@ def evaluate(
         recipe: Which text the run was trained by.
         json: Print JSON.
     """
-    from flaxmill.commands import asking
+    from flaxmill.commands import inference
     from flaxmill.machine.progress import figures
 
-    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    found = asking.evaluate(asked, data, split=split, **recipe.said())
+    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
+    metrics = inference.evaluate(opened, data, split=split, **recipe.said())
     if json:
-        terminal.show_json(found)
+        terminal.show_json(metrics)
     else:
-        terminal.show(f"{found['split']}: {figures(found)} on {found['examples']:,} examples")
-        if absent := found.get("absent"):
+        terminal.show(f"{metrics['split']}: {figures(metrics)} on {metrics['examples']:,} examples")
+        if absent := metrics.get("absent"):
             names = listed(absent, len(absent))
             terminal.show(f"none of them is of {names}: of that, nothing is known")
-        terminal.show(f"step {found['step']:,}, weights {found['weights_sha256'][:16]}")
+        terminal.show(f"step {metrics['step']:,}, weights {metrics['weights_sha256'][:16]}")

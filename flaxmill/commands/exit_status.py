@@ -24,7 +24,7 @@ _REFUSED = (
 )
 
 
-def leave_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
+def exit_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
     """Exits with a status.
 
     Args:
@@ -39,7 +39,7 @@ def leave_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
     sys.exit(status)
 
 
-def after(command: Callable[[], None], *, usual: bool = False) -> int:
+def run_command(command: Callable[[], None], *, usual: bool = False) -> int:
     """Runs a command; returns the exit status that its end deserves.
 
     A signal that would end the process ends the command, in good order.
@@ -84,7 +84,7 @@ def after(command: Callable[[], None], *, usual: bool = False) -> int:
 
 
 def _in_good_order(command: Callable[[], None], usual: bool) -> None:
-    """Runs a command, which ends as a signal asks for it, whatever others have made of that end."""
+    """Runs a command; a signal ends it, whatever other code has made of its exception."""
     with stopping.scope(usual=usual):
         try:
             command()
@@ -96,7 +96,7 @@ def _in_good_order(command: Callable[[], None], usual: bool) -> None:
 
 
 def speak_plainly() -> None:
-    """Has Python's warnings read as messages, and what is no text print as escapes."""
+    """Makes Python's warnings look like messages, and prints undecodable bytes as escapes."""
     warnings.formatwarning = plain_warning
     sys.excepthook = terminal.show_traceback
     if logging.lastResort is not None:  # what libraries log

@@ -15,5 +15,5 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     """
     from flaxmill import recipes
 
-    made = recipes.fork(recipe, file)
-    terminal.show(f"wrote {made}; change it, then: {typed(f'train {quote(made)}')}")
+    copy = recipes.fork(recipe, file)
+    terminal.show(f"wrote {copy}; change it, then: {typed(f'train {quote(copy)}')}")

@@ -4,8 +4,8 @@ from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from flaxmill.commands.order import of, parse
 from flaxmill.commands.range_test import Found, check, find
+from flaxmill.commands.request import from_arguments, parse
 from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.machine import terminal
 from flaxmill.machine.progress import Words
@@ -23,71 +23,71 @@ def arguments(config: type) -> type:
     """
     from tyro.conf import arg
 
-    def said(form: Any, words: str, **how: Any) -> Any:
+    def option(form: Any, words: str, **how: Any) -> Any:
         return Annotated[form, arg(help=words, **how)]
 
-    of_test = [
-        ("steps", said(int, "Training steps to try rates in."), 150),
-        ("first", said(float, "The lowest rate.", name="from"), 1e-5),
-        ("last", said(float, "The highest rate.", name="to"), 10.0),
-        ("out", said(Path | None, "The PNG to write; by default RECIPE-lr-find.png here."), None),
-        ("json", said(bool, "Print JSON."), False),
+    fields = [
+        ("steps", option(int, "Training steps to try rates in."), 150),
+        ("first", option(float, "The lowest rate.", name="from"), 1e-5),
+        ("last", option(float, "The highest rate.", name="to"), 10.0),
+        ("out", option(Path | None, "The PNG to write; by default RECIPE-lr-find.png here."), None),
+        ("json", option(bool, "Print JSON."), False),
     ]
-    return make_dataclass("Arguments", of_test, bases=(training_arguments(config),), frozen=True)
+    return make_dataclass("Arguments", fields, bases=(training_arguments(config),), frozen=True)
 
 
 @scanned_once()
-def command(recipe: Recipe, given: list[str], program: str) -> None:
+def command(recipe: Recipe, rest: list[str], program: str) -> None:
     """Tries rates as a command says, writes the curve, and prints what is suggested.
 
     Args:
         recipe: The recipe that was named.
-        given: What follows it.
+        rest: What follows it.
         program: What was typed before them, for the help.
     """
-    preset, asked = parse(recipe, given, program, arguments(recipe.module.Config))
-    order = of(recipe, preset, asked)
-    check(order, asked.steps, asked.first, asked.last)
-    path = order.options.init_from
+    preset, options = parse(recipe, rest, program, arguments(recipe.module.Config))
+    request = from_arguments(recipe, preset, options)
+    check(request, options.steps, options.first, options.last)
+    path = request.options.init_from
     initial = None if path is None else read_initial(path)
-    order = order.settled(initial)
-    words = Words(quiet=asked.json)
-    found = find(order, words, asked.steps, asked.first, asked.last, initial)
-    out = asked.out or Path(f"{recipe.name}-lr-find.png")
-    now = order.config.learning_rate
-    title = f"{recipe.name} ({preset}): loss of {len(found.losses)} steps of growing rate"
-    figures.save_png(rates.draw(found, now=now, title=title), out)
-    if asked.json:
-        terminal.show_json(found.json() | {"learning_rate": now, "picture": str(out)})
+    request = request.resolved(initial)
+    words = Words(quiet=options.json)
+    trial = find(request, words, options.steps, options.first, options.last, initial)
+    out = options.out or Path(f"{recipe.name}-lr-find.png")
+    now = request.config.learning_rate
+    title = f"{recipe.name} ({preset}): loss of {len(trial.losses)} steps of growing rate"
+    figures.save_png(rates.draw(trial, now=now, title=title), out)
+    if options.json:
+        terminal.show_json(trial.json() | {"learning_rate": now, "picture": str(out)})
     else:
-        terminal.show(*said(found, now), f"wrote {out}")
+        terminal.show(*describe(trial, now), f"wrote {out}")
 
 
-def said(found: Found, now: float) -> list[str]:
-    """Says what was found, a line each.
+def describe(trial: Found, now: float) -> list[str]:
+    """Describes what was found, a line each.
 
     Args:
-        found: What was found.
+        trial: The range test.
         now: The learning rate of the recipe as it is.
     """
-    first, last, curve = found.rates[0], found.rates[-1], found.smoothed
-    end = "it diverged" if found.diverged else f"it was {curve[-1]:.3f}"
+    first, last, curve = trial.rates[0], trial.rates[-1], trial.smoothed
+    end = "it diverged" if trial.diverged else f"it was {curve[-1]:.3f}"
     lines = [
         f"The loss began at {curve[0]:.3f} and fell to {curve.min():.3f}; at {last:.2g} {end}."
     ]
-    if found.suggestion is None:
+    if trial.suggestion is None:
         return [
             *lines,
             f"No rate from {first:.2g} to {last:.2g} made the loss fall: nothing is suggested. Try "
             f"more --steps, or another range with --from and --to.",
         ]
     lines += [
-        f"Up to {found.suggestion:g} it stayed about as low as it ever was: the highest rate of a "
+        f"Up to {trial.suggestion:g} it stayed about as low as it ever was: the highest rate of a "
         f"schedule that rises and falls.",
         f"A rate that stays the same may have to be lower: the loss fell fastest at "
-        f"{found.steepest:.2g}, and a tenth of the rate where it was lowest is {found.tenth:.2g}.",
-        f"suggested --learning-rate {found.suggestion:g}   (now {now:g})",
+        f"{trial.steepest:.2g}, and a tenth of the rate where it was lowest is {trial.tenth:.2g}.",
+        f"suggested --learning-rate {trial.suggestion:g}   (now {now:g})",
     ]
-    if found.suggestion > 0.9 * last:
+    if trial.suggestion > 0.9 * last:
         lines.insert(1, "The highest rate did no harm: a higher --to may tell more.")
     return lines

@@ -33,11 +33,11 @@ def predict(
         json: Print a line of JSON for each picture.
         look: Also write predictions.png, a sheet of the pictures as the model saw them.
     """
-    from flaxmill.commands import asking
+    from flaxmill.commands import inference
 
     if not files:
         raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
-    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    asking.predict(asked, files, top=top, json=json, look=look)
+    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
+    inference.predict(opened, files, top=top, json=json, look=look)

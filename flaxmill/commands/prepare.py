@@ -1,4 +1,4 @@
-"""`flaxmill prepare`: pictures made ready once."""
+"""`flaxmill prepare`: pictures decoded, resized and packed once."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +46,7 @@ def prepare(
     from flaxmill.machine import stopping
     from flaxmill.machine.progress import Reading
 
-    made_into = manner(
+    form = manner(
         data,
         size=size,
         train_size=train_size,
@@ -60,20 +60,20 @@ def prepare(
     )
     stopped = "stopped; the same command goes on with what is packed."
     with stopping.scope(stopped), Reading() as progress:
-        made = preparing.prepare(
-            data, to, made_into, readers=readers, progress=progress, say=terminal.show
+        folder = preparing.prepare(
+            data, to, form, readers=readers, progress=progress, say=terminal.show
         )
-    terminal.show(f"wrote {made} {_made_words(made_into)} with --data {quote(made)}")
+    terminal.show(f"wrote {folder} {_describe(form)} with --data {quote(folder)}")
 
 
-def _made_words(made_into: Any) -> str:
-    """Says what pictures were made into, and which recipes can train on that."""
+def _describe(form: Any) -> str:
+    """Describes what pictures were made into, and which recipes can train on that."""
     from flaxmill.data.pictures.fit import usual_share
 
-    sides = f"{made_into.train_size} pixels a side to train on, {made_into.size} to evaluate"
-    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[made_into.fit]
-    as_usual = made_into.share == usual_share(made_into.size, made_into.fit)
-    usual = made_into.channels == 3 and made_into.draft and as_usual
+    sides = f"{form.train_size} pixels a side to train on, {form.size} to evaluate"
+    sides += {"crop": ", cropped", "pad": ", padded", "squash": ", squashed"}[form.fit]
+    as_usual = form.share == usual_share(form.size, form.fit)
+    usual = form.channels == 3 and form.draft and as_usual
     return f"({sides}); {'train' if usual else 'a recipe that asks for the same can train'}"
 
 

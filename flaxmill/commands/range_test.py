@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.commands.order import Order
-from flaxmill.commands.train import carry_out, prepared, schedule_of
+from flaxmill.commands.request import TrainRequest
+from flaxmill.commands.train import open_run, run_loop, schedule_of
 from flaxmill.errors import BadInput
 from flaxmill.machine import stopping
 from flaxmill.machine.progress import Words
@@ -28,7 +28,7 @@ _COMPUTES = (
 
 
 def diverged(losses: Sequence[float]) -> bool:
-    """Says whether the loss has grown too far to come back; a few batches cannot tell that.
+    """Returns whether the loss has grown too far to come back; a few batches cannot tell that.
 
     Args:
         losses: Of the steps so far, one or more.
@@ -41,7 +41,7 @@ def diverged(losses: Sequence[float]) -> bool:
     return bool(smooth[-1] > _DIVERGED * smooth.min())
 
 
-def check(order: Order, steps: int, first: float, last: float) -> None:
+def check(request: TrainRequest, steps: int, first: float, last: float) -> None:
     """Refuses what a range test cannot do.
 
     Raises:
@@ -53,34 +53,36 @@ def check(order: Order, steps: int, first: float, last: float) -> None:
         raise BadInput(
             f"--from {first:g} --to {last:g}: the first rate must be above 0 and below the last."
         )
-    if order.seeds != 1:
-        raise BadInput(f"--seeds {order.seeds}: a range test trains one model; leave --seeds out.")
-    if order.run is not None or order.fresh:
-        given = "--fresh" if order.run is None else f"--run {order.run}"
+    if request.seeds != 1:
         raise BadInput(
-            f"{given}: a range test keeps no run; leave it out. --init-from RUN begins the test "
+            f"--seeds {request.seeds}: a range test trains one model; leave --seeds out."
+        )
+    if request.run is not None or request.fresh:
+        option = "--fresh" if request.run is None else f"--run {request.run}"
+        raise BadInput(
+            f"{option}: a range test keeps no run; leave it out. --init-from RUN begins the test "
             f"with a run's weights."
         )
-    if not hasattr(order.config, "learning_rate"):
+    if not hasattr(request.config, "learning_rate"):
         raise BadInput(
-            f"{order.recipe.name} has no learning_rate in its Config, so no range of it can be "
+            f"{request.recipe.name} has no learning_rate in its Config, so no range of it can be "
             f"tried: give the field this name."
         )
 
 
-def _check_optimizer(order: Order, tried: Any, steps: int) -> None:
+def _check_optimizer(request: TrainRequest, tried: Any, steps: int) -> None:
     """Makes sure that a recipe's optimizer takes a schedule in the place of its rate."""
-    optimizer = order.recipe.module.optimizer
-    optimizer(order.config, steps)  # what it refuses anyhow, it refuses here
+    optimizer = request.recipe.module.optimizer
+    optimizer(request.config, steps)  # what it refuses anyhow, it refuses here
     try:
         optimizer(tried, steps)
     except (BadInput, TypeError, ValueError) as error:
-        name = order.recipe.name
+        name = request.recipe.name
         raise BadInput(f"the rates of {name} cannot be tried: {_COMPUTES} ({error})") from error
 
 
 def find(
-    order: Order,
+    request: TrainRequest,
     words: Words,
     steps: int,
     first: float,
@@ -90,7 +92,7 @@ def find(
     """Tries a range of learning rates with a recipe's own loop, and leaves no trace.
 
     Args:
-        order: What would be trained: recipe, config, seed and options; settled.
+        request: What would be trained: recipe, config, seed and options; resolved.
         words: Speaks to the person.
         steps: Training steps.
         first: The rate of the first step.
@@ -101,21 +103,21 @@ def find(
         BadInput: Something given cannot be used, or the recipe does not take its rate from the
             config as flaxmill's optimizers do.
     """
-    check(order, steps, first, last)
-    splits = border.to_train(order.recipe, order.config)
-    batch_size = schedule_of(order, splits).batch_size
+    check(request, steps, first, last)
+    splits = border.to_train(request.recipe, request.config)
+    batch_size = schedule_of(request, splits).batch_size
     ramp = Ramp(first, last, steps)
     tried = dataclasses.replace(
-        order.config,
+        request.config,
         learning_rate=ramp,
         epochs=steps * batch_size / len(splits.train),
         log_every=1e-9,  # every step
         evaluate_every=1e9,
     )
-    _check_optimizer(order, tried, steps)
-    options = dataclasses.replace(order.options, chunk=1, dry_run=True)
-    trial = dataclasses.replace(order, config=tried, options=options)
-    words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
+    _check_optimizer(request, tried, steps)
+    options = dataclasses.replace(request.options, chunk=1, dry_run=True)
+    trial = dataclasses.replace(request, config=tried, options=options)
+    words.say(splits.note or f"Trying learning rates of {request.recipe.name} on {splits.title}.")
     losses: list[float] = []
 
     def hear(loss: float) -> bool:
@@ -124,10 +126,10 @@ def find(
 
     with stopping.temporary_folder() as nowhere:
         place = RunDirectory(nowhere)
-        carry_out(trial, prepared(trial, splits, initial, place, words, hear=hear))
+        run_loop(trial, open_run(trial, splits, initial, place, words, hear=hear))
     if sum(map(math.isfinite, losses)) < LEAST:
         raise BadInput(
-            f"the loss of {order.recipe.name} was not finite after {len(losses)} steps, at a "
+            f"the loss of {request.recipe.name} was not finite after {len(losses)} steps, at a "
             f"rate of {float(ramp(len(losses) - 1)):.2g}. Give a lower --from, or a lower --to "
             f"with more --steps. Or else {_COMPUTES}"
         )

@@ -8,8 +8,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from flaxmill.commands.closing import next_commands
-from flaxmill.commands.order import Order, ordered
+from flaxmill.commands.next_steps import next_commands
+from flaxmill.commands.request import TrainRequest, from_call
 from flaxmill.data.batches import Schedule
 from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.data.source import Splits
@@ -72,19 +72,19 @@ def train(
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
     """
     place = {"run": None if run is None else Path(run), "fresh": fresh}
-    order = ordered(recipe, preset, more, seed=seed, seeds=seeds, **place)
+    request = from_call(recipe, preset, more, seed=seed, seeds=seeds, **place)
     try:
-        return fulfil(order, Words(quiet=quiet), Clock(origin=process_age()))
+        return execute(request, Words(quiet=quiet), Clock(origin=process_age()))
     except Stopped:
         raise KeyboardInterrupt from None
 
 
 @scanned_once()
-def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
-    """Trains what was ordered, or goes on with it; returns None after a dry run.
+def execute(request: TrainRequest, words: Words, clock: Clock) -> TrainedRun | None:
+    """Trains what a request asks for, or resumes it; returns None after a dry run.
 
     Args:
-        order: What is to be trained, where and how.
+        request: What is to be trained, where and how.
         words: Speaks to the person.
         clock: Where the seconds go.
 
@@ -93,58 +93,59 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
         Stopped: A signal asked for it; the state is saved.
     """
-    order.check_seeds()
+    request.check_seeds()
     clock.add("import", process_age() - clock.origin)
-    path = order.options.init_from
+    path = request.options.init_from
     initial = None if path is None else read_initial(path)
-    order = order.settled(initial)
-    named = None if order.run is None else RunDirectory(order.run)
-    if named is not None and named.finished and not order.fresh and not order.options.dry_run:
-        directories.check_same(order.identity(None, initial), named)
-        words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
-        return _closed(order, named, words)
+    request = request.resolved(initial)
+    place = None if request.run is None else RunDirectory(request.run)
+    if place is not None and place.finished and not request.fresh and not request.options.dry_run:
+        directories.check_same(request.identity(None, initial), place)
+        words.say(f"{place.path} is finished. Its result is below; --fresh begins anew.")
+        return _report_result(request, place, words)
     with clock("data"):
-        splits = border.to_train(order.recipe, order.config)
-    identity = order.identity(splits, initial)
-    directory = directories.choose(identity, order.run, fresh=order.fresh)
-    words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
-    if order.chosen:
+        splits = border.to_train(request.recipe, request.config)
+    identity = request.identity(splits, initial)
+    directory = directories.choose(identity, request.run, fresh=request.fresh)
+    recipe = request.recipe
+    words.say(splits.note or f"Training {recipe.name} ({request.preset}) on {splits.title}.")
+    if request.chosen:
         words.say("Chosen for these pictures (an option of the name changes it):")
-        words.facts(order.chosen)
-    schedule_of(order, splits)  # what is impossible is refused here, before a file is made
+        words.facts(request.chosen)
+    schedule_of(request, splits)  # what is impossible is refused here, before a file is made
 
     def train_in(directory: RunDirectory) -> None:
-        carry_out(order, prepared(order, splits, initial, directory, words, clock))
+        run_loop(request, open_run(request, splits, initial, directory, words, clock))
 
-    if order.options.dry_run:
-        with stopping.temporary_folder() as nowhere:
-            train_in(RunDirectory(nowhere))
+    if request.options.dry_run:
+        with stopping.temporary_folder() as scratch:
+            train_in(RunDirectory(scratch))
         return None
-    if order.fresh and directory.begun:
+    if request.fresh and directory.begun:
         with directory.locked():
             words.say(f"The old run is now {directories.rename_old(directory)}.")
-    if order.recipe.file is not None and (trouble := trust.remember(order.recipe.sha256)):
+    if recipe.file is not None and (trouble := trust.remember(recipe.sha256)):
         words.say(trouble)
     with directory.locked():
         if directory.begun:  # also by another process, since the directory was chosen
             directories.check_same(identity, directory)
         train_in(directory)
-    return _closed(order, directory, words, splits)
+    return _report_result(request, directory, words, splits)
 
 
-def schedule_of(order: Order, splits: Splits) -> Schedule:
+def schedule_of(request: TrainRequest, splits: Splits) -> Schedule:
     """Returns the durations of a run.
 
     Raises:
         BadInput: They are not to be had with so many examples, devices or parts.
     """
-    schedule = Schedule(border.durations(order.recipe, order.config), len(splits.train))
-    order.options.check(schedule.batch_size, splits.train)
+    schedule = Schedule(border.durations(request.recipe, request.config), len(splits.train))
+    request.options.check(schedule.batch_size, splits.train)
     return schedule
 
 
-def prepared(
-    order: Order,
+def open_run(
+    request: TrainRequest,
     splits: Splits,
     initial: Mapping[str, np.ndarray] | None,
     directory: RunDirectory,
@@ -152,10 +153,10 @@ def prepared(
     clock: Clock | None = None,
     hear: Callable[[float], bool] | None = None,
 ) -> Run:
-    """Returns the run that an order's recipe trains with; nothing is made yet.
+    """Returns the run that is passed to the recipe's loop; nothing is written yet.
 
     Args:
-        order: What is to be trained, settled.
+        request: What is to be trained, resolved.
         splits: Its data.
         initial: The weights to begin with; None begins with the model's own.
         directory: Where its files go.
@@ -163,45 +164,45 @@ def prepared(
         clock: Where the seconds go.
         hear: Takes the losses in the place of a log, as `Run` has it.
     """
-    signature = border.signature(order.recipe, order.config, splits)
-    if note := border.model(order.recipe, order.config, splits, signature):
+    signature = border.signature(request.recipe, request.config, splits)
+    if note := border.model(request.recipe, request.config, splits, signature):
         words.say(note)
     return Run(
         directory=directory,
-        identity=order.identity(splits, initial),
+        identity=request.identity(splits, initial),
         signature=signature,
-        options=order.options,
+        options=request.options,
         clock=clock or Clock(),
         words=words,
         splits=splits,
-        schedule=schedule_of(order, splits),
-        measure=order.recipe.module.measure,
-        recipe=order.recipe.text,
+        schedule=schedule_of(request, splits),
+        measure=request.recipe.module.measure,
+        recipe=request.recipe.text,
         initial=initial,
         hear=hear,
     )
 
 
-def _closed(
-    order: Order, directory: RunDirectory, words: Words, opened: Splits | None = None
+def _report_result(
+    request: TrainRequest, directory: RunDirectory, words: Words, splits: Splits | None = None
 ) -> TrainedRun:
-    """Writes the report of a finished run, where it is missing, and says the result."""
-    trained = TrainedRun(directory.path, recipe=order.recipe)
-    if order.options.report and not trained.has_report:
+    """Writes the report of a finished run, if it is missing, and prints the summary."""
+    trained = TrainedRun(directory.path, recipe=request.recipe)
+    if request.options.report and not trained.has_report:
         began = time.perf_counter()
-        told = typed(f"report {placed(directory.path)}")
-        with stopping.scope(f"stopped; the run is finished, and {told} makes its report."):
-            TrainedRun(directory.path, recipe=order.recipe, opened=opened).report()
+        command = typed(f"report {placed(directory.path)}")
+        with stopping.scope(f"stopped; the run is finished, and {command} makes its report."):
+            TrainedRun(directory.path, recipe=request.recipe, opened=splits).report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
-    closing_words(words, trained)
+    print_summary(words, trained)
     return trained
 
 
-def carry_out(order: Order, run: Run) -> None:
+def run_loop(request: TrainRequest, run: Run) -> None:
     """Runs the recipe's own loop, which puts its result into the directory.
 
     Args:
-        order: What is to be trained.
+        request: What is to be trained.
         run: Where and how; one that ends early has no result.
 
     Raises:
@@ -209,12 +210,12 @@ def carry_out(order: Order, run: Run) -> None:
         CannotGoOn: The run met a NaN, a full disk or the like; its last good state is kept.
         Stopped: A signal asked for it.
     """
-    seen = None
+    nan_step = None
     try:
         with run.asked.answered(), run.early.awaited(), run.clock("train"):
-            order.recipe.module.train(order.config, run)
+            request.recipe.module.train(request.config, run)
     except NotFinite as trouble:
-        seen = trouble.step  # looked into below, when what the loop held is let go
+        nan_step = trouble.step  # looked into below, when what the loop held is let go
     except CannotGoOn:
         run.check_place()  # which would say why
         raise
@@ -226,38 +227,38 @@ def carry_out(order: Order, run: Run) -> None:
     except Exception as error:
         if isinstance(error, OSError):
             run.check_place()
-        known = _known(error, run) or mistakes.told(error, order.recipe.file)
-        if known is None:
+        failure = _as_cannot_go_on(error, run) or mistakes.told(error, request.recipe.file)
+        if failure is None:
             raise
-        raise known from error
+        raise failure from error
     finally:
         run.close()
-    if seen is not None:
-        raise CannotGoOn(_not_finite(run, seen))
+    if nan_step is not None:
+        raise CannotGoOn(_not_finite(run, nan_step))
     if run.result is None and not run.early.ended:
         raise BadInput(
-            f"train() in {order.recipe.file or order.recipe.name} ended without a result: it calls "
-            f"run.finish(state, evaluate(state, splits.test)) at its end."
+            f"train() in {request.recipe.file or request.recipe.name} ended without a result: it "
+            f"calls run.finish(state, evaluate(state, splits.test)) at its end."
         )
 
 
 def _not_finite(run: Run, seen: int) -> str:
-    """Says which step and tensor went wrong first, and what is kept."""
+    """Describes which step and tensor went wrong first, and what is saved."""
     from flaxmill.training.nonfinite import locate
 
     try:
-        found = locate(run, run.splits.train, seen)
+        place = locate(run, run.splits.train, seen)
     except (MemoryError, RuntimeError, TypeError, ValueError):
-        found = None  # looking closer may take more than the run did; what is known is said
-    kept = run.checkpoints.steps()  # by now, a save that was under way has ended
+        place = None  # looking closer may take more than the run did; what is known is said
+    steps = run.checkpoints.steps()  # by now, a save that was under way has ended
     where = (
-        f"at step {found[0]:,}{f' of seed {found[1]}' if len(run.seeds) > 1 else ''}: {found[2]}"
-        if found
+        f"at step {place[0]:,}{f' of seed {place[1]}' if len(run.seeds) > 1 else ''}: {place[2]}"
+        if place
         else f"in the steps up to {seen:,} (doing them again did not show where)"
     )
     remains = (
-        f"the checkpoint of step {kept[-1]:,} in {run.directory.path} is kept"
-        if kept
+        f"the checkpoint of step {steps[-1]:,} in {run.directory.path} is kept"
+        if steps
         else "no checkpoint had been saved yet"
     )
     return (
@@ -266,7 +267,7 @@ def _not_finite(run: Run, seen: int) -> str:
     )
 
 
-def _known(error: Exception, run: Run) -> CannotGoOn | None:
+def _as_cannot_go_on(error: Exception, run: Run) -> CannotGoOn | None:
     """Turns trouble with the machine into a message; None for anything else: a defect of ours."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full:
@@ -281,8 +282,8 @@ def _known(error: Exception, run: Run) -> CannotGoOn | None:
     return None
 
 
-def waiting_words(seconds: Mapping[str, float]) -> str:
-    """Says what to do where the device has waited for data; nothing where it hardly has.
+def waiting_hint(seconds: Mapping[str, float]) -> str:
+    """Describes what to do if the device waited for data; empty if it hardly did.
 
     Args:
         seconds: Of the run, by phase.
@@ -298,8 +299,8 @@ def waiting_words(seconds: Mapping[str, float]) -> str:
     )
 
 
-def closing_words(words: Words, trained: TrainedRun) -> None:
-    """Says the result, where things are, and what to try next."""
+def print_summary(words: Words, trained: TrainedRun) -> None:
+    """Prints the result, where things are, and what to try next."""
     result, where = trained.result, trained.path
     seconds = result["seconds"]
     phases = (name for name in seconds if name not in (WAITING, "total"))
@@ -317,7 +318,7 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     how_sure = calibration.words(signature.temperature, signature.held_out)
     words.say(f"Probabilities: {how_sure}.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
-    if hint := waiting_words(seconds):
+    if hint := waiting_hint(seconds):
         words.say(hint)
     if left_out := result.get("unreadable", {}).get("count"):
         words.say(

@@ -1,4 +1,4 @@
-"""Gets a trained model out: into files that run elsewhere, each checked against the model."""
+"""Exports a trained model into files that run elsewhere, each checked against the model."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ import numpy as np
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
-from flaxmill.export.formats import Subject, written_formats
+from flaxmill.export.formats import ExportedModel, write_formats
 from flaxmill.export.made import made_splits
 from flaxmill.machine import files, json_forms, stopping
 from flaxmill.machine.program import quote, typed
@@ -26,9 +26,9 @@ from flaxmill.trained.run import TrainedRun
 FORMATS = ("stablehlo", "onnx", "safetensors", "web")
 Done = Callable[[str, Mapping[str, Any]], None]
 PLAIN = ("stablehlo", "onnx", "safetensors")
-"""What is written where nothing is asked for."""
+"""The formats that are written by default."""
 MADE = "made"
-"""What ``parity.json`` has for a split where inputs were made."""
+"""The split in ``parity.json`` where inputs were made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Written:
     left_out: str = ""
 
     def __repr__(self) -> str:
-        """Says what it is and where, in a line."""
+        """Describes what it is and where, in a line."""
         formats = ", ".join(self.parity["formats"])
         examples = f"{self.parity['examples']:,} examples"
         return f"<Written {self.path}: {formats}, checked on {examples}>"
@@ -83,7 +83,7 @@ def export(
         quantize: ``int8`` also writes the ONNX graph in eight-bit integers.
         data: Another place to take the data from, which must then be there.
         licence: Of the model, in words, in the place of what the data says.
-        done: Is told of each format that was written and found right: its name, and its row in
+        done: Called for each format that was written and checked, with its name and its row in
             ``parity.json``.
 
     Raises:
@@ -91,7 +91,7 @@ def export(
         CannotGoOn: A format differs from the trained model by more than its tolerance.
     """
     target = run.path / "export" if to is None else to
-    chosen, left_out = _chosen(formats, quantize)
+    selected, left_out = _select_formats(formats, quantize)
     place = Path(os.path.realpath(target))  # a link goes on pointing to where the export is
     _check_place(target, place)
     splits, missing = _splits(run, data)
@@ -100,15 +100,15 @@ def export(
             f"--quantize {quantize} measures ranges on training examples, and those are not here: "
             f"{missing}"
         )
-    model = Subject.of(run, splits, licence or splits.licence, made=bool(missing))
-    staged, handle = files.made_beside(place, lambda folder: _made(folder, target))
+    model = ExportedModel.of(run, splits, licence or splits.licence, made=bool(missing))
+    staged, handle = files.made_beside(place, lambda folder: _make_folder(folder, target))
     with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
         try:
-            found = _write(model, staged, chosen, quantize, done)
+            content = _write(model, staged, selected, quantize, done)
             _replace(staged, place)
         finally:
             os.close(handle)
-    return Written(target, found, left_out)
+    return Written(target, content, left_out)
 
 
 def directory_of(
@@ -118,7 +118,7 @@ def directory_of(
 
     Args:
         model: An export directory, or a run: then its ``export``, which has its final weights.
-        say: Is told, in words, that a run is exported.
+        say: Called with a message when a run is exported.
         recipe: A file that holds the text of the run's recipe.
         trust: Run the recipe file that the run was trained by, though it was never trained here.
 
@@ -158,35 +158,35 @@ def _splits(run: TrainedRun, data: str | None) -> tuple[Splits, str]:
     try:
         return run.splits(data), ""
     except BadInput as missing:
-        if data is not None or not hasattr(run.signature.input_kind, "made"):
+        if data is not None or not hasattr(run.signature.input_kind, "random_batch"):
             raise
         title, drawn = run.identity["data"]["title"], run.identity["data"]["drawn"]
         return made_splits(title, drawn=drawn, signature=run.signature), str(missing)
 
 
-def _chosen(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:
-    """Returns the formats to write, and what is said of one that cannot be written here."""
+def _select_formats(formats: Sequence[str], quantize: str | None) -> tuple[list[str], str]:
+    """Returns the formats to write, and a message on one that cannot be written here."""
     for name in formats:
         if name not in FORMATS:
             raise BadInput(f"--format {name}: no such format.{nearest(name, FORMATS)}")
     if quantize not in (None, "int8"):
         raise BadInput(f"--quantize {quantize}: only int8 is known.")
-    chosen, left_out = list(formats or PLAIN), ""
+    selected, left_out = list(formats or PLAIN), ""
     try:
-        if quantize or "onnx" in chosen or "web" in chosen:
+        if quantize or "onnx" in selected or "web" in selected:
             from flaxmill.export import graph
 
             graph.check_installed()
     except BadInput as missing:
         if formats or quantize:
             raise
-        chosen.remove("onnx")
+        selected.remove("onnx")
         left_out = str(missing)
-    if "web" in chosen:
+    if "web" in selected:
         from flaxmill.export import web
 
         web.check_installed()
-    return chosen, left_out
+    return selected, left_out
 
 
 def _check_place(target: Path, place: Path) -> None:
@@ -211,7 +211,7 @@ def _check_place(target: Path, place: Path) -> None:
         raise BadInput(f"{target} is a file: give --to a directory.")
 
 
-def _made(folder: Path, target: Path) -> int:
+def _make_folder(folder: Path, target: Path) -> int:
     """Makes the folder that an export is written in, which lies beside its target.
 
     Returns:
@@ -232,7 +232,7 @@ def _made(folder: Path, target: Path) -> int:
 
 
 def _write(
-    model: Subject,
+    model: ExportedModel,
     folder: Path,
     formats: Sequence[str],
     quantize: str | None,
@@ -240,7 +240,7 @@ def _write(
 ) -> dict[str, Any]:
     """Writes and checks all files of an export; returns the content of its ``parity.json``."""
     model.signature.save(folder / "signature.json")
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "format": json_forms.NEWEST,
         "split": MADE if model.labels is None else "test",
         "data": model.splits.title,
@@ -248,18 +248,18 @@ def _write(
         "reference": {"precision": "float32", "accuracy": model.accuracy},
         "formats": {},
     }
-    for name, row in written_formats(model, folder, formats, quantize):
-        found["formats"][name] = row
+    for name, row in write_formats(model, folder, formats, quantize):
+        content["formats"][name] = row
         done(name, row)
-    files.write_json(folder / "parity.json", found)
-    files.write_atomic(folder / "README.md", card.text(model.signature, found, model.splits))
+    files.write_json(folder / "parity.json", content)
+    files.write_atomic(folder / "README.md", card.text(model.signature, content, model.splits))
     if model.labels is not None:
         _write_examples(model.signature, model.splits, model.labels, folder / "examples")
     if "web" in formats:
         from flaxmill.export.web import write_web
 
         write_web(folder, folder / "web")
-    return found
+    return content
 
 
 def _write_examples(
@@ -267,7 +267,7 @@ def _write_examples(
 ) -> None:
     """Writes test examples to try the model on, the first of each class."""
     for label, name in list(enumerate(splits.labels))[:most]:
-        places = np.flatnonzero(signature.answer_kind.of_class(labels, label))
+        places = np.flatnonzero(signature.output_kind.of_class(labels, label))
         if len(places):
             folder.mkdir(exist_ok=True)
             first = int(places[0])

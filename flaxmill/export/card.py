@@ -61,19 +61,19 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
     )
     environment.filters |= {"size": size, "quoted": quoted, "code": code, "short": _short}
     kind, (thing, things) = signature.input_kind, signature.input_kind.THING
-    preparing = kind.standalone_source().partition('"""\n\n')[2]
-    preparing = preparing.replace("from typing import Any\n", "").strip()
-    told = signature.answer_kind.ABOUT
+    preprocessing = kind.standalone_source().partition('"""\n\n')[2]
+    preprocessing = preprocessing.replace("from typing import Any\n", "").strip()
+    about = signature.output_kind.ABOUT
     return environment.get_template("card.md.jinja").render(
         signature=signature,
         kind=kind,
         thing=thing,
         things=things,
-        preparing=preparing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
-        summary=f"A model that gives {told} of a {thing}, trained on {quoted(splits.title)}.",
+        preparing=preprocessing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
+        summary=f"A model that gives {about} of a {thing}, trained on {quoted(splits.title)}.",
         taken=signature.inputs[0],
-        several=signature.answer_kind.SEVERAL,
-        meaning=signature.answer_kind.MEANING,
+        several=signature.output_kind.SEVERAL,
+        meaning=signature.output_kind.MEANING,
         weight=calibration.weight(signature.held_out),
         title=splits.title,
         drawn=splits.drawn,

@@ -1,4 +1,4 @@
-"""A traced function made plain: what its constants decide is computed once, and folded away.
+"""Constant folding of a traced function: what its constants decide is computed once.
 
 The graph that a client runs should hold what depends on its input, and nothing else. So the jaxpr
 of a model is evaluated once more, by the tracer of whoever writes the graph, and on the way
@@ -84,7 +84,7 @@ def _known(value: Any) -> bool:
 
 
 def _fixed(equation: Any) -> bool:
-    """Says whether the shapes of an operation's outputs are all known."""
+    """Returns whether the shapes of an operation's outputs are all known."""
     shapes = [variable.aval.shape for variable in equation.outvars if variable.aval.shape]
     return all(isinstance(side, int) for shape in shapes for side in shape)
 
@@ -150,14 +150,14 @@ class Convolved:
         kernel = self.kernel.transpose(self._spec.rhs_spec)
         spec = self._spec._replace(rhs_spec=tuple(range(kernel.ndim)))
         params = self.equation.params | {"dimension_numbers": spec}
-        (found,) = bound(self.equation, params, [self.picture, kernel])
+        (result,) = bound(self.equation, params, [self.picture, kernel])
         if self.shift.any():
             shape = [1] * len(self.equation.outvars[0].aval.shape)
             shape[self.axis] = -1
-            found = found + self.shift.reshape(shape)
+            result = result + self.shift.reshape(shape)
         for pool in self.pools:
-            found = pool.maximum(found)
-        return found
+            result = pool.maximum(result)
+        return result
 
     @property
     def _spec(self) -> Any:
@@ -208,8 +208,8 @@ class Summed:
 
     def array(self) -> Any:
         """Returns the result, as the tracer of the graph sees it."""
-        found = self.pool.average(self.picture)
-        return found if self.factor == 1 else found * np.float32(self.factor)
+        result = self.pool.average(self.picture)
+        return result if self.factor == 1 else result * np.float32(self.factor)
 
 
 def _folded(equation: Any, inputs: list[Any]) -> Any:

@@ -18,8 +18,8 @@ from flaxmill.trained.run import TrainedRun
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is exported, and what it is measured against.
+class ExportedModel:
+    """A model to export, and the reference that exports are compared with.
 
     Attributes:
         run: The trained run.
@@ -42,8 +42,10 @@ class Subject:
     allowed: float
 
     @classmethod
-    def of(cls, run: TrainedRun, splits: Splits, licence: str, *, made: bool = False) -> "Subject":
-        """Returns what is exported of a run.
+    def of(
+        cls, run: TrainedRun, splits: Splits, licence: str, *, made: bool = False
+    ) -> "ExportedModel":
+        """Prepares the export of a run.
 
         Args:
             run: The trained run.
@@ -53,18 +55,18 @@ class Subject:
         """
         arrays = run.arrays()
         model = run.build(arrays, **_exactly(run))
-        came_from = {
+        origin = {
             **_without_paths(run.identity),
             "step": run.step,
             "weights_sha256": weights.digest(arrays),
         }
         if left_out := run.result.get("unreadable", {}).get("count"):
-            came_from["unreadable"] = left_out
-        signature = exported_signature(run.signature, licence=licence, run=came_from)
+            origin["unreadable"] = left_out
+        signature = exported_signature(run.signature, licence=licence, run=origin)
         reference, labels = run.scored(splits.test, model)
-        moved = run.build(parity.moved(arrays), **_exactly(run))
+        perturbed = run.build(parity.perturb(arrays), **_exactly(run))
         some = part(splits.test, 0, min(len(splits.test), parity.ROUNDED_EXAMPLES))
-        allowed = parity.allowed(reference, run.logits(some, moved))
+        allowed = parity.allowed(reference, run.logits(some, perturbed))
         return cls(
             run=run,
             arrays=arrays,
@@ -79,24 +81,24 @@ class Subject:
     @property
     def accuracy(self) -> float | None:
         """The model's accuracy on the test examples; None where these were made."""
-        return self.compared(self.reference)["accuracy"]
+        return self.compare(self.reference)["accuracy"]
 
-    def compared(self, outputs: np.ndarray) -> dict[str, Any]:
+    def compare(self, outputs: np.ndarray) -> dict[str, Any]:
         """Returns how logits for the test examples compare with the reference."""
-        kind = self.signature.answer_kind
-        return parity.compared(outputs, self.reference, self.labels, kind)
+        kind = self.signature.output_kind
+        return parity.compare(outputs, self.reference, self.labels, kind)
 
 
 def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a run is, without where things lie on this machine: an export is for others."""
-    found = {key: value for key, value in identity.items() if key != "format"}
-    if found["recipe_file"] is not None:
-        found["recipe_file"] = Path(found["recipe_file"]).name
-    if isinstance(data := found["config"].get("data"), str):
-        found["config"] = {**found["config"], "data": Path(data).name}
-    if found.get("data"):
-        found["data"] = {key: value for key, value in found["data"].items() if key != "place"}
-    return found
+    fields = {key: value for key, value in identity.items() if key != "format"}
+    if fields["recipe_file"] is not None:
+        fields["recipe_file"] = Path(fields["recipe_file"]).name
+    if isinstance(data := fields["config"].get("data"), str):
+        fields["config"] = {**fields["config"], "data": Path(data).name}
+    if fields.get("data"):
+        fields["data"] = {key: value for key, value in fields["data"].items() if key != "place"}
+    return fields
 
 
 def _exactly(run: TrainedRun) -> dict[str, str]:
@@ -104,42 +106,42 @@ def _exactly(run: TrainedRun) -> dict[str, str]:
     return {"precision": "float32"} if hasattr(run.config, "precision") else {}
 
 
-def written_formats(
-    model: Subject, folder: Path, formats: Sequence[str], quantize: str | None
+def write_formats(
+    model: ExportedModel, folder: Path, formats: Sequence[str], quantize: str | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Writes each format, and yields its name and its figures, which are within its tolerance."""
     if "stablehlo" in formats:
         path = folder / engines.FILES["jax"]
         files.write_atomic(path, stablehlo(model.apply, model.signature))
-        found = _measured(model, "jax", path)
-        yield "stablehlo", parity.exact(found, "stablehlo", model.allowed)
+        row = _measure(model, "jax", path)
+        yield "stablehlo", parity.check_exact(row, "stablehlo", model.allowed)
     if quantize or "onnx" in formats or "web" in formats:
         from flaxmill.export.graph import onnx_graph
 
         graph = onnx_graph(model.apply, model.signature)
         path = folder / engines.FILES["onnx"]
         files.write_atomic(path, graph.SerializeToString())
-        yield "onnx", parity.exact(_measured(model, "onnx", path), "onnx", model.allowed)
+        yield "onnx", parity.check_exact(_measure(model, "onnx", path), "onnx", model.allowed)
         if quantize:
-            from flaxmill.export.int8 import quantized
+            from flaxmill.export.int8 import quantized_model
 
-            small = quantized(graph, model.splits.train, model.signature)
+            small = quantized_model(graph, model.splits.train, model.signature)
             path = folder / engines.FILES["int8"]
             files.write_atomic(path, small.SerializeToString())
-            measured = _measured(model, "int8", path)
-            yield "int8", parity.rounded(measured, model.accuracy or 0, len(model.reference))
+            measured = _measure(model, "int8", path)
+            yield "int8", parity.check_int8(measured, model.accuracy or 0, len(model.reference))
     if "safetensors" in formats:
         yield "safetensors", _write_weights(model, folder / "weights.safetensors")
 
 
-def _measured(model: Subject, engine: str, path: Path) -> dict[str, Any]:
+def _measure(model: ExportedModel, engine: str, path: Path) -> dict[str, Any]:
     """Returns what a file is, and how its answers to the test examples compare."""
     runs = engines.start(engine, path.parent, model.signature)
     outputs = exported.outputs_of(runs, model.splits.test, model.signature)
-    return {**parity.of_file(path), **model.compared(outputs["logits"])}
+    return {**parity.of_file(path), **model.compare(outputs["logits"])}
 
 
-def _write_weights(model: Subject, path: Path) -> dict[str, Any]:
+def _write_weights(model: ExportedModel, path: Path) -> dict[str, Any]:
     """Writes the weights by name, reads them back, and has the model answer with them."""
     from safetensors.numpy import save
 
@@ -147,5 +149,5 @@ def _write_weights(model: Subject, path: Path) -> dict[str, Any]:
     files.write_atomic(path, save(model.arrays, metadata=facts))
     read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
     outputs = model.run.logits(model.splits.test, read)
-    found = {**parity.of_file(path), **model.compared(outputs)}
-    return parity.exact(found, "safetensors", model.allowed)
+    row = {**parity.of_file(path), **model.compare(outputs)}
+    return parity.check_exact(row, "safetensors", model.allowed)

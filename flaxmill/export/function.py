@@ -36,7 +36,7 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
         apply: Returns logits, in any floating type.
         signature: Of the export: its task and temperature make probabilities of logits.
     """
-    kind = signature.answer_kind
+    kind = signature.output_kind
 
     def answer(inputs: Any) -> dict[str, Any]:
         logits = apply(inputs).astype(jnp.float32)
@@ -58,12 +58,12 @@ def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any
         BadInput: The model does not give logits.
     """
     if [output.name for output in signature.outputs] != ["logits"]:
-        given = ", ".join(output.name for output in signature.outputs)
+        names = ", ".join(output.name for output in signature.outputs)
         raise BadInput(
-            f"{signature.name} gives {given}: only models that give logits can be exported."
+            f"{signature.name} gives {names}: only models that give logits can be exported."
         )
     (logits,) = signature.outputs
-    meaning = signature.answer_kind.MEANING
+    meaning = signature.output_kind.MEANING
     if signature.temperature is not None:
         meaning += " divided by the temperature"
     outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))

@@ -80,7 +80,7 @@ def _converted(apply: Apply, signature: Signature) -> Any:
     tidy(model.graph)
     model.producer_name = "flaxmill"
     model.doc_string = (
-        f"{signature.answer_kind.ABOUT} of {signature.input_kind.THING[1]}; see signature.json"
+        f"{signature.output_kind.ABOUT} of {signature.input_kind.THING[1]}; see signature.json"
     )
     facts = {"labels": list(signature.labels), "weights_sha256": signature.run["weights_sha256"]}
     onnx.helper.set_model_props(

@@ -23,7 +23,7 @@ _BATCH = 100
 
 
 class _Examples(quantization.CalibrationDataReader):
-    """Gives training examples to what measures the ranges."""
+    """Yields training examples to the calibration of ranges."""
 
     def __init__(self, source: Source, signature: Signature) -> None:
         count = min(CALIBRATION_EXAMPLES, len(source))
@@ -37,7 +37,7 @@ class _Examples(quantization.CalibrationDataReader):
         return {self._name: self._source.take(chosen)[self._name]} if len(chosen) else None
 
 
-def quantized(model: Any, train: Source, signature: Signature) -> Any:
+def quantized_model(model: Any, train: Source, signature: Signature) -> Any:
     """Returns an ONNX model whose convolutions and products compute in eight-bit integers.
 
     Args:
@@ -46,11 +46,11 @@ def quantized(model: Any, train: Source, signature: Signature) -> Any:
         signature: Of the export.
     """
     with stopping.temporary_folder() as folder, quiet():
-        plain, ready, small = (folder / name for name in ("plain", "ready", "small"))
+        plain, preprocessed, small = (folder / name for name in ("plain", "ready", "small"))
         onnx.save(model, plain)
-        quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        quant_pre_process(str(plain), str(preprocessed), skip_symbolic_shape=True)
         quantization.quantize_static(
-            str(ready),
+            str(preprocessed),
             str(small),
             _Examples(train, signature),
             quant_format=quantization.QuantFormat.QDQ,
@@ -59,6 +59,6 @@ def quantized(model: Any, train: Source, signature: Signature) -> Any:
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=["Conv", "MatMul", "Gemm"],
         )
-        found = onnx.load(small)
-    onnx.helper.set_model_props(found, {prop.key: prop.value for prop in model.metadata_props})
-    return found
+        quantized = onnx.load(small)
+    onnx.helper.set_model_props(quantized, {prop.key: prop.value for prop in model.metadata_props})
+    return quantized

@@ -20,7 +20,7 @@ def made_splits(title: str, *, drawn: bool, signature: Signature) -> Splits:
         signature: Says what the inputs are.
     """
     taken = signature.inputs[0].name
-    examples = signature.input_kind.made(signature, COUNT)
+    examples = signature.input_kind.random_batch(signature, COUNT)
     test = Arrays({taken: examples, "label": np.zeros(COUNT, np.int32)})
     nothing = Arrays({name: array[:0] for name, array in test.arrays.items()})
     return Splits(title, nothing, nothing, test, signature.labels, drawn=drawn)

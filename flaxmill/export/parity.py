@@ -1,4 +1,4 @@
-"""Whether an export answers as the trained model does, measured on real examples."""
+"""Whether an export predicts as the trained model does, measured on real examples."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.machine import files
-from flaxmill.tasks.kinds import Answer
+from flaxmill.tasks.kinds import OutputKind
 
 RELATIVE = 1e-5
 """How far a logit may lie from the trained model's, as a share of the logits' size.
@@ -39,17 +39,17 @@ def sizes(reference: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " 
     Args:
         reference: Logits of the trained model.
     """
-    exact = reference.astype(np.float64)
-    usual = np.sqrt(np.square(exact).mean())
+    check_exact = reference.astype(np.float64)
+    usual = np.sqrt(np.square(check_exact).mean())
     smallest = np.finfo(np.float32).tiny / RELATIVE  # what is lost below float32's range is nothing
-    return np.maximum(np.abs(exact).max(-1), max(usual, smallest))
+    return np.maximum(np.abs(check_exact).max(-1), max(usual, smallest))
 
 
-def compared(
+def compare(
     outputs: Float[np.ndarray, "example class"],
     reference: Float[np.ndarray, "example class"],
     labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
-    kind: Answer,
+    kind: OutputKind,
 ) -> dict[str, Any]:
     """Returns how far outputs lie from those of the trained model.
 
@@ -57,7 +57,7 @@ def compared(
         outputs: Logits through an export.
         reference: Those of the trained model, in float32.
         labels: True classes, or a row of zeros and ones each; None where nothing is known of them.
-        kind: What the answers are.
+        kind: What the outputs are.
 
     Returns:
         Largest absolute difference of a logit; largest as a share of the logits' `sizes`; number of
@@ -73,16 +73,16 @@ def compared(
     }
 
 
-def moved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def perturb(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns weights of which each is moved by one unit in its last place, up or down."""
     rng = np.random.default_rng(0)
-    found = {}
+    perturbed = {}
     for name, array in arrays.items():
-        found[name] = array
+        perturbed[name] = array
         if np.issubdtype(array.dtype, np.floating):
             away = np.where(rng.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
-            found[name] = np.where(array == 0, array, np.nextafter(array, away))
-    return found
+            perturbed[name] = np.where(array == 0, array, np.nextafter(array, away))
+    return perturbed
 
 
 def allowed(
@@ -95,38 +95,38 @@ def allowed(
 
     Args:
         reference: Logits of the trained model.
-        rounded: Logits for the first of the same examples, with weights from `moved`.
+        rounded: Logits for the first of the same examples, with weights from `perturb`.
     """
     first = reference[: len(rounded)]
     return max(RELATIVE, ROUNDINGS * float((np.abs(rounded - first).max(-1) / sizes(first)).max()))
 
 
-def exact(found: dict[str, Any], name: str, allowed: float = RELATIVE) -> dict[str, Any]:
+def check_exact(figures: dict[str, Any], name: str, allowed: float = RELATIVE) -> dict[str, Any]:
     """Returns the figures of a format in float32 with its tolerance.
 
     Args:
-        found: Its figures.
+        figures: Its figures.
         name: The format.
         allowed: Its tolerance.
 
     Raises:
         CannotGoOn: It differs by more.
     """
-    difference = found["max_relative_difference"]
+    difference = figures["max_relative_difference"]
     if not difference <= allowed:  # not a number is no good either
         raise CannotGoOn(
             f"the format {name} differs from the trained model by {difference:.2g} of the size of "
-            f"its logits, where {allowed:g} is allowed ({found['disagreements']} of the examples "
+            f"its logits, where {allowed:g} is allowed ({figures['disagreements']} of the examples "
             f"get another answer): nothing was exported."
         )
-    return {**found, "tolerance": {"max_relative_difference": allowed}}
+    return {**figures, "tolerance": {"max_relative_difference": allowed}}
 
 
-def rounded(found: dict[str, Any], accuracy: float, examples: int) -> dict[str, Any]:
+def check_int8(figures: dict[str, Any], accuracy: float, examples: int) -> dict[str, Any]:
     """Returns the figures of the quantised format with its tolerance.
 
     Args:
-        found: Its figures.
+        figures: Its figures.
         accuracy: Of the trained model.
         examples: How many both were measured on.
 
@@ -134,22 +134,22 @@ def rounded(found: dict[str, Any], accuracy: float, examples: int) -> dict[str, 
         CannotGoOn: It costs more accuracy.
     """
     allowed = max(INT8_LOSS, 1 / examples)  # of a few examples, one may change its class
-    if not accuracy - found["accuracy"] <= allowed + 1e-9:
+    if not accuracy - figures["accuracy"] <= allowed + 1e-9:
         raise CannotGoOn(
-            f"eight-bit integers cost {100 * (accuracy - found['accuracy']):.2f} points of "
+            f"eight-bit integers cost {100 * (accuracy - figures['accuracy']):.2f} points of "
             f"accuracy, where {100 * allowed:g} are allowed: nothing was exported. Leave "
             f"--quantize out."
         )
-    return {**found, "tolerance": {"accuracy_loss": allowed}}
+    return {**figures, "tolerance": {"accuracy_loss": allowed}}
 
 
 def of_file(path: Path) -> dict[str, Any]:
-    """Returns what tells a file of an export from any other."""
+    """Returns name, size and digest of a file of an export."""
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
 
 
 def words(name: str, row: Mapping[str, Any]) -> str:
-    """Says in a line how a format compares with the trained model."""
+    """Describes in a line how a format compares with the trained model."""
     right = "" if row["accuracy"] is None else f"accuracy {100 * row['accuracy']:.2f} %, "
     return (
         f"{name:11}  {row['file']:19}  {size(row['bytes']):>8}  "

@@ -31,9 +31,9 @@ def _give_biases(graph: Any) -> None:
     for node in graph.node:
         if node.op_type == "Gemm" and _is_nothing(constants.get("".join(node.input[2:]))):
             del node.input[2]
-            kept = [attribute for attribute in node.attribute if attribute.name != "beta"]
+            attributes = [attribute for attribute in node.attribute if attribute.name != "beta"]
             del node.attribute[:]
-            node.attribute.extend(kept)  # a summand counts once unless told otherwise
+            node.attribute.extend(attributes)  # a summand counts once unless told otherwise
     for add in [node for node in graph.node if node.op_type == "Add"]:
         summed, constant = add.input if add.input[1] in constants else reversed(add.input)
         if constant not in constants or summed not in makers or readers[summed] != 1:
@@ -89,12 +89,12 @@ def _permutation(transpose: Any) -> Any:
 
 def _share_constants(graph: Any) -> None:
     """Keeps one of each constant: a network called for several views has its weights once."""
-    kept: dict[tuple[Any, ...], str] = {}
+    first_names: dict[tuple[Any, ...], str] = {}
     names: dict[str, str] = {}
     for tensor in list(graph.initializer):
         array: np.ndarray = numpy_helper.to_array(tensor)
         content = (tensor.data_type, array.shape, array.tobytes())
-        names[tensor.name] = kept.setdefault(content, tensor.name)
+        names[tensor.name] = first_names.setdefault(content, tensor.name)
         if names[tensor.name] != tensor.name:
             graph.initializer.remove(tensor)
     for node in _nodes(graph):

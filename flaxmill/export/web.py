@@ -56,7 +56,7 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
         BadInput: onnxruntime-web or ``model.onnx`` is missing, or the page has no place for what
             the model takes, or no words for what it gives.
     """
-    found = check_installed(runtime)
+    folder = check_installed(runtime)
     if not (export_dir / "model.onnx").is_file():
         raise BadInput(f"{export_dir} lacks model.onnx, which the page runs: export onnx as well.")
     signature = files.read_json(export_dir / "signature.json")
@@ -79,7 +79,7 @@ def write_web(export_dir: Path, to: Path, *, runtime: Path | None = None) -> Non
             files.write_atomic(to / "page" / part.name, part.read_bytes())
     files.write_atomic(to / "index.html", _standing_alone((page / "index.html").read_text("utf-8")))
     for name, served in RUNTIME.items():
-        files.write_atomic(to / "runtime" / served, (found / name).read_bytes())
+        files.write_atomic(to / "runtime" / served, (folder / name).read_bytes())
     licence = resources.files("flaxmill.export") / "onnxruntime-web.txt"
     files.write_atomic(to / "runtime" / "LICENSE.txt", licence.read_bytes())
     for name in ("signature.json", "model.onnx"):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from flaxmill.tasks.kinds import Answer
+from flaxmill.tasks.kinds import OutputKind
 
 
 class Ensemble(nnx.Module):
@@ -22,7 +22,7 @@ class Ensemble(nnx.Module):
             logits of that mean are returned. With None, the mean is that of the outputs.
     """
 
-    def __init__(self, members: Sequence[nnx.Module], *, answers: Answer | None) -> None:
+    def __init__(self, members: Sequence[nnx.Module], *, answers: OutputKind | None) -> None:
         self.members = nnx.List(members)
         self.answers = answers
 
@@ -35,4 +35,4 @@ class Ensemble(nnx.Module):
         """
         outputs = jnp.stack([member(*inputs, **how) for member in self.members])
         outputs = outputs.astype(jnp.float32)
-        return outputs.mean(0) if self.answers is None else self.answers.together(outputs)
+        return outputs.mean(0) if self.answers is None else self.answers.ensemble(outputs)

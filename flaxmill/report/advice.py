@@ -19,33 +19,33 @@ NUM_FILES = 5
 NUM_CLASSES = 3
 
 
-def words(subject: Any, found: dict[str, Any]) -> dict[str, Any] | None:
+def words(subject: Any, material: dict[str, Any]) -> dict[str, Any] | None:
     """Returns sentences for the top of the page.
 
     Args:
         subject: The run, with logits and labels of its test.
-        found: The material of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``,
-            and the ``temperature``.
+        material: Of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``, and the
+            ``temperature``.
 
     Returns:
         ``expect`` (what a person may expect), ``confused``, ``cautions``, ``next`` (what to do),
         and ``files`` with probably wrong labels; None where the test says nothing of new examples.
     """
-    headline = found["headline"]
+    headline = material["headline"]
     if subject.seen or headline is None or headline["accuracy"] is None:
         return None
     things = subject.things
     return {
         "expect": _expect(subject, headline, things),
-        "confused": _confused(found),
+        "confused": _confused(material),
         "cautions": _cautions(subject, headline, things),
-        "next": _next(subject, found, things),
-        "files": _files(subject, found["temperature"]),
+        "next": _next(subject, material, things),
+        "files": _files(subject, material["temperature"]),
     }
 
 
 def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
-    """Says how many of 100 new examples will be right, and what that is worth."""
+    """Describes how many of 100 new examples will be right, and what that is worth."""
     share, (low, high) = headline["accuracy"], headline["interval"]
     all_of = "have every label right" if subject.several else "be right"
     sentences = [
@@ -53,11 +53,11 @@ def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
         f"between {math.floor(100 * low)} and {math.ceil(100 * high)}."
     ]
     if subject.several:
-        said, holds = subject.test_logits > 0, subject.test_labels > 0
-        hits = (said & holds).sum()
-        if said.any() and holds.any():
+        given, holds = subject.test_logits > 0, subject.test_labels > 0
+        hits = (given & holds).sum()
+        if given.any() and holds.any():
             sentences.append(
-                f"Of 100 labels that it gives, {100 * hits / said.sum():.0f} hold; of 100 that "
+                f"Of 100 labels that it gives, {100 * hits / given.sum():.0f} hold; of 100 that "
                 f"hold, it finds {100 * hits / holds.sum():.0f}."
             )
         return sentences
@@ -71,8 +71,8 @@ def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
     return sentences
 
 
-def _confused(found: dict[str, Any]) -> list[str]:
-    pairs = (found["confusion"] or {"pairs": []})["pairs"][:NUM_CLASSES]
+def _confused(material: dict[str, Any]) -> list[str]:
+    pairs = (material["confusion"] or {"pairs": []})["pairs"][:NUM_CLASSES]
     return [
         f"{pair['truth']} is taken for {pair['answer']}: {pair['count']:,} of {pair['of']:,} times."
         for pair in pairs
@@ -80,7 +80,7 @@ def _confused(found: dict[str, Any]) -> list[str]:
 
 
 def _cautions(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
-    """Says what makes the figures less certain, or the data one-sided."""
+    """Describes what makes the figures less certain, or the data one-sided."""
     cautions = []
     if headline["examples"] < FEW_TESTED:
         cautions.append(
@@ -105,10 +105,10 @@ def _cautions(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
     return cautions
 
 
-def _next(subject: Any, found: dict[str, Any], things: str) -> list[str]:
-    """Says what is most likely to make the model better."""
+def _next(subject: Any, material: dict[str, Any], things: str) -> list[str]:
+    """Describes what is most likely to make the model better."""
     advice = []
-    rows = [row for row in found["classes"]["rows"] if math.isfinite(row[2])]
+    rows = [row for row in material["classes"]["rows"] if math.isfinite(row[2])]
     weak = sorted(rows, key=lambda row: row[2])[:NUM_CLASSES]
     weak = [f"“{row[0]}” ({100 * row[2]:.0f} % found)" for row in weak if row[2] < WEAK]
     if weak:
@@ -142,23 +142,23 @@ def _files(subject: Any, temperature: float | None) -> list[dict[str, Any]]:
     if subject.test_name is None or temperature is None or not len(subject.test_labels):
         return []  # of what is not calibrated, nobody knows what its sureness is worth
     logits, labels, classes = subject.test_logits, subject.test_labels, list(subject.labels)
-    found = []
+    files = []
     kind = subject.kind
     for suspect in suspects(kind.questions(logits, labels, temperature)):
         this = slice(suspect.index, suspect.index + 1)
         if (file := subject.test_name(suspect.index)).whole:
-            said = kind.said(logits[this])
-            found.append(
+            predicted = kind.predicted(logits[this])
+            files.append(
                 {
                     "file": file,
                     "truth": kind.names(labels[this], classes)[0],
-                    "answer": kind.names(said, classes)[0],
+                    "answer": kind.names(predicted, classes)[0],
                     "suspect": suspect,
                 }
             )
-        if len(found) == NUM_FILES:
+        if len(files) == NUM_FILES:
             break
-    return found
+    return files
 
 
 def _listed(parts: list[str]) -> str:

@@ -42,7 +42,7 @@ def draw(
         BadInput: There is no such class, split or example.
     """
     source, signature = splits[split], trained.signature
-    kind, name = signature.answer_kind, signature.inputs[0].name
+    kind, name = signature.output_kind, signature.inputs[0].name
     these = f"{choosing.called(split)} examples{choosing.named(classes)}"
     worst, number = None, 0
     if wrong:
@@ -51,10 +51,10 @@ def draw(
     else:
         indices = choosing.indices(splits, split, classes)
     chosen = source.take(indices)
-    labels, said = np.asarray(chosen["label"]), kind.said(trained.outputs(chosen[name]))
+    labels, predictions = np.asarray(chosen["label"]), kind.predicted(trained.outputs(chosen[name]))
     names, legend = showable(splits.labels)
     captions, colours = figures.prediction_captions(
-        kind.names(labels, names), kind.names(said, names)
+        kind.names(labels, names), kind.names(predictions, names)
     )
     files = _files_of_mistakes(Examples(source, name), indices, colours)
     if worst is None:
@@ -65,25 +65,25 @@ def draw(
         title = f"{len(worst):,} of {number:,} {these} wrong"
         words = f"{title}, the {first}."
     figure = figures.sheet(
-        signature.input_kind.shown(chosen, changed=True),
+        signature.input_kind.displayable(chosen, changed=True),
         [_with_file(*pair) for pair in zip(captions, files, strict=True)],
         colours,
         title=titled(splits, title),
         **drawing(signature),
     )
     plain, _ = figures.prediction_captions(
-        kind.names(labels, splits.labels), kind.names(said, splits.labels)
+        kind.names(labels, splits.labels), kind.names(predictions, splits.labels)
     )
-    told = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
-    return written(figure, path, words, *told, *legend)
+    mistakes = [f"  {f}: {' '.join(c.split())}" for f, c in zip(files, plain, strict=True) if f]
+    return written(figure, path, words, *mistakes, *legend)
 
 
 def own_examples(
-    examples: Sequence[Any], said: Sequence[Any], signature: Signature, path: Path
+    examples: Sequence[Any], predictions: Sequence[Any], signature: Signature, path: Path
 ) -> Path:
     """Draws what a person gave as the model saw it, with what it says; returns the path."""
     # What a number stands for was printed.
-    captions, _ = showable([signature.answer_kind.caption(one) for one in said])
+    captions, _ = showable([signature.output_kind.caption(one) for one in predictions])
     title = "as the model saw them"
     figure = figures.sheet(examples, captions, title=title, **drawing(signature))
     return written(figure, path, "").path

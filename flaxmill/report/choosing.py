@@ -10,7 +10,7 @@ from flaxmill.data.listings.listing import normal
 from flaxmill.data.permutation import permute
 from flaxmill.data.source import Source, Splits, labels_known
 from flaxmill.errors import BadInput, nearest
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 from flaxmill.training.evaluation import padded_batches
 
 COUNT = 25
@@ -62,11 +62,11 @@ def wrong_answers(
         raise BadInput(f"the split {split} has no examples: nothing was drawn.")
     _numbers(classes, splits.labels)  # before the model is asked
     logits, labels = scored(splits[split])
-    worst, _ = answer_kind(splits.gives).mistakes(logits, labels, len(labels))
+    worst, _ = output_kind(splits.gives).mistakes(logits, labels, len(labels))
     number = len(labels)
     if classes:
-        wanted = _of(splits, classes, labels)
-        worst, number = worst[wanted[worst]], int(wanted.sum())
+        chosen = _of(splits, classes, labels)
+        worst, number = worst[chosen[worst]], int(chosen.sum())
     if not len(worst):
         raise BadInput(
             f"every answer to the {called(split)} examples{named(classes)} is right: nothing was "
@@ -84,10 +84,10 @@ def _labels(source: Source) -> np.ndarray:
 
 
 def _of(splits: Splits, classes: Sequence[str], labels: np.ndarray) -> Bool[np.ndarray, " example"]:
-    """Says which examples have one of the classes as their label, or as one of their labels."""
-    wanted = _numbers(classes, splits.labels)
-    kind = answer_kind(splits.gives)
-    return np.any([kind.of_class(labels, number) for number in wanted], axis=0)
+    """Returns which examples have one of the classes as their label, or as one of their labels."""
+    chosen = _numbers(classes, splits.labels)
+    kind = output_kind(splits.gives)
+    return np.any([kind.of_class(labels, number) for number in chosen], axis=0)
 
 
 def _numbers(classes: Sequence[str], labels: Sequence[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The runs of one page, whose recipes may be versions of one file."""
+"""Opens the runs of one page, whose recipes may be versions of one file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,17 +22,17 @@ def opened(
     Raises:
         BadInput: A directory is no run, or none of them was trained by one of the files.
     """
-    found = {recipes.digest(recipes.read(file)): file for file in texts}
-    wanted = [RunDirectory(path).read("config.json")["recipe_sha256"] for path in paths]
-    for digest, file in found.items():
-        if digest not in wanted:
-            runs = ", ".join(f"{path} ({it[:12]})" for path, it in zip(paths, wanted, strict=True))
+    files = {recipes.digest(recipes.read(file)): file for file in texts}
+    digests = [RunDirectory(path).read("config.json")["recipe_sha256"] for path in paths]
+    for digest, file in files.items():
+        if digest not in digests:
+            runs = ", ".join(f"{path} ({it[:12]})" for path, it in zip(paths, digests, strict=True))
             raise BadInput(
                 f"--recipe {file} is not what any of the runs was trained by: its text has the "
                 f"digest {digest[:12]}, those of the runs have others: {runs}. Each run keeps a "
                 f"record of its own in recipe.py."
             )
     return [
-        TrainedRun(path, recipe=found.get(digest), trust=trust)
-        for path, digest in zip(paths, wanted, strict=True)
+        TrainedRun(path, recipe=files.get(digest), trust=trust)
+        for path, digest in zip(paths, digests, strict=True)
     ]

@@ -51,8 +51,8 @@ def further(subjects: Sequence[Any]) -> list[tuple[str, list[tuple[str, float]]]
 def _names(subjects: Sequence[Any]) -> list[str]:
     """Returns the names of all figures of the logs: the known ones, then those of recipes."""
     rows = [row for subject in subjects for row in subject.metrics]
-    found = dict.fromkeys(name for row in rows for name in metrics_in(row))
-    return [*(name for name in TITLES if name in found), *(n for n in found if n not in TITLES)]
+    names = dict.fromkeys(name for row in rows for name in metrics_in(row))
+    return [*(name for name in TITLES if name in names), *(n for n in names if n not in TITLES)]
 
 
 def _lines(subjects: Sequence[Any], figure: str) -> Iterator[figures.Line]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from flaxmill.data.source import labels_known
 from flaxmill.report.examples import Examples
-from flaxmill.report.page import Subject
-from flaxmill.tasks.kinds import Explained
+from flaxmill.report.page import ReportedRun
+from flaxmill.tasks.kinds import Explanations
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.log import mean_rows
 
@@ -15,8 +15,8 @@ _MOST_LOOKED_INTO = 12  # classes of which a picture is looked into
 _LEAST_COVERED = 200  # pictures that a model may be shown for it, where fewer were tested
 
 
-def subject(trained: TrainedRun, data: str | None = None) -> Subject:
-    """Returns all that the page says of a run; this evaluates its model on the test data.
+def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
+    """Returns all that the page shows of a run; this evaluates its model on the test data.
 
     Args:
         trained: The run.
@@ -25,8 +25,8 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
     splits = trained.splits(data)
     examples = Examples(splits.test, trained.signature.inputs[0].name)
     logits, labels = trained.scored(splits.test)
-    known, kind = labels_known(splits.train), trained.signature.answer_kind
-    return Subject(
+    known, kind = labels_known(splits.train), trained.signature.output_kind
+    return ReportedRun(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
         preset=trained.identity.get("preset", ""),
@@ -52,13 +52,13 @@ def subject(trained: TrainedRun, data: str | None = None) -> Subject:
 
 def _attributed(
     trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, examples: Any
-) -> Explained | None:
-    """Returns what the answers to some examples rest on: of each class, the surest right one."""
-    kind = trained.signature.answer_kind
-    found = kind.surest(logits, labels)[:_MOST_LOOKED_INTO]
-    if not found:
+) -> Explanations | None:
+    """Explains some predictions: of each class, the surest right one."""
+    kind = trained.signature.output_kind
+    surest = kind.surest(logits, labels)[:_MOST_LOOKED_INTO]
+    if not surest:
         return None
-    classes, indices = (np.array(column) for column in zip(*found, strict=True))
+    classes, indices = (np.array(column) for column in zip(*surest, strict=True))
     signature, most = trained.signature, max(_LEAST_COVERED, len(labels))
     taken = signature.input_kind
     shown = taken.collate([examples[int(index)] for index in indices], signature)

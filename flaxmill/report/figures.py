@@ -244,6 +244,6 @@ def _svg(figure: Figure, name: str) -> str:
     text = text.replace("xlink:href", "href").replace('href="#', f'href="#{name}-')
     text = text.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
     text = re.sub(r" font-family: [^;\"]*;", "", text)
-    for written, wanted in PAGE_COLOURS.items():
-        text = text.replace(written, wanted)
+    for colour, css in PAGE_COLOURS.items():
+        text = text.replace(colour, css)
     return re.sub(r"\n\s*", "\n", text)

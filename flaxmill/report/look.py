@@ -136,14 +136,14 @@ def data(
     indices = choosing.indices(splits, split, classes)
     chosen = splits[split].take(indices)
     names, legend = showable(splits.labels)
-    captions = signature.answer_kind.names(np.asarray(chosen["label"]), names)
+    captions = signature.output_kind.names(np.asarray(chosen["label"]), names)
     if augmented:
         transform, mixing = _changes(recipe, config, len(names))
         examples, captions = _augmented(signature, transform, mixing, chosen, captions, names)
         seen = "in two epochs, and mixed in two" if mixing else "and in four epochs"
         kind = f"as stored, {seen}"
     else:
-        examples = signature.input_kind.shown(chosen)
+        examples = signature.input_kind.displayable(chosen)
         kind = f"{choosing.called(split)} examples{choosing.named(classes)}"
     title = titled(splits, kind)
     figure = figures.sheet(examples, captions, title=title, **drawing(signature))
@@ -162,13 +162,13 @@ def _changes(recipe: Recipe, config: Any, classes: int) -> tuple[Transform | Non
         mixing = recipe.call("mixing", config, classes) if mixes else None
         return recipe.call("augment", config), mixing
 
-    found = of(config)
-    if not any(found):
+    changes = of(config)
+    if not any(changes):
         presets = recipe.module.PRESETS
         others = [name for name in presets if any(of(presets[name]))]
         hint = f" It has some with --preset {' or '.join(others)}." if others else ""
         raise BadInput(f"{recipe.name} trains without augmentation under this config.{hint}")
-    return found
+    return changes
 
 
 def _augmented(
@@ -184,15 +184,15 @@ def _augmented(
     Where a recipe mixes, the last two are mixed with the row above, as in a batch of these rows.
     """
     few = {name: array[:COLUMNS] for name, array in chosen.items()}
-    shown = signature.input_kind.shown
+    shown = signature.input_kind.displayable
     columns = [(shown(few), truths[:COLUMNS])]
     count = len(few["label"])
     ids = np.arange(count, dtype=np.uint32)
     change = jax.jit(jax.vmap(transform)) if transform else lambda batch, keys: batch
     for epoch in range(1, COLUMNS):
         keys = jax.random.split(jax.random.key(epoch), count)
-        given = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
-        batch = change(jax.tree.map(jax.numpy.asarray, given), keys)
+        inputs = few | {"id": ids, "epoch": np.full_like(ids, epoch)}
+        batch = change(jax.tree.map(jax.numpy.asarray, inputs), keys)
         captions = [f"epoch {epoch}"] * count
         if mixing and epoch > COLUMNS - 3:
             batch = mixing(batch, key=jax.random.key(epoch))
@@ -203,13 +203,13 @@ def _augmented(
 
 
 def _shares(label: np.ndarray, names: list[str]) -> str:
-    """Says how much of each class is in a mixed picture, most first, in two lines."""
+    """Describes how much of each class is in a mixed picture, most first, in two lines."""
     order = np.argsort(-label, kind="stable")[:2]
     return "\n".join(f"{label[at]:.0%} {names[at]}" for at in order if label[at] >= 0.005)
 
 
 def _summary(signature: Signature, splits: Splits) -> list[str]:
-    """Says in words what the data is."""
+    """Describes the data in words."""
     lines, taken = [splits.note or splits.title], signature.inputs[0].name
     for name in ("train", "validation", "test"):
         source = splits[name]
@@ -219,7 +219,7 @@ def _summary(signature: Signature, splits: Splits) -> list[str]:
             labels = labels_known(source)
             if labels is None:
                 labels = np.asarray(source.take(np.arange(count))["label"])
-            counts = signature.answer_kind.counts(labels, len(splits.labels))
+            counts = signature.output_kind.counts(labels, len(splits.labels))
             of = "" if count == len(source) else f" in the first {count:,}"
             least, most = counts.min(), counts.max()
             each = f"{least:,}" if least == most else f"{least:,} to {most:,}"

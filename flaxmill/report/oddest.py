@@ -30,7 +30,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
     Raises:
         BadInput: No picture can be shown.
     """
-    root, given = checked.facts.index.root, checked.facts.survey.given
+    root, open_named = checked.facts.index.root, checked.facts.survey.given
     shown: dict[str, str] = {}
     for name, reason in _odd(checked):
         if len(shown) < _MOST:
@@ -39,7 +39,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
     serious = {f.caption for f in checked.findings if f.serious}
     for name, reason in shown.items():
         try:
-            item = root / name if given is None else given(name)
+            item = root / name if open_named is None else open_named(name)
             one = opened(item, name)
             one = plain(one, 3, white=own_white(one), name=name)
         except BadInput:  # changed since it was read

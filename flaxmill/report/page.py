@@ -18,13 +18,13 @@ from flaxmill.machine.progress import figure
 from flaxmill.maths.suspects import SURE
 from flaxmill.report.curves import curves, further
 from flaxmill.report.figures import NUM_SERIES
-from flaxmill.report.sections import Subject, flat, named_seeds, sections
+from flaxmill.report.sections import ReportedRun, flat, named_seeds, sections
 
 MOST_ROWS, WEAKEST_ROWS = 60, 20  # classes in a table, and those that stand out of a longer one
 NOTHING = "–"  # where a figure does not exist
 
 
-def write_page(subjects: Sequence[Subject], path: Path) -> None:
+def write_page(subjects: Sequence[ReportedRun], path: Path) -> None:
     """Writes the page about one run, or the comparison of several, atomically.
 
     Args:
@@ -37,7 +37,7 @@ def write_page(subjects: Sequence[Subject], path: Path) -> None:
     write_atomic(path, render(subjects))
 
 
-def render(subjects: Sequence[Subject]) -> str:
+def render(subjects: Sequence[ReportedRun]) -> str:
     """Returns the text of the page that `write_page` writes."""
     if not subjects:
         raise BadInput("There is no run to report on: name at least one run directory.")
@@ -55,7 +55,7 @@ def render(subjects: Sequence[Subject]) -> str:
         runs=runs,
         curves=curves(subjects),
         further=further(subjects),
-        figure=lambda *given: figure(*given).replace(" %", "\xa0%"),  # on one line
+        figure=lambda *args: figure(*args).replace(" %", "\xa0%"),  # on one line
         compared=COMPARED,
         comparison=_comparison(runs) if len(runs) > 1 else None,
         series=NUM_SERIES,
@@ -117,7 +117,7 @@ COMPARED: dict[str, tuple[Callable[..., Any], Callable[..., str]]] = {
 
 def _comparison(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Collects what only several runs side by side have."""
-    subjects: list[Subject] = [run["subject"] for run in runs]
+    subjects: list[ReportedRun] = [run["subject"] for run in runs]
     differing = _differing(subjects)
     accuracies = [run["headline"] and run["headline"]["accuracy"] for run in runs]
     repeated = None not in accuracies and {name for name, _ in differing} == {"seed"}
@@ -133,7 +133,7 @@ def _comparison(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, bool]]]:
     """Writes each run's figures, and says which are the best as far as they are shown."""
-    found, own = [], []
+    known, own = [], []
     for run in runs:
         headline, result = run["headline"] or {}, run["subject"].result
         figures = {
@@ -143,15 +143,15 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, boo
             "parameters": result.get("parameters"),
             "seconds": result.get("seconds", {}).get("total"),
         }
-        found.append({name: value for name, value in figures.items() if value is not None})
+        known.append({name: value for name, value in figures.items() if value is not None})
         own.append(headline.get("more", {}))
     results: list[dict[str, tuple[str, bool]]] = [{} for _ in runs]
     for name, (better, written) in COMPARED.items():
-        values = [figures[name] for figures in found if name in figures]
+        values = [figures[name] for figures in known if name in figures]
         if not values:
             continue  # a column of nothing
         best = written(better(values)) if len(values) > 1 else None
-        texts = [written(figures[name]) if name in figures else NOTHING for figures in found]
+        texts = [written(figures[name]) if name in figures else NOTHING for figures in known]
         for result, text in zip(results, texts, strict=True):
             result[name] = (text, text == best and len(set(texts)) > 1)
     for name in dict.fromkeys(name for figures in own for name in figures):
@@ -161,7 +161,7 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, tuple[str, boo
     return results
 
 
-def _differing(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
+def _differing(subjects: Sequence[ReportedRun]) -> list[tuple[str, list[str]]]:
     """Lists the fields in which runs differ, with each run's value."""
     fields = [
         {
@@ -179,8 +179,8 @@ def _differing(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in table if len(set(values)) > 1]
 
 
-def _texts(subjects: Sequence[Subject]) -> list[str]:
-    """Tells the versions of a recipe apart: by their digests, and by how far they are changed."""
+def _texts(subjects: Sequence[ReportedRun]) -> list[str]:
+    """Describes the versions of a recipe: by their digests, and by how far they are changed."""
     first, *others = (subject.recipe_text for subject in subjects)
     words = [subject.recipe_sha256[:12] for subject in subjects]
     for number, text in enumerate(others, 1):

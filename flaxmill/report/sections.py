@@ -16,7 +16,7 @@ from markupsafe import Markup
 from flaxmill.maths import calibration, statistics
 from flaxmill.report import advice, figures
 from flaxmill.report.examples import FileName
-from flaxmill.tasks.kinds import Answer, Explained, Input
+from flaxmill.tasks.kinds import Explanations, InputKind, OutputKind
 from flaxmill.tasks.signature import Signature
 from flaxmill.training.log import metrics_in
 
@@ -35,8 +35,8 @@ Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """What the page needs to know of a run; what is None is left out of the page.
+class ReportedRun:
+    """What the page shows of a run; what is None is left out of the page.
 
     Attributes:
         name: Of the run, as its directory is called.
@@ -78,7 +78,7 @@ class Subject:
     test_examples: Any = None
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
-    attributed: Explained | None = None
+    attributed: Explanations | None = None
     recipe_sha256: str = ""
     recipe_text: str = ""
 
@@ -98,18 +98,18 @@ class Subject:
         return self.signature.held_out
 
     @property
-    def taken(self) -> Input:
-        """What is known of the kind of its examples."""
+    def taken(self) -> InputKind:
+        """The kind of its examples."""
         return self.signature.input_kind
 
     @property
-    def kind(self) -> Answer:
-        """What is known of the kind of its answers."""
-        return self.signature.answer_kind
+    def kind(self) -> OutputKind:
+        """The kind of its outputs."""
+        return self.signature.output_kind
 
     @property
     def things(self) -> str:
-        """What its examples are called."""
+        """The name of its examples, in the plural."""
         return "examples" if self.test_examples is None else self.taken.THING[1]
 
     @property
@@ -118,7 +118,7 @@ class Subject:
         return self.kind.SEVERAL
 
 
-def sections(subject: Subject, number: int) -> dict[str, Any]:
+def sections(subject: ReportedRun, number: int) -> dict[str, Any]:
     """Collects the material of a run's sections.
 
     Args:
@@ -129,11 +129,11 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         The subject and, by name, each section's material or None.
     """
     scored = subject.test_logits is not None and subject.test_labels is not None
-    given = (subject.test_logits, subject.test_labels, subject.labels)
-    found: dict[str, Any] = {
+    arrays = (subject.test_logits, subject.test_labels, subject.labels)
+    material: dict[str, Any] = {
         "headline": _headline(subject),
-        "confusion": subject.kind.confusion(*given) if scored else None,
-        "classes": subject.kind.scores(*given) if scored else None,
+        "confusion": subject.kind.confusion(*arrays) if scored else None,
+        "classes": subject.kind.scores(*arrays) if scored else None,
         "mistakes": mistakes(subject) if scored else None,
         "temperature": subject.temperature,
     }
@@ -141,8 +141,8 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
         "number": number,
         "subject": subject,
         "things": subject.things,
-        **found,
-        "advice": advice.words(subject, found) if scored else None,
+        **material,
+        "advice": advice.words(subject, material) if scored else None,
         "seeds": _seeds(subject),
         "calibration": _calibration(subject, number),
         "attributed": _attributed(subject),
@@ -158,15 +158,15 @@ def sections(subject: Subject, number: int) -> dict[str, Any]:
     }
 
 
-def mistakes(subject: Subject) -> list[dict[str, Any]] | None:
-    """Returns the wrong answers that the model was most sure of, with what it was asked about."""
+def mistakes(subject: ReportedRun) -> list[dict[str, Any]] | None:
+    """Returns the wrong predictions that the model was most sure of, with their examples."""
     logits, labels, shown = subject.test_logits, subject.test_labels, subject.test_examples
     if shown is None or logits is None or labels is None:
         return None
     kind, temperature = subject.kind, subject.temperature or 1.0
     worst, sure = kind.mistakes(logits, labels, NUM_MISTAKES, temperature)
     truths = kind.names(labels[worst], subject.labels)
-    said = kind.names(kind.said(logits[worst]), subject.labels)
+    answers = kind.names(kind.predicted(logits[worst]), subject.labels)
     return [
         {
             "file": subject.test_name and subject.test_name(int(index)),
@@ -179,11 +179,11 @@ def mistakes(subject: Subject) -> list[dict[str, Any]] | None:
             "answer": answer,
             "confidence": float(confidence),
         }
-        for index, truth, answer, confidence in zip(worst, truths, said, sure, strict=True)
+        for index, truth, answer, confidence in zip(worst, truths, answers, sure, strict=True)
     ]
 
 
-def _headline(subject: Subject) -> dict[str, Any] | None:
+def _headline(subject: ReportedRun) -> dict[str, Any] | None:
     test = subject.result.get("test")
     if not test:
         return None
@@ -201,7 +201,7 @@ def _headline(subject: Subject) -> dict[str, Any] | None:
     return headline
 
 
-def _seeds(subject: Subject) -> dict[str, Any] | None:
+def _seeds(subject: ReportedRun) -> dict[str, Any] | None:
     """Lists the test figures of the models of several seeds, and of all of them together."""
     result = subject.result
     if "seeds" not in result:
@@ -217,24 +217,24 @@ def _seeds(subject: Subject) -> dict[str, Any] | None:
     }
 
 
-def named_seeds(subject: Subject) -> str:
+def named_seeds(subject: ReportedRun) -> str:
     """Returns the seed of a run, or the first and the last of several."""
     seeds = subject.result.get("seeds", ())
     return f"{subject.seed} to {seeds[-1]['seed']}" if seeds else str(subject.seed)
 
 
-def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
+def _calibration(subject: ReportedRun, number: int) -> dict[str, Any] | None:
     if subject.test_logits is None or subject.test_labels is None:
         return None
-    given, states = (subject.test_logits, subject.test_labels), []
+    arrays, states = (subject.test_logits, subject.test_labels), []
     for when, divisor in (("before", 1.0), ("after", subject.temperature)):
         if divisor is not None:
-            bins = subject.kind.bins(*given, divisor)
+            bins = subject.kind.bins(*arrays, divisor)
             name = f"calibration-{number}-{when}"
             states.append(
                 {
                     "error": bins.error,
-                    "loss": subject.kind.loss(*given, divisor),
+                    "loss": subject.kind.loss(*arrays, divisor),
                     "svg": Markup(figures.reliability(bins, name=name)),
                     "confidence": float(
                         np.nansum(bins.confidence * bins.counts) / bins.counts.sum()
@@ -249,7 +249,7 @@ def _calibration(subject: Subject, number: int) -> dict[str, Any] | None:
     }
 
 
-def _attributed(subject: Subject) -> dict[str, Any] | None:
+def _attributed(subject: ReportedRun) -> dict[str, Any] | None:
     if subject.attributed is None:
         return None
     each = [
@@ -264,7 +264,7 @@ def _attributed(subject: Subject) -> dict[str, Any] | None:
     return {"each": each, "lead": subject.attributed.lead}
 
 
-def _speed(subject: Subject) -> dict[str, Any] | None:
+def _speed(subject: ReportedRun) -> dict[str, Any] | None:
     seconds = dict(subject.result.get("seconds", {}))
     if not seconds:
         return None

@@ -29,7 +29,7 @@ class Sheet:
     words: str
 
     def __repr__(self) -> str:
-        """Says what it is of and where, in a line."""
+        """Describes what it is of and where, in a line."""
         return f"<Sheet {self.path}: {self.words.partition(chr(10))[0]}>"
 
     def _repr_png_(self) -> bytes:

@@ -20,7 +20,7 @@ import numpy as np
 from flaxmill.serve.refusal import Busy
 
 Outputs = dict[str, np.ndarray]
-Model = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+ModelFunction = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class _Piece(NamedTuple):
 
 
 class Batcher:
-    """Answers requests together that come at the same time.
+    """Answers concurrent requests together.
 
     Args:
         model: Takes a batch, gives outputs by name; called by one thread only.
@@ -83,12 +83,12 @@ class Batcher:
         capacity: Examples that may wait or be computed at a time.
         loop: The event loop that asks.
         max_wait: Seconds to wait for a fuller batch when the model is free.
-        on_batch: Told after each batch: examples, seconds.
+        on_batch: Called after each batch with its examples and seconds.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: ModelFunction,
         shape: tuple[int, ...],
         dtype: np.dtype,
         seconds: Mapping[int, float],
@@ -109,7 +109,7 @@ class Batcher:
 
         def work() -> None:
             while pieces := gathering.next(computing.fail):
-                computing.answer(pieces)
+                computing.compute(pieces)
 
         threading.Thread(target=work, name="model", daemon=True).start()
         # The thread holds no reference to this object: once no request does either, it ends.
@@ -166,12 +166,12 @@ class _Gathering:
                 if (first := self._inbox.get()) is None:
                     return []
                 self._open.append(first)
-            self._take_what_came()
+            self._take_arrivals()
             self._drop(fail)
             if pieces := self._cut():
                 return pieces
 
-    def _take_what_came(self) -> None:
+    def _take_arrivals(self) -> None:
         count = sum(request.count - request.begun for request in self._open)
         until = time.monotonic() + self._max_wait if self._max_wait else 0.0
         try:
@@ -191,7 +191,7 @@ class _Gathering:
     def _drop(self, fail: Callable[[_Request, Exception], None]) -> None:
         """Leaves out whoever has gone, and whoever has waited too long."""
         now = time.monotonic()
-        kept: deque[_Request] = deque()
+        waiting: deque[_Request] = deque()
         for request in self._open:
             if request.future.cancelled() or request.examples is None:
                 continue
@@ -200,8 +200,8 @@ class _Gathering:
                     request, Busy("the server is busy: these examples waited longer than they may.")
                 )
                 continue
-            kept.append(request)
-        self._open = kept
+            waiting.append(request)
+        self._open = waiting
 
     def _cut(self) -> list[_Piece]:
         """Returns the pieces of the batch size that answers most a second."""
@@ -226,11 +226,11 @@ class _Gathering:
 
 
 class _Computing:
-    """Calls the model with a batch, and gives each request its own answer."""
+    """Calls the model with a batch, and gives each request its own outputs."""
 
     def __init__(
         self,
-        model: Model,
+        model: ModelFunction,
         shape: tuple[int, ...],
         dtype: np.dtype,
         sizes: list[int],
@@ -245,7 +245,7 @@ class _Computing:
         self._loop = loop
         self._on_batch = on_batch
 
-    def answer(self, pieces: list[_Piece]) -> None:
+    def compute(self, pieces: list[_Piece]) -> None:
         """Computes a batch; if that fails, each request alone, so that one harms no other."""
         begun = time.perf_counter()
         try:
@@ -256,7 +256,7 @@ class _Computing:
                 self.fail(pieces[0].request, trouble)
             else:
                 for piece in pieces:
-                    self.answer([piece])
+                    self.compute([piece])
             return
         if self._on_batch is not None:
             self._on_batch(sum(piece.count for piece in pieces), time.perf_counter() - begun)
@@ -273,16 +273,16 @@ class _Computing:
                     name: np.concatenate([each[name] for each in request.parts]) for name in part
                 }
             done.append((request.future, part))
-        self._tell(_succeed, done)
+        self._notify(_succeed, done)
 
     def fail(self, request: _Request, trouble: Exception) -> None:
-        """Gives a request an exception for its answer."""
+        """Ends a request with an exception."""
         request.examples = None  # what is left of it goes into no other batch
-        self._tell(_fail, request.future, trouble)
+        self._notify(_fail, request.future, trouble)
 
-    def _tell(self, how: Callable[..., None], *what: Any) -> None:
+    def _notify(self, callback: Callable[..., None], *args: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(how, *what)
+            self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:  # the loop has ended, and with it whoever asked
             logger.debug("an answer came after the server's end")
 

@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 from flaxmill.errors import BadInput
-from flaxmill.serve.json_values import shown, whole
+from flaxmill.serve.json_values import brief, is_whole
 from flaxmill.serve.refusal import Refused
 from flaxmill.tasks.signature import Signature
 
@@ -13,12 +13,12 @@ _LENGTH = struct.Struct("<I")
 
 
 def contents(
-    given: dict[str, Any], signature: Signature, most: int, following: bytes | memoryview
+    tensor: dict[str, Any], signature: Signature, most: int, following: bytes | memoryview
 ) -> list[bytes]:
     """Returns what a tensor holds, one for each example.
 
     Args:
-        given: The tensor, as the request's JSON has it.
+        tensor: The tensor, as the request's JSON has it.
         signature: Of the model.
         most: Examples in one request.
         following: What comes after the JSON.
@@ -26,35 +26,35 @@ def contents(
     Raises:
         Refused: It is no such tensor.
     """
-    name, shape = signature.input_kind.BYTES, given.get("shape")
-    if not isinstance(shape, list) or not all(map(whole, shape)) or shape[1:] not in ([], [1]):
+    name, shape = signature.input_kind.BYTES, tensor.get("shape")
+    if not isinstance(shape, list) or not all(map(is_whole, shape)) or shape[1:] not in ([], [1]):
         raise Refused(
-            400, f"input {name!r} has shape {shown(shape)}; the model takes BYTES of shape [-1]."
+            400, f"input {name!r} has shape {brief(shape)}; the model takes BYTES of shape [-1]."
         )
     count = math.prod(shape)
     if count < 1:
         raise Refused(400, f"input {name!r} holds nothing: send one or more.")
     if count > most:
         raise Refused(413, f"{count:,} examples are too many: send at most {most:,} at a time.")
-    parameters = given.get("parameters")
+    parameters = tensor.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is not None:
-        if "data" in given:
+        if "data" in tensor:
             raise Refused(400, "the input has both 'data' and 'binary_data_size': send one.")
-        if not whole(size) or size != len(following):
+        if not is_whole(size) or size != len(following):
             raise Refused(
                 400,
-                f"'binary_data_size' is {shown(size)}, and {len(following):,} bytes follow the "
+                f"'binary_data_size' is {brief(size)}, and {len(following):,} bytes follow the "
                 f"JSON.",
             )
-        return _apart(bytes(following), count, name)
+        return _split_strings(bytes(following), count, name)
     if len(following):
         raise Refused(
             400,
             f"{len(following):,} bytes follow the JSON, but the input {name!r} has no parameter "
             f"'binary_data_size'.",
         )
-    return _strings(given.get("data"), count, signature)
+    return _strings(tensor.get("data"), count, signature)
 
 
 def _strings(data: Any, count: int, signature: Signature) -> list[bytes]:
@@ -65,25 +65,25 @@ def _strings(data: Any, count: int, signature: Signature) -> list[bytes]:
     if not isinstance(values, list) or len(values) != count:
         raise Refused(400, f"'data' of input {kind.BYTES!r} must be {count:,} strings.")
     try:
-        return [kind.unpacked(one, f"{kind.THING[0]} {i}") for i, one in enumerate(values)]
+        return [kind.from_json(one, f"{kind.THING[0]} {i}") for i, one in enumerate(values)]
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
 
 
-def _apart(content: bytes, count: int, name: str) -> list[bytes]:
+def _split_strings(content: bytes, count: int, name: str) -> list[bytes]:
     """Takes apart what comes each after its length, of four bytes."""
-    found, at = [], 0
-    while at + _LENGTH.size <= len(content) and len(found) < count:
+    strings, at = [], 0
+    while at + _LENGTH.size <= len(content) and len(strings) < count:
         (length,) = _LENGTH.unpack_from(content, at)
         at += _LENGTH.size
-        found.append(content[at : at + length])
-        if len(found[-1]) < length:
+        strings.append(content[at : at + length])
+        if len(strings[-1]) < length:
             break
         at += length
-    if len(found) != count or at != len(content):
+    if len(strings) != count or at != len(content):
         raise Refused(
             400,
             f"the bytes of input {name!r} must be {count:,} strings, each after its length of four "
             f"bytes, and nothing else.",
         )
-    return found
+    return strings

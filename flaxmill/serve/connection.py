@@ -20,10 +20,10 @@ from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Header, Refused
 from flaxmill.serve.room import FREE
 
-WHOLE_ANSWER = "flaxmill.whole_answer"
+WHOLE_RESPONSE = "flaxmill.whole_response"
 """The ASGI extension by which an answer that is at hand is sent at once, without checks of it."""
 
-LAST_ANSWER = "flaxmill.last_answer"
+LAST_RESPONSE = "flaxmill.last_response"
 """The ASGI extension by which a connection ends with an answer that its client does see."""
 
 _LINGER_SECONDS = 2.0
@@ -72,9 +72,9 @@ class Connection(asyncio.BufferedProtocol):
         self.loop = asyncio.get_running_loop()
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int] | None = None
-        self.extensions = {WHOLE_ANSWER: self._answer, LAST_ANSWER: self.answer_last}
+        self.extensions = {WHOLE_RESPONSE: self._respond, LAST_RESPONSE: self.respond_last}
         self._limits = app.limits
-        self._came = b""  # and is not read yet
+        self._received = b""  # and is not read yet
         self._head: int | None = None  # bytes of a request's head so far, while it is being read
         self._exchange: Exchange | None = None  # one at a time
         self._task: asyncio.Task[None] | None = None  # that answers it
@@ -106,14 +106,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _forget(self) -> None:
         """Lets nobody answer any more what was asked."""
-        self._came = b""
+        self._received = b""
         if self._task is not None and self._task is not asyncio.current_task(self.loop):
             self._task.cancel()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Returns where to put what comes: little, until there is known to be room for more."""
         exchange = self._exchange
-        more = exchange is not None and exchange.begun and not exchange.answered
+        more = exchange is not None and exchange.begun and not exchange.responded
         return _PIECE if more else _FIRST_PIECE
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -121,28 +121,28 @@ class Connection(asyncio.BufferedProtocol):
         if self.transport.is_closing():
             return
         if not self._ended:
-            came = bytes(_PIECE[:nbytes])
-            self._came = self._came + came if self._came else came
-            self.go_on()
+            data = bytes(_PIECE[:nbytes])
+            self._received = self._received + data if self._received else data
+            self.read_on()
         if self._drops:  # which is fast, so that others get their turn first
             self._pause()
             self.loop.call_soon(self._set_reading)
 
-    def go_on(self) -> None:
+    def read_on(self) -> None:
         """Reads as far as it may in what came, and has more come if it may."""
         try:
-            while self._came and not self._ended:
+            while self._received and not self._ended:
                 if (exchange := self._exchange) is None:
                     if not self._begin():
                         break
                 elif exchange.whole or not exchange.wants:
                     break
                 else:
-                    self._came = exchange.add(self._came)
+                    self._received = exchange.add(self._received)
                     if not exchange.whole:
                         break
                     self.due = self.loop.time() + self._limits.write_seconds
-                    if exchange.answered:
+                    if exchange.responded:
                         self._idle()
         except Refused as refused:
             self._refuse(refused)
@@ -155,20 +155,20 @@ class Connection(asyncio.BufferedProtocol):
             self._head = 0
             self.due = now + self._limits.head_seconds
         most = self._limits.max_head_bytes
-        end = head_end(self._came, self._head, most)
+        end = head_end(self._received, self._head, most)
         if not end:
-            self._head = len(self._came)
+            self._head = len(self._received)
             return False
-        exchange = Exchange(read_head(self._came[:end]), self, most - end)
-        self._came = self._came[end:]
+        exchange = Exchange(read_head(self._received[:end]), self, most - end)
+        self._received = self._received[end:]
         self._head = None
         self._exchange = exchange
         limits = self._limits
         self.due = now + (limits.write_seconds if exchange.whole else limits.body_seconds)
         if self.app.stopping:
             exchange.keep_alive = False
-        answering = self.app(exchange.scope, exchange.receive, exchange.send)
-        self._task = task = self.loop.create_task(answering)
+        response = self.app(exchange.scope, exchange.receive, exchange.send)
+        self._task = task = self.loop.create_task(response)
         self.app.tasks.add(task)
         task.add_done_callback(self._done)
         return True
@@ -182,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _drops(self) -> bool:
         """Whether what comes is not wanted any more."""
-        return self._ended or (self._exchange is not None and self._exchange.answered)
+        return self._ended or (self._exchange is not None and self._exchange.responded)
 
     def _set_reading(self) -> None:
         """Reads on while somebody waits for it, and to see the client leave."""
@@ -190,7 +190,7 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None or self._ended:
             pause = False
         else:
-            pause = bool(self._came) if exchange.whole else not exchange.wants
+            pause = bool(self._received) if exchange.whole else not exchange.wants
         if pause:
             self._pause()
         elif self._paused is not None:
@@ -223,13 +223,13 @@ class Connection(asyncio.BufferedProtocol):
             self._drained.set_result(None)
             self._drained = None
 
-    async def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+    async def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Sends a whole answer, once the client has read those before."""
         while self._drained is not None:
             await asyncio.shield(self._drained)
-        self._answer([_STATUS[status], *(b"%b: %b\r\n" % header for header in headers)], body)
+        self._respond([_STATUS[status], *(b"%b: %b\r\n" % header for header in headers)], body)
 
-    def _answer(self, head: list[bytes], body: bytes) -> bool:
+    def _respond(self, head: list[bytes], body: bytes) -> bool:
         """Sends a whole answer at once, unless it must wait for the client to read an older one.
 
         Args:
@@ -237,7 +237,7 @@ class Connection(asyncio.BufferedProtocol):
             body: The content.
         """
         exchange = self._exchange
-        if exchange is None or exchange.answered or self._ended or self._drained is not None:
+        if exchange is None or exchange.responded or self._ended or self._drained is not None:
             return False
         exchange.end()
         head.append(self.app.date)
@@ -248,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
         if exchange.keep_alive:
             if exchange.whole:
                 self._idle()
-            self.go_on()
+            self.read_on()
         elif exchange.whole:
             self.due = self.loop.time() + self._limits.write_seconds
             self.transport.close()
@@ -274,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._head is not None:
             seconds = limits.head_seconds
             self._refuse(Refused(408, f"the request's headers took more than {seconds:g} seconds."))
-        elif exchange is None or exchange.answered:
+        elif exchange is None or exchange.responded:
             self.due = self.loop.time() + limits.write_seconds
             self.transport.close()
         elif exchange.whole:  # it is not the client who is slow
@@ -288,12 +288,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answers before, or instead of, the application."""
-        if self.answer_last(refused.status, refused.headers, refused.body):
+        if self.respond_last(refused.status, refused.headers, refused.body):
             self.app.refused(refused, self.client)
         else:  # what is wrong belongs to a request that has its answer
             self.transport.close()
 
-    def answer_last(self, status: int, headers: tuple[Header, ...], body: bytes) -> bool:
+    def respond_last(self, status: int, headers: tuple[Header, ...], body: bytes) -> bool:
         """Sends a whole answer and closes, in a moment: what the client still sends is dropped.
 
         If its connection were closed while it sends, it would see that and not the answer.
@@ -301,7 +301,7 @@ class Connection(asyncio.BufferedProtocol):
         Returns:
             Whether it could be sent.
         """
-        if self._ended or (self._exchange is not None and self._exchange.answered):
+        if self._ended or (self._exchange is not None and self._exchange.responded):
             return False
         fields = [
             (b"content-type", b"application/json"),

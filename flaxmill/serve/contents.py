@@ -1,4 +1,4 @@
-"""What a request brings: read and unpacked within limits, of one request and of all together."""
+"""The contents of requests: read and unpacked within limits, of one and of all together."""
 
 import asyncio
 import ctypes
@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flaxmill.serve.answer import Answer
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
+from flaxmill.serve.response import EncodedResponse
 from flaxmill.serve.room import FREE, Room
 
 Message = dict[str, Any]
@@ -37,7 +37,7 @@ class Contents:
         self._unpacker = ThreadPoolExecutor(1, thread_name_prefix="unpacking")
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """Returns a request's content, unpacked; it has room until it is given back with `done`.
+        """Returns a request's content, unpacked; it has room until it is given back with `release`.
 
         Raises:
             Refused: It is too large, cannot be unpacked, or there is no room for it.
@@ -57,9 +57,9 @@ class Contents:
         most = self.limits.max_body_bytes
         length = int(headers.get(b"content-length", most)) if more else len(body)
         if length > most:
-            raise await self._dropped(len(body), receive)
+            raise await self._discard(len(body), receive)
         encoding = _encoding(headers)
-        taken = _counted(length)
+        taken = _room_for(length)
         if taken and encoding:
             taken += most  # now, not later: if all waited for more, none would give any back
         await self._room.take(taken)
@@ -67,14 +67,14 @@ class Contents:
             if more:
                 body = await self._rest(body, receive)
             if encoding:
-                unpacked = None if taken else _unpacked(body, encoding, FREE)
+                unpacked = None if taken else _unpack(body, encoding, FREE)
                 if unpacked is None and not taken:
                     await self._room.take(most)
                     taken = most
                 if unpacked is None:
                     loop = asyncio.get_running_loop()
                     unpacked = await loop.run_in_executor(
-                        self._unpacker, _unpacked, body, encoding, most
+                        self._unpacker, _unpack, body, encoding, most
                     )
                 if unpacked is None:
                     raise self._too_large()
@@ -82,20 +82,20 @@ class Contents:
         except BaseException:
             self._room.give(taken)
             raise
-        self._room.give(taken - _counted(len(body)))
+        self._room.give(taken - _room_for(len(body)))
         return body
 
     async def _rest(self, begin: bytes, receive: Receive) -> bytes:
         """Returns the whole content."""
         content = bytearray(begin)
         loop = asyncio.get_running_loop()
-        async with self._room.upload() as upload:
+        async with self._room.transfer() as transfer:
             while True:
                 message = await receive()
                 content += message["body"]
-                upload.came(len(message["body"]), loop.time())
+                transfer.received(len(message["body"]), loop.time())
                 if len(content) > self.limits.max_body_bytes:
-                    raise await self._dropped(len(content), receive)
+                    raise await self._discard(len(content), receive)
                 if not message["more_body"]:
                     break
         whole = bytes(content)
@@ -104,8 +104,8 @@ class Contents:
             _give_back()
         return whole
 
-    async def _dropped(self, size: int, receive: Receive) -> Refused:
-        """Reads on in a content that is too large, as far as is reasonable, and keeps nothing.
+    async def _discard(self, size: int, receive: Receive) -> Refused:
+        """Reads and discards the rest of a content that is too large, as far as is reasonable.
 
         A client that is still sending when its connection closes never sees why.
         """
@@ -125,13 +125,13 @@ class Contents:
             last=last,
         )
 
-    def done(self, content: bytes) -> None:
+    def release(self, content: bytes) -> None:
         """Gives a content's room back."""
-        self._room.give(_counted(len(content)))
+        self._room.give(_room_for(len(content)))
 
 
 def _trimmer() -> Callable[[int], int]:
-    """Returns what has the C library give memory that is free back to the system, if it can."""
+    """Returns a function that has the C library give free memory back to the system, if it can."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError):  # another one than glibc
@@ -141,13 +141,13 @@ def _trimmer() -> Callable[[int], int]:
 _give_back = functools.partial(_trimmer(), 0)
 
 
-def _counted(size: int) -> int:
+def _room_for(size: int) -> int:
     """Returns how much room a content takes."""
     return size if size > FREE else 0
 
 
 def _encoding(headers: dict[bytes, bytes]) -> bytes:
-    """Returns how a content is packed, if it is."""
+    """Returns how a content is compressed, if it is."""
     encoding = headers.get(b"content-encoding", b"").lower()
     encoding = encoding.removeprefix(b"x-")  # RFC 9110, section 8.4.1.3
     if encoding in (b"identity", b""):
@@ -160,8 +160,8 @@ def _encoding(headers: dict[bytes, bytes]) -> bytes:
     return encoding
 
 
-def _unpacked(packed: bytes, encoding: bytes, most: int) -> bytes | None:
-    """Returns what was packed with gzip or zlib, or None if that is more than it may be."""
+def _unpack(packed: bytes, encoding: bytes, most: int) -> bytes | None:
+    """Decompresses gzip or zlib; None if the result is larger than allowed."""
     content = bytearray()
     try:
         for piece in _pieces(packed, encoding):
@@ -196,20 +196,20 @@ def _pieces(packed: bytes, encoding: bytes) -> Iterator[bytes]:
         yield piece
 
 
-def compressed(answer: Answer, accepted: bytes) -> Answer:
-    """Packs an answer as its client accepts it, at the level that costs least.
+def compress(response: EncodedResponse, accepted: bytes) -> EncodedResponse:
+    """Compresses a response as its client accepts it, at the level that costs least.
 
     Args:
-        answer: To be sent.
+        response: To be sent.
         accepted: The client's header Accept-Encoding.
     """
-    if len(answer.body) < _COMPRESSED_FROM:
-        return answer
+    if len(response.body) < _COMPRESSED_FROM:
+        return response
     codings = [coding.partition(b";") for coding in accepted.lower().split(b",")]
     names = {name.strip() for name, _, weight in codings if weight.replace(b" ", b"") != b"q=0"}
     for name, bits in ((b"gzip", 31), (b"deflate", 15)):
         if name in names:
             packer = zlib.compressobj(1, zlib.DEFLATED, bits)
-            body = packer.compress(answer.body) + packer.flush()
-            return Answer([*answer.headers, (b"content-encoding", name)], body)
-    return answer
+            body = packer.compress(response.body) + packer.flush()
+            return EncodedResponse([*response.headers, (b"content-encoding", name)], body)
+    return response

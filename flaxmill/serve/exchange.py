@@ -23,11 +23,11 @@ class Peer(Protocol):
     server: Any
     extensions: Any
 
-    def go_on(self) -> None:
+    def read_on(self) -> None:
         """Reads on, for somebody waits for it."""
         ...
 
-    async def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+    async def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Sends an answer."""
         ...
 
@@ -45,13 +45,13 @@ class Exchange:
         scope: What the application is told.
         whole: Whether all of the content came.
         begun: Whether the application has some of it.
-        answered: Whether the answer is sent; what still comes of the content is dropped.
+        responded: Whether the answer is sent; what still comes of the content is dropped.
         keep_alive: Whether another request may follow.
     """
 
     __slots__ = (
-        *("answered", "begun", "keep_alive", "method", "scope", "whole"),
-        *("_asked", "_chunks", "_connection", "_content", "_left", "_start", "_waits"),
+        *("begun", "keep_alive", "method", "responded", "scope", "whole"),
+        *("_chunks", "_connection", "_content", "_left", "_start", "_waiter", "_waits"),
     )
 
     def __init__(self, head: Head, connection: Peer, most_framing: int) -> None:
@@ -73,41 +73,41 @@ class Exchange:
             "extensions": connection.extensions,
         }
         self.whole = head.length == 0
-        self.begun = self.answered = False
+        self.begun = self.responded = False
         self.keep_alive = head.keep_alive
         self._connection = connection
         self._chunks = Chunks(most_framing) if head.length is None else None
         self._left = head.length or 0
         self._content = b""
-        self._asked: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._start: Message = {}
         self._waits = head.waits and not self.whole
 
     @property
     def wants(self) -> bool:
         """Whether content may be read: it is asked for, dropped, or the first."""
-        return self.answered or self._asked is not None or not (self._content or self.begun)
+        return self.responded or self._waiter is not None or not (self._content or self.begun)
 
-    def add(self, came: bytes) -> bytes:
+    def add(self, data: bytes) -> bytes:
         """Takes what is content; returns the rest, which may have to be read again with more.
 
         Raises:
             Refused: It is not framed as content must be.
         """
         if self._chunks is None:
-            content, rest = came[: self._left], came[self._left :]
+            content, rest = data[: self._left], data[self._left :]
             self._left -= len(content)
             self.whole = not self._left
         else:
-            content, rest = self._chunks.read(came)
+            content, rest = self._chunks.read(data)
             self.whole = self._chunks.ended
-        if not self.answered:
+        if not self.responded:
             self._waits = False
             self._content = self._content + content if self._content else content
-            asked = self._asked
-            if asked is not None and (content or self.whole) and not asked.done():
-                asked.set_result(None)
-                self._asked = None
+            waiter = self._waiter
+            if waiter is not None and (content or self.whole) and not waiter.done():
+                waiter.set_result(None)
+                self._waiter = None
         return rest
 
     async def receive(self) -> Message:
@@ -116,12 +116,12 @@ class Exchange:
             self._waits = False
             self._connection.transport.write(_CONTINUE)
         if not self._content and (self.begun or not self.whole):
-            self._asked = asked = asyncio.get_running_loop().create_future()
+            self._waiter = waiter = asyncio.get_running_loop().create_future()
             try:
-                self._connection.go_on()
-                await asked
+                self._connection.read_on()
+                await waiter
             finally:
-                self._asked = None
+                self._waiter = None
         self.begun = True
         content, self._content = self._content, b""
         return {"type": "http.request", "body": content, "more_body": not self.whole}
@@ -132,10 +132,10 @@ class Exchange:
             self._start = message
             return
         status, headers = self._start["status"], self._start["headers"]
-        await self._connection.answer(status, headers, message.get("body", b""))
+        await self._connection.respond(status, headers, message.get("body", b""))
 
     def end(self) -> None:
         """Notes that the answer is sent."""
-        self.answered = True
+        self.responded = True
         self._content = b""
         self.keep_alive = self.keep_alive and not self._waits

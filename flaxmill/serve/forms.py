@@ -27,8 +27,8 @@ def fields(body: bytes, kind: str, most: int) -> Iterator[tuple[str, str | None,
         Refused: It is damaged, or has more.
     """
     for head, content in _parts(body, kind, most):
-        found = _DISPOSITION.search(head)
-        disposition = found[1].strip() if found else b""
+        match = _DISPOSITION.search(head)
+        disposition = match[1].strip() if match else b""
         if b"filename=" not in disposition:  # older clients write it as RFC 5987 has it
             disposition = _EXTENDED.sub(_plain_name, disposition)
         options = parse_options_header(disposition)[1]
@@ -63,15 +63,15 @@ def _parts(body: bytes, kind: str, most: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def text(content: bytes) -> str:
-    """Returns text that is meant to be UTF-8, and may be anything."""
+    """Decodes text that should be UTF-8, and may be anything."""
     try:
         return content.decode()
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
 
-def _plain_name(found: re.Match[bytes]) -> bytes:
-    name = unquote_to_bytes(found[1]).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+def _plain_name(match: re.Match[bytes]) -> bytes:
+    name = unquote_to_bytes(match[1]).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return b'filename="' + name + b'"'
 
 

@@ -66,26 +66,26 @@ class Head:
     waits: bool
 
 
-def head_end(begun: bytes, seen: int, most: int) -> int:
+def head_end(received: bytes, seen: int, most: int) -> int:
     """Returns where a request's head ends, or 0 if that is still to come.
 
     Args:
-        begun: The request as far as it came.
+        received: The request as far as it came.
         seen: How much of that was looked at before.
         most: Bytes that a head may have.
 
     Raises:
         Refused: It is longer, or this is no head.
     """
-    first = 2 if begun.startswith(b"\r\n") else 0  # after the last request, as some clients do
-    end = begun.find(b"\r\n\r\n", max(seen - 3, first)) + 4
-    if (end if end > 3 else len(begun)) > most:
+    first = 2 if received.startswith(b"\r\n") else 0  # after the last request, as some clients do
+    end = received.find(b"\r\n\r\n", max(seen - 3, first)) + 4
+    if (end if end > 3 else len(received)) > most:
         raise too_long(most)
     if end > 3:
         return end
-    lines = begun.count(b"\r\n")
-    returns = begun.count(b"\r") - begun.endswith(b"\r")
-    if begun[seen:].translate(None, _PLAIN) or not begun.count(b"\n") == lines == returns:
+    lines = received.count(b"\r\n")
+    returns = received.count(b"\r") - received.endswith(b"\r")
+    if received[seen:].translate(None, _PLAIN) or not received.count(b"\n") == lines == returns:
         raise malformed("a byte in it belongs into no header")
     return 0
 
@@ -137,21 +137,21 @@ def read_head(head: bytes) -> Head:
 
 def _fields(block: bytes) -> list[Header]:
     """Reads lines of headers."""
-    found = _FIELD.findall(block)
-    if len(found) != block.count(b"\n"):  # each is one whole line, so that all are fields
+    pairs = _FIELD.findall(block)
+    if len(pairs) != block.count(b"\n"):  # each is one whole line, so that all are fields
         raise malformed("a header is not NAME: VALUE")
-    return [(name.lower(), value.rstrip(b"\t ")) for name, value in found]
+    return [(name.lower(), value.rstrip(b"\t ")) for name, value in pairs]
 
 
 def _origin_form(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     """Returns path and host of a target that is a whole URL; its host is the one that counts."""
     if target == b"*" and method == b"OPTIONS":
         return target, host or b""
-    found = _ABSOLUTE.match(target)
-    if found is None:
+    match = _ABSOLUTE.match(target)
+    if match is None:
         raise malformed("its target is neither a path nor a URL")
-    rest = target[found.end() :]
-    return (rest if rest.startswith(b"/") else b"/" + rest), found[1]
+    rest = target[match.end() :]
+    return (rest if rest.startswith(b"/") else b"/" + rest), match[1]
 
 
 def _length(named: dict[bytes, bytes], version: bytes) -> int | None:
@@ -185,7 +185,7 @@ class Chunks:
         self._left = 0  # of a chunk
         self._trailers = False
 
-    def read(self, came: bytes) -> tuple[bytes, bytes]:
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
         """Returns content, and what of the bytes is to be read again when more come.
 
         Raises:
@@ -194,15 +194,15 @@ class Chunks:
         parts, at = [], 0
         while not self._trailers:
             if self._left:
-                parts.append(came[at : at + self._left])
+                parts.append(data[at : at + self._left])
                 at += len(parts[-1])
                 self._content += len(parts[-1])
                 self._left -= len(parts[-1])
                 if self._left:
                     break
-            line = self._line.match(came, at)
+            line = self._line.match(data, at)
             if line is None:
-                if came.find(b"\n", at + 2) >= 0:
+                if data.find(b"\n", at + 2) >= 0:
                     raise malformed("its chunks do not fit together")
                 break
             self._framing += line.end() - at
@@ -210,19 +210,19 @@ class Chunks:
             self._left, self._line = int(line[1], 16), _NEXT_CHUNK
             self._trailers = not self._left
         if self._trailers:
-            at = self._read_trailers(came, at)
-        waiting = 0 if self.ended else len(came) - at
+            at = self._read_trailers(data, at)
+        waiting = 0 if self.ended else len(data) - at
         if self._framing + waiting > self._most + self._content // _FRAMED_BY:
             raise too_long(self._most)
-        return b"".join(parts), came[at:]
+        return b"".join(parts), data[at:]
 
-    def _read_trailers(self, came: bytes, at: int) -> int:
+    def _read_trailers(self, data: bytes, at: int) -> int:
         """Returns where they end; before that, where they begin."""
-        if came.startswith(b"\r\n", at):
+        if data.startswith(b"\r\n", at):
             end = at + 2
-        elif not (end := came.find(b"\r\n\r\n", at) + 4) > 3:
+        elif not (end := data.find(b"\r\n\r\n", at) + 4) > 3:
             return at
-        if _FRAMING & {name for name, _ in _fields(came[at : end - 2])}:
+        if _FRAMING & {name for name, _ in _fields(data[at : end - 2])}:
             raise malformed("a trailer says how long it is")
         self._framing += end - at
         self.ended = True

@@ -15,16 +15,16 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
-from flaxmill.serve.answer import Answer
-from flaxmill.serve.connection import LAST_ANSWER, WHOLE_ANSWER, Connection
-from flaxmill.serve.contents import Contents, Message, Receive, compressed
+from flaxmill.serve.connection import LAST_RESPONSE, WHOLE_RESPONSE, Connection
+from flaxmill.serve.contents import Contents, Message, Receive, compress
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
-from flaxmill.serve.open_inference import Question
+from flaxmill.serve.open_inference import InferenceRequest
 from flaxmill.serve.refusal import Header, Refused, error_body
+from flaxmill.serve.response import EncodedResponse
 from flaxmill.serve.routes import ERROR, FAILED, application
-from flaxmill.serve.served import Model, Served
+from flaxmill.serve.served import LoadedExport, ServedModel
 from flaxmill.serve.settings import Settings
 
 Scope = dict[str, Any]
@@ -77,7 +77,7 @@ class Front:
     def __init__(
         self,
         settings: Settings,
-        model: Model,
+        model: ServedModel,
         metrics: Metrics,
         journal: Journal,
         intake: Intake,
@@ -105,14 +105,14 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
-        begun = time.perf_counter()
+        start = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(b"x-request-id")
-        if given is not None and _SANE_ID.fullmatch(given):
-            request_id = given
+        client_id = headers.get(b"x-request-id")
+        if client_id is not None and _SANE_ID.fullmatch(client_id):
+            request_id = client_id
         else:
             request_id = b"%s-%x" % (self._id.encode(), next(self._counter))
-        answering = _Answering(send, request_id)
+        sender = _Sender(send, request_id)
         error = None
         path, method = scope["path"], scope["method"]
         if len(path) > 1 and path.endswith("/"):
@@ -122,27 +122,27 @@ class Front:
         try:
             self._admit(path, headers)
             if inference:
-                answer = await self._infer(path, headers, receive)
-                answering.status, answering.started = 200, True
-                if not _sent_at_once(scope, answer, request_id):
-                    await answering.answer(200, [_NOSNIFF, *answer.headers], answer.body)
+                response = await self._infer(path, headers, receive)
+                sender.status, sender.started = 200, True
+                if not _send_at_once(scope, response, request_id):
+                    await sender.respond(200, [_NOSNIFF, *response.headers], response.body)
             else:
-                await self._answer_other(scope, headers, receive, answering)
+                await self._respond_other(scope, headers, receive, sender)
         except Refused as refused:
             error = refused.message
-            if not (refused.last and answering.end(scope, refused)):
-                await answering.error(refused.status, refused.body, refused.headers)
+            if not (refused.last and sender.end(scope, refused)):
+                await sender.error(refused.status, refused.body, refused.headers)
         except asyncio.CancelledError:  # the connection is gone, and cancelled this task
-            answering.status = CLIENT_LEFT
+            sender.status = CLIENT_LEFT
         except Exception:
             logging.getLogger(__name__).exception("request %s failed", request_id.decode())
             error = FAILED
-            await answering.error(500, error_body(error))
-        seconds = time.perf_counter() - begun
+            await sender.error(500, error_body(error))
+        seconds = time.perf_counter() - start
         route = "infer" if inference else route_of(path)
-        self.metrics.request(route, answering.status, seconds)
+        self.metrics.request(route, sender.status, seconds)
         error = error or scope.get(ERROR)
-        self.journal.request(request_id.decode(), scope, answering.status, seconds, error)
+        self.journal.request(request_id.decode(), scope, sender.status, seconds, error)
 
     def refused(self, refusal: Refused, client: tuple[str, int] | None) -> None:
         """Notes what a connection answered by itself, before there was a request to answer."""
@@ -177,36 +177,38 @@ class Front:
                 )
 
     def _named(self, host: str) -> bool:
-        """Says whether a host, with or without a port or a last dot, is one of its names."""
+        """Returns whether a host, with or without a port or a last dot, is one of its names."""
         return re.sub(r"\.?(:\d*)?$", "", host) in self._hosts
 
-    async def _infer(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+    async def _infer(
+        self, path: str, headers: dict[bytes, bytes], receive: Receive
+    ) -> EncodedResponse:
         """Answers an inference request."""
         body = await self._contents.read(headers, receive)
         try:
-            served = self.model.current
+            loaded = self.model.current
             self.check_model(path)
             split = headers.get(b"inference-header-content-length")
-            if (slow := served.inference.slow(body, split)) is None:
-                question, examples = served.inference.read(body, split)
+            if (offloaded := loaded.inference.offload(body, split)) is None:
+                request, examples = loaded.inference.read(body, split)
             else:
-                question, examples = await self._read_slow(served, body, *slow)
-            patience = min(question.timeout or self.limits.deadline, self.limits.deadline)
+                request, examples = await self._read_offloaded(loaded, body, *offloaded)
+            patience = min(request.timeout or self.limits.deadline, self.limits.deadline)
             due = time.monotonic() + patience
-            outputs = await served.batcher(examples, question.count, due)
+            outputs = await loaded.batcher(examples, request.count, due)
         finally:
-            self._contents.done(body)
-        answer = served.inference.answer(question, outputs)
+            self._contents.release(body)
+        response = loaded.inference.respond(request, outputs)
         accepted = headers.get(b"accept-encoding")
-        return answer if accepted is None else compressed(answer, accepted)
+        return response if accepted is None else compress(response, accepted)
 
-    async def _read_slow(
-        self, served: Served, body: bytes, content: memoryview, split: int
-    ) -> tuple[Question, Any]:
+    async def _read_offloaded(
+        self, loaded: LoadedExport, body: bytes, content: memoryview, split: int
+    ) -> tuple[InferenceRequest, Any]:
         """Reads an inference request that takes longer."""
         following = len(body) - split
-        read = await self.intake.question(served.signature, content, split, following)
-        return served.inference.question(read.facts), read.content or memoryview(body)[split:]
+        reply = await self.intake.parse_inference(loaded.signature, content, split, following)
+        return loaded.inference.from_facts(reply.facts), reply.content or memoryview(body)[split:]
 
     def check_model(self, path: str) -> None:
         """Refuses a path below /v2/models that is not of the model that is served."""
@@ -225,16 +227,16 @@ class Front:
         if rest not in ([], ["infer"], ["ready"]):
             raise Refused(404, f"there is nothing at {path[:200]}.")
 
-    async def _answer_other(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"
+    async def _respond_other(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Sender"
     ) -> None:
         """Has the framework answer, with the content read already, within the limits."""
         if scope["method"] == "HEAD":  # the connection leaves the content out
             scope = scope | {"method": "GET"}
         body = await self._contents.read(headers, receive)
         if b"content-encoding" in headers:
-            kept = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
-            scope = scope | {"headers": kept}
+            others = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
+            scope = scope | {"headers": others}
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
@@ -243,20 +245,20 @@ class Front:
         try:
             await self._others(scope, replay, send)
         finally:
-            self._contents.done(body)
+            self._contents.release(body)
 
 
-def _sent_at_once(scope: Scope, answer: Answer, request_id: bytes) -> bool:
+def _send_at_once(scope: Scope, response: EncodedResponse, request_id: bytes) -> bool:
     """Sends an answer the short way, where there is one; says whether it did."""
-    send = scope.get("extensions", {}).get(WHOLE_ANSWER)
+    send = scope.get("extensions", {}).get(WHOLE_RESPONSE)
     if send is None or scope["http_version"] != "1.1":
         return False
-    lines = [b"%b: %b\r\n" % header for header in answer.headers]
-    own = _AT_ONCE % (len(answer.body), request_id)
-    return send([b"HTTP/1.1 200 OK\r\n", own, *lines], answer.body)
+    lines = [b"%b: %b\r\n" % header for header in response.headers]
+    own = _AT_ONCE % (len(response.body), request_id)
+    return send([b"HTTP/1.1 200 OK\r\n", own, *lines], response.body)
 
 
-class _Answering:
+class _Sender:
     """Sends an answer with the headers that all have, and knows its status."""
 
     __slots__ = ("_request_id", "_send", "started", "status")
@@ -267,7 +269,7 @@ class _Answering:
         self.started = False
         self.status = CLIENT_LEFT
 
-    async def answer(self, status: int, headers: list[Header], body: bytes) -> None:
+    async def respond(self, status: int, headers: list[Header], body: bytes) -> None:
         """Sends an answer whole."""
         headers.append((b"content-length", b"%d" % len(body)))
         headers.append((b"x-request-id", self._request_id))
@@ -279,11 +281,11 @@ class _Answering:
         """Sends an error, unless an answer has begun already."""
         if not self.started:
             kind = (b"content-type", b"application/json")
-            await self.answer(status, [kind, *SECURITY, *headers], body)
+            await self.respond(status, [kind, *SECURITY, *headers], body)
 
     def end(self, scope: Scope, refused: Refused) -> bool:
         """Ends the connection with an error, where there is a way to; says whether it did."""
-        send = scope.get("extensions", {}).get(LAST_ANSWER)
+        send = scope.get("extensions", {}).get(LAST_RESPONSE)
         if send is None or self.started:
             return False
         self.status, self.started = refused.status, True
@@ -305,11 +307,11 @@ def route_of(path: str) -> str:
     >>> route_of("/v2/models/clothes/infer"), route_of("/page/main.js"), route_of("/etc/passwd")
     ('infer', '/page', 'other')
     """
-    found = _ROUTES.fullmatch(path)
-    if not found:
+    match = _ROUTES.fullmatch(path)
+    if not match:
         return "other"
     if path.startswith("/v2/models/"):
-        return (found[1] or "/model").lstrip("/")
-    if found[2]:
-        return f"/{found[2]}"
+        return (match[1] or "/model").lstrip("/")
+    if match[2]:
+        return f"/{match[2]}"
     return path if path in _KNOWN else "other"

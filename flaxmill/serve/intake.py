@@ -40,14 +40,14 @@ _WRITTEN = 1 << 18  # bytes of a request that are written at a time
 _PAUSE = 1.0  # seconds until it is tried again to start a process
 
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # no threads that would idle
-_GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+_RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """Has the C library give memory back to the system as soon as a request is read."""
 
 logger = logging.getLogger(__name__)
 
 
 class Reply(NamedTuple):
-    """What a process made of a request: the facts, and bytes that go with them."""
+    """A request as a process read it: facts, and bytes that go with them."""
 
     facts: dict[str, Any]
     content: memoryview
@@ -55,7 +55,7 @@ class Reply(NamedTuple):
 
 @dataclass(eq=False)
 class _Job:
-    """A request that waits to be read, or is."""
+    """A request that waits to be read, or is being read."""
 
     signature: Signature
     facts: dict[str, Any]
@@ -76,8 +76,8 @@ class Intake:
         self._limits = limits
         self._small: deque[_Job] = deque()
         self._large: deque[_Job] = deque()
-        self._came: list[asyncio.Event] = []
-        self._keepers: list[asyncio.Task[None]] = []
+        self._arrivals: list[asyncio.Event] = []
+        self._supervisors: list[asyncio.Task[None]] = []
         self._failing: set[int] = set()
 
     @property
@@ -97,18 +97,18 @@ class Intake:
         except OSError as error:
             raise CannotGoOn(f"the processes that read requests do not start: {error}.") from None
         loop = asyncio.get_running_loop()
-        self._keepers = [
-            loop.create_task(self._keep(small, self._small)),
-            loop.create_task(self._keep(large, self._large, self._small)),
+        self._supervisors = [
+            loop.create_task(self._supervise(small, self._small)),
+            loop.create_task(self._supervise(large, self._large, self._small)),
         ]
 
     async def close(self) -> None:
         """Ends the processes, whatever they are at."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        await asyncio.gather(*self._supervisors, return_exceptions=True)
 
-    async def examples(
+    async def parse_upload(
         self, signature: Signature, kind: str, query: Mapping[str, str], body: bytes
     ) -> Reply:
         """Reads a request for predictions.
@@ -129,7 +129,7 @@ class Intake:
         facts = {"kind": kind, "query": dict(query)}
         return await self._read(signature, facts, body, len(body) <= _SMALL_FORM)
 
-    async def question(
+    async def parse_inference(
         self, signature: Signature, content: bytes | memoryview, split: int, following: int
     ) -> Reply:
         """Reads a request for inference.
@@ -141,8 +141,8 @@ class Intake:
             following: How many bytes follow it.
 
         Returns:
-            As `flaxmill.serve.open_inference` describes a question; and the examples, if they came
-            in the JSON.
+            As `flaxmill.serve.open_inference.Inference.to_facts` describes a request; and the
+            examples, if they came in the JSON.
 
         Raises:
             Refused: It does not follow the protocol, does not fit the model, or takes too much.
@@ -157,7 +157,7 @@ class Intake:
         content: bytes | memoryview,
         small: bool,
     ) -> Reply:
-        """Reads a request; one that turns out to take longer than small ones do, as a large one."""
+        """Reads a request; one that turns out not to be small is read as a large one."""
         job = _Job(signature, facts | {"small": small}, content)
         queue, most = (self._small, _MOST_SMALL) if small else (self._large, _MOST_LARGE)
         reply = await self._in_turn(job, queue, most)
@@ -173,8 +173,8 @@ class Intake:
         if len(queue) >= most:
             raise Busy("the server is busy: many requests wait to be read.")
         queue.append(job)
-        for came in self._came:
-            came.set()
+        for arrival in self._arrivals:
+            arrival.set()
         patience = self._limits.deadline
         expiry = asyncio.get_running_loop().call_later(patience, _give_up, job, queue)
         try:
@@ -184,26 +184,26 @@ class Intake:
             if job in queue:  # its client has left
                 queue.remove(job)
 
-    async def _keep(self, process: "_Process", *queues: deque[_Job]) -> None:
-        """Has a process read one request after the other, and another once it has ended."""
-        came = asyncio.Event()
-        self._came.append(came)
+    async def _supervise(self, process: "_Process", *queues: deque[_Job]) -> None:
+        """Has a process read one request after another, and replaces it once it has ended."""
+        arrival = asyncio.Event()
+        self._arrivals.append(arrival)
         try:
             while True:
-                process.tell_end(came)
-                await self._work(process, queues, came)
+                process.notify_end(arrival)
+                await self._work(process, queues, arrival)
                 await process.end()
-                process = await self._another(process)
+                process = await self._restart(process)
         finally:
             await process.end()
 
     async def _work(
-        self, process: "_Process", queues: tuple[deque[_Job], ...], came: asyncio.Event
+        self, process: "_Process", queues: tuple[deque[_Job], ...], arrival: asyncio.Event
     ) -> None:
         while not process.ended:
             if (queue := next(filter(None, queues), None)) is None:
-                came.clear()
-                await came.wait()
+                arrival.clear()
+                await arrival.wait()
                 continue
             job = queue.popleft()
             try:
@@ -216,8 +216,8 @@ class Intake:
             if not job.reply.done():
                 job.reply.set_result(reply)
 
-    async def _another(self, ended: "_Process") -> "_Process":
-        """Starts a process in the place of one that ended; tries until it can."""
+    async def _restart(self, ended: "_Process") -> "_Process":
+        """Replaces a process that ended; tries until it can."""
         while True:
             try:
                 process = await _Process.start(self._limits, ended.nice)
@@ -231,7 +231,7 @@ class Intake:
 
 
 def _give_up(job: _Job, queue: deque[_Job]) -> None:
-    """Sends a client away that has waited long enough for its turn."""
+    """Refuses a request that has waited long enough for its turn."""
     if job in queue:
         queue.remove(job)
         if not job.reply.done():
@@ -245,7 +245,7 @@ class _Process:
         self.nice = nice
         self._program = program
         self._limits = limits
-        self._told: Signature | None = None
+        self._sent_signature: Signature | None = None
         self._jobs: asyncio.StreamWriter
         self._replies: asyncio.StreamReader
         self._loop = asyncio.get_running_loop()
@@ -270,7 +270,7 @@ class _Process:
                 ],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                env=os.environ | where | _ALONE | _GIVEN_BACK,
+                env=os.environ | where | _ALONE | _RETURN_MEMORY,
                 start_new_session=True,  # what is typed at a terminal is for the server alone
             )
         process = cls(program, limits, nice)
@@ -296,7 +296,7 @@ class _Process:
         """Whether it has ended."""
         return self._status.done()
 
-    def tell_end(self, ended: asyncio.Event) -> None:
+    def notify_end(self, ended: asyncio.Event) -> None:
         """Sets an event when it ends."""
         self._status.add_done_callback(lambda _: ended.set())
 
@@ -308,8 +308,8 @@ class _Process:
             EOFError: The same.
             ValueError: What it says makes no sense.
         """
-        new = job.signature if job.signature is not self._told else None
-        self._told = job.signature
+        new = job.signature if job.signature is not self._sent_signature else None
+        self._sent_signature = job.signature
         head = pickle.dumps((new, job.facts))
         self._jobs.write(SIZES.pack(len(head), len(job.content)) + head)
         content = memoryview(job.content)
@@ -320,11 +320,11 @@ class _Process:
 
     async def _reply(self) -> Reply:
         head, content = SIZES.unpack(await self._replies.readexactly(SIZES.size))
-        said = memoryview(await self._replies.readexactly(head + content))
-        return Reply(json.loads(bytes(said[:head])), said[head:])
+        message = memoryview(await self._replies.readexactly(head + content))
+        return Reply(json.loads(bytes(message[:head])), message[head:])
 
     async def trouble(self) -> Refused:
-        """Waits for its end; returns what is said of it to the client whose request it read."""
+        """Waits for its end; returns the error for the client whose request it read."""
         status = await self.end()
         if status == -signal.SIGALRM:
             seconds = self._limits.read_seconds

@@ -42,27 +42,27 @@ def main() -> None:
     """Reads requests until the server has ended."""
     limits, nice = Limits(**json.loads(sys.argv[1])), int(sys.argv[2])
     jobs, replies = os.fdopen(os.dup(0), "rb"), os.dup(1)
-    _settle(nice)
-    _bound_memory(limits.read_bytes)
+    _detach(nice)
+    _limit_memory(limits.read_bytes)
     _send(replies, {}, [])
     signature = None
-    while (received := _received(jobs)) is not None:
-        (new, facts), content = received
+    while (job := _next_job(jobs)) is not None:
+        (new, facts), content = job
         if new is not None:
             signature = new
             _rehearse(signature, limits)
         assert signature is not None, "it comes with the first request"
         signal.setitimer(signal.ITIMER_REAL, limits.read_seconds)  # ends the process
-        said, parts = _read(facts, content, signature, limits)
+        reply, parts = _read(facts, content, signature, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        del received, content
-        _send(replies, said, parts)
+        del job, content
+        _send(replies, reply, parts)
         if not facts["small"]:
             del parts
             gc.collect()  # errors may hold what they were about
 
 
-def _settle(nice: int) -> None:
+def _detach(nice: int) -> None:
     """Takes leave of the terminal, and of signals that are for the server."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -91,7 +91,7 @@ def _rehearse(signature: Signature, limits: Limits) -> None:
     """
     kind = signature.input_kind
     if kind.BYTES:
-        suffix, content = kind.written(kind.made(signature, 1)[0], signature)
+        suffix, content = kind.to_file(kind.random_batch(signature, 1)[0], signature)
         head = f'--e\r\ncontent-disposition: form-data; name="file"; filename="one{suffix}"\r\n\r\n'
         body = b"%b%b\r\n--e--\r\n" % (head.encode(), content)
         how = {"kind": "multipart/form-data; boundary=e", "query": {"seen": "1"}}
@@ -99,19 +99,19 @@ def _rehearse(signature: Signature, limits: Limits) -> None:
             uploads.reply(body, signature, limits, **how, small=False)
 
 
-def _bound_memory(most: int) -> None:
+def _limit_memory(most: int) -> None:
     """Lets requests take so many bytes beyond what is in use, where the system can say that."""
     with contextlib.suppress(OSError):
-        found = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        if found:
+        match = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if match:
             _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-            soft = int(found[1]) * 1024 + most
+            soft = int(match[1]) * 1024 + most
             if hard != resource.RLIM_INFINITY:
                 soft = min(soft, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _received(jobs: BinaryIO) -> tuple[Any, bytes] | None:
+def _next_job(jobs: BinaryIO) -> tuple[Any, bytes] | None:
     """Returns the next request: what is said of it, and its content; None at the end."""
     if len(sizes := jobs.read(SIZES.size)) < SIZES.size:
         return None
@@ -130,7 +130,7 @@ def _read(
             split = facts["split"]
             check_values(content[:split], limits.max_json_values)
             inference = Inference(signature, limits.queue)
-            return inference.described(content, split, facts["following"])
+            return inference.to_facts(content, split, facts["following"])
     except Large:
         return {"large": True}, []
     except Refused as refused:
@@ -162,8 +162,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Large
 
 
-def _send(replies: int, said: Facts, parts: list[bytes]) -> None:
-    head = json.dumps(said).encode()
+def _send(replies: int, facts: Facts, parts: list[bytes]) -> None:
+    head = json.dumps(facts).encode()
     sizes = SIZES.pack(len(head), sum(map(len, parts)))
     for part in (sizes + head, *parts):
         left = memoryview(part)

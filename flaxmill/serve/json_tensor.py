@@ -17,22 +17,22 @@ def content(data: Any, tensor: Tensor, shape: list[int]) -> bytes:
     """Returns the bytes of a tensor, whose numbers are nested as its shape says, or flat.
 
     Args:
-        data: What JSON says.
-        tensor: What it is to be.
-        shape: The shape that the request says.
+        data: As it is in the JSON.
+        tensor: The model's input.
+        shape: As the request declares it.
 
     Raises:
         Refused: It is something else.
     """
     dtype = np.dtype(tensor.dtype).newbyteorder("<")
     expected = int(np.prod(shape))
-    found, values = _flat(data)
+    actual, values = _flat(data)
     if not set(map(type, values)) <= {int, float, bool}:
         raise _not_numbers(tensor, dtype, expected)
-    if found not in ([expected], shape):
+    if actual not in ([expected], shape):
         raise Refused(
             400,
-            f"'data' of input {tensor.name!r} has shape {found}; expected {shape}, or "
+            f"'data' of input {tensor.name!r} has shape {actual}; expected {shape}, or "
             f"{expected:,} numbers in a row.",
         )
     try:
@@ -70,7 +70,7 @@ def _flat(data: Any) -> tuple[list[int], list[Any]]:
 
 
 def _are_whole(numbers: np.ndarray) -> bool:
-    """Says whether these are whole numbers, of a size that is exact."""
+    """Returns whether these are whole numbers, of a size that is exact."""
     return bool((np.abs(numbers) < 1 << 53).all() and (numbers == np.trunc(numbers)).all())
 
 

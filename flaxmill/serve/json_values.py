@@ -1,4 +1,4 @@
-"""What clients say in JSON, checked as it is taken apart."""
+"""Clients' JSON, checked as it is parsed."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from flaxmill.serve.refusal import Refused
 
 
-def parsed(text: bytes) -> Any:
-    """Returns what JSON says.
+def parse(text: bytes) -> Any:
+    """Parses JSON.
 
     Raises:
         Refused: It is no JSON, or nests too deeply.
@@ -42,7 +42,7 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
         Refused: It is something else.
     """
     if not isinstance(value, dict):
-        raise Refused(400, f"{what} must be a JSON object, not {shown(value)}.")
+        raise Refused(400, f"{what} must be a JSON object, not {brief(value)}.")
     return {name: member for name, member in value.items() if member is not None}
 
 
@@ -54,17 +54,17 @@ def flag(options: dict[str, Any], name: str, default: bool) -> bool:
     """
     value = options.get(name, default)
     if not isinstance(value, bool):
-        raise Refused(400, f"parameter {name!r} must be true or false, not {shown(value)}.")
+        raise Refused(400, f"parameter {name!r} must be true or false, not {brief(value)}.")
     return value
 
 
-def whole(value: Any) -> bool:
-    """Says whether a value is a whole number, of a size that counts something."""
+def is_whole(value: Any) -> bool:
+    """Returns whether a value is a whole number, of a size that counts something."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 
-def shown(value: Any) -> str:
-    """Returns a value of a client's, short enough for a message."""
+def brief(value: Any) -> str:
+    """Returns a client's value, short enough for a message."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except RecursionError:

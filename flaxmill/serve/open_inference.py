@@ -13,41 +13,41 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import BadInput, TooLarge, nearest
-from flaxmill.serve import answer, bytes_tensor, json_tensor
-from flaxmill.serve.answer import DATATYPES, Answer, Beginning, Wanted
+from flaxmill.serve import bytes_tensor, json_tensor, response
 from flaxmill.serve.batcher import Outputs
-from flaxmill.serve.json_values import flag, mapping, parsed, shown, whole
+from flaxmill.serve.json_values import brief, flag, is_whole, mapping, parse
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.signature import Signature, Tensor, filled
+from flaxmill.serve.response import DATATYPES, BinaryHead, EncodedResponse, RequestedOutput
+from flaxmill.tasks.signature import Signature, Tensor, padded_batch
 
 _AT_ONCE_BYTES = 64 << 10  # JSON up to this long is read in three milliseconds, at most
-_LONGEST_ID = 4096  # characters; it goes into the answer
+_LONGEST_ID = 4096  # characters; it goes into the response
 _REMEMBERED_BYTES = 1024  # a header up to this long is remembered: many requests have the same
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a request says in JSON.
+class InferenceRequest:
+    """An inference request, parsed.
 
     Attributes:
         id: The client's name for the request.
         count: How many examples it brings.
         examples: Their bytes, if they came in the JSON; otherwise they follow it.
-        wanted: The outputs that it asks for.
+        outputs: The outputs that it asks for.
         timeout: Seconds that it may wait, if it says so.
-        begun: The beginning of its answer, if that does not depend on the numbers.
+        head: The beginning of its response, if that does not depend on the numbers.
     """
 
     id: str | None
     count: int
     examples: bytes | None
-    wanted: tuple[Wanted, ...]
+    outputs: tuple[RequestedOutput, ...]
     timeout: float | None
-    begun: Beginning | None
+    head: BinaryHead | None
 
 
 class Inference:
-    """The protocol's view of one model: reads its requests, writes its answers.
+    """The protocol's view of one model: reads its requests, writes its responses.
 
     Args:
         signature: Of the model; it has one input.
@@ -62,26 +62,26 @@ class Inference:
         self.dtype = np.dtype(self.input.dtype).newbyteorder("<")
         self.shape = (-1, *signature.example_shape)
         self.example_bytes = self.dtype.itemsize * math.prod(signature.example_shape)
-        self._remembered = lru_cache(maxsize=256)(self._question)
+        self._cached_parse = lru_cache(maxsize=256)(self._parse)
 
     def metadata(self) -> dict[str, Any]:
-        """Returns what the protocol tells of a model."""
+        """Returns the protocol's metadata of the model."""
         return {
             "name": self.signature.name,
             "versions": [self.signature.version],
             "platform": "flaxmill",
-            "inputs": [self._taken],
-            "outputs": [_described(tensor, tensor.shape) for tensor in self.signature.outputs],
+            "inputs": [self._input_metadata],
+            "outputs": [_tensor_metadata(one, one.shape) for one in self.signature.outputs],
         }
 
     @property
-    def _taken(self) -> dict[str, Any]:
-        """What clients are told to send: texts or files where they may, or else the tensor."""
+    def _input_metadata(self) -> dict[str, Any]:
+        """The input that clients are to send: texts or files where they may, or else the tensor."""
         if self.kind.BYTES:
             return {"name": self.kind.BYTES, "datatype": "BYTES", "shape": [-1]}
-        return _described(self.input, self.shape)
+        return _tensor_metadata(self.input, self.shape)
 
-    def read(self, body: bytes, header_length: bytes | None) -> tuple[Question, Any]:
+    def read(self, body: bytes, header_length: bytes | None) -> tuple[InferenceRequest, Any]:
         """Reads an inference request.
 
         Args:
@@ -89,42 +89,42 @@ class Inference:
             header_length: The value of Inference-Header-Content-Length, if it has one.
 
         Returns:
-            The question, and the bytes of its examples.
+            The request, and the bytes of its examples.
 
         Raises:
             Refused: It does not follow the protocol, or does not fit the model.
         """
         if header_length is None:
-            question = self._question(body, 0)
+            request = self._parse(body, 0)
         else:
-            split = _length(header_length, len(body))
+            split = _header_length(header_length, len(body))
             if not split:
                 return self._raw(body)
             if split <= _REMEMBERED_BYTES:
-                question = self._remembered(body[:split], len(body) - split)
+                request = self._cached_parse(body[:split], len(body) - split)
             else:
-                question = self._question(body[:split], len(body) - split)
-            if question.examples is None:
-                return question, memoryview(body)[split:]
-        return question, question.examples
+                request = self._parse(body[:split], len(body) - split)
+            if request.examples is None:
+                return request, memoryview(body)[split:]
+        return request, request.examples
 
-    def slow(self, body: bytes, header_length: bytes | None) -> tuple[memoryview, int] | None:
-        """Returns what of a request another process is to read, if that takes longer.
+    def offload(self, body: bytes, header_length: bytes | None) -> tuple[memoryview, int] | None:
+        """Returns what of a request another process is to read; None if it is quickly read.
 
         That is long JSON, and all of a request to a model of texts, or of files.
 
         Returns:
             The JSON, and maybe what follows it; and the length of the JSON.
         """
-        split = len(body) if header_length is None else _length(header_length, len(body))
+        split = len(body) if header_length is None else _header_length(header_length, len(body))
         if split and self.kind.BYTES:
             return memoryview(body), split
         return (memoryview(body)[:split], split) if split > _AT_ONCE_BYTES else None
 
-    def described(
+    def to_facts(
         self, content: bytes, split: int, following: int
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """Reads what `slow` returns, in another process than the one that answers.
+        """Reads what `offload` returns, in another process than the one that answers.
 
         Args:
             content: The JSON, and maybe what follows it.
@@ -132,24 +132,26 @@ class Inference:
             following: How many bytes follow it.
 
         Returns:
-            What `question` makes the question of: all but the numbers, and these.
+            What `from_facts` rebuilds the request from, all but its numbers; and these.
 
         Raises:
             Refused: As of `read`.
         """
-        asked = self._question(content[:split], following, content[split:])
-        wanted = [(each.tensor.name, each.binary, each.classes) for each in asked.wanted]
-        said = {"id": asked.id, "count": asked.count, "wanted": wanted, "timeout": asked.timeout}
-        return said, [] if asked.examples is None else [asked.examples]
+        request = self._parse(content[:split], following, content[split:])
+        outputs = [(one.tensor.name, one.binary, one.classes) for one in request.outputs]
+        facts = {"id": request.id, "count": request.count, "timeout": request.timeout}
+        return facts | {"outputs": outputs}, [] if request.examples is None else [request.examples]
 
-    def question(self, said: dict[str, Any]) -> Question:
-        """Returns the question that `described` says, whose examples are at hand."""
+    def from_facts(self, facts: dict[str, Any]) -> InferenceRequest:
+        """Returns the request that `to_facts` describes, without its examples."""
         known = {tensor.name: tensor for tensor in self.signature.outputs}
-        wanted = tuple(Wanted(known[name], *how) for name, *how in said["wanted"])
-        begun = answer.beginning(self.signature, said["id"], said["count"], wanted)
-        return Question(said["id"], said["count"], None, wanted, said["timeout"], begun)
+        requested = tuple(RequestedOutput(known[name], *how) for name, *how in facts["outputs"])
+        head = response.binary_head(self.signature, facts["id"], facts["count"], requested)
+        return InferenceRequest(
+            facts["id"], facts["count"], None, requested, facts["timeout"], head
+        )
 
-    def _raw(self, body: bytes) -> tuple[Question, bytes]:
+    def _raw(self, body: bytes) -> tuple[InferenceRequest, bytes]:
         """Reads a request that is nothing but the bytes of its examples."""
         count, rest = divmod(len(body), self.example_bytes)
         if rest or not count:
@@ -159,28 +161,28 @@ class Inference:
                 f"{len(body):,} bytes.",
             )
         self._check_count(count)
-        wanted = tuple(Wanted(tensor, True, 0) for tensor in self.signature.outputs)
-        begun = answer.beginning(self.signature, None, count, wanted)
-        return Question(None, count, None, wanted, None, begun), body
+        requested = tuple(RequestedOutput(tensor, True, 0) for tensor in self.signature.outputs)
+        head = response.binary_head(self.signature, None, count, requested)
+        return InferenceRequest(None, count, None, requested, None, head), body
 
-    def _question(self, header: bytes, following: int, rest: bytes = b"") -> Question:
+    def _parse(self, header: bytes, following: int, rest: bytes = b"") -> InferenceRequest:
         """Reads the JSON of a request that ``following`` bytes follow, which may be at hand."""
-        asked = mapping(parsed(header), "the request")
-        parameters = mapping(asked.get("parameters", {}), "'parameters'")
-        name = asked.get("id")
+        fields = mapping(parse(header), "the request")
+        parameters = mapping(fields.get("parameters", {}), "'parameters'")
+        name = fields.get("id")
         if name is not None and not (isinstance(name, str) and len(name) <= _LONGEST_ID):
             raise Refused(400, f"'id' must be a string of at most {_LONGEST_ID:,} characters.")
-        count, examples = self._examples(asked.get("inputs"), following, rest)
-        wanted = self._wanted(asked.get("outputs"), parameters)
+        count, examples = self._examples(fields.get("inputs"), following, rest)
+        requested = self._requested(fields.get("outputs"), parameters)
         for unfit in ("sequence_id", "sequence_start", "sequence_end"):
             if parameters.get(unfit):
                 raise Refused(400, f"parameter {unfit!r}: this model keeps no state of sequences.")
         timeout = parameters.get("timeout")
-        if timeout is not None and (not whole(timeout) or timeout < 0):
+        if timeout is not None and (not is_whole(timeout) or timeout < 0):
             raise Refused(400, "parameter 'timeout' must be a number of microseconds.")
-        patience = timeout / 1e6 if timeout else None
-        begun = answer.beginning(self.signature, name, count, wanted)
-        return Question(name, count, examples, wanted, patience, begun)
+        seconds = timeout / 1e6 if timeout else None
+        head = response.binary_head(self.signature, name, count, requested)
+        return InferenceRequest(name, count, examples, requested, seconds, head)
 
     def _examples(self, inputs: Any, following: int, rest: bytes) -> tuple[int, bytes | None]:
         """Reads the list of inputs: how many examples, and their bytes if they are here."""
@@ -189,12 +191,12 @@ class Inference:
                 400,
                 f"'inputs' must be a list of one tensor, {self.input.name!r}; {self._expected}.",
             )
-        given = mapping(inputs[0], "the input")
-        if self.kind.BYTES and given.get("datatype") == "BYTES":
-            return self._received(given, rest)
-        self._check_tensor(given)
-        shape: list[int] = given["shape"]
-        parameters = mapping(given.get("parameters", {}), "the input's 'parameters'")
+        tensor = mapping(inputs[0], "the input")
+        if self.kind.BYTES and tensor.get("datatype") == "BYTES":
+            return self._bytes_examples(tensor, rest)
+        self._check_tensor(tensor)
+        shape: list[int] = tensor["shape"]
+        parameters = mapping(tensor.get("parameters", {}), "the input's 'parameters'")
         if "shared_memory_region" in parameters:
             raise Refused(400, "shared memory is not offered: send the tensor in the request.")
         count, size = shape[0], parameters.get("binary_data_size")
@@ -205,10 +207,10 @@ class Inference:
                     f"{following:,} bytes follow the JSON, but the input {self.input.name!r} has "
                     f"no parameter 'binary_data_size'.",
                 )
-            return count, json_tensor.content(given.get("data"), self.input, shape)
-        if "data" in given:
+            return count, json_tensor.content(tensor.get("data"), self.input, shape)
+        if "data" in tensor:
             raise Refused(400, "the input has both 'data' and 'binary_data_size': send one.")
-        if not whole(size) or size != count * self.example_bytes or size != following:
+        if not is_whole(size) or size != count * self.example_bytes or size != following:
             raise Refused(
                 400,
                 f"'binary_data_size' is {json.dumps(size)[:40]} and {following:,} bytes follow the "
@@ -216,50 +218,50 @@ class Inference:
             )
         return count, None
 
-    def _received(self, given: dict[str, Any], following: bytes) -> tuple[int, bytes]:
+    def _bytes_examples(self, tensor: dict[str, Any], following: bytes) -> tuple[int, bytes]:
         """Reads an input of texts or files: how many, and their bytes as the model takes them."""
-        if given.get("name") != self.kind.BYTES:
+        if tensor.get("name") != self.kind.BYTES:
             known = [self.kind.BYTES, self.input.name]
             raise Refused(
                 400,
-                f"there is no input {shown(given.get('name'))} of BYTES."
-                f"{nearest(str(given.get('name'))[:80], known)}",
+                f"there is no input {brief(tensor.get('name'))} of BYTES."
+                f"{nearest(str(tensor.get('name'))[:80], known)}",
             )
-        files = bytes_tensor.contents(given, self.signature, self.max_examples, following)
+        files = bytes_tensor.contents(tensor, self.signature, self.max_examples, following)
         named = [(f"{self.kind.THING[0]} {i}", content) for i, content in enumerate(files)]
         try:
-            examples = self.kind.received(named, self.signature, None, small=False)
+            examples = self.kind.preprocess_uploads(named, self.signature, None, small=False)
         except TooLarge as trouble:
-            raise Refused(413, f"{trouble} {self.kind.at_most(None)}.") from None
+            raise Refused(413, f"{trouble} {self.kind.limits_message(None)}.") from None
         except BadInput as trouble:
             raise Refused(400, str(trouble)) from None
-        return len(examples), filled(examples, self.signature).tobytes()
+        return len(examples), padded_batch(examples, self.signature).tobytes()
 
     @property
     def _expected(self) -> str:
         datatype = DATATYPES[self.input.dtype]
         return f"the model takes {datatype} of shape {list(self.shape)}"
 
-    def _check_tensor(self, given: dict[str, Any]) -> None:
-        name, shape, datatype = given.get("name"), given.get("shape"), given.get("datatype")
+    def _check_tensor(self, tensor: dict[str, Any]) -> None:
+        name, shape, datatype = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
         if name != self.input.name:
             raise Refused(
                 400,
-                f"there is no input {shown(name)}.{nearest(str(name)[:80], [self.input.name])}",
+                f"there is no input {brief(name)}.{nearest(str(name)[:80], [self.input.name])}",
             )
         if datatype != DATATYPES[self.input.dtype]:
             raise Refused(
                 400,
-                f"input {name!r} has datatype {shown(datatype)}; {self._expected}.",
+                f"input {name!r} has datatype {brief(datatype)}; {self._expected}.",
             )
         fits = (
             isinstance(shape, list)
-            and all(map(whole, shape))
+            and all(map(is_whole, shape))
             and len(shape) == len(self.shape)
             and tuple(shape[1:]) == self.shape[1:]
         )
         if not fits or not isinstance(shape, list) or shape[0] < 1:
-            raise Refused(400, f"input {name!r} has shape {shown(shape)}; {self._expected}.")
+            raise Refused(400, f"input {name!r} has shape {brief(shape)}; {self._expected}.")
         self._check_count(shape[0])
 
     def _check_count(self, count: int) -> None:
@@ -270,51 +272,52 @@ class Inference:
                 f"{self.max_examples:,} at a time.",
             )
 
-    def _wanted(self, outputs: Any, parameters: dict[str, Any]) -> tuple[Wanted, ...]:
-        """Reads the list of outputs; without one, all are meant."""
+    def _requested(self, outputs: Any, parameters: dict[str, Any]) -> tuple[RequestedOutput, ...]:
+        """Reads the list of outputs; without one, all are requested."""
         binary = flag(parameters, "binary_data_output", False)
         known = {tensor.name: tensor for tensor in self.signature.outputs}
         if outputs is None or outputs == []:
-            return tuple(Wanted(tensor, binary, 0) for tensor in known.values())
+            return tuple(RequestedOutput(tensor, binary, 0) for tensor in known.values())
         if not isinstance(outputs, list) or len(outputs) > len(known):
             raise Refused(400, f"'outputs' must be a list of at most {len(known)} tensors.")
-        wanted = []
+        requested = []
         for each in outputs:
-            asked = mapping(each, "an output")
-            name = asked.get("name")
+            fields = mapping(each, "an output")
+            name = fields.get("name")
             if not isinstance(name, str) or name not in known:
                 raise Refused(
-                    400, f"there is no output {shown(name)}.{nearest(str(name)[:80], known)}"
+                    400, f"there is no output {brief(name)}.{nearest(str(name)[:80], known)}"
                 )
-            options = mapping(asked.get("parameters", {}), "an output's 'parameters'")
+            options = mapping(fields.get("parameters", {}), "an output's 'parameters'")
             if "shared_memory_region" in options:
                 raise Refused(400, "shared memory is not offered: leave it out of 'outputs'.")
             classes = options.get("classification", 0)
-            if not whole(classes) or classes < 0:
+            if not is_whole(classes) or classes < 0:
                 raise Refused(400, "parameter 'classification' must be a number of classes.")
             as_bytes = flag(options, "binary_data", binary)
-            wanted.append(Wanted(known[name], as_bytes, min(classes, known[name].shape[-1])))
-        if len({each.tensor.name for each in wanted}) < len(wanted):
+            classes = min(classes, known[name].shape[-1])
+            requested.append(RequestedOutput(known[name], as_bytes, classes))
+        if len({each.tensor.name for each in requested}) < len(requested):
             raise Refused(400, "'outputs' names a tensor twice.")
-        return tuple(wanted)
+        return tuple(requested)
 
-    def answer(self, question: Question, outputs: Outputs) -> Answer:
-        """Writes the answer to a question.
+    def respond(self, request: InferenceRequest, outputs: Outputs) -> EncodedResponse:
+        """Encodes the response to a request.
 
         Args:
-            question: As it was read.
+            request: As `read` returned it.
             outputs: The model's, for its examples.
         """
-        if question.begun is not None:
-            return answer.continued(question.begun, question.wanted, outputs)
-        return answer.whole(self.signature, question.id, question.wanted, outputs)
+        if request.head is not None:
+            return response.encode_binary(request.head, request.outputs, outputs)
+        return response.encode(self.signature, request.id, request.outputs, outputs)
 
 
-def _described(tensor: Tensor, shape: tuple[int, ...]) -> dict[str, Any]:
+def _tensor_metadata(tensor: Tensor, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(shape)}
 
 
-def _length(value: bytes, most: int) -> int:
+def _header_length(value: bytes, most: int) -> int:
     if not value.isdigit() or len(value) > 12 or int(value) > most:
         raise Refused(
             400,

@@ -1,4 +1,4 @@
-"""What a request is refused with: a status, and words for whoever asked."""
+"""Errors of requests: a status, and a message for the client."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Memory for what clients send: shared out so that none of them can have all of it.
+"""Memory for what clients send, shared out so that none of them can have all of it.
 
 A content of up to `FREE` bytes always has room: there are only so many connections. A larger one
 waits for room before it is read, and its client waits with it. It asks for all it can come to at
@@ -28,21 +28,21 @@ def _busy() -> Busy:
     return Busy(words, last=True)
 
 
-class Upload:
-    """A content that is being read, and has room.
+class Transfer:
+    """A content that is being received, and has room.
 
     Args:
-        patience: What ends it.
+        timeout: Ends it.
         now: The event loop's time.
     """
 
-    def __init__(self, patience: asyncio.Timeout, now: float) -> None:
-        self._patience = patience
+    def __init__(self, timeout: asyncio.Timeout, now: float) -> None:
+        self._patience = timeout
         self._since = now
         self._left = _PACE
 
-    def came(self, size: int, now: float) -> None:
-        """Notes that more of it is here."""
+    def received(self, size: int, now: float) -> None:
+        """Notes that more of it arrived."""
         self._left -= size
         if self._left <= 0:
             self._left, self._since = _PACE, now
@@ -58,17 +58,17 @@ class Room:
 
     Args:
         size: Bytes.
-        patience: Seconds that a content waits for room.
+        timeout: Seconds that a content waits for room.
     """
 
-    def __init__(self, size: int, patience: float) -> None:
+    def __init__(self, size: int, timeout: float) -> None:
         self._size = size
-        self._patience = patience
+        self._patience = timeout
         self._taken = 0
         self._small: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._large: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._uploads: set[Upload] = set()
-        self._looking: asyncio.TimerHandle | None = None
+        self._transfers: set[Transfer] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, size: int) -> None:
         """Takes bytes, in the order in which they were asked for.
@@ -87,7 +87,7 @@ class Room:
         loop = asyncio.get_running_loop()
         admitted = loop.create_future()
         line.append((size, admitted))
-        self._look()
+        self._watch()
         try:
             async with asyncio.timeout(self._patience):
                 await admitted
@@ -105,12 +105,12 @@ class Room:
             self._admit()
 
     def _fits(self, size: int) -> bool:
-        """Says whether there is room; for one alone there always is."""
+        """Returns whether there is room; for one alone there always is."""
         most = self._size if size <= _SMALL else self._size * 3 // 4
         return self._taken + size <= most or not self._taken
 
     def _admit(self) -> None:
-        """Lets in whose turn it is."""
+        """Admits those whose turn it is."""
         for line in (self._small, self._large):
             while line:
                 size, admitted = line[0]
@@ -122,36 +122,36 @@ class Room:
                 line.popleft()
 
     @asynccontextmanager
-    async def upload(self) -> AsyncIterator[Upload]:
+    async def transfer(self) -> AsyncIterator[Transfer]:
         """Ends what is done within it, if the client that it waits for keeps others waiting.
 
         Raises:
             Refused: It was ended.
         """
         try:
-            async with asyncio.timeout(None) as patience:
-                upload = Upload(patience, asyncio.get_running_loop().time())
-                self._uploads.add(upload)
+            async with asyncio.timeout(None) as timeout:
+                transfer = Transfer(timeout, asyncio.get_running_loop().time())
+                self._transfers.add(transfer)
                 try:
-                    yield upload
+                    yield transfer
                 finally:
-                    self._uploads.discard(upload)
+                    self._transfers.discard(transfer)
         except TimeoutError:
             raise Refused(
                 408, "the content comes too slowly while others wait to send theirs.", last=True
             ) from None
 
-    def _look(self) -> None:
-        """Looks now and then for those who keep others waiting."""
-        if self._looking is None:
+    def _watch(self) -> None:
+        """Looks now and then for clients that keep others waiting."""
+        if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._looking = loop.call_later(_LOOK_SECONDS, self._hurry)
+            self._timer = loop.call_later(_LOOK_SECONDS, self._hurry)
 
     def _hurry(self) -> None:
-        self._looking = None
+        self._timer = None
         self._admit()  # and forgets those who have left
         if self._small or self._large:
             now = asyncio.get_running_loop().time()
-            for upload in self._uploads:
-                upload.hurry(now)
-            self._look()
+            for transfer in self._transfers:
+                transfer.hurry(now)
+            self._watch()

@@ -15,7 +15,7 @@ from flaxmill.serve import metrics, schema, static
 from flaxmill.serve.intake import Intake, Reply
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Busy, Refused, error_body
-from flaxmill.serve.served import Model
+from flaxmill.serve.served import ServedModel
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile
 from flaxmill.trained.prediction import answer
@@ -36,7 +36,7 @@ class Shared(Protocol):
     stopping: bool
     limits: Limits
     settings: Settings
-    model: Model
+    model: ServedModel
     metrics: metrics.Metrics
     intake: Intake
 
@@ -89,7 +89,7 @@ def application(front: Shared) -> FastAPI:
             "Inference",
             "POST",
             openapi_extra=schema.INFERENCE,
-            response_model=schema.InferenceAnswer,
+            response_model=schema.InferenceResponse,
         )
     add("/openapi.json", routes.openapi, "This description")
     hidden("/docs", routes.docs)
@@ -109,17 +109,17 @@ def _json(value: Any) -> Response:
 
 
 def _predictions(
-    model: dict[str, Any], said: list[dict[str, Any]], read: Reply, at: int
+    model: dict[str, Any], predictions: list[dict[str, Any]], read: Reply, at: int
 ) -> Response:
     """Returns predictions as JSON, with the URL of each example that is shown as it is.
 
     Args:
         model: Which one predicted.
-        said: Of each example.
+        predictions: Of each example.
         read: The request, as it was read.
         at: Where in its content the URLs begin.
     """
-    rows = [json.dumps(one, ensure_ascii=False).encode() for one in said]
+    rows = [json.dumps(one, ensure_ascii=False).encode() for one in predictions]
     for index, length in enumerate(read.facts["seen"]):
         rows[index] = b'%b, "seen": "%b"}' % (rows[index][:-1], read.content[at : at + length])
         at += length
@@ -146,14 +146,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path[:200]}.",
         405: f"{request.method[:20]} is not for {request.url.path[:200]}.",
     }
-    said = words.get(error.status_code, str(error.detail))
-    return _error(request, error.status_code, said, error.headers)
+    message = words.get(error.status_code, str(error.detail))
+    return _error(request, error.status_code, message, error.headers)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]]
-    return _error(request, 400, "; ".join(found))
+    messages = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]]
+    return _error(request, 400, "; ".join(messages))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -175,7 +175,7 @@ class Routes:
         self._page = static.page_files()
 
     async def server(self) -> Response:
-        """Tells which server this is, and which extensions of the protocol it knows."""
+        """Returns the server's name, version and extensions of the protocol."""
         version = metadata.version("flaxmill")
         return _json({"name": "flaxmill", "version": version, "extensions": EXTENSIONS})
 
@@ -184,7 +184,7 @@ class Routes:
         return _json({"live": True})
 
     async def ready(self) -> Response:
-        """Says whether new requests are welcome."""
+        """Returns whether the server is ready for requests."""
         self._check_ready()
         return _json({"ready": True})
 
@@ -195,12 +195,12 @@ class Routes:
             raise Busy("the server cannot read uploads at the moment; its log says why.")
 
     async def model(self, request: Request) -> Response:
-        """Tells what the model takes and gives."""
+        """Returns the model's metadata."""
         self._front.check_model(request.url.path)
         return _json(self._front.model.current.inference.metadata())
 
     async def model_ready(self, request: Request) -> Response:
-        """Says whether the model answers."""
+        """Returns whether the model answers."""
         self._front.check_model(request.url.path)
         self._check_ready()
         return _json({"name": self._front.model.current.signature.name, "ready": True})
@@ -213,36 +213,36 @@ class Routes:
     async def predict(self, request: Request) -> Response:
         """Names the likeliest classes of each example.
 
-        These are made ready as the model's signature says, such as turned, padded and resized.
+        They are preprocessed as the model's signature says: turned, padded, resized.
         """
         front = self._front
-        served = front.model.current
-        signature = served.signature
-        if not signature.answer_kind.CLASSIFIES:
+        loaded = front.model.current
+        signature = loaded.signature
+        if not signature.output_kind.CLASSIFIES:
             raise Refused(404, "this model names no classes: see /signature.json.")
         kind, query = request.headers.get("content-type", ""), request.query_params
         content = (await request.receive())["body"]  # all of it; request.body() copies it
-        read = await front.intake.examples(signature, kind, query, content)
+        read = await front.intake.parse_upload(signature, kind, query, content)
         names = read.facts["names"]
-        size = served.inference.example_bytes * len(names)
+        size = loaded.inference.example_bytes * len(names)
         due = time.monotonic() + front.limits.deadline
-        outputs = await served.batcher(read.content[:size], len(names), due)
-        said, (thing, _) = [], signature.input_kind.THING
+        outputs = await loaded.batcher(read.content[:size], len(names), due)
+        predictions, (thing, _) = [], signature.input_kind.THING
         for name, probabilities in zip(names, outputs["probabilities"], strict=True):
-            found = answer(np.asarray(probabilities), signature, read.facts["top"])
-            said.append({thing: name, **found})
-        return _predictions(served.described(), said, read, size)
+            prediction = answer(np.asarray(probabilities), signature, read.facts["top"])
+            predictions.append({thing: name, **prediction})
+        return _predictions(loaded.identity(), predictions, read, size)
 
     async def signature(self) -> Response:
         """Gives the export's signature."""
         return self._file(self._front.model.current.signature_file)
 
     async def limits(self) -> Response:
-        """Says how much a request may bring, and whether it needs a token."""
+        """Describes how much a request may bring, and whether it needs a token."""
         limits = self._front.limits
         named = ("max_batch", "max_body_bytes", "max_pictures", "max_pixels")
-        found = {name: getattr(limits, name) for name in named}
-        return _json({**found, "token": bool(self._front.settings.token)})
+        values = {name: getattr(limits, name) for name in named}
+        return _json({**values, "token": bool(self._front.settings.token)})
 
     async def metrics(self) -> Response:
         """Gives figures of all workers."""
@@ -258,11 +258,11 @@ class Routes:
 
     async def index(self, request: Request) -> Response:
         """Shows the page."""
-        return self._found(self._page.get("index.html"), request)
+        return self._file_or_404(self._page.get("index.html"), request)
 
     async def page(self, file: str, request: Request) -> Response:
         """Gives a file of the page."""
-        return self._found(self._page.get(file), request)
+        return self._file_or_404(self._page.get(file), request)
 
     async def examples(self) -> Response:
         """Lists the export's example pictures."""
@@ -270,9 +270,9 @@ class Routes:
 
     async def example(self, file: str, request: Request) -> Response:
         """Gives an example picture."""
-        return self._found(self._front.model.current.examples.get(file), request)
+        return self._file_or_404(self._front.model.current.examples.get(file), request)
 
-    def _found(self, file: StaticFile | None, request: Request) -> Response:
+    def _file_or_404(self, file: StaticFile | None, request: Request) -> Response:
         if file is None:
             raise Refused(404, f"there is nothing at {request.url.path[:200]}.")
         known = request.headers.get("if-none-match", "").encode("latin-1")

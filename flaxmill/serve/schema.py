@@ -1,4 +1,4 @@
-"""What answers look like, for /openapi.json."""
+"""What responses look like, for /openapi.json."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ class ModelIdentity(BaseModel):
     weights_sha256: str
 
 
-class Likely(BaseModel):
+class ClassProbability(BaseModel):
     """A class and how probable it is, calibrated as the export is."""
 
     label: str
     probability: float
 
 
-class Predicted(BaseModel):
+class Prediction(BaseModel):
     """The likeliest classes of one picture, the likeliest first."""
 
     picture: str = Field(description="the file's name")
-    predictions: list[Likely]
+    predictions: list[ClassProbability]
     labels: list[str] | None = Field(
         None, description="where any number may hold: those above one half"
     )
@@ -38,10 +38,10 @@ class Predicted(BaseModel):
 
 
 class Predictions(BaseModel):
-    """The answer to /predict."""
+    """The response of /predict."""
 
     model: ModelIdentity
-    predictions: list[Predicted]
+    predictions: list[Prediction]
 
 
 class Tensor(BaseModel):
@@ -54,8 +54,8 @@ class Tensor(BaseModel):
     data: list[Any] | None = None
 
 
-class InferenceAnswer(BaseModel):
-    """An answer of the Open Inference Protocol."""
+class InferenceResponse(BaseModel):
+    """A response of the Open Inference Protocol."""
 
     model_name: str
     model_version: str

@@ -1,4 +1,4 @@
-"""The model that answers, loaded from an export; a new one can take its place under load."""
+"""The served model, loaded from an export; a new one can take its place under load."""
 
 import asyncio
 import heapq
@@ -15,9 +15,9 @@ import numpy as np
 from flaxmill.errors import BadInput
 from flaxmill.machine import files
 from flaxmill.serve import trial
-from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.batcher import Batcher
 from flaxmill.serve.open_inference import Inference
+from flaxmill.serve.response import DATATYPES
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile, static_file
 from flaxmill.tasks.signature import FORMAT, Signature
@@ -31,8 +31,8 @@ _EXAMPLE_BYTES = 2 << 20  # of each: 800 × 800 pixels in colour, if they are no
 logger = logging.getLogger(__name__)
 
 
-class Served:
-    """One export, ready to answer: compiled, timed, with a thread of its own.
+class LoadedExport:
+    """One export, loaded: compiled, timed, with a thread of its own.
 
     Attributes:
         signature: What the model takes and gives.
@@ -50,7 +50,7 @@ class Served:
         on_batch: Callable[[int, float], None],
     ) -> None:
         limits = settings.limits
-        model = _exported(settings)
+        model = _load(settings)
         self.signature = model.signature
         self.digest = model.digest
         self.inference = Inference(self.signature, limits.queue)
@@ -61,7 +61,7 @@ class Served:
             model.outputs,
             shape,
             self.inference.dtype,
-            _timed(model, limits.sizes, shape, self.inference.dtype),
+            _timings(model, limits.sizes, shape, self.inference.dtype),
             capacity=limits.queue,
             loop=loop,
             max_wait=limits.max_wait,
@@ -70,7 +70,7 @@ class Served:
         self.signature_file = _signature_file(settings.model / "signature.json", self.signature)
         self.examples = _examples(settings.model / "examples", self.signature.input_kind.SUFFIX)
 
-    def described(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """Returns the model's name, version and digest."""
         return {
             "name": self.signature.name,
@@ -80,7 +80,7 @@ class Served:
 
 
 def _signature_file(path: Path, signature: Signature) -> StaticFile:
-    """Returns a signature that names what the model takes and gives, which the page goes by."""
+    """Returns the signature, in today's format, which the page needs."""
     content = files.content(path)
     if json.loads(content)["format"] < FORMAT:
         content = json.dumps(signature.as_json(), ensure_ascii=False).encode()
@@ -88,7 +88,7 @@ def _signature_file(path: Path, signature: Signature) -> StaticFile:
 
 
 def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
-    """Reads the examples that an export brings: what strangers are shown must lie in it itself.
+    """Reads the examples of an export: what is shown to strangers must lie in it itself.
 
     Whoever made the export might have put links there that lead to files of this machine.
     """
@@ -96,7 +96,7 @@ def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
         return {}
     names = (entry.name for entry in os.scandir(folder))
     chosen = heapq.nsmallest(_EXAMPLES, (name for name in names if name.endswith(suffix)))
-    found = {}
+    examples = {}
     for name in chosen:
         try:
             content = files.content(folder / name, _EXAMPLE_BYTES, links=False)
@@ -105,12 +105,12 @@ def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
         except (BadInput, OSError) as trouble:
             logger.warning("an example of the export is left out: %s", trouble)
         else:
-            found[name] = static_file(name, content)
-    return found
+            examples[name] = static_file(name, content)
+    return examples
 
 
-def _exported(settings: Settings) -> Exported:
-    """Loads the export, with as many threads as suit it if the settings leave that open.
+def _load(settings: Settings) -> Exported:
+    """Loads the export; chooses a number of threads if the settings leave that open.
 
     One core is enough for a small model, and the others are for the clients: threads that share
     out microseconds cost more than they bring. A large model takes all cores.
@@ -118,23 +118,23 @@ def _exported(settings: Settings) -> Exported:
     cores = max(1, available_cores() // settings.workers)
     if settings.engine == "jax":  # reads this as it starts
         os.environ.setdefault("PJRT_NPROC", str(settings.threads or cores))
-        return _opened(settings, None)
+        return _open(settings, None)
     if settings.threads:
-        return _opened(settings, settings.threads)
-    model = _opened(settings, 1)
-    size, taken = settings.limits.max_batch, model.signature.inputs[0]
+        return _open(settings, settings.threads)
+    model = _open(settings, 1)
+    size, tensor = settings.limits.max_batch, model.signature.inputs[0]
     model.compile([size])
-    seconds = _timed(model, (size,), model.signature.example_shape, np.dtype(taken.dtype))[size]
+    seconds = _timings(model, (size,), model.signature.example_shape, np.dtype(tensor.dtype))[size]
     if cores == 1 or seconds < _LARGE_SECONDS * size:
         return model
-    return _opened(settings, cores)
+    return _open(settings, cores)
 
 
-def _opened(settings: Settings, threads: int | None) -> Exported:
+def _open(settings: Settings, threads: int | None) -> Exported:
     """Opens the export, if batches can be made of what its model takes."""
     model = Exported(settings.model, engine=settings.engine, threads=threads)
-    taken = model.signature.inputs[0]
-    if len(model.signature.inputs) > 1 or taken.dtype not in DATATYPES or -1 in taken.shape[1:]:
+    tensor = model.signature.inputs[0]
+    if len(model.signature.inputs) > 1 or tensor.dtype not in DATATYPES or -1 in tensor.shape[1:]:
         raise BadInput(
             f"{settings.model} cannot be served: its model must take one tensor, of numbers that "
             f"the protocol knows, and all sizes but the batch must be fixed."
@@ -149,10 +149,10 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _timed(
+def _timings(
     model: Exported, sizes: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype
 ) -> dict[int, float]:
-    """Returns what a batch of each size takes, in seconds: the shortest of a few.
+    """Returns the seconds that a batch of each size takes: the shortest of a few.
 
     Raises:
         BadInput: The model's answers are not numbers.
@@ -174,33 +174,33 @@ def _timed(
     return seconds
 
 
-class Model:
-    """Whatever export answers at the moment.
+class ServedModel:
+    """The export that answers at the moment, which a reload replaces.
 
-    A request keeps the `Served` that it began with; one that was replaced ends with its last
+    A request keeps the `LoadedExport` that it began with; one that was replaced ends with its last
     request.
 
     Args:
         settings: Of the server.
-        on_batch: Told after each batch: examples, seconds.
+        on_batch: Called after each batch with its examples and seconds.
     """
 
     def __init__(self, settings: Settings, on_batch: Callable[[int, float], None]) -> None:
         self._settings = settings
         self._on_batch = on_batch
         self._turn = asyncio.Lock()
-        self._served: Served | None = None
+        self._loaded: LoadedExport | None = None
 
     @property
     def ready(self) -> bool:
         """Whether there is a model yet."""
-        return self._served is not None
+        return self._loaded is not None
 
     @property
-    def current(self) -> Served:
-        """The model that answers new requests."""
-        assert self._served is not None
-        return self._served
+    def current(self) -> LoadedExport:
+        """The export that answers new requests."""
+        assert self._loaded is not None
+        return self._loaded
 
     async def load(self) -> None:
         """Loads the export as it is now, and lets it answer.
@@ -210,6 +210,6 @@ class Model:
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
-            self._served = await loop.run_in_executor(
-                None, Served, self._settings, loop, self._on_batch
+            self._loaded = await loop.run_in_executor(
+                None, LoadedExport, self._settings, loop, self._on_batch
             )

@@ -23,7 +23,7 @@ from flaxmill.serve.front import Front
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import Metrics
-from flaxmill.serve.served import Model
+from flaxmill.serve.served import ServedModel
 from flaxmill.serve.settings import Settings
 
 BACKLOG = 2048
@@ -86,7 +86,7 @@ class Server:
         loop = asyncio.get_running_loop()
         end = loop.time() + front.limits.grace
         if front.settings.workers == 1:  # else the parent does, for all
-            take_no_more(listening)
+            stop_accepting(listening)
         await asyncio.sleep(_ACCEPTING_SECONDS)
         while select.select([listening], [], [], 0)[0] and loop.time() < end:
             await asyncio.sleep(0)
@@ -145,7 +145,7 @@ async def serve(
     settings: Settings,
     listening: socket.socket,
     announce: Callable[[], None],
-    when_begun: Callable[[Server], None] | None = None,
+    on_start: Callable[[Server], None] | None = None,
 ) -> None:
     """Loads the model, then answers until told to stop.
 
@@ -153,7 +153,7 @@ async def serve(
         settings: What to serve, and how.
         listening: A socket that listens already.
         announce: Called once it answers.
-        when_begun: Given the server, to stop it in other ways than by a signal.
+        on_start: Called with the server, to stop it in other ways than by a signal.
 
     Raises:
         BadInput: The export cannot be served.
@@ -164,11 +164,11 @@ async def serve(
     logger = logging.getLogger()
     logger.addHandler(journal)
     metrics = Metrics(settings.limits.max_batch)
-    model = Model(settings, metrics.batch)
+    model = ServedModel(settings, metrics.batch)
     intake = Intake(settings.limits)
     try:
         with signals.blocked({signal.SIGHUP}):  # until the server takes it
-            if not await _begun((model.load(), intake.start()), journal, stop_on):
+            if not await _started((model.load(), intake.start()), journal, stop_on):
                 return
             if not settings.token and not settings.own_names:
                 journal.event(
@@ -176,8 +176,8 @@ async def serve(
                     "--token-file has it ask for a token"
                 )
             server = Server(Front(settings, model, metrics, journal, intake), announce, stop_on)
-            if when_begun is not None:
-                when_begun(server)
+            if on_start is not None:
+                on_start(server)
             await server.serve(listening)
     finally:
         await intake.close()
@@ -185,7 +185,7 @@ async def serve(
         journal.close()
 
 
-def take_no_more(listening: socket.socket) -> None:
+def stop_accepting(listening: socket.socket) -> None:
     """Has the system take no new connections; those that it took can still be accepted.
 
     Closing the socket instead would break those that wait in it.
@@ -198,7 +198,7 @@ def take_no_more(listening: socket.socket) -> None:
 
 
 def terminal_closed(streams: Iterable[int] = range(3)) -> bool:
-    """Says whether this process was started in a terminal that is no more.
+    """Returns whether this process was started in a terminal that is no more.
 
     Args:
         streams: That may belong to it.
@@ -220,7 +220,7 @@ def stop_signals() -> list[int]:
     ]
 
 
-async def _begun(
+async def _started(
     parts: Iterable[Coroutine[Any, Any, None]], journal: Journal, stop_on: Sequence[int]
 ) -> bool:
     """Waits for what a server needs; says whether it is there, or was asked to stop before."""
@@ -235,9 +235,9 @@ async def _begun(
     return True
 
 
-def _raise_descriptor_limit(wanted: int) -> None:
+def _raise_descriptor_limit(count: int) -> None:
     """Lets this process open as many connections as it may take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < count:
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,4 +1,4 @@
-"""What a server is told: which model, where to listen, how much to take from a client."""
+"""A server's settings: which model, where to listen, how much to take from a client."""
 
 import ipaddress
 import os
@@ -56,8 +56,8 @@ class Settings:
         plain = getattr(address, "ipv4_mapped", None) or address
         if not plain.is_loopback:
             return frozenset()
-        found = {"127.0.0.1", "::1", self.host, self.address, str(address), str(plain)}
-        hosts = (f"[{name}]" if ":" in name else name.lower().rstrip(".") for name in found)
+        names = {"127.0.0.1", "::1", self.host, self.address, str(address), str(plain)}
+        hosts = (f"[{name}]" if ":" in name else name.lower().rstrip(".") for name in names)
         return frozenset({"localhost", *hosts})
 
 
@@ -70,7 +70,7 @@ def settings(
     recipe: RecipeText = RECORDED,
     **more: Any,
 ) -> Settings:
-    """Returns what a server must know, from what was said on the command line.
+    """Makes the settings of the options of the command line.
 
     Raises:
         BadInput: A number is out of range, or the token cannot be had.
@@ -106,17 +106,17 @@ def _token(file: Path | None) -> str:
 
     What is around it, such as the end of its line, is no part of it: no client could send that.
     """
-    said = os.environ.pop(TOKEN, None)
+    text = os.environ.pop(TOKEN, None)
     where, cure = TOKEN, "set it to the token that clients must show, or unset it to ask for none"
     if file is not None:
         where, cure = f"--token-file {file}", "write the token into it"
         try:
-            said = file.read_text("utf-8")
+            text = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{where} cannot be read: {error}.") from None
-    if said is None:
+    if text is None:
         return ""
-    if not (token := said.strip()):  # a secret that failed to arrive must not open the door
+    if not (token := text.strip()):  # a secret that failed to arrive must not open the door
         raise BadInput(f"{where} is empty: {cure}.")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise BadInput(f"{where} must hold ASCII characters without spaces: {cure}.")

@@ -38,7 +38,7 @@ class StaticFile:
 
 
 def static_file(name: str, content: bytes) -> StaticFile:
-    """Makes a file ready to be sent."""
+    """Returns a file with the headers that it is sent with."""
     suffix = "." + name.rpartition(".")[2]
     kind = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'.encode()
@@ -52,16 +52,16 @@ def static_file(name: str, content: bytes) -> StaticFile:
 
 def page_files() -> dict[str, StaticFile]:
     """Reads the page, and what it has of each kind of data: path below page/ -> file."""
-    found = {path: static_file(path, content) for path, content in page_parts.files().items()}
+    page = {path: static_file(path, content) for path, content in page_parts.files().items()}
 
     def walk(folder: Traversable, prefix: str) -> None:
         for entry in folder.iterdir():
             if entry.is_dir():
                 walk(entry, f"{prefix}{entry.name}/")
             elif not entry.name.startswith("."):
-                found[prefix + entry.name] = static_file(entry.name, entry.read_bytes())
+                page[prefix + entry.name] = static_file(entry.name, entry.read_bytes())
 
     folder = files("flaxmill.serve") / "page"
     if folder.is_dir():
         walk(folder, "")
-    return found
+    return page

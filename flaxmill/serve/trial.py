@@ -1,4 +1,4 @@
-"""What clients ask of a model, asked of it before any client does: all the way to the JSON.
+"""A trial of a model before any client asks: whole requests, all the way to the JSON.
 
 A signature may say what nothing can be made of, and that shows only where it is used: a reload
 would let such an export take the place of one that answers.
@@ -9,15 +9,15 @@ import json
 import numpy as np
 
 from flaxmill.errors import BadInput
-from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
+from flaxmill.serve.response import DATATYPES
 from flaxmill.trained.exported import Exported
 from flaxmill.trained.prediction import answer
 
 
 def check(model: Exported, inference: Inference) -> None:
-    """Asks a model what clients may ask, about pictures that are made.
+    """Tries a model with what clients may send.
 
     Args:
         model: The export.
@@ -29,7 +29,7 @@ def check(model: Exported, inference: Inference) -> None:
     try:
         _check_names(model)
         _infer(model, inference)
-        if model.signature.answer_kind.CLASSIFIES:
+        if model.signature.output_kind.CLASSIFIES:
             _predict(model)
     except Exception as trouble:  # a signature may be wrong in ways that nobody has thought of
         known = isinstance(trouble, BadInput | Refused)
@@ -51,33 +51,33 @@ def _infer(model: Exported, inference: Inference) -> None:
     """Asks for tensors as bytes, and for the likeliest class in JSON."""
     example = bytes(inference.example_bytes)
     classified = {"parameters": {"classification": 1}}
-    described = {
+    tensor = {
         "name": inference.input.name,
         "datatype": DATATYPES[inference.input.dtype],
         "shape": [1, *inference.shape[1:]],
         "parameters": {"binary_data_size": len(example)},
     }
-    wanted = [{"name": one.name, **classified} for one in model.signature.outputs]
-    header = json.dumps({"inputs": [described], "outputs": wanted}).encode()
+    outputs_asked = [{"name": one.name, **classified} for one in model.signature.outputs]
+    header = json.dumps({"inputs": [tensor], "outputs": outputs_asked}).encode()
     for split, body in ((0, example), (len(header), header + example)):
-        question, pixels = inference.read(body, b"%d" % split)
+        request, pixels = inference.read(body, b"%d" % split)
         batch = np.frombuffer(pixels, inference.dtype).reshape(1, *inference.shape[1:])
         outputs = model.outputs(batch)
         for one in model.signature.outputs:
-            found = outputs[one.name]
-            if found.dtype != one.dtype or found.shape != (1, *one.shape[1:]):
+            array = outputs[one.name]
+            if array.dtype != one.dtype or array.shape != (1, *one.shape[1:]):
                 raise BadInput(
-                    f"its {one.name} is {found.dtype}{[*found.shape]} for one example, and "
+                    f"its {one.name} is {array.dtype}{[*array.shape]} for one example, and "
                     f"signature.json says {one.dtype}{[*one.shape]}."
                 )
-        inference.answer(question, outputs)
+        inference.respond(request, outputs)
 
 
 def _predict(model: Exported) -> None:
     """Asks for the classes of what is hard to read."""
     signature = model.signature
-    for given in signature.input_kind.odd(signature):
-        seen = signature.input_kind.read(given, signature)
-        (probabilities,) = model.classify(signature.input_kind.collate([seen], signature))
-        said = answer(probabilities, signature, len(signature.labels))
-        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    for example in signature.input_kind.edge_cases(signature):
+        preprocessed = signature.input_kind.preprocess(example, signature)
+        (probabilities,) = model.classify(signature.input_kind.collate([preprocessed], signature))
+        prediction = answer(probabilities, signature, len(signature.labels))
+        json.dumps(prediction, ensure_ascii=False, allow_nan=False).encode()

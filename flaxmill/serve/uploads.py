@@ -1,4 +1,4 @@
-"""What clients upload to be answered: read within limits, as the model's kind of input says."""
+"""Requests for predictions: read within limits, preprocessed by the model's input kind."""
 
 import base64
 import mimetypes
@@ -10,23 +10,23 @@ import numpy as np
 
 from flaxmill.errors import BadInput, TooLarge
 from flaxmill.serve import forms
-from flaxmill.serve.json_values import check_values, mapping, parsed
+from flaxmill.serve.json_values import check_values, mapping, parse
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.signature import Signature, filled
+from flaxmill.tasks.signature import Signature, padded_batch
 
 _NAME_LENGTH = 200
 _MOST_FIELDS = 16  # of a form, besides its files
 
 
 @dataclass(frozen=True)
-class Upload:
-    """What a request for predictions brings.
+class PredictionRequest:
+    """A request for predictions, parsed.
 
     Attributes:
         files: Name and content of each file.
         top: How many classes to name.
-        seen: Whether to show what the model saw.
+        seen: Whether to return what the model saw.
     """
 
     files: list[tuple[str, bytes]]
@@ -43,7 +43,7 @@ def reply(
     query: Mapping[str, str],
     small: bool,
 ) -> tuple[dict[str, Any], list[bytes]]:
-    """Returns what is made of a request for predictions.
+    """Reads and preprocesses a request for predictions.
 
     Args:
         body: Its content.
@@ -55,23 +55,23 @@ def reply(
 
     Returns:
         The ``names`` of the examples, ``top``, and as bytes the examples as the model takes them,
-        one after the other. Where what was seen is to be shown, also a data: URL of each, and the
-        lengths of these as ``seen``.
+        one after the other. Where it asks for what the model saw, also a data: URL of each, and
+        their lengths as ``seen``.
 
     Raises:
         Refused: It does not say what it should, or takes too much.
         Large: It is not small.
     """
-    upload = read(body, kind, query, signature, limits)
-    examples = prepared(upload, signature, limits, small=small)
-    urls = [_data_url(one, signature) for one in examples] if upload.seen else []
-    facts = {"names": [name for name, _ in upload.files], "top": upload.top}
+    request = read(body, kind, query, signature, limits)
+    examples = preprocess(request, signature, limits, small=small)
+    urls = [_data_url(one, signature) for one in examples] if request.seen else []
+    facts = {"names": [name for name, _ in request.files], "top": request.top}
     return {**facts, "seen": [*map(len, urls)]}, [examples.tobytes(), *urls]
 
 
 def read(
     body: bytes, kind: str, query: Mapping[str, str], signature: Signature, limits: Limits
-) -> Upload:
+) -> PredictionRequest:
     """Reads a request for predictions: a form with files, or JSON.
 
     Raises:
@@ -92,7 +92,7 @@ def read(
     options: dict[str, Any] = fields | dict(query)
     if not files:
         raise Refused(400, f"there are no {things} in the request: send one or more.")
-    return Upload(files, _top(options.get("top", 5)), _seen(options.get("seen", False)))
+    return PredictionRequest(files, _top(options.get("top", 5)), _seen(options.get("seen", False)))
 
 
 def _check_count(count: int, things: str, limits: Limits) -> None:
@@ -103,18 +103,18 @@ def _check_count(count: int, things: str, limits: Limits) -> None:
 def _form(
     body: bytes, kind: str, thing: str, limits: Limits
 ) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-    found: list[tuple[str, bytes]] = []
+    files: list[tuple[str, bytes]] = []
     options: dict[str, Any] = {}
-    files = 0
+    count = 0
     for name, file, content in forms.fields(body, kind, limits.max_pictures + _MOST_FIELDS):
         if file is None:
             options[name] = forms.text(content[:_NAME_LENGTH])
             continue
-        files += 1
-        _check_count(files, f"{thing}s", limits)
+        count += 1
+        _check_count(count, f"{thing}s", limits)
         if file or content:  # a form's empty field is no file
-            found.append(((file or f"{thing} {len(found)}")[:_NAME_LENGTH], content))
-    return found, options
+            files.append(((file or f"{thing} {len(files)}")[:_NAME_LENGTH], content))
+    return files, options
 
 
 def _json(
@@ -123,17 +123,17 @@ def _json(
     kind = signature.input_kind
     thing, things = kind.THING
     check_values(body, limits.max_json_values)
-    asked = mapping(parsed(body), "the request")
-    listed = asked.get(things)
+    fields = mapping(parse(body), "the request")
+    listed = fields.get(things)
     if not isinstance(listed, list):
         raise Refused(400, f"expected a JSON object with '{things}', {kind.IN_JSON}.")
     _check_count(len(listed), things, limits)
     try:
         names = [f"{thing} {index}" for index in range(len(listed))]
-        files = [(n, kind.unpacked(one, n)) for n, one in zip(names, listed, strict=True)]
+        files = [(n, kind.from_json(one, n)) for n, one in zip(names, listed, strict=True)]
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
-    return files, {name: asked[name] for name in ("top", "seen") if name in asked}
+    return files, {name: fields[name] for name in ("top", "seen") if name in fields}
 
 
 def _top(value: Any) -> int:
@@ -147,13 +147,15 @@ def _top(value: Any) -> int:
 
 def _seen(value: Any) -> bool:
     known = {"1": True, "true": True, "0": False, "false": False}
-    if (found := known.get(str(value).lower())) is None:
+    if (seen := known.get(str(value).lower())) is None:
         raise Refused(400, "'seen' must be 1 or 0.")
-    return found
+    return seen
 
 
-def prepared(upload: Upload, signature: Signature, limits: Limits, *, small: bool) -> np.ndarray:
-    """Returns the examples of an upload as the model takes them, in a batch.
+def preprocess(
+    request: PredictionRequest, signature: Signature, limits: Limits, *, small: bool
+) -> np.ndarray:
+    """Returns the examples of a request as the model takes them, in a batch.
 
     Raises:
         Refused: One cannot be read, or takes too much; the message names it.
@@ -161,16 +163,18 @@ def prepared(upload: Upload, signature: Signature, limits: Limits, *, small: boo
     """
     kind = signature.input_kind
     try:
-        examples = kind.received(upload.files, signature, limits, small=small)
+        examples = kind.preprocess_uploads(request.files, signature, limits, small=small)
     except TooLarge as trouble:
-        raise Refused(413, f"{str(trouble).removesuffix('.')}; {kind.at_most(limits)}.") from None
+        raise Refused(
+            413, f"{str(trouble).removesuffix('.')}; {kind.limits_message(limits)}."
+        ) from None
     except BadInput as trouble:
         raise Refused(400, str(trouble)) from None
-    return filled(examples, signature)
+    return padded_batch(examples, signature)
 
 
 def _data_url(example: np.ndarray, signature: Signature) -> bytes:
-    """Returns an example, as the model takes it, as the URL of a file that can be looked at."""
-    suffix, content = signature.input_kind.written(example, signature)
+    """Returns a preprocessed example as the data: URL of a file that can be looked at."""
+    suffix, content = signature.input_kind.to_file(example, signature)
     kind = mimetypes.types_map[suffix].encode()
     return b"data:%b;base64,%b" % (kind, base64.b64encode(content))

@@ -18,7 +18,7 @@ from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine import files, processes, signals, stopping
 from flaxmill.serve.journal import Journal
 from flaxmill.serve.metrics import SHARED_FOLDER
-from flaxmill.serve.server import Server, serve, stop_signals, take_no_more, terminal_closed
+from flaxmill.serve.server import Server, serve, stop_accepting, stop_signals, terminal_closed
 from flaxmill.serve.settings import Settings
 
 _READY = "ready"
@@ -57,7 +57,7 @@ class Workers:
         self._settings = settings
         self._listening = listening
         self._workers: list[_Worker] = []
-        self._asked: list[int] = []
+        self._signals: list[int] = []
         self._journal = Journal()
 
     def run(self, announce: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Workers:
             try:
                 self._look_after(reading, announce)
             finally:
-                take_no_more(self._listening)
+                stop_accepting(self._listening)
                 for worker in self._workers:
                     worker.signal(signal.SIGTERM)
                 for worker in self._workers:
@@ -87,34 +87,34 @@ class Workers:
                 self._journal.close()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._asked.append(number)
+        self._signals.append(number)
 
     def _look_after(self, reading: int, announce: Callable[[], None]) -> None:
         self._workers = [self._start() for _ in range(self._settings.workers)]
         announced, deaths = False, 0
         while True:
             pipes: dict[Any, _Worker] = {each.pipe: each for each in self._workers}
-            heard: list[Any] = wait([reading, *pipes])
-            for some in heard:
-                if some == reading:
+            readable: list[Any] = wait([reading, *pipes])
+            for source in readable:
+                if source == reading:
                     os.read(reading, 64)
                     continue
-                said = _said(some)
-                if said == _READY:
-                    pipes[some].ready, deaths = True, 0
+                message = _receive(source)
+                if message == _READY:
+                    pipes[source].ready, deaths = True, 0
                     continue
                 deaths += 1
-                if not announced and (said or deaths >= _MOST_DEATHS):
+                if not announced and (message or deaths >= _MOST_DEATHS):
                     raise (
-                        BadInput(said)
-                        if said
+                        BadInput(message)
+                        if message
                         else CannotGoOn(
                             f"{deaths} workers ended as they started: the lines above may say why."
                         )
                     )
-                self._replace(pipes[some], said, deaths)
-            while self._asked:
-                if (number := self._asked.pop(0)) != signal.SIGHUP or terminal_closed():
+                self._replace(pipes[source], message, deaths)
+            while self._signals:
+                if (number := self._signals.pop(0)) != signal.SIGHUP or terminal_closed():
                     return
                 for worker in self._workers:
                     worker.signal(number)
@@ -125,20 +125,20 @@ class Workers:
     def _start(self, pause: float = 0.0) -> _Worker:
         return _Worker(self._settings, self._listening, pause)
 
-    def _replace(self, worker: _Worker, said: str, deaths: int) -> None:
+    def _replace(self, worker: _Worker, reason: str, deaths: int) -> None:
         """Starts another worker in the place of one that ended, later if many did in a row."""
         worker.pipe.close()
         worker.process.join(5)
         worker.process.kill()
-        said = said or f"exit status {worker.process.exitcode}"
-        self._journal.event("a worker ended", reason=said)
+        reason = reason or f"exit status {worker.process.exitcode}"
+        self._journal.event("a worker ended", reason=reason)
         multiprocess.mark_process_dead(worker.process.pid)
         pause = min(30.0, 0.5 * (deaths - 1))
         self._workers[self._workers.index(worker)] = self._start(pause)
 
 
-def _said(pipe: Pipe) -> str:
-    """Returns what a worker said: that it is ready, why it cannot be, or nothing as it ended."""
+def _receive(pipe: Pipe) -> str:
+    """Returns a worker's message: that it is ready, why it cannot be, or nothing as it ended."""
     try:
         return pipe.recv()
     except (EOFError, OSError):

@@ -1,7 +1,7 @@
-"""What the web page has of each kind of input and answer: files beside the Python modules.
+"""What the web page has for each input and output kind: files beside the Python modules.
 
-The page itself knows no kind. It reads ``kinds.json``, and imports of the folders that these files
-are handed out from what a signature names.
+The page itself knows no kind. It reads ``kinds.json``, and imports the files of the kinds that a
+signature names.
 """
 
 import json
@@ -20,8 +20,8 @@ def files(takes: str | None = None, gives: str | None = None) -> dict[str, bytes
     """Returns the files that belong to kinds of data: path below the page's folder -> content.
 
     Args:
-        takes: The kind of input that is wanted; by default all that the page knows.
-        gives: The kind of answer; likewise.
+        takes: An input kind; by default all that the page knows.
+        gives: An output kind; likewise.
 
     Returns:
         ``inputs/<kind>/…``, ``answers/<kind>.js`` and what these share, and ``kinds.json``, which
@@ -30,21 +30,21 @@ def files(takes: str | None = None, gives: str | None = None) -> dict[str, bytes
     folder = resources.files("flaxmill.tasks")
     inputs = {
         kind: dict(_files(folder / "inputs" / kind))
-        for kind in kinds.listed("inputs")
+        for kind in kinds.kind_names("inputs")
         if takes in (None, kind) and (folder / "inputs" / kind / FIELD).is_file()
     }
     scripts = dict(_files(folder / "answers"))
-    answers = [kind for kind in kinds.listed("answers") if f"{kind}.js" in scripts]
+    answers = [kind for kind in kinds.kind_names("answers") if f"{kind}.js" in scripts]
     others = {f"{kind}.js" for kind in answers if gives not in (None, kind)}
-    named = {"inputs": [*inputs], "answers": [one for one in answers if f"{one}.js" not in others]}
+    names = {"inputs": [*inputs], "answers": [one for one in answers if f"{one}.js" not in others]}
     return {
         **{
             f"inputs/{kind}/{name}": content
-            for kind, found in inputs.items()
-            for name, content in found.items()
+            for kind, contents in inputs.items()
+            for name, content in contents.items()
         },
         **{f"answers/{name}": content for name, content in scripts.items() if name not in others},
-        "kinds.json": json.dumps(named).encode(),
+        "kinds.json": json.dumps(names).encode(),
     }
 
 

@@ -1,4 +1,4 @@
-"""What goes into a model and what comes out: enough to use it without knowing its recipe."""
+"""A model's signature: its inputs and outputs, enough to use it without knowing its recipe."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from flaxmill.tasks import kinds
 FORMAT = 2
 EXAMPLE_BYTES = 64 * 2**20
 """One example of a tensor takes no more: that is a picture of 4,700 × 4,700 pixels in colour."""
-_TASKS = {  # of format 1 -> what takes and gives are since
+_TASKS = {  # task of format 1 -> takes and gives of format 2
     "image-classification": ("picture", "one_class"),
     "image-multilabel-classification": ("picture", "labels"),
 }
@@ -44,12 +44,12 @@ class Signature:
 
     Attributes:
         name: The model's name.
-        takes: The kind of what goes in, one of `flaxmill.tasks.inputs`.
-        gives: The kind of what comes out, one of `flaxmill.tasks.answers`.
-        inputs: What it takes.
-        outputs: What it gives.
+        takes: Its input kind, a module of `flaxmill.tasks.inputs`.
+        gives: Its output kind, a module of `flaxmill.tasks.answers`.
+        inputs: The tensors that it takes.
+        outputs: The tensors that it gives.
         labels: Class names in the order of the outputs.
-        preprocess: What to do to a picture or text before the model sees it.
+        preprocess: What is done to a picture or text before the model sees it.
         sizes: Where an axis of the input varies, the sizes that it is padded to, smallest first.
         version: Of the model.
         temperature: What the logits are divided by before they become probabilities; None for
@@ -78,14 +78,14 @@ class Signature:
     temperatures: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def input_kind(self) -> kinds.Input:
-        """What is known of the kind of its input."""
+    def input_kind(self) -> kinds.InputKind:
+        """The kind of its input."""
         return kinds.input_kind(self.takes)
 
     @property
-    def answer_kind(self) -> kinds.Answer:
-        """What is known of the kind of its answers."""
-        return kinds.answer_kind(self.gives)
+    def output_kind(self) -> kinds.OutputKind:
+        """The kind of its outputs."""
+        return kinds.output_kind(self.gives)
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -95,11 +95,11 @@ class Signature:
 
     def of_weights(self, which: str) -> "Signature":
         """Returns a run's signature with the temperature of its "final" or its "best" weights."""
-        found = self.temperatures.get(which, self.temperatures.get("final"))
-        return replace(self, temperature=found)
+        temperature = self.temperatures.get(which, self.temperatures.get("final"))
+        return replace(self, temperature=temperature)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the signature as a file of today's format has it."""
+        """Returns the signature as JSON of the newest format."""
         return {"format": FORMAT, **asdict(self)}
 
     def save(self, path: Path) -> None:
@@ -108,31 +108,33 @@ class Signature:
 
     @classmethod
     def load(cls, path: Path) -> "Signature":
-        """Reads a signature, and checks all that it says.
+        """Reads a signature, and checks it.
 
         Raises:
             BadInput: The file is absent, damaged, or of a newer format.
         """
-        found: dict[str, Any] = json_forms.read(path, _form, cure=_CURE, newest=FORMAT)
-        if found.pop("format") == 1:
-            found["takes"], found["gives"] = _TASKS.get(found.pop("task"), ("tensors", "tensors"))
-        for kind in ("inputs", "outputs"):
-            found[kind] = tuple(
-                Tensor(**one | {"shape": tuple(one["shape"])}) for one in found[kind]
+        fields: dict[str, Any] = json_forms.read(path, _form, cure=_CURE, newest=FORMAT)
+        if fields.pop("format") == 1:
+            fields["takes"], fields["gives"] = _TASKS.get(
+                fields.pop("task"), ("tensors", "tensors")
             )
-        found |= {name: tuple(found.get(name, ())) for name in ("labels", "sizes")}
-        signature = cls(**found)
+        for kind in ("inputs", "outputs"):
+            fields[kind] = tuple(
+                Tensor(**one | {"shape": tuple(one["shape"])}) for one in fields[kind]
+            )
+        fields |= {name: tuple(fields.get(name, ())) for name in ("labels", "sizes")}
+        signature = cls(**fields)
         json_forms.check(
             signature.preprocess, signature.input_kind.PREPROCESS, path, _CURE, at="preprocess"
         )
         labels, scores = len(signature.labels), signature.outputs[0].shape[-1]
-        if signature.answer_kind.CLASSIFIES and labels != scores:
+        if signature.output_kind.CLASSIFIES and labels != scores:
             raise BadInput(f"{path} has {labels} labels for {scores} scores: {_CURE}")
         return signature
 
 
-def filled(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
-    """Returns examples as a batch of the one shape that a server computes with.
+def padded_batch(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
+    """Collates examples into a batch of the one shape that a server computes with.
 
     Args:
         examples: As a model takes them.
@@ -142,16 +144,16 @@ def filled(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
     shape = signature.example_shape
     if batch.shape[1:] == shape:
         return batch
-    whole = np.zeros((len(batch), *shape), batch.dtype)
-    whole[tuple(map(slice, batch.shape))] = batch
-    return whole
+    padded = np.zeros((len(batch), *shape), batch.dtype)
+    padded[tuple(map(slice, batch.shape))] = batch
+    return padded
 
 
 _CURE = "Restore it from a copy, or write it anew: train again, or export the run again."
 
 
 def _dtype(value: Any, where: str) -> None:
-    """Takes the names of NumPy's types, and JAX's, of which a tensor is."""
+    """Accepts the names of dtypes, NumPy's and JAX's, that a tensor may have."""
     json_forms.text(40)(value, where)
     try:
         known = np.dtype(value).name in _DTYPES
@@ -162,7 +164,7 @@ def _dtype(value: Any, where: str) -> None:
 
 
 def _tensor(value: Any, where: str) -> None:
-    """Takes a tensor of which one example fits into memory."""
+    """Accepts a tensor of which one example fits into memory."""
     _TENSOR(value, where)
     size = math.prod(axis for axis in value["shape"] if isinstance(axis, int) and axis > 0)
     size *= np.dtype(value["dtype"]).itemsize
@@ -211,8 +213,8 @@ _SOMETIMES = {
 _FORM = json_forms.record(
     {
         **_ALWAYS,
-        "takes": json_forms.one_of(*kinds.listed("inputs")),
-        "gives": json_forms.one_of(*kinds.listed("answers")),
+        "takes": json_forms.one_of(*kinds.kind_names("inputs")),
+        "gives": json_forms.one_of(*kinds.kind_names("answers")),
     },
     _SOMETIMES,
     closed=True,
@@ -221,6 +223,6 @@ _FIRST_FORM = json_forms.record({**_ALWAYS, "task": _WORD}, _SOMETIMES, closed=T
 
 
 def _form(value: Any, where: str) -> None:
-    """Takes a signature of this format, or of the first."""
+    """Accepts a signature of this format, or of the first."""
     first = isinstance(value, Mapping) and value.get("format") == 1
     (_FIRST_FORM if first else _FORM)(value, where)

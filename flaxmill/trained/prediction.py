@@ -15,7 +15,7 @@ def predictions(
     """Answers what a person gives.
 
     Args:
-        given: One or many, as the ``many`` of the model's kind of input takes them.
+        given: One or many, as the ``as_sequence`` of the model's kind of input takes them.
         signature: Of the model.
         classify: From a batch as the model takes it to probabilities [example, class].
         top: How many classes to name for each.
@@ -30,12 +30,12 @@ def predictions(
         BadInput: There are none, or one of them cannot be read.
     """
     kind, (thing, things) = signature.input_kind, signature.input_kind.THING
-    every = kind.many(given, signature)
+    every = kind.as_sequence(given, signature)
     if not len(every):
         raise BadInput(f"predict was given no {things}.")
-    ready = kind.collate([kind.read(one, signature) for one in every], signature)
+    ready = kind.collate([kind.preprocess(one, signature) for one in every], signature)
     return [
-        {thing: kind.called(one, index), **answer(row, signature, top)}
+        {thing: kind.display_name(one, index), **answer(row, signature, top)}
         for index, (one, row) in enumerate(zip(every, classify(ready), strict=True))
     ]
 
@@ -48,4 +48,4 @@ def answer(probabilities: np.ndarray, signature: Signature, top: int) -> dict[st
         signature: Of the model.
         top: How many classes to name; at least one is named.
     """
-    return signature.answer_kind.decode(probabilities, signature.labels, top)
+    return signature.output_kind.decode(probabilities, signature.labels, top)

@@ -247,7 +247,7 @@ class TrainedRun:
         """Returns the calibrated probability of each class for inputs as in the data."""
         logits = self._answer(self.model, inputs).astype(jax.numpy.float32)
         scores = logits / (self.signature.temperature or 1.0)
-        return np.asarray(self.signature.answer_kind.probabilities(scores), np.float64)
+        return np.asarray(self.signature.output_kind.probabilities(scores), np.float64)
 
     def _answer(self, model: nnx.Module, inputs: Any) -> Any:
         try:

@@ -108,7 +108,7 @@ def _of_each_seed(
 
 def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
     """Returns the models of all seeds as one, in evaluation mode; a single one stays as it is."""
-    kind = signature.answer_kind if signature.outputs[0].name == "logits" else None
+    kind = signature.output_kind if signature.outputs[0].name == "logits" else None
     model = models[0] if len(models) == 1 else Ensemble(models, answers=kind)
     model.eval()
     return model
@@ -160,7 +160,7 @@ def calibrated(
         reading: How examples are read.
     """
     held_out = splits.validation
-    classifies = signature.answer_kind.CLASSIFIES and signature.outputs[0].name == "logits"
+    classifies = signature.output_kind.CLASSIFIES and signature.outputs[0].name == "logits"
     if not len(held_out) or splits.seen or not classifies:
         return signature
     temperatures, count = {}, len(held_out)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 from flaxmill.trained.exported import Exported
 
 DONE = "document.querySelector('#why-words').getAttribute('aria-busy') === 'false'"
@@ -53,7 +53,7 @@ def test_what_mattered(page: Visit, exported: Path) -> None:
     page.click("#why")
     page.until(DONE)
     model = Exported(exported, engine="onnx")
-    seen = read(exported / "examples" / "01-trouser.png", model.signature)
+    seen = preprocess(exported / "examples" / "01-trouser.png", model.signature)
     drops, most = occlusion(model, seen)
     assert most > 0.1, "a model that cares for no part tests nothing"
     expected = 215 * (np.clip(drops, 0, None) / drops.max()) ** 0.8

@@ -10,7 +10,7 @@ from PIL import Image
 from selenium.webdriver import Keys
 from visiting import Visit
 
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 from flaxmill.trained.exported import Exported
 
 # A T-shirt, as points around the middle of the sheet.
@@ -25,7 +25,7 @@ def model(exported: Path) -> Exported:
 
 def check_answer(page: Visit, model: Exported, picture: Path | Image.Image) -> None:
     """Compares what the page shows of a picture with what Python says of it."""
-    seen = read(picture, model.signature)
+    seen = preprocess(picture, model.signature)
     np.testing.assert_array_equal(page.seen()[..., :1], seen)
     (probabilities,) = model.outputs(seen[None])["probabilities"]
     best = np.argsort(-probabilities)[:5]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from visiting import Visit
 
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 from flaxmill.tasks.signature import Signature, Tensor
 
 DARK = {"background": "dark: pictures with a light border are inverted"}
@@ -77,7 +77,7 @@ def test_the_same_pixels_become_the_same_bytes(served_page: Visit) -> None:
         how = PHOTOGRAPHS[i % 3] if i % 4 > 1 else DARK if i % 8 < 6 else {}
         asked = signature(*size, 3 if i % 7 < 3 else 1, how)
         cases.append([int(width), int(height), text(rgba.tobytes()), described(asked)])
-        expected.append(read(Image.fromarray(rgba), asked).reshape(-1))
+        expected.append(preprocess(Image.fromarray(rgba), asked).reshape(-1))
     answers = served_page.js(PREPARE, cases)
     for answer, wanted in zip(answers, expected, strict=True):
         np.testing.assert_array_equal(numbers(answer), wanted)
@@ -157,5 +157,5 @@ def test_files_become_the_same_within_a_grey_level(
     answers = served_page.js(DECODE, cases, described(asked))
     for (name, content), answer in zip(files.items(), answers, strict=True):
         with Image.open(io.BytesIO(content)) as picture:
-            wanted = read(picture, asked).reshape(-1).astype(int)
+            wanted = preprocess(picture, asked).reshape(-1).astype(int)
         assert np.abs(numbers(answer) - wanted).max() <= BOUND, name

@@ -18,7 +18,7 @@ from flaxmill.data.text.vocabulary import described
 from flaxmill.errors import BadInput
 from flaxmill.export import export
 from flaxmill.export.web import check_installed
-from flaxmill.tasks.inputs.text import showing
+from flaxmill.tasks.inputs.text import display
 from flaxmill.trained.exported import Exported
 
 ALPHABETS = [
@@ -77,7 +77,7 @@ def test_an_answer_follows_the_hand_and_is_the_model_s(page: Visit, exported_tex
     (said,) = model.predict(text, top=3)
     likely = [one["label"] for one in said["predictions"]]
     known = model.signature.preprocess
-    back = showing.joined(np.array(encode(text, known)), known)  # a small model knows few words
+    back = display.text_of(np.array(encode(text, known)), known)  # a small model knows few words
     page.until(f"document.querySelector('#top')?.textContent.startsWith({json.dumps(likely[0])})")
     page.until(
         f"[...document.querySelectorAll('#seen span')].map((s) => s.textContent).join('') === "
@@ -122,4 +122,4 @@ def test_texts_are_cut_as_in_python(page: Visit, kind: str, lower: bool) -> None
     for text, (tokens, back) in zip(ALPHABETS, found, strict=True):
         assert tokens == encode(text, known), text
         if kind != "bpe":  # a letter that is cut off in its bytes is shown in another way
-            assert back.strip() == showing.joined(np.array(encode(text, known)), known)
+            assert back.strip() == display.text_of(np.array(encode(text, known)), known)

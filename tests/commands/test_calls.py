@@ -20,8 +20,8 @@ from flaxmill.commands import calls, cli, train
 from flaxmill.commands import report as report_commands
 from flaxmill.commands.check import check
 from flaxmill.commands.fetch import fetch
-from flaxmill.commands.order import Order, ordered
 from flaxmill.commands.prepare import prepare
+from flaxmill.commands.request import TrainRequest, from_call
 from flaxmill.data import check as checks
 from flaxmill.data.prepare import Manner
 from flaxmill.errors import BadInput
@@ -87,11 +87,11 @@ def test_train_takes_every_option_of_its_command(name: str) -> None:
     beside = set(listed) - {"config", "options"}
     given = {field.name: getattr(Options(), field.name) for field in dataclasses.fields(Options)}
     fields = dataclasses.asdict(recipe.module.PRESETS[recipe.default_preset])
-    order = ordered(name, None, {**fields, **given, "keep": 7, "init_from": "here"})
+    order = from_call(name, None, {**fields, **given, "keep": 7, "init_from": "here"})
     assert dataclasses.asdict(order.config) == fields
     assert order.options == dataclasses.replace(Options(), keep=7, init_from=Path("here"))
     assert beside <= options(train.train)
-    assert beside <= {field.name for field in dataclasses.fields(Order)}
+    assert beside <= {field.name for field in dataclasses.fields(TrainRequest)}
 
 
 def test_what_train_does_not_take_is_named() -> None:
@@ -104,7 +104,7 @@ def test_what_train_does_not_take_is_named() -> None:
 
 
 def test_lists_will_do_for_tuples() -> None:
-    assert ordered("fashion_mnist", None, {"channels": [4, 8]}).config.channels == (4, 8)
+    assert from_call("fashion_mnist", None, {"channels": [4, 8]}).config.channels == (4, 8)
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from hearing import Heard
 from PIL import Image
 
 from flaxmill import recipes
-from flaxmill.commands.lr_find import said
+from flaxmill.commands.lr_find import describe
 from flaxmill.commands.range_test import diverged, find
-from flaxmill.commands.train import fulfil
+from flaxmill.commands.train import execute
 from flaxmill.errors import BadInput
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.progress import Words
@@ -157,7 +157,7 @@ def test_rates_are_tried_with_the_recipes_own_loop(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     order = small_runs.order(name, tmp_path / "run", learning_rate=0.123)
-    order = dataclasses.replace(order, run=None).settled()
+    order = dataclasses.replace(order, run=None).resolved()
     found = find(order, Words(quiet=True), 30, 1e-4, 100.0)
     assert 10 <= len(found.losses) <= 30
     assert math.log(10) / 3 < found.losses[0] < 3 * math.log(10)  # it knows nothing yet
@@ -171,7 +171,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     order = small_runs.order(name, tmp_path / "runs" / "dry", Options(dry_run=True), overfit=8)
     heard = Heard()
-    assert fulfil(order, heard, Clock()) is None
+    assert execute(order, heard, Clock()) is None
     assert list(tmp_path.iterdir()) == []
     text = "\n".join(heard.lines)
     assert re.search("8 training (example|text)s alone", text)
@@ -210,17 +210,18 @@ def test_the_command_writes_a_picture_and_touches_no_run(
 
 def test_the_words_suggest_an_option(tmp_path: Path) -> None:
     found = judge(RATES, curve(0.03), diverged=True)
-    begun, *_, suggested = said(found, now=0.1)
+    begun, *_, suggested = describe(found, now=0.1)
     assert begun == "The loss began at 2.299 and fell to 1.044; at 10 it diverged."
     assert suggested == f"suggested --learning-rate {found.suggestion:g}   (now 0.1)"
     save_png(rates.draw(found, now=0.1, title="a title"), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
     harmless = judge(RATES, curve(1e3), diverged=False)
-    assert "a higher --to may tell more" in said(harmless, now=0.1)[1]
+    assert "a higher --to may tell more" in describe(harmless, now=0.1)[1]
     flat = judge(RATES, [2.3] * 150, diverged=False)
     assert (
-        "No rate from 1e-05 to 10 made the loss fall: nothing is suggested" in said(flat, 0.1)[-1]
+        "No rate from 1e-05 to 10 made the loss fall: nothing is suggested"
+        in describe(flat, 0.1)[-1]
     )
     save_png(rates.draw(flat, now=0.1, title="a title"), tmp_path / "flat.png")
 

@@ -7,8 +7,8 @@ import small_runs
 from hearing import Heard
 
 from flaxmill import recipes
-from flaxmill.commands.order import Order, configure
-from flaxmill.commands.train import fulfil
+from flaxmill.commands.request import TrainRequest, configure
+from flaxmill.commands.train import execute
 from flaxmill.data.listings import layouts
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine.clock import Clock
@@ -56,13 +56,13 @@ def test_an_unknown_preset_is_refused() -> None:
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_random_keys_cannot_take_is_refused(seed: int, tmp_path: Path) -> None:
     recipe = recipes.load("fashion_mnist")
-    order = Order(
+    order = TrainRequest(
         recipe=recipe, config=configured(), preset="quick", seed=seed, run=tmp_path / "run"
     )
     with pytest.raises(
         BadInput, match=f"--seed {seed}: a seed is a number from 0 to 4,294,967,295"
     ):
-        fulfil(order, Words(quiet=True), Clock())
+        execute(order, Words(quiet=True), Clock())
     assert not (tmp_path / "run").exists()
 
 
@@ -98,10 +98,10 @@ def test_the_data_is_scanned_and_opened_once_a_run(
     counting(layouts, "_scan")
     counting(images, "data")
     order = small_runs.order("images", tmp_path / "run", Options(), batch_size=0, epochs=0.2)
-    assert fulfil(order, Words(quiet=True), Clock()) is not None
+    assert execute(order, Words(quiet=True), Clock()) is not None
     assert sorted(looks) == ["_scan", "data"]
     assert (tmp_path / "run" / "report.html").exists()
-    assert images.data(order.settled().config).labels  # another command looks again
+    assert images.data(order.resolved().config).labels  # another command looks again
     assert looks.count("_scan") > 2
 
 

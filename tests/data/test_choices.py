@@ -15,7 +15,7 @@ from flax import nnx
 from pyarrow import parquet
 
 from flaxmill import recipes
-from flaxmill.commands.order import Order, configure
+from flaxmill.commands.request import TrainRequest, configure
 from flaxmill.data import choices
 from flaxmill.data.batches import Schedule
 from flaxmill.data.reading.kept import Kept, kept
@@ -152,14 +152,14 @@ def test_a_network_with_one_way_to_begin_is_trained_as_long_for_small_pictures(
 
 def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
     recipe = recipes.load("images")
-    order = Order(recipe, configure(recipe, "quick", {"data": str(photos)}), "quick", seed=0)
-    ready = order.settled()
+    order = TrainRequest(recipe, configure(recipe, "quick", {"data": str(photos)}), "quick", seed=0)
+    ready = order.resolved()
     assert ready.config.size == int(ready.chosen["size"].partition(":")[0])
     assert ready.identity(None).json()["config"]["size"] == ready.config.size
     assert "chosen" not in ready.identity(None).json()  # a note: it makes no other run
     plain = recipes.load("fashion_mnist")
-    other = Order(plain, plain.preset(), "quick", seed=0)
-    assert other.settled() == other
+    other = TrainRequest(plain, plain.preset(), "quick", seed=0)
+    assert other.resolved() == other
 
 
 @pytest.mark.parametrize("name", ["resnet18", "small"])

@@ -175,7 +175,7 @@ def test_every_place_that_opens_pictures_names_the_formats() -> None:
             assert "open" not in [name.name for name in imported], file
     assert ("decode.py", "FORMATS") in calls
     assert set(calls) == {("decode.py", "FORMATS"), ("standalone.py", "known")}
-    listed = inspect.getsource(standalone.prepared).partition("known = ")[2].partition("  #")[0]
+    listed = inspect.getsource(standalone.preprocess).partition("known = ")[2].partition("  #")[0]
     assert ast.literal_eval(listed) == FORMATS
 
 

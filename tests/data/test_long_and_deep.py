@@ -13,14 +13,14 @@ from picture_files import save
 from PIL import Image
 
 from flaxmill import recipes
-from flaxmill.commands.order import configure
+from flaxmill.commands.request import configure
 from flaxmill.data import choices
 from flaxmill.data.check.index import index
 from flaxmill.data.pictures.plain import plain
 from flaxmill.data.prepare import prepare, usual
 from flaxmill.errors import BadInput
 from flaxmill.recipes import images
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 
 
 def settled(place: Path, **fields: Any) -> tuple[images.Config, dict[str, str]]:
@@ -68,7 +68,7 @@ def test_long_pictures_are_padded_and_it_is_said_why(long: Path, tmp_path: Path)
     signature = images.signature(config, splits)
     assert signature.preprocess["fit"] == "pad to a square"
     path = next(long.rglob("1.png"))
-    assert (read(path, signature)[config.size // 2, 1] == (255, 1, 1)).all()
+    assert (preprocess(path, signature)[config.size // 2, 1] == (255, 1, 1)).all()
     cropped = images.data(replace(config, fit="crop"))
     assert cropped.test[0]["image"].max() < 255  # of both classes nothing is left
 
@@ -87,7 +87,7 @@ def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path
     signature = images.signature(config, splits)
     files = splits.test.files
     for at in range(3):
-        np.testing.assert_array_equal(read(files[at], signature), splits.test[at]["image"])
+        np.testing.assert_array_equal(preprocess(files[at], signature), splits.test[at]["image"])
     made = prepare(str(long), tmp_path / "made", usual(str(long), fit=fit, size=16))
     again, why = settled(made)
     assert (again.fit, why["fit"]) == (fit, f"{fit}: the pictures were prepared so")
@@ -128,11 +128,11 @@ def test_one_scale_of_deep_pictures_is_found_said_and_kept(deep: Path, tmp_path:
     signature = images.signature(config, splits)
     assert signature.preprocess["white"] == 4095
     files = splits.test.files
-    np.testing.assert_array_equal(read(files[0], signature), splits.test[0]["image"])
+    np.testing.assert_array_equal(preprocess(files[0], signature), splits.test[0]["image"])
     dim = Image.fromarray(np.full((20, 20), 200, np.uint16))  # the set decides, not the picture
     dim.save(tmp_path / "dim.png")
-    assert (read(tmp_path / "dim.png", signature) == 200 >> 4).all()
-    assert (read(dim, signature) == 200 >> 4).all()
+    assert (preprocess(tmp_path / "dim.png", signature) == 200 >> 4).all()
+    assert (preprocess(dim, signature) == 200 >> 4).all()
     made = prepare(str(deep), tmp_path / "made", usual(str(deep)))
     again, why = settled(made)
     assert again.white == 4095 and "white" not in why

@@ -116,7 +116,7 @@ def test_the_card_speaks_of_what_was_written(
     assert "weights.safetensors" not in card
     assert ".\n\nThe probabilities are the plain softmax" in card  # a paragraph
     code = "\n".join(re.findall("```python\n(.*?)```", card, re.DOTALL))
-    assert "def prepared(" in code
+    assert "def preprocess(" in code
     subprocess.run([sys.executable, "-c", code], cwd=written, check=True, timeout=120)
     card = (
         export(run, tmp_path / "weights", formats=["safetensors"]).path / "README.md"

@@ -13,7 +13,7 @@ from flax import nnx
 
 from flaxmill.errors import BadInput
 from flaxmill.export import directory_of, export, parity
-from flaxmill.export.formats import Subject
+from flaxmill.export.formats import ExportedModel
 from flaxmill.export.made import COUNT, made_splits
 from flaxmill.models import weights
 from flaxmill.tasks.signature import Signature, Tensor
@@ -104,7 +104,7 @@ def test_made_pictures_are_coarse_and_fine_and_always_the_same(shape: tuple[int,
         assert steps.min() == 0 and steps.max() > 60
 
 
-def felt(subject: Subject) -> dict[str, np.ndarray]:
+def felt(subject: ExportedModel) -> dict[str, np.ndarray]:
     """Returns how much the model's logits change with each weight: not at all if units are dead."""
     model = subject.run.build(subject.arrays)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
@@ -123,17 +123,17 @@ def test_one_wrong_weight_of_any_layer_is_refused(trained: TrainedRun, made: boo
     splits = trained.splits()
     if made:
         splits = made_splits("", drawn=False, signature=trained.signature)
-    subject = Subject.of(trained, splits, "")
+    subject = ExportedModel.of(trained, splits, "")
     test = subject.splits.test
-    same = subject.compared(trained.logits(test, trained.build(dict(subject.arrays))))
-    assert parity.exact(same, "onnx", subject.allowed)["max_abs_difference"] == 0
+    same = subject.compare(trained.logits(test, trained.build(dict(subject.arrays))))
+    assert parity.check_exact(same, "onnx", subject.allowed)["max_abs_difference"] == 0
     assert parity.RELATIVE <= subject.allowed < 2e-4
     kernels = {name: of for name, of in felt(subject).items() if name.endswith("kernel")}
     assert len(kernels) == 4
     for name, change in kernels.items():
         wrong = subject.arrays[name].copy()
         wrong.flat[np.abs(change).argmax()] += 0.1 * np.linalg.norm(wrong)
-        found = subject.compared(
+        found = subject.compare(
             trained.logits(test, trained.build({**subject.arrays, name: wrong}))
         )
         assert found["max_relative_difference"] > 2 * subject.allowed

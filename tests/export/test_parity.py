@@ -5,9 +5,9 @@ import pytest
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.export import parity
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 
-ONE, SEVERAL = (answer_kind(gives) for gives in ("one_class", "labels"))
+ONE, SEVERAL = (output_kind(gives) for gives in ("one_class", "labels"))
 
 ROUNDING = np.float32(2.0**-22)  # of what was summed up, in another order
 
@@ -21,14 +21,14 @@ def honest(reference: np.ndarray, terms: float, seed: int = 0) -> np.ndarray:
 def test_differences_are_found() -> None:
     reference = np.array([[1.0, 2.0], [4.0, -8.0]], np.float32)  # 4.6 in the quadratic mean
     outputs = reference + np.array([[1.5, 0], [0, 0.25]], np.float32)
-    found = parity.compared(outputs, reference, np.array([1, 0]), ONE)
+    found = parity.compare(outputs, reference, np.array([1, 0]), ONE)
     assert found == {
         "max_abs_difference": 1.5,
         "max_relative_difference": pytest.approx(1.5 / np.sqrt((1 + 4 + 16 + 64) / 4)),
         "disagreements": 1,
         "accuracy": 0.5,
     }
-    unknown = parity.compared(outputs, reference, None, ONE)
+    unknown = parity.compare(outputs, reference, None, ONE)
     assert unknown == {**found, "accuracy": None}
 
 
@@ -44,8 +44,8 @@ def test_rounding_is_no_difference_whatever_the_logits(
     if examples == 1:
         logits = np.full_like(logits, size)
     for kind in (ONE, SEVERAL):
-        found = parity.compared(honest(logits, size), logits, None, kind)
-        assert parity.exact(found, "onnx")["max_relative_difference"] < 1e-5
+        found = parity.compare(honest(logits, size), logits, None, kind)
+        assert parity.check_exact(found, "onnx")["max_relative_difference"] < 1e-5
 
 
 def test_a_far_outlier_hides_nothing_and_is_not_refused_itself() -> None:
@@ -53,20 +53,20 @@ def test_a_far_outlier_hides_nothing_and_is_not_refused_itself() -> None:
     logits[7] *= 1000
     outputs = logits.copy()
     outputs[7] += 1e-3  # as rounding does, where sums are so large
-    assert parity.exact(parity.compared(outputs, logits, None, ONE), "onnx")
+    assert parity.check_exact(parity.compare(outputs, logits, None, ONE), "onnx")
     outputs[8] += 1e-2
     with pytest.raises(CannotGoOn):
-        parity.exact(parity.compared(outputs, logits, None, ONE), "onnx")
+        parity.check_exact(parity.compare(outputs, logits, None, ONE), "onnx")
 
 
 def test_the_same_zeros_do_not_differ() -> None:
     nothing = np.zeros((2, 3), np.float32)
-    found = parity.compared(nothing, nothing, None, ONE)
-    assert parity.exact(found, "onnx")["max_relative_difference"] == 0
-    lost = parity.compared(nothing + np.float32(1e-39), nothing, None, ONE)
-    assert parity.exact(lost, "onnx")  # some engines take numbers so small for 0
+    found = parity.compare(nothing, nothing, None, ONE)
+    assert parity.check_exact(found, "onnx")["max_relative_difference"] == 0
+    lost = parity.compare(nothing + np.float32(1e-39), nothing, None, ONE)
+    assert parity.check_exact(lost, "onnx")  # some engines take numbers so small for 0
     with pytest.raises(CannotGoOn, match="differs from the trained model by"):
-        parity.exact(parity.compared(nothing + 1, nothing, None, ONE), "onnx")
+        parity.check_exact(parity.compare(nothing + 1, nothing, None, ONE), "onnx")
 
 
 def test_what_cancels_out_is_measured_by_what_rounding_does_to_it() -> None:
@@ -82,17 +82,17 @@ def test_what_cancels_out_is_measured_by_what_rounding_does_to_it() -> None:
         return (features @ weights["kernel"] + bias).astype(np.float32)
 
     arrays = {"kernel": kernel}
-    allowed = parity.allowed(reference, logits(parity.moved(arrays)))
+    allowed = parity.allowed(reference, logits(parity.perturb(arrays)))
     assert allowed > 10 * parity.RELATIVE
-    found = parity.compared(logits(arrays), reference, None, ONE)
+    found = parity.compare(logits(arrays), reference, None, ONE)
     assert found["max_relative_difference"] > parity.RELATIVE
-    tolerance = parity.exact(found, "onnx", allowed)["tolerance"]
+    tolerance = parity.check_exact(found, "onnx", allowed)["tolerance"]
     assert tolerance == {"max_relative_difference": allowed}
 
 
 def test_weights_are_moved_by_their_last_place_alone() -> None:
     arrays = {"kernel": np.array([1.0, -3.0, 0.0], np.float32), "count": np.array([7], np.int32)}
-    found = parity.moved(arrays)
+    found = parity.perturb(arrays)
     assert found["kernel"].dtype == np.float32
     difference = np.abs(found["kernel"] - arrays["kernel"])
     assert (difference[:2] > 0).all() and (difference[:2] < 4e-7).all()
@@ -102,7 +102,7 @@ def test_weights_are_moved_by_their_last_place_alone() -> None:
 def test_what_differs_too_much_is_refused() -> None:
     found = {"accuracy": 0.8, "max_abs_difference": 0.1}
     with pytest.raises(CannotGoOn, match=r"cost 1\.00 points of accuracy, where 0\.3 are allowed"):
-        parity.rounded(found, 0.81, 10_000)
+        parity.check_int8(found, 0.81, 10_000)
     not_a_number = {"max_relative_difference": float("nan"), "disagreements": 3}
     with pytest.raises(CannotGoOn, match=r"differs from the trained model by nan"):
-        parity.exact(not_a_number, "onnx")
+        parity.check_exact(not_a_number, "onnx")

@@ -36,7 +36,7 @@ def train():
         Path(sys.argv[1]).write_text("step 7")
         asked.check()
 
-exit_status.leave_with(lambda: exit_status.after(train), own=True)
+exit_status.exit_with(lambda: exit_status.run_command(train), own=True)
 """
 """What a training does, as far as its terminal is concerned."""
 

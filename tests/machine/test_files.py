@@ -50,7 +50,7 @@ def test_a_message_names_what_was_meant_and_no_temporary_name(
     def fail() -> None:
         raise OSError(number, "trouble", str(staged / "model.onnx"))
 
-    assert exit_status.after(fail) == status
+    assert exit_status.run_command(fail) == status
     assert str(tmp_path / "export" / "model.onnx") in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 from pages import Page, subject
 
-from flaxmill.commands.train import waiting_words
+from flaxmill.commands.train import waiting_hint
 from flaxmill.data import batches
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
@@ -91,9 +91,9 @@ def test_only_the_time_in_which_the_device_has_no_work_counts(
 
 
 def test_a_person_is_told_what_to_do_where_the_device_waited_long() -> None:
-    assert waiting_words({"train": 100.0, "waiting": 9.0}) == ""
-    assert waiting_words({"train": 0.0, "waiting": 0.0}) == ""
-    words = waiting_words({"train": 100.0, "waiting": 34.0})
+    assert waiting_hint({"train": 100.0, "waiting": 9.0}) == ""
+    assert waiting_hint({"train": 0.0, "waiting": 0.0}) == ""
+    words = waiting_hint({"train": 100.0, "waiting": 34.0})
     assert words.startswith("For 34.0 s of the training (34 %) the device waited for data. ")
     assert "flaxmill prepare DATA --to DIR" in words
     assert "more --readers help" in words

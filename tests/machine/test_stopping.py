@@ -121,7 +121,7 @@ def end_of(code: str, folder: Path, *numbers: int) -> tuple[int, str]:
         "def command():\n"
         "    with stopping.temporary_folder():\n"
         f"        {code}\n"
-        "exit_status.leave_with(lambda: exit_status.after(command), own=True)\n"
+        "exit_status.exit_with(lambda: exit_status.run_command(command), own=True)\n"
     )
     process = subprocess.Popen(
         python(program),

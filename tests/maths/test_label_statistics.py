@@ -50,7 +50,7 @@ def test_the_f1_of_an_evaluation_is_that_of_all_its_labels() -> None:
     assert means["accuracy"] == pytest.approx((said == holds).mean())
     assert means["exact"] == pytest.approx((said == holds).all(-1).mean())
     assert several.accuracy(logits, labels).mean() == pytest.approx(means["accuracy"])
-    assert several.right(logits, labels).mean() == pytest.approx(means["exact"])
+    assert several.correct(logits, labels).mean() == pytest.approx(means["exact"])
 
 
 def test_the_loss_is_the_mean_binary_cross_entropy() -> None:

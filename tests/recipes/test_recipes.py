@@ -21,7 +21,7 @@ from small_runs import PLAIN, THOROUGH
 
 from flaxmill import recipes
 from flaxmill.commands import cli, train
-from flaxmill.commands.order import Order
+from flaxmill.commands.request import TrainRequest
 from flaxmill.data.batches import Schedule
 from flaxmill.errors import Stopped
 from flaxmill.export import export
@@ -244,7 +244,7 @@ def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -
     fields = PLAIN[name] | {"batch_size": 80, "epochs": 1.5}
     trained = small_runs.train(name, run, **fields)
     assert trained.result["step"] == 3
-    order = small_runs.order(name, run, **fields).settled()
+    order = small_runs.order(name, run, **fields).resolved()
     fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
     before = weights.named({"params": nnx.state(fresh, nnx.Param)})
     after = trained.arrays()
@@ -295,7 +295,7 @@ def test_every_field_of_the_config_is_read(
     recipe, reads = recipes.load(name), set()
     ways = ({}, small_runs.ALTERNATIVE[name])
     for preset, fields in itertools.product(recipe.module.PRESETS, ways):
-        order = small_runs.order(name, tmp_path, preset=preset, **fields).settled()
+        order = small_runs.order(name, tmp_path, preset=preset, **fields).resolved()
         config, seen = recording(order.config, fields := set()), fields
         splits = recipe.module.data(config)
         run = Run(
@@ -317,8 +317,8 @@ def test_every_field_of_the_config_is_read(
 
 
 def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Order] = []
-    monkeypatch.setattr(train, "fulfil", lambda order, *_: given.append(order))
+    given: list[TrainRequest] = []
+    monkeypatch.setattr(train, "execute", lambda order, *_: given.append(order))
     lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]
     assert ["flaxmill", "train", name] in commands

@@ -17,9 +17,9 @@ from flaxmill.models.views import CLOSER, DIAGONAL, STRAIGHT, Views
 from flaxmill.models.vit import ViT
 from flaxmill.tasks.inputs.picture.attribution import COVERED, attributions, highest
 from flaxmill.tasks.inputs.picture.feature_maps import trace
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 
-ONE, SEVERAL = (answer_kind(gives) for gives in ("one_class", "labels"))
+ONE, SEVERAL = (output_kind(gives) for gives in ("one_class", "labels"))
 
 
 def patched(count: int, channels: int, side: int = 24) -> tuple[np.ndarray, np.ndarray]:

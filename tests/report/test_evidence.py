@@ -17,7 +17,7 @@ from flaxmill.maths.scaling import unit_interval
 from flaxmill.report.evidence import _attributed
 from flaxmill.report.examples import Examples, FileName
 from flaxmill.tasks.inputs import picture
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.run import TrainedRun
 
@@ -63,7 +63,7 @@ def test_of_several_labels_each_shows_where_it_is_surest_and_right() -> None:
     logits = np.array([[2.0, -1.0, 1.0], [3.0, 0.5, -2.0], [4.0, -0.1, -1.0]], np.float32)
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
     # Example 2 lacks label 0, and label 2 never holds.
-    assert answer_kind("labels").surest(logits, labels) == [(0, 1), (1, 1)]
+    assert output_kind("labels").surest(logits, labels) == [(0, 1), (1, 1)]
 
 
 def test_pictures_are_read_when_they_are_asked_for_and_know_their_files() -> None:

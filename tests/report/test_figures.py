@@ -14,7 +14,7 @@ from PIL import Image
 from flaxmill.errors import BadInput
 from flaxmill.maths.statistics import calibration
 from flaxmill.report import figures
-from flaxmill.tasks.inputs.picture import draw, showing
+from flaxmill.tasks.inputs.picture import display, draw
 
 sheet = functools.partial(figures.sheet, draw=draw)
 
@@ -138,16 +138,16 @@ def test_reliability_draws_a_bar_for_each_bin() -> None:
 def test_picture_uri_holds_the_exact_pixels(channels: int) -> None:
     picture = pictures(1, channels)[0]
     np.testing.assert_array_equal(
-        decoded(showing.picture_uri(picture)).reshape(28, 28, -1), picture
+        decoded(display.picture_uri(picture)).reshape(28, 28, -1), picture
     )
 
 
 def test_a_map_lies_over_its_picture_the_brighter_the_more() -> None:
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
     dark, bright = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 1), 255, np.uint8)
-    lit = decoded(showing.lit_uri(dark, ramp)).astype(np.int64)
+    lit = decoded(display.lit_uri(dark, ramp)).astype(np.int64)
     assert lit.shape == (8, 8, 3)
     assert (np.diff(lit.sum(-1).ravel()) >= 0).all()
     assert lit[0, 0].sum() == 0 and lit[-1, -1].sum() > 450  # of 765
-    shown = decoded(showing.lit_uri(bright, np.zeros((8, 8))))
+    shown = decoded(display.lit_uri(bright, np.zeros((8, 8))))
     assert (shown == round(0.7 * 255)).all()  # nothing speaks for it: the picture alone

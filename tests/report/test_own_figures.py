@@ -5,10 +5,10 @@ from typing import Any
 from pages import Page, subject
 
 from flaxmill.machine.progress import figures
-from flaxmill.report.page import Subject, render
+from flaxmill.report.page import ReportedRun, render
 
 
-def measured(seed: int = 0, **changes: Any) -> Subject:
+def measured(seed: int = 0, **changes: Any) -> ReportedRun:
     """A run whose recipe measures more than flaxmill's own: each figure on other splits."""
     own = {
         "train": {"penalty": 0.00001234},

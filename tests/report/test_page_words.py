@@ -9,12 +9,12 @@ from pages import Page, changed, subject
 from flaxmill.maths import label_statistics
 from flaxmill.maths.calibration import fit_temperature
 from flaxmill.report.examples import FileName
-from flaxmill.report.page import Subject, render
+from flaxmill.report.page import ReportedRun, render
 
 SPLITS = ("train", "validation")
 
 
-def several(**changes: Any) -> Subject:
+def several(**changes: Any) -> ReportedRun:
     """A run of a model of three labels, any number of which may hold."""
     rng = np.random.default_rng(0)
     labels = (rng.random((300, 3)) < 0.4).astype(np.float32)

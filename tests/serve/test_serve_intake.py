@@ -259,7 +259,7 @@ def test_what_turns_out_large_makes_way(signature: Signature) -> None:
 
     async def body(intake: Intake) -> None:
         def ask(content: bytes) -> asyncio.Task[Any]:
-            return asyncio.create_task(intake.examples(signature, FORM, {"top": "3"}, content))
+            return asyncio.create_task(intake.parse_upload(signature, FORM, {"top": "3"}, content))
 
         slow = ask(SLOW)
         texts = ask(form(*[TEXTS] * 4))
@@ -289,7 +289,7 @@ def test_processes_that_do_not_start_are_told_of(
     python = sys.executable
 
     async def body(intake: Intake) -> None:
-        await intake.examples(signature, FORM, {}, form(SMALL))
+        await intake.parse_upload(signature, FORM, {}, form(SMALL))
         monkeypatch.setattr(sys, "executable", "/bin/false")
         for pid in started(os.getpid()):
             if b"intake_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -299,7 +299,7 @@ def test_processes_that_do_not_start_are_told_of(
         monkeypatch.setattr(sys, "executable", python)
         while not intake.ready:
             with contextlib.suppress(Refused):  # it may come to one that ended and was not missed
-                await intake.examples(signature, FORM, {}, form(SMALL))
+                await intake.parse_upload(signature, FORM, {}, form(SMALL))
 
     if sys.platform == "linux":
         with_intake(Limits(), body)

@@ -15,7 +15,7 @@ from flaxmill.serve import uploads
 from flaxmill.serve.intake import Intake
 from flaxmill.serve.limits import Limits
 from flaxmill.serve.refusal import Refused
-from flaxmill.tasks.inputs.picture import read
+from flaxmill.tasks.inputs.picture import preprocess
 from flaxmill.tasks.signature import Signature
 
 
@@ -41,17 +41,17 @@ def progressive(side: int, scans: int) -> bytes:
 def test_pixels_of_a_request_are_limited_and_count_once_for_each_ten_scans(
     signature: Signature,
 ) -> None:
-    def read(limits: Limits, *contents: bytes) -> np.ndarray:
-        upload = uploads.Upload([(f"{i}", c) for i, c in enumerate(contents)], 1, False)
-        return uploads.prepared(upload, signature, limits, small=False)
+    def received(limits: Limits, *contents: bytes) -> np.ndarray:
+        upload = uploads.PredictionRequest([(f"{i}", c) for i, c in enumerate(contents)], 1, False)
+        return uploads.preprocess(upload, signature, limits, small=False)
 
     blank = encoded(Image.new("L", (100, 100)), "PNG")
-    assert len(read(Limits(max_request_pixels=30_000), *[blank] * 3)) == 3
+    assert len(received(Limits(max_request_pixels=30_000), *[blank] * 3)) == 3
     with pytest.raises(Refused, match="3: with it, the request has 40,000 pixels to read, more"):
-        read(Limits(max_request_pixels=30_000), *[blank] * 4)
-    assert len(read(Limits(max_request_pixels=100_000), progressive(100, 100))) == 1
+        received(Limits(max_request_pixels=30_000), *[blank] * 4)
+    assert len(received(Limits(max_request_pixels=100_000), progressive(100, 100))) == 1
     with pytest.raises(Refused, match="0: with it, the request has 100,000 pixels to read, more"):
-        read(Limits(max_request_pixels=99_999), progressive(100, 100))
+        received(Limits(max_request_pixels=99_999), progressive(100, 100))
 
 
 def turned(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -85,8 +85,8 @@ def test_a_camera_s_picture_is_there_once_and_no_second_time(
     file = content()
 
     async def body(intake: Intake) -> None:
-        reply = await intake.examples(colours, FORM, {}, form(file))
-        expected = read(open_picture(file), colours)
+        reply = await intake.parse_upload(colours, FORM, {}, form(file))
+        expected = preprocess(open_picture(file), colours)
         np.testing.assert_array_equal(np.frombuffer(reply.content, np.uint8), expected.ravel())
 
     with_intake(Limits(), body)
@@ -126,7 +126,7 @@ def test_a_picture_takes_no_more_memory_than_a_request_may(
 ) -> None:
     async def body(intake: Intake) -> None:
         with pytest.raises(Refused, match=words) as caught:
-            await intake.examples(colours, FORM, {}, form(content()))
+            await intake.parse_upload(colours, FORM, {}, form(content()))
         assert caught.value.status == 413
 
     with_intake(Limits(), body)

@@ -13,13 +13,13 @@ import pytest
 
 from flaxmill.errors import BadInput
 from flaxmill.serve import served
-from flaxmill.serve.served import Model, available_cores
+from flaxmill.serve.served import ServedModel, available_cores
 from flaxmill.serve.settings import Settings
 
 
 def threads(settings: Settings) -> int:
     """Returns how many threads ONNX Runtime computes with."""
-    engine: Any = served._exported(settings)._engine
+    engine: Any = served._load(settings)._engine
     return engine._session.get_session_options().intra_op_num_threads
 
 
@@ -38,7 +38,7 @@ def test_a_model_without_numbers_is_refused(shipped: Path, monkeypatch: pytest.M
         return {"logits": np.full((len(inputs), 10), np.nan, np.float32)}
 
     monkeypatch.setattr(served.Exported, "outputs", outputs)
-    model = Model(Settings(shipped, "onnx"), lambda examples, seconds: None)
+    model = ServedModel(Settings(shipped, "onnx"), lambda examples, seconds: None)
     with pytest.raises(BadInput, match="logits of an input of zeros is not finite"):
         asyncio.run(model.load())
     assert not model.ready
@@ -47,7 +47,7 @@ def test_a_model_without_numbers_is_refused(shipped: Path, monkeypatch: pytest.M
 def test_a_bad_export_leaves_the_old_one(shipped: Path, tmp_path: Path) -> None:
     async def run() -> None:
         export = shutil.copytree(shipped, tmp_path / "export")
-        model = Model(Settings(export, "onnx"), lambda examples, seconds: None)
+        model = ServedModel(Settings(export, "onnx"), lambda examples, seconds: None)
         await model.load()
         before = model.current
         (export / "signature.json").unlink()
@@ -58,9 +58,9 @@ def test_a_bad_export_leaves_the_old_one(shipped: Path, tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def loaded(export: Path) -> Model:
+def loaded(export: Path) -> ServedModel:
     """Returns what answers for an export."""
-    model = Model(Settings(export, "onnx"), lambda examples, seconds: None)
+    model = ServedModel(Settings(export, "onnx"), lambda examples, seconds: None)
     asyncio.run(model.load())
     return model
 
@@ -99,7 +99,9 @@ def test_a_model_is_asked_all_that_clients_may_ask(
     export = shutil.copytree(shipped, tmp_path / "export")
     signed(export, lambda said: said.update(gives="tensors"))
     with monkeypatch.context() as patch:  # no pictures are sent to it
-        patch.setattr("flaxmill.tasks.inputs.picture.read", lambda *_: pytest.fail("a picture was"))
+        patch.setattr(
+            "flaxmill.tasks.inputs.picture.preprocess", lambda *_: pytest.fail("a picture was")
+        )
         assert loaded(export).ready
 
     def wider(self: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ def test_the_kinds_that_the_page_knows_are_named() -> None:
     assert {"labels", "one_class"} <= set(named["answers"])
     assert "bars" not in named["answers"]  # what they share is none
     for folder, known in named.items():
-        assert set(known) <= set(kinds.listed(folder))
+        assert set(known) <= set(kinds.kind_names(folder))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_model_has_the_parts_of_its_own_kinds_alone(
 
 
 def test_the_page_itself_names_no_kind() -> None:
-    named = [*kinds.listed("inputs"), *kinds.listed("answers")]
+    named = [*kinds.kind_names("inputs"), *kinds.kind_names("answers")]
     own = Path(__file__).parents[2] / "flaxmill" / "serve" / "page"
     for file in own.glob("*.*"):
         text = file.read_text("utf-8")

@@ -13,7 +13,7 @@ from PIL import Image
 from flaxmill.data.pictures.decode import open_picture
 from flaxmill.data.pictures.fit import fit
 from flaxmill.errors import BadInput
-from flaxmill.tasks.inputs.picture import find, read
+from flaxmill.tasks.inputs.picture import find, preprocess
 from flaxmill.tasks.signature import Signature, Tensor
 
 GREY = Signature(
@@ -36,7 +36,7 @@ def shoe() -> np.ndarray:
 
 def test_a_picture_of_the_right_size_comes_through_unchanged(tmp_path: Path) -> None:
     Image.fromarray(shoe()).save(tmp_path / "shoe.png")
-    np.testing.assert_array_equal(read(tmp_path / "shoe.png", GREY)[..., 0], shoe())
+    np.testing.assert_array_equal(preprocess(tmp_path / "shoe.png", GREY)[..., 0], shoe())
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P", "I;16", "1"])
@@ -48,7 +48,7 @@ def test_every_mode_becomes_grey(mode: str) -> None:
         picture = picture.convert("RGB").convert("CMYK")
     else:
         picture = picture.convert(mode)
-    seen = read(picture, GREY)
+    seen = preprocess(picture, GREY)
     assert seen.shape == (28, 28, 1)
     bright = seen[10:20, 5:25].mean()
     assert bright > 150  # dithering of two colours leaves 200 of 255 as a mean
@@ -56,14 +56,14 @@ def test_every_mode_becomes_grey(mode: str) -> None:
 
 
 def test_a_dark_thing_on_white_is_inverted() -> None:
-    seen = read(Image.fromarray(255 - shoe()), GREY)
+    seen = preprocess(Image.fromarray(255 - shoe()), GREY)
     np.testing.assert_array_equal(seen[..., 0], shoe())
 
 
 def test_transparency_is_white_ground() -> None:
     layers = np.zeros((28, 28, 4), np.uint8)
     layers[10:20, 5:25] = (40, 40, 40, 255)  # a dark garment, cut out
-    seen = read(Image.fromarray(layers), GREY)
+    seen = preprocess(Image.fromarray(layers), GREY)
     assert seen[0, 0, 0] == 0
     assert seen[15, 15, 0] == 255 - 40
 
@@ -73,14 +73,14 @@ def test_transparency_of_sixteen_bits_is_white_ground() -> None:
     content = io.BytesIO()
     Image.fromarray(deep).save(content, "png", transparency=0)
     with Image.open(content) as picture:
-        seen = read(picture, GREY)
+        seen = preprocess(picture, GREY)
     np.testing.assert_array_equal(seen[..., 0], np.where(shoe() > 0, 255 - shoe(), 0))
 
 
 def test_a_tall_picture_is_padded_not_squeezed() -> None:
     tall = np.zeros((280, 140), np.uint8)
     tall[100:180, 30:110] = 255
-    seen = read(Image.fromarray(tall), GREY)[..., 0]
+    seen = preprocess(Image.fromarray(tall), GREY)[..., 0]
     rows, columns = np.nonzero(seen > 127)
     assert np.ptp(rows) == np.ptp(columns)
     assert not seen[:, :7].any()
@@ -102,7 +102,7 @@ def test_padding_some_rows_at_a_time_is_padding_at_once(
     expected = Image.fromarray(square[..., 0] if channels == 1 else square)
     expected = np.asarray(expected.resize((20, 28), Image.Resampling.BILINEAR))
     taken = Tensor("image", "uint8", (-1, 28, 20, channels))
-    seen = read(picture, dataclasses.replace(GREY, inputs=(taken,)))
+    seen = preprocess(picture, dataclasses.replace(GREY, inputs=(taken,)))
     np.testing.assert_array_equal(seen, expected.reshape(28, 20, channels))
 
 
@@ -116,7 +116,7 @@ def test_a_panorama_needs_no_square_in_memory(monkeypatch: pytest.MonkeyPatch) -
         return new(mode, size, *more)
 
     monkeypatch.setattr(Image, "new", noted)
-    assert not read(panorama, GREY).any()
+    assert not preprocess(panorama, GREY).any()
     assert 0 < max(made) < 60_000 * 1_000
 
 
@@ -173,27 +173,27 @@ def test_exif_rotation_is_followed(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by 180 degrees
     Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
-    seen = read(tmp_path / "turned.png", GREY)[..., 0]
+    seen = preprocess(tmp_path / "turned.png", GREY)[..., 0]
     np.testing.assert_array_equal(seen, picture[::-1, ::-1])
 
 
 def test_arrays_go_in_as_they_are_or_are_refused() -> None:
-    np.testing.assert_array_equal(read(shoe(), GREY)[..., 0], shoe())
-    assert read(np.zeros((3, 4), np.uint8), GREY).shape == (28, 28, 1)  # as a picture of that
+    np.testing.assert_array_equal(preprocess(shoe(), GREY)[..., 0], shoe())
+    assert preprocess(np.zeros((3, 4), np.uint8), GREY).shape == (28, 28, 1)  # as a picture of that
     with pytest.raises(BadInput, match=r"1, 3 or 4 channels .* not an array of shape \(3, 4, 5\)"):
-        read(np.zeros((3, 4, 5), np.uint8), GREY)
+        preprocess(np.zeros((3, 4, 5), np.uint8), GREY)
     with pytest.raises(BadInput, match="float64"):
-        read(np.zeros((28, 28)), GREY)
+        preprocess(np.zeros((28, 28)), GREY)
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(BadInput, match=r"text\.png is no picture that can be read: expected PNG"):
-        read(tmp_path / "text.png", GREY)
+        preprocess(tmp_path / "text.png", GREY)
     with pytest.raises(BadInput, match=r"there is no picture .*none\.png"):
-        read(tmp_path / "none.png", GREY)
+        preprocess(tmp_path / "none.png", GREY)
     with pytest.raises(BadInput, match="is a folder"):
-        read(tmp_path, GREY)
+        preprocess(tmp_path, GREY)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"words")))
     with pytest.raises(BadInput, match="- is no picture"):
         open_picture("-")
@@ -224,7 +224,7 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
     )
     (tmp_path / "cut.png").write_bytes(content.getvalue()[:1000])
     with pytest.raises(BadInput, match=r"cut\.png is a damaged picture"):
-        read(tmp_path / "cut.png", GREY)
+        preprocess(tmp_path / "cut.png", GREY)
 
 
 def test_a_folder_means_the_pictures_in_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flaxmill.data.source import Arrays, Splits
 from flaxmill.errors import BadInput
 from flaxmill.tasks.inputs.picture import picture_signature
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 from flaxmill.tasks.signature import Signature
 
 
@@ -73,4 +73,4 @@ def test_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"has 'smells' at takes, expected one of .*picture"):
         Signature.load(path)
     with pytest.raises(BadInput, match="no kind of answers is called 'one_clas'"):
-        answer_kind("one_clas")
+        output_kind("one_clas")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flaxmill.commands.asking import predict
+from flaxmill.commands.inference import predict
 from flaxmill.data.text.splits import Cut, texts
 from flaxmill.errors import BadInput
 from flaxmill.tasks import kinds
@@ -37,30 +37,30 @@ def test_the_signature_says_how_texts_become_tokens(signature: Signature, tmp_pa
 
 def test_texts_become_batches_of_a_declared_size(signature: Signature) -> None:
     words = signature.preprocess["vocabulary"]
-    one = KIND.read("A fine film", signature)
+    one = KIND.preprocess("A fine film", signature)
     assert one.dtype == np.int32
     assert [words[number] for number in one] == ["a", "fine", "film"]
-    batch = KIND.collate([one, KIND.read("film", signature)], signature)
+    batch = KIND.collate([one, KIND.preprocess("film", signature)], signature)
     assert batch.shape == (2, 4)
     assert batch[1].tolist() == [words.index("film"), 0, 0, 0]
-    assert KIND.collate([KIND.read("a " * 99, signature)], signature).shape == (1, 5)
-    assert KIND.read("", signature).tolist() == [1]
+    assert KIND.collate([KIND.preprocess("a " * 99, signature)], signature).shape == (1, 5)
+    assert KIND.preprocess("", signature).tolist() == [1]
 
 
 def test_tokens_may_be_given_as_they_are(signature: Signature) -> None:
-    assert KIND.read([2, 3], signature).tolist() == [2, 3]
+    assert KIND.preprocess([2, 3], signature).tolist() == [2, 3]
     with pytest.raises(BadInput, match="tokens are numbers from 0 to"):
-        KIND.read([2, 10_000], signature)
+        KIND.preprocess([2, 10_000], signature)
     with pytest.raises(BadInput, match="expected a text, or the numbers of its tokens"):
-        KIND.read(3.5, signature)
+        KIND.preprocess(3.5, signature)
     with pytest.raises(BadInput, match="a text has 1,000,001 characters"):
-        KIND.read("a" * 1_000_001, signature)
+        KIND.preprocess("a" * 1_000_001, signature)
 
 
 def test_one_text_or_many(signature: Signature) -> None:
-    assert KIND.many("a film", signature) == ["a film"]
-    assert KIND.many(["a", "b"], signature) == ["a", "b"]
-    assert (KIND.called("a film", 3), KIND.called([2, 3], 3)) == ("a film", "text 3")
+    assert KIND.as_sequence("a film", signature) == ["a film"]
+    assert KIND.as_sequence(["a", "b"], signature) == ["a", "b"]
+    assert (KIND.display_name("a film", 3), KIND.display_name([2, 3], 3)) == ("a film", "text 3")
 
 
 def test_words_are_texts_files_of_texts_or_standard_input(
@@ -70,8 +70,8 @@ def test_words_are_texts_files_of_texts_or_standard_input(
     Path("one.txt").write_text("\ufeffa fine film\n\n  poor \r\n", encoding="utf-8")
     Path("two.txt").write_text("so so", encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("영화\nfilm\n".encode())))
-    found = KIND.find(["what a film?", "one.txt", "-"])
-    assert found == ["what a film?", "a fine film", "poor", "영화", "film"]
+    texts = KIND.find(["what a film?", "one.txt", "-"])
+    assert texts == ["what a film?", "a fine film", "poor", "영화", "film"]
     assert KIND.find(["*.txt"]) == ["a fine film", "poor", "so so"]
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_text_is_said(
 
 
 def test_kinds_are_found_as_files_and_as_folders() -> None:
-    assert {"picture", "text"} <= set(kinds.listed("inputs"))
+    assert {"picture", "text"} <= set(kinds.kind_names("inputs"))
 
 
 def test_data_that_does_not_say_how_it_is_cut_has_no_signature() -> None:
@@ -112,7 +112,7 @@ def test_data_that_does_not_say_how_it_is_cut_has_no_signature() -> None:
 def test_a_text_that_is_given_twice_is_answered_twice(
     signature: Signature, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Said(Exported):
+    class Fixed(Exported):
         def __init__(self) -> None:
             self.signature = signature
 
@@ -121,7 +121,7 @@ def test_a_text_that_is_given_twice_is_answered_twice(
             return [{"text": f"text {i}", "predictions": [likely]} for i in range(len(pictures))]
 
     (tmp_path / "lines.txt").write_text("a fine film\n\na fine film\na poor film\n")
-    model = Said()
+    model = Fixed()
     predict(model, [str(tmp_path / "lines.txt")], top=1, json=True, look=False)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["text"] for row in rows] == ["a fine film", "a fine film", "a poor film"]

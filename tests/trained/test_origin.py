@@ -9,7 +9,7 @@ import pytest
 from picture_files import classes
 
 from flaxmill import recipes
-from flaxmill.commands.order import Order
+from flaxmill.commands.request import TrainRequest
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.data.matched import matched, without
 from flaxmill.data.places import path_of
@@ -148,7 +148,7 @@ def test_a_relative_place_is_found_from_another_folder(
     monkeypatch.chdir(tmp_path / "then")
     loaded = recipes.load("images")
     config = loaded.module.Config(data="photos", size=8)
-    order = Order(loaded, config, "quick", 0).settled()
+    order = TrainRequest(loaded, config, "quick", 0).resolved()
     identity = order.identity(loaded.module.data(order.config)).json()
     assert identity["config"]["data"] == "photos"
     assert identity["data"]["place"] == str(tmp_path / "then" / "photos")

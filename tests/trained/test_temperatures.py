@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small_runs
 
-from flaxmill.commands.train import closing_words
+from flaxmill.commands.train import print_summary
 from flaxmill.export import export
 from flaxmill.machine.progress import Words
 from flaxmill.maths import calibration
@@ -39,7 +39,7 @@ def heard(run: TrainedRun) -> str:
     said: list[str] = []
     words = Words(quiet=True)
     words.say = said.append  # pyrefly: ignore
-    closing_words(words, run)
+    print_summary(words, run)
     return "\n".join(said)
 
 

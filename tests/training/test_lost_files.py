@@ -175,4 +175,4 @@ def test_checkpoints_without_a_config_are_not_gone_on_with(
     shutil.copytree(stopped, place)
     (place / "config.json").unlink()
     with pytest.raises(BadInput, match=r"holds other files and no run \(no config\.json\)"):
-        small_runs.fulfil(replace(order, run=place if named else None), Acting(), Clock())
+        small_runs.execute(replace(order, run=place if named else None), Acting(), Clock())

@@ -18,13 +18,13 @@ from test_loop import Own, drawing, dropping, show_draws
 
 import flaxmill
 from flaxmill.commands import cli
-from flaxmill.commands.train import closing_words
+from flaxmill.commands.train import print_summary
 from flaxmill.data.batches import Gear, batches
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.maths.metrics import Sums
 from flaxmill.models import weights
 from flaxmill.models.ensemble import Ensemble
-from flaxmill.tasks.kinds import answer_kind
+from flaxmill.tasks.kinds import output_kind
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training import members
 from flaxmill.training.loop import TRAINING_BRANCH
@@ -132,12 +132,12 @@ def test_an_ensemble_gives_the_logarithm_of_the_mean_probability() -> None:
     models = [nnx.Linear(4, 3, rngs=nnx.Rngs(seed)) for seed in range(3)]
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
     outputs = np.stack([model(x) for model in models])
-    found = Ensemble(models, answers=answer_kind("one_class"))(x)
+    found = Ensemble(models, answers=output_kind("one_class"))(x)
     np.testing.assert_allclose(found, log_mean_probability(outputs), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(jax.nn.softmax(found), np.exp(found), rtol=1e-5)
     mean = Ensemble(models, answers=None)(x)
     np.testing.assert_allclose(mean, outputs.mean(0), rtol=1e-5, atol=1e-6)
-    several = Ensemble(models, answers=answer_kind("labels"))(x)
+    several = Ensemble(models, answers=output_kind("labels"))(x)
     expected = (1 / (1 + np.exp(-outputs.astype(np.float64)))).mean(0)
     np.testing.assert_allclose(jax.nn.sigmoid(several), expected, rtol=1e-5)
 
@@ -201,7 +201,7 @@ def test_each_seed_is_a_run_of_its_own_for_tensorboard(three: TrainedRun) -> Non
 
 def test_words_and_report_say_mean_deviation_and_ensemble(three: TrainedRun) -> None:
     heard = Heard()
-    closing_words(heard, three)
+    print_summary(heard, three)
     result = three.result
     mean, sd = 100 * result["test_mean"]["accuracy"], 100 * result["test_sd"]["accuracy"]
     assert f"accuracy {mean:.2f} ± {sd:.2f} %" in heard.lines[1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flaxmill.commands import cli
-from flaxmill.commands.order import configure
+from flaxmill.commands.request import configure
 from flaxmill.recipes import load
 from flaxmill.training.options import training_arguments
 

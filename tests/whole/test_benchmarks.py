@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flaxmill import recipes
-from flaxmill.commands.order import from_command
+from flaxmill.commands.request import from_command
 from flaxmill.errors import BadInput
 from flaxmill.recipes import fashion_mnist
 

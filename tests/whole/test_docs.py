@@ -22,7 +22,7 @@ from PIL import Image
 
 from flaxmill import recipes
 from flaxmill.commands import cli, lr_find
-from flaxmill.commands.order import configure
+from flaxmill.commands.request import configure
 from flaxmill.data.known import real_or_drawn
 from flaxmill.data.sketches import Sketches
 from flaxmill.errors import BadInput

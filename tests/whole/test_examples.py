@@ -13,8 +13,8 @@ from PIL import Image
 
 import flaxmill
 from flaxmill import recipes
-from flaxmill.commands.order import ordered
-from flaxmill.commands.train import fulfil
+from flaxmill.commands.request import from_call
+from flaxmill.commands.train import execute
 from flaxmill.data.source import Items, hold_out
 from flaxmill.errors import BadInput, Stopped
 from flaxmill.machine.clock import Clock
@@ -122,11 +122,11 @@ def twice(file: Path, folder: Path, **fields: Any) -> TrainedRun:
     fields = SMALL | {"epochs": 2.0, "log_every": 1.0} | fields
     whole = flaxmill.train(str(file), run=folder / "whole", quiet=True, **fields)
     fields |= {"gear": "streaming", "chunk": 1}
-    order = ordered(str(file), None, fields, seed=0, seeds=1, run=folder / "stopped", fresh=False)
+    order = from_call(str(file), None, fields, seed=0, seeds=1, run=folder / "stopped", fresh=False)
     with pytest.raises(Stopped):
-        fulfil(order, small_runs.Interrupting(after=11), Clock())
+        execute(order, small_runs.Interrupting(after=11), Clock())
     assert 0 < int(small_runs.saved(folder / "stopped")["step"]) < whole.result["step"]
-    stopped = fulfil(order, Words(quiet=True), Clock())
+    stopped = execute(order, Words(quiet=True), Clock())
     assert stopped is not None
     small_runs.assert_same_run(stopped, whole)
     assert whole.result["compilations"] == 1

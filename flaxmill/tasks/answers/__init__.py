@@ -1,4 +1,4 @@
-"""What models give: a module a kind, with the functions of `flaxmill.tasks.kinds.Answer`."""
+"""Output kinds: a module each, with the functions of `flaxmill.tasks.kinds.OutputKind`."""
 
 from collections.abc import Sequence
 from typing import Any

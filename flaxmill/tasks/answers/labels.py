@@ -1,4 +1,4 @@
-"""Every label holds or not, by itself: it is said where its probability is above one half."""
+"""Every label holds or not, by itself: it is predicted where its probability is above one half."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch c
     return jax.nn.sigmoid(logits)
 
 
-def together(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:
-    """Returns the logits whose probabilities are the mean of those of several models, in JAX."""
+def ensemble(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:
+    """Returns the logits whose probabilities are the mean of the members', in JAX."""
     import jax
 
     holds, not_so = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
@@ -47,28 +47,28 @@ def log_odds(
     return jnp.take_along_axis(logits, classes[:, None], 1)[:, 0]
 
 
-def said(scores: Logits) -> Bool[np.ndarray, "example class"]:
-    """Says which labels each example is given; of logits."""
+def predicted(scores: Logits) -> Bool[np.ndarray, "example class"]:
+    """Returns the predicted labels of each example, from logits."""
     return scores > 0
 
 
 def agree(logits: Logits, other: Logits) -> Bool[np.ndarray, " example"]:
-    """Says for which examples two models give the same set of labels."""
-    return (said(logits) == said(other)).all(-1)
+    """Returns for which examples two models predict the same set of labels."""
+    return (predicted(logits) == predicted(other)).all(-1)
 
 
-def right(logits: Logits, labels: Labels) -> Bool[np.ndarray, " example"]:
-    """Says for which examples every label is right."""
-    return (said(logits) == (labels > 0)).all(-1)
+def correct(logits: Logits, labels: Labels) -> Bool[np.ndarray, " example"]:
+    """Returns for which examples every label is right."""
+    return (predicted(logits) == (labels > 0)).all(-1)
 
 
 def accuracy(logits: Logits, labels: Labels) -> Float[np.ndarray, " example"]:
     """Returns the share of the labels of each example that are right."""
-    return (said(logits) == (labels > 0)).mean(-1)
+    return (predicted(logits) == (labels > 0)).mean(-1)
 
 
 def of_class(labels: Labels, label: int) -> Bool[np.ndarray, " example"]:
-    """Says of which examples a label holds."""
+    """Returns which examples have a label."""
     return labels[:, label] > 0
 
 
@@ -90,7 +90,7 @@ def counts(labels: Labels, num_classes: int) -> Int[np.ndarray, " class"]:
 def decode(
     probabilities: Float[np.ndarray, " class"], labels: Sequence[str], top: int
 ) -> dict[str, Any]:
-    """Returns what is said of one example, as JSON has it: also ``labels``, all that hold.
+    """Returns the prediction for one example, as JSON: also ``labels``, all that hold.
 
     Args:
         probabilities: One for each label.
@@ -103,12 +103,12 @@ def decode(
 
 
 def summary(decoded: Mapping[str, Any]) -> str:
-    """Returns what was said of one example in a word or two."""
+    """Returns the prediction for one example in a word or two."""
     return ", ".join(decoded["labels"]) or "none"
 
 
 def caption(decoded: Mapping[str, Any]) -> str:
-    """Returns what was said of one example for below it."""
+    """Returns the caption of an example on a sheet."""
     return summary(decoded)
 
 
@@ -118,8 +118,14 @@ def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> None:
 
 def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns precision, recall, F1, support and average precision of each label."""
-    found = label_statistics.label_scores(logits, labels)
-    columns = (found.precision, found.recall, found.f1, found.support, found.average_precision)
+    each = label_statistics.label_scores(logits, labels)
+    columns = (
+        each.precision,
+        each.recall,
+        each.f1,
+        each.support,
+        each.average_precision,
+    )
     rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
     ranked = sorted((row for row in rows if math.isfinite(row[5])), key=lambda row: row[5])
     means = [_mean(column) for column in columns]
@@ -152,13 +158,13 @@ def mistakes(
 
 
 def surest(logits: Logits, labels: Labels) -> list[tuple[int, int]]:
-    """Returns each label of which something was found, and what the model is surest of in it."""
-    found = []
+    """Returns each label that was found anywhere, and the example that the model is surest of."""
+    pairs = []
     for label in range(logits.shape[1]):
-        members = np.flatnonzero(said(logits)[:, label] & of_class(labels, label))
+        members = np.flatnonzero(predicted(logits)[:, label] & of_class(labels, label))
         if len(members):
-            found.append((label, int(members[np.argmax(logits[members, label])])))
-    return found
+            pairs.append((label, int(members[np.argmax(logits[members, label])])))
+    return pairs
 
 
 def bins(logits: Logits, labels: Labels, temperature: float) -> Calibration:

@@ -1,4 +1,4 @@
-"""Exactly one class is right: probabilities add up to 1, and the highest score answers."""
+"""Exactly one class is right: probabilities add up to 1, and the highest score is predicted."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch c
     return jax.nn.softmax(logits)
 
 
-def together(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:
-    """Returns the logits whose probabilities are the mean of those of several models, in JAX."""
+def ensemble(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:
+    """Returns the logits whose probabilities are the mean of the members', in JAX."""
     import jax
     import jax.numpy as jnp
 
@@ -52,28 +52,28 @@ def log_odds(logits: Float[Array, "batch class"], classes: Labels) -> Float[Arra
     return own - jax.nn.logsumexp(others, -1)
 
 
-def said(scores: Logits) -> Int[np.ndarray, " example"]:
-    """Returns the class that each example is taken for; of logits or of probabilities."""
+def predicted(scores: Logits) -> Int[np.ndarray, " example"]:
+    """Returns the predicted class of each example, from logits or probabilities."""
     return scores.argmax(-1)
 
 
 def agree(logits: Logits, other: Logits) -> Bool[np.ndarray, " example"]:
-    """Says for which examples two models give the same answer."""
-    return said(logits) == said(other)
+    """Returns for which examples two models predict the same class."""
+    return predicted(logits) == predicted(other)
 
 
-def right(logits: Logits, labels: Labels) -> Bool[np.ndarray, " example"]:
-    """Says for which examples the answer is right."""
-    return said(logits) == labels
+def correct(logits: Logits, labels: Labels) -> Bool[np.ndarray, " example"]:
+    """Returns for which examples the prediction is right."""
+    return predicted(logits) == labels
 
 
 def accuracy(logits: Logits, labels: Labels) -> Float[np.ndarray, " example"]:
     """Returns 1 for each example that is right, else 0."""
-    return right(logits, labels).astype(np.float64)
+    return correct(logits, labels).astype(np.float64)
 
 
 def of_class(labels: Labels, label: int) -> Bool[np.ndarray, " example"]:
-    """Says which examples have a label."""
+    """Returns which examples have a label."""
     return labels == label
 
 
@@ -98,7 +98,7 @@ def counts(labels: Labels, num_classes: int) -> Int[np.ndarray, " class"]:
 def decode(
     probabilities: Float[np.ndarray, " class"], labels: Sequence[str], top: int
 ) -> dict[str, Any]:
-    """Returns what is said of one example, as JSON has it.
+    """Returns the prediction for one example, as JSON.
 
     Args:
         probabilities: One for each class.
@@ -109,19 +109,19 @@ def decode(
 
 
 def summary(decoded: Mapping[str, Any]) -> str:
-    """Returns what was said of one example in a word or two."""
+    """Returns the prediction for one example in a word or two."""
     return decoded["predictions"][0]["label"]
 
 
 def caption(decoded: Mapping[str, Any]) -> str:
-    """Returns what was said of one example for below it, in two lines."""
+    """Returns the caption of an example on a sheet, in two lines."""
     first = decoded["predictions"][0]
     return f"{first['label']}\n{first['probability']:.0%}"
 
 
 def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns the matrix, where it is small enough to be read, and its largest entries."""
-    matrix = statistics.confusion_matrix(labels, said(logits), len(classes))
+    matrix = statistics.confusion_matrix(labels, predicted(logits), len(classes))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
     order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
@@ -146,8 +146,10 @@ def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[st
 
 def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns precision, recall, F1 and support of each class."""
-    found = statistics.class_scores(statistics.confusion_matrix(labels, said(logits), len(classes)))
-    columns = (found.precision, found.recall, found.f1, found.support)
+    per_class = statistics.class_scores(
+        statistics.confusion_matrix(labels, predicted(logits), len(classes))
+    )
+    columns = (per_class.precision, per_class.recall, per_class.f1, per_class.support)
     rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
     ranked = sorted((row for row in rows if math.isfinite(row[3])), key=lambda row: row[3])
     return {
@@ -163,7 +165,7 @@ def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, 
 def mistakes(
     logits: Logits, labels: Labels, most: int, temperature: float = 1.0
 ) -> tuple[Int[np.ndarray, " mistake"], Float[np.ndarray, " mistake"]]:
-    """Finds the wrong answers that a model was most sure of.
+    """Finds the wrong predictions that a model was most sure of.
 
     Returns:
         Their indices, the surest first, and how sure it was.
@@ -173,18 +175,18 @@ def mistakes(
 
 
 def surest(logits: Logits, labels: Labels) -> list[tuple[int, int]]:
-    """Returns each class of which something was found, and what the model is surest of in it."""
-    found = []
+    """Returns each class that was found anywhere, and the example that the model is surest of."""
+    pairs = []
     for label in range(logits.shape[1]):
-        members = np.flatnonzero((said(logits) == label) & (labels == label))
+        members = np.flatnonzero((predicted(logits) == label) & (labels == label))
         if len(members):
             confidence = log_probabilities(logits[members]).max(-1)
-            found.append((label, int(members[np.argmax(confidence)])))
-    return found
+            pairs.append((label, int(members[np.argmax(confidence)])))
+    return pairs
 
 
 def bins(logits: Logits, labels: Labels, temperature: float) -> statistics.Calibration:
-    """Returns the bins of the answers' confidence."""
+    """Returns the bins of the predictions' confidence."""
     return statistics.calibration(logits, labels, temperature=temperature)
 
 
@@ -196,5 +198,6 @@ def loss(logits: Logits, labels: Labels, temperature: float) -> float:
 def questions(logits: Logits, labels: Labels, temperature: float) -> Questions:
     """Returns what the model was asked of each example: its class."""
     probable = np.exp(log_probabilities(logits, temperature))
-    rows, answer = np.arange(len(labels)), said(logits)
-    return Questions(rows, probable[rows, labels], probable[rows, answer], answer, probable.ravel())
+    rows, classes = np.arange(len(labels)), predicted(logits)
+    own = probable[rows, labels]
+    return Questions(rows, own, probable[rows, classes], classes, probable.ravel())

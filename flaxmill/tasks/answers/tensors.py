@@ -1,6 +1,6 @@
-"""Arrays that nothing is known of: they are given as they are, and nothing is said of them.
+"""Arrays that nothing is known of: they are returned as they are.
 
-What takes labels to be classes has no meaning here, and is refused.
+Whatever takes labels to be classes has no meaning here, and is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ SCORES = "numbers of the model's own"
 MEANING = "as the model gives them"
 
 
-def _refused(*given: Any, **how: Any) -> NoReturn:
-    """Refuses what is asked of classes.
+def _refused(*args: Any, **kwargs: Any) -> NoReturn:
+    """Refuses whatever needs classes.
 
     Raises:
         BadInput: Always.
@@ -29,12 +29,12 @@ def _refused(*given: Any, **how: Any) -> NoReturn:
     )
 
 
-probabilities = log_odds = said = agree = right = accuracy = of_class = counts = _refused
+probabilities = log_odds = predicted = agree = correct = accuracy = of_class = counts = _refused
 confusion = scores = mistakes = surest = bins = loss = questions = _refused
 
 
-def together(outputs: Any) -> Any:
-    """Returns the mean of what several models give."""
+def ensemble(outputs: Any) -> Any:
+    """Returns the mean of the members' outputs."""
     return outputs.mean(0)
 
 
@@ -54,5 +54,5 @@ def summary(decoded: Mapping[str, Any]) -> str:
 
 
 def caption(decoded: Mapping[str, Any]) -> str:
-    """Returns the numbers of one example for below it."""
+    """Returns the caption of an example on a sheet."""
     return summary(decoded)

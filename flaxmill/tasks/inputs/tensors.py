@@ -1,4 +1,4 @@
-"""Arrays that nothing is known of: a person gives them as they are in the data."""
+"""Arrays that nothing is known of: they are given as they are in the data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -7,7 +7,7 @@ import numpy as np
 
 from flaxmill.errors import BadInput
 from flaxmill.machine import json_forms
-from flaxmill.tasks.kinds import Explained
+from flaxmill.tasks.kinds import Explanations
 from flaxmill.tasks.signature import Signature
 
 THING = ("example", "examples")
@@ -18,31 +18,31 @@ IN_JSON = "which this model's input cannot be given as: use the inference protoc
 BYTES = ""
 SUFFIX = ".npy"
 SUCH_AS = "ARRAY.npy"
-MADE = "random numbers"
+RANDOM = "random numbers"
 INSIDE = "Nothing is known of them."
 NEEDS = "NumPy"
 PREPROCESS = json_forms.anything
 
 
 def find(words: Sequence[str]) -> list[str]:
-    """Refuses words: nobody knows how numbers are made of them."""
+    """Refuses arguments: nobody knows how to make arrays of them."""
     _refused()
 
 
-def many(given: Any, signature: Signature) -> Sequence[Any]:
+def as_sequence(value: Any, signature: Signature) -> Sequence[Any]:
     """Returns the arrays of a batch one by one."""
     one = len(signature.inputs[0].shape) - 1
-    return [given] if np.ndim(given) == one else list(given)
+    return [value] if np.ndim(value) == one else list(value)
 
 
-def called(given: Any, index: int) -> str:
-    """Returns what an array is called: by its number."""
+def display_name(value: Any, index: int) -> str:
+    """Returns the number of an array, as its name."""
     return f"example {index}"
 
 
-def read(given: Any, signature: Signature) -> np.ndarray:
-    """Returns an array of the type that the model takes."""
-    return np.asarray(given, signature.inputs[0].dtype)
+def preprocess(value: Any, signature: Signature) -> np.ndarray:
+    """Returns an array of the dtype that the model takes."""
+    return np.asarray(value, signature.inputs[0].dtype)
 
 
 def collate(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
@@ -50,8 +50,8 @@ def collate(examples: Sequence[np.ndarray], signature: Signature) -> np.ndarray:
     return np.stack(examples)
 
 
-def _refused(*given: Any, **how: Any) -> NoReturn:
-    """Refuses what takes a person's file or words.
+def _refused(*args: Any, **kwargs: Any) -> NoReturn:
+    """Refuses whatever takes files or words.
 
     Raises:
         BadInput: Always.
@@ -62,15 +62,15 @@ def _refused(*given: Any, **how: Any) -> NoReturn:
     )
 
 
-unpacked = received = at_most = written = sample = draw = render = _refused
+from_json = preprocess_uploads = limits_message = to_file = sample = draw = render = _refused
 
 
-def odd(signature: Signature) -> Iterator[np.ndarray]:
+def edge_cases(signature: Signature) -> Iterator[np.ndarray]:
     """Yields nothing: whatever has the right shape is as good as any other."""
     yield from ()
 
 
-def made(signature: Signature, count: int) -> np.ndarray:
+def random_batch(signature: Signature, count: int) -> np.ndarray:
     """Returns normal random numbers, or bytes, the same each time."""
     rng, taken = np.random.default_rng(0), signature.inputs[0]
     shape, dtype = (count, *signature.example_shape), np.dtype(taken.dtype)
@@ -80,27 +80,27 @@ def made(signature: Signature, count: int) -> np.ndarray:
 
 
 def standalone_source() -> str:
-    """Returns a function that gives an array the type that the model takes."""
+    """Returns a function that gives an array the dtype that the model takes."""
     return (
-        "import numpy as np\n\n\ndef prepared(array, signature):\n"
+        "import numpy as np\n\n\ndef preprocess(array, signature):\n"
         "    return np.asarray(array, signature['inputs'][0]['dtype'])\n"
     )
 
 
-def shown(batch: Mapping[str, Any], *, changed: bool = False) -> list[Any]:
-    """Returns nothing: numbers that nothing is known of are no sight."""
+def displayable(batch: Mapping[str, Any], *, changed: bool = False) -> list[Any]:
+    """Returns nothing: there is nothing to see of unknown numbers."""
     return []
 
 
 def summary(source: Any, indices: np.ndarray) -> tuple[str, str]:
-    """Says of which shape the arrays of a source are."""
+    """Describes the shapes of the arrays of a source."""
     some = source.take(indices)
     shapes = ", ".join(f"{name} {array.dtype}{[*array.shape[1:]]}" for name, array in some.items())
     return f"arrays: {shapes}", f"{len(indices):,} looked at"
 
 
 def explain(
-    model: Any, examples: Any, labels: Any, answer: Any, signature: Signature, *, most: int
-) -> Explained:
+    model: Any, examples: Any, labels: Any, kind: Any, signature: Signature, *, most: int
+) -> Explanations:
     """Explains nothing."""
-    return Explained("", [])
+    return Explanations("", [])

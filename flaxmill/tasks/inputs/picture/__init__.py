@@ -1,4 +1,4 @@
-"""A person's own pictures, made into what a model takes, as its signature says."""
+"""Pictures, preprocessed for a model as its signature says."""
 
 import glob
 import html
@@ -19,20 +19,20 @@ from flaxmill.data.pictures.plain import WHITES, upright
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 from flaxmill.tasks import kinds
-from flaxmill.tasks.inputs.picture import showing
-from flaxmill.tasks.inputs.picture.signing import LIGHT
-from flaxmill.tasks.inputs.picture.signing import PREPROCESS as PREPROCESS
-from flaxmill.tasks.inputs.picture.signing import picture_signature as picture_signature
-from flaxmill.tasks.inputs.picture.upload import at_most as at_most
-from flaxmill.tasks.inputs.picture.upload import received as received
-from flaxmill.tasks.inputs.picture.upload import unpacked as unpacked
+from flaxmill.tasks.inputs.picture import display
+from flaxmill.tasks.inputs.picture.signature import LIGHT
+from flaxmill.tasks.inputs.picture.signature import PREPROCESS as PREPROCESS
+from flaxmill.tasks.inputs.picture.signature import picture_signature as picture_signature
+from flaxmill.tasks.inputs.picture.upload import from_json as from_json
+from flaxmill.tasks.inputs.picture.upload import limits_message as limits_message
+from flaxmill.tasks.inputs.picture.upload import preprocess_uploads as preprocess_uploads
 from flaxmill.tasks.signature import Signature
 
 IN_JSON = "a list of base64 texts or data: URLs"
 BYTES = ""  # of pictures there may be any number of pixels: they are uploaded
 SUFFIX = ".png"
 SUCH_AS = "PICTURE.png"
-MADE = "random spots"
+RANDOM = "random spots"
 INSIDE = "Scaling is inside the model."
 NEEDS = "NumPy and Pillow"
 THING = ("picture", "pictures")
@@ -48,7 +48,7 @@ CHANNELS = (1, 3, 4)
 
 
 def find(words: Sequence[str]) -> list[str]:
-    """Returns the picture files that a person means.
+    """Returns the picture files that arguments stand for.
 
     Args:
         words: Files, folders (the pictures in them, in the order of their names), patterns such as
@@ -60,7 +60,7 @@ def find(words: Sequence[str]) -> list[str]:
     Raises:
         BadInput: A folder holds no pictures, or nothing matches a pattern.
     """
-    found: list[str] = []
+    files: list[str] = []
     for name in words:
         if not name:
             raise BadInput("one of the names is empty: give pictures, folders or patterns.")
@@ -70,21 +70,21 @@ def find(words: Sequence[str]) -> list[str]:
             inside = sorted(str(p) for p in pictures if p.is_file() and p.name[0] != ".")
             if not inside:
                 raise BadInput(f"the folder {name} holds no pictures ({', '.join(SUFFIXES)}).")
-            found += inside
+            files += inside
         elif glob.has_magic(name) and not path.exists():
             matching = sorted(glob.glob(name, recursive=True))
             if not matching:
                 raise BadInput(f"no file matches {name}: check the pattern.")
-            found += [match for match in matching if not Path(match).is_dir()]
+            files += [match for match in matching if not Path(match).is_dir()]
         else:
-            found.append(name)
-    if found.count("-") > 1:
+            files.append(name)
+    if files.count("-") > 1:
         raise BadInput("- stands for standard input, which holds one picture: give it once.")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
-def read(given: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
-    """Makes a picture into what a model takes.
+def preprocess(value: Any, signature: Signature) -> UInt8[np.ndarray, "height width channel"]:
+    """Turns a picture into what a model takes.
 
     Files and Pillow pictures are made plain (see `flaxmill.data.pictures.plain.upright`), inverted
     if their border is light and the model knows things on a dark ground, and fitted as the
@@ -92,30 +92,30 @@ def read(given: Any, signature: Signature) -> UInt8[np.ndarray, "height width ch
     the right shape goes in as it is.
 
     Args:
-        given: A path, a Pillow picture, or an array.
+        value: A path, a Pillow picture, or an array.
         signature: Of the model.
 
     Raises:
         BadInput: It is no picture, or an array of another shape or type.
     """
     height, width, channels = signature.inputs[0].shape[1:]
-    picture = open_picture(given) if isinstance(given, str | Path) else given
+    picture = open_picture(value) if isinstance(value, str | Path) else value
     if not isinstance(picture, Image.Image):
         array = _checked(np.asarray(picture), (height, width, channels))
         if array.shape == (height, width, channels):
             return array
         picture = as_picture(array)
-    wanted, name = signature.preprocess, decode.called(picture)
-    white = int(wanted.get("white", WHITES[-1]))
+    options, name = signature.preprocess, decode.called(picture)
+    white = int(options.get("white", WHITES[-1]))
     picture = upright(picture, channels, white=white, lean=True, name=name)
-    dark_ground = str(wanted.get("background", "")).startswith("dark")
-    how = str(wanted.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
+    dark_ground = str(options.get("background", "")).startswith("dark")
+    method = str(options.get("fit", "pad")).partition(" ")[0]  # "pad to a square"
     with naming(name):
-        light = float(wanted.get("light", LIGHT))
+        light = float(options.get("light", LIGHT))
         if dark_ground and border(picture).mean() >= light:
             picture = picture.inverted()
-        share = float(wanted.get("share", 1))
-        return fit(picture, (height, width), how, share=share, channels=channels)
+        share = float(options.get("share", 1))
+        return fit(picture, (height, width), method, share=share, channels=channels)
 
 
 def _checked(
@@ -143,21 +143,21 @@ def _checked(
     return pixels
 
 
-def many(given: Any, signature: Signature) -> Any:
+def as_sequence(value: Any, signature: Signature) -> Any:
     """Returns pictures as a sequence.
 
     Args:
-        given: One or many paths, Pillow pictures, or arrays, uint8 [height, width] or [height,
+        value: One or many paths, Pillow pictures, or arrays, uint8 [height, width] or [height,
             width, channel]; several arrays may be one, with a first axis that counts them.
         signature: Of the model.
     """
-    if isinstance(given, np.ndarray):
-        return given if _is_batch(given.shape, signature) else given[None]
-    return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if isinstance(value, np.ndarray):
+        return value if _is_batch(value.shape, signature) else value[None]
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def _is_batch(shape: tuple[int, ...], signature: Signature) -> bool:
-    """Says whether an array holds several pictures, grey ones perhaps without an axis for that."""
+    """Returns whether an array holds several pictures, grey ones perhaps without a channel axis."""
     _, height, width, channels = signature.inputs[0].shape
     if len(shape) != 3:
         return len(shape) == 4
@@ -165,20 +165,22 @@ def _is_batch(shape: tuple[int, ...], signature: Signature) -> bool:
     return grey_batch or not (shape == (height, width, channels) or shape[2] in CHANNELS)
 
 
-def called(given: Any, index: int) -> str:
-    """Returns what a picture is called: as its file, or by its number."""
-    return str(given) if isinstance(given, str | Path) else f"picture {index}"
+def display_name(value: Any, index: int) -> str:
+    """Returns the name of a picture: its file, or its number."""
+    return str(value) if isinstance(value, str | Path) else f"picture {index}"
 
 
 def collate(
     examples: Sequence[UInt8[np.ndarray, "height width channel"]], signature: Signature
 ) -> UInt8[np.ndarray, "picture height width channel"]:
-    """Returns pictures that are as the model takes them as a batch."""
+    """Stacks preprocessed pictures into a batch."""
     return np.stack(examples)
 
 
-def made(signature: Signature, count: int) -> UInt8[np.ndarray, "picture height width channel"]:
-    """Returns pictures that are made: random spots of every coarseness, from one colour to many.
+def random_batch(
+    signature: Signature, count: int
+) -> UInt8[np.ndarray, "picture height width channel"]:
+    """Returns random spots of every coarseness, from one colour to many.
 
     They are the same at each call; whatever a network looks for, some of it is there.
     """
@@ -196,7 +198,7 @@ def made(signature: Signature, count: int) -> UInt8[np.ndarray, "picture height 
     return pictures
 
 
-def odd(signature: Signature) -> Iterator[Image.Image]:
+def edge_cases(signature: Signature) -> Iterator[Image.Image]:
     """Yields a wide picture in colour with transparency, and a tall grey one of 16 bits."""
     ramp = np.linspace(0, 65535, 21).reshape(7, 3).astype(np.uint16)
     colours = np.stack([ramp.T >> 8] * 4, axis=-1).astype(np.uint8)
@@ -206,7 +208,7 @@ def odd(signature: Signature) -> Iterator[Image.Image]:
         yield open_picture(file.getvalue(), name="a picture")
 
 
-def written(
+def to_file(
     example: UInt8[np.ndarray, "height width channel"], signature: Signature
 ) -> tuple[str, bytes]:
     """Returns a picture as a PNG."""
@@ -217,7 +219,7 @@ def written(
 
 def sample(source: Source, index: int, signature: Signature) -> tuple[str, bytes]:
     """Returns a picture of a source as a PNG, as the model takes it."""
-    return written(source[index][signature.inputs[0].name], signature)
+    return to_file(source[index][signature.inputs[0].name], signature)
 
 
 def standalone_source() -> str:
@@ -225,15 +227,15 @@ def standalone_source() -> str:
     return (Path(__file__).parent / "standalone.py").read_text(encoding="utf-8")
 
 
-def shown(
+def displayable(
     batch: Mapping[str, Any], *, changed: bool = False
 ) -> list[UInt8[np.ndarray, "height width channel"]]:
     """Returns the pictures of a batch as they are shown: in their own proportions, as bytes."""
-    return showing.as_they_were(batch, changed=changed)
+    return display.in_own_proportions(batch, changed=changed)
 
 
 def summary(source: Source, indices: np.ndarray) -> tuple[str, str]:
-    """Says what pictures are like, and how bright some of a source are in the mean."""
+    """Describes the pictures of a source, and the mean brightness of some."""
     some = source.take(indices)["image"]
     height, width, channels = some.shape[1:]
     return (
@@ -246,39 +248,39 @@ def draw(
     panel: Any, example: UInt8[np.ndarray, "height width channel"], signature: Any = None
 ) -> None:
     """Draws a picture on the axes of a sheet."""
-    showing.draw(panel, example)
+    display.draw(panel, example)
 
 
 def render(
     example: UInt8[np.ndarray, "height width channel"], signature: Signature, words: str
 ) -> str:
     """Returns a picture as HTML."""
-    return f'<img src="{showing.picture_uri(example)}" alt="{html.escape(words)}">'
+    return f'<img src="{display.picture_uri(example)}" alt="{html.escape(words)}">'
 
 
 def explain(
     model: Callable[[Any], Any],
     examples: UInt8[np.ndarray, "picture height width channel"],
     labels: np.ndarray,
-    answer: kinds.Answer,
+    kind: kinds.OutputKind,
     signature: Signature,
     *,
     most: int,
-) -> kinds.Explained:
-    """Finds out what in pictures answers rest on; see `flaxmill.tasks.inputs.picture.attribution`.
+) -> kinds.Explanations:
+    """Finds out what in pictures predictions rest on (`flaxmill.tasks.inputs.picture.attribution`).
 
     Args:
         model: From pictures to logits.
         examples: The pictures.
-        labels: Which class each is looked into for.
-        answer: What the logits mean.
+        labels: The class that each is explained for.
+        kind: What the logits mean.
         signature: Of the model.
         most: Pictures that it may be shown with parts covered.
     """
     from flaxmill.tasks.inputs.picture import attribution  # a server needs none of it
 
-    found = attribution.attributions(model, examples, labels, answer, most=most)
-    how = attribution.BY_FEATURES if found.by_features else attribution.BY_COVERING
+    attributions = attribution.attributions(model, examples, labels, kind, most=most)
+    how = attribution.BY_FEATURES if attributions.by_features else attribution.BY_COVERING
     lead = (
         f"Beside the picture of each class that it is surest of, what speaks for that class: the "
         f"brighter, the more. {how} Below, the class's probability, and what is left of it when "
@@ -286,10 +288,10 @@ def explain(
         f"that its answer rests on much else.".replace("%", "\xa0%")
     )
     each = []
-    for one in found.each:
+    for one in attributions.each:
         name = signature.labels[one.label]
         seen = render(one.picture, signature, name)
-        lit, words = showing.lit_uri(one.picture, one.heat), html.escape(name)
+        lit, words = display.lit_uri(one.picture, one.heat), html.escape(name)
         pair = f'<div class="pair">{seen}<img src="{lit}" alt="{words}: what speaks for it"></div>'
         each.append(kinds.Explanation(one.label, pair, one.before, one.after))
-    return kinds.Explained(lead, each)
+    return kinds.Explanations(lead, each)

@@ -1,4 +1,4 @@
-"""What in a picture a model's answer rests on, and what covering that does to the answer.
+"""What in a picture a model's prediction rests on, and what covering that does to it.
 
 Convolutional networks: the last map of features that is fine enough to show places, less what it is
 of the same picture blurred, times the gradient of the answer by it, summed over channels. That is
@@ -27,7 +27,7 @@ from PIL import ImageFilter
 
 from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.tasks.inputs.picture.feature_maps import Traced, trace
-from flaxmill.tasks.kinds import Answer
+from flaxmill.tasks.kinds import OutputKind
 
 COVERED = 0.15
 """Share of a picture's pixels that is covered, where the map is highest."""
@@ -49,7 +49,7 @@ Maps = Float[np.ndarray, "picture height width"]
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What a model's answer to a picture rests on.
+    """What a model's prediction for a picture rests on.
 
     Attributes:
         label: The class.
@@ -68,7 +68,7 @@ class Attribution:
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What a model's answers to some pictures rest on.
+    """What a model's predictions for some pictures rest on.
 
     Attributes:
         each: One for each picture.
@@ -83,16 +83,16 @@ def attributions(
     model: Callable[[Any], Any],
     pictures: Images,
     classes: Int[np.ndarray, " picture"],
-    kind: Answer,
+    kind: OutputKind,
     *,
     most: int,
 ) -> Attributions:
-    """Finds out what answers rest on.
+    """Finds out what predictions rest on.
 
     Args:
         model: From pictures as stored to logits.
-        pictures: What it is shown.
-        classes: Which class each is looked into for.
+        pictures: Those to explain.
+        classes: The class that each is explained for.
         kind: What the logits mean.
         most: Pictures that it may be shown with parts covered, if that is needed; with fewer, the
             map is coarser or there are fewer pictures.
@@ -115,20 +115,20 @@ def attributions(
         np.asarray(kind.probabilities(scores(shown)), np.float64)[np.arange(len(classes)), classes]
         for shown in (pictures, covered)
     ]
-    found = [
+    each = [
         Attribution(int(label), picture, scaled(heat), float(first), float(then))
         for label, picture, heat, first, then in zip(classes, pictures, maps, *chances, strict=True)
     ]
-    return Attributions(found, by_features)
+    return Attributions(each, by_features)
 
 
 def _by_features(
-    traced: Traced, pictures: Images, classes: np.ndarray, kind: Answer
+    traced: Traced, pictures: Images, classes: np.ndarray, kind: OutputKind
 ) -> tuple[Callable[[Images], Any], Maps]:
-    """Returns what gives the logits, and for each picture what its places add to the score."""
+    """Returns a function to the logits, and a map of what each place adds to the score."""
 
     @jax.jit
-    def looked_into(consts: Sequence[Any], shown: Any) -> Any:
+    def evaluate(consts: Sequence[Any], shown: Any) -> Any:
         def score(added: Any) -> Any:
             logits, values = traced.run(consts, shown, added)
             return _log_odds(logits, classes, kind).sum(), (logits, values)
@@ -137,29 +137,29 @@ def _by_features(
         gradients, (logits, values) = jax.grad(score, has_aux=True)(nothing)
         return logits, gradients, jax.tree.map(lambda value: value.astype(jnp.float32), values)
 
-    _, gradients, values = looked_into(traced.consts, pictures)
-    _, _, without = looked_into(traced.consts, blurred(pictures))
+    _, gradients, values = evaluate(traced.consts, pictures)
+    _, _, without = evaluate(traced.consts, blurred(pictures))
     maps = [
         one.spread(np.asarray(gradients[n] * (values[n] - without[n])), pictures.shape[1:3])
         for n, one in traced.maps.items()
     ]
-    return lambda shown: looked_into(traced.consts, shown)[0], np.sum(maps, axis=0)
+    return lambda shown: evaluate(traced.consts, shown)[0], np.sum(maps, axis=0)
 
 
 def _by_covering(
-    model: Callable[[Any], Any], pictures: Images, classes: np.ndarray, kind: Answer, steps: int
+    model: Callable[[Any], Any], pictures: Images, classes: np.ndarray, kind: OutputKind, steps: int
 ) -> tuple[Callable[[Images], Any], Maps]:
-    """Returns what gives the logits, and a map for each picture.
+    """Returns a function to the logits, and a map for each picture.
 
-    It says of each pixel how far the log-odds fall, in the mean, if a patch that it is in is
-    covered; there are so many patches along each side.
+    A pixel's value is the mean fall of the log-odds when a patch that it is in is covered; there
+    are so many patches along each side.
     """
-    asked = jax.jit(lambda shown: model(shown))
+    compiled = jax.jit(lambda shown: model(shown))
     patches = _patches(pictures.shape[1:3], steps)
     without = blurred(pictures)
 
     def odds(shown: Images) -> np.ndarray:
-        return np.asarray(_log_odds(jnp.asarray(asked(shown)), classes, kind), np.float64)
+        return np.asarray(_log_odds(jnp.asarray(compiled(shown)), classes, kind), np.float64)
 
     whole = odds(pictures)
     total, count = np.zeros(pictures.shape[:3]), np.zeros(pictures.shape[1:3])
@@ -167,7 +167,7 @@ def _by_covering(
         fall = whole - odds(np.where(patch[..., None], without, pictures))
         total += fall[:, None, None] * patch
         count += patch
-    return asked, total / count
+    return compiled, total / count
 
 
 def _patches(size: tuple[int, int], steps: int) -> list[Bool[np.ndarray, "height width"]]:
@@ -183,13 +183,13 @@ def _patches(size: tuple[int, int], steps: int) -> list[Bool[np.ndarray, "height
     return [down[:, None] & right for down in downs for right in rights]
 
 
-def _log_odds(logits: Any, classes: np.ndarray, kind: Answer) -> Any:
-    """Returns how sure the model is of a class of each picture, in float32."""
+def _log_odds(logits: Any, classes: np.ndarray, kind: OutputKind) -> Any:
+    """Returns the log-odds of a class of each picture, in float32."""
     return kind.log_odds(logits.astype(jnp.float32), classes)
 
 
 def highest(maps: Maps, share: float = COVERED) -> Bool[np.ndarray, "picture height width"]:
-    """Says which pixels are the highest of each map; so many of each picture, whatever ties."""
+    """Returns which pixels are the highest of each map; so many of each picture, whatever ties."""
     flat = maps.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
     chosen = np.zeros(flat.shape, bool)

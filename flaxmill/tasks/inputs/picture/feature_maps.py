@@ -89,7 +89,7 @@ class Traced:
     Attributes:
         consts: The arrays that the function holds: its weights.
         steps: What it does.
-        given: The numbers of ``consts``, and that of the pictures.
+        inputs: The numbers of ``consts``, and that of the pictures.
         scores: What it returns: a number, or a literal.
         maps: By number, the last maps whose features the scores are made of.
         multiplications: Made in all, and those of them that lead to the maps.
@@ -97,14 +97,14 @@ class Traced:
 
     consts: Sequence[Any]
     steps: Sequence[_Step]
-    given: tuple[tuple[int, ...], int]
+    inputs: tuple[tuple[int, ...], int]
     scores: Any
     maps: Mapping[int, Map]
     multiplications: tuple[float, float]
 
     def run(self, consts: Sequence[Any], pictures: Any, added: Mapping[int, Any]) -> tuple:
         """Returns the scores, and the values of the maps after something was added to each."""
-        numbers, shown = self.given
+        numbers, shown = self.inputs
         values = dict(zip(numbers, consts, strict=True)) | {shown: pictures}
 
         def read(one: Any) -> Any:
@@ -141,18 +141,18 @@ def trace(function: Callable[[Any], Any], pictures: Any) -> Traced:
 def _flat(jaxpr: core.Jaxpr, names: dict[Any, Any], numbers: Iterator[int]) -> Iterator[_Step]:
     """Yields the operations of a jaxpr, those of inner functions in their place."""
     for equation in jaxpr.eqns:
-        given = [v if isinstance(v, core.Literal) else names[v] for v in equation.invars]
+        inputs = [v if isinstance(v, core.Literal) else names[v] for v in equation.invars]
         inner = equation.params.get(_INLINED.get(equation.primitive.name, ""))
         if inner is None:
-            made = tuple(next(numbers) for _ in equation.outvars)
-            names.update(zip(equation.outvars, made, strict=True))
-            yield _Step(equation, tuple(given), made)
+            outputs = tuple(next(numbers) for _ in equation.outvars)
+            names.update(zip(equation.outvars, outputs, strict=True))
+            yield _Step(equation, tuple(inputs), outputs)
             continue
         consts = inner.consts if isinstance(inner, core.ClosedJaxpr) else ()
         inner = inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner
         held = zip(consts, inner.constvars, strict=True)
         literals = [core.Literal(const, var.aval) for const, var in held]
-        within = dict(zip((*inner.constvars, *inner.invars), (*literals, *given), strict=True))
+        within = dict(zip((*inner.constvars, *inner.invars), (*literals, *inputs), strict=True))
         yield from _flat(inner, within, numbers)
         for outer, one in zip(equation.outvars, inner.outvars, strict=True):
             names[outer] = one if isinstance(one, core.Literal) else within[one]
@@ -163,38 +163,38 @@ def _last_maps(
 ) -> tuple[dict[int, Map], tuple[float, float]]:
     """Returns the last maps with enough places, and how much is multiplied in all and for them."""
     maps = {shown: Map(shape, (Along(1, 0.0, 1.0), Along(2, 0.0, 1.0)))} if len(shape) == 4 else {}
-    made: dict[int, int] = {}  # a bit for each map of features that a value is made of
+    made_of: dict[int, int] = {}  # a bit for each map of features that a value is made of
     bits: dict[int, int] = {}
     work: dict[int, float] = {}
     for step in steps:
         before = 0
         for one in step.inputs:
-            before |= made.get(one, 0) if isinstance(one, int) else 0
+            before |= made_of.get(one, 0) if isinstance(one, int) else 0
         number = step.outputs[0]
-        found = _mapped(step, maps)
-        if found is not None:
-            maps[number] = found
+        mapped = _mapped(step, maps)
+        if mapped is not None:
+            maps[number] = mapped
             convolved = step.equation.primitive.name == "conv_general_dilated"
-            if found.side >= LEAST_SIDE and (before or convolved):
+            if mapped.side >= LEAST_SIDE and (before or convolved):
                 bits[number] = 1 << len(bits)
         for output in step.outputs:
-            made[output] = before | bits.get(output, 0)
+            made_of[output] = before | bits.get(output, 0)
         if (many := _multiplications(step.equation)) > 0:
             work[number] = many
     used = 0
     for number in bits:
-        used |= made[number] & ~bits[number]
+        used |= made_of[number] & ~bits[number]
     last = {number: maps[number] for number, bit in bits.items() if not used & bit}
     leading = _leading(steps, set(last))
     return last, (sum(work.values()), sum(many for n, many in work.items() if n in leading))
 
 
-def _leading(steps: Sequence[_Step], wanted: set[int]) -> set[int]:
+def _leading(steps: Sequence[_Step], needed: set[int]) -> set[int]:
     """Returns the numbers of all values that some values are made of, and of these."""
     for step in reversed(steps):
-        if wanted.intersection(step.outputs):
-            wanted.update(one for one in step.inputs if isinstance(one, int))
-    return wanted
+        if needed.intersection(step.outputs):
+            needed.update(one for one in step.inputs if isinstance(one, int))
+    return needed
 
 
 def _multiplications(equation: Any) -> float:
@@ -213,8 +213,8 @@ def _multiplications(equation: Any) -> float:
 
 def _mapped(step: _Step, maps: Mapping[int, Map]) -> Map | None:
     """Returns where the places of an operation's result lie; None if it has none."""
-    given = [maps.get(one) if isinstance(one, int) else None for one in step.inputs]
-    first = next((one for one in given if one is not None), None)
+    operands = [maps.get(one) if isinstance(one, int) else None for one in step.inputs]
+    first = next((one for one in operands if one is not None), None)
     if first is None or len(step.outputs) > 1:
         return None
     name, params = step.equation.primitive.name, step.equation.params
@@ -228,7 +228,7 @@ def _mapped(step: _Step, maps: Mapping[int, Map]) -> Map | None:
     if name == "rev":
         return _mirrored(first, params["dimensions"], shape)
     if name == "dot_general":
-        return _multiplied(first, given, params["dimension_numbers"], shape)
+        return _multiplied(first, operands, params["dimension_numbers"], shape)
     if name == "concatenate":
         across = params["dimension"] in {0, *(one.axis for one in first.along)}
         return None if across else replace(first, shape=shape)
@@ -237,15 +237,15 @@ def _mapped(step: _Step, maps: Mapping[int, Map]) -> Map | None:
 
 
 def _convolved(
-    given: Map, params: Mapping[str, Any], kernel: tuple[int, ...], shape: tuple[int, ...]
+    source: Map, params: Mapping[str, Any], kernel: tuple[int, ...], shape: tuple[int, ...]
 ) -> Map | None:
     numbers = params["dimension_numbers"]
     sides = tuple(kernel[axis] for axis in numbers.rhs_spec[2:])
     spatial = dict(zip(numbers.lhs_spec[2:], range(len(sides)), strict=True))
-    if [one.axis for one in given.along if one.axis in spatial] != [o.axis for o in given.along]:
+    if [one.axis for one in source.along if one.axis in spatial] != [o.axis for o in source.along]:
         return None
     along = []
-    for one in given.along:
+    for one in source.along:
         at = spatial[one.axis]
         wide = (sides[at] - 1) * params["rhs_dilation"][at] + 1
         stretched = one.step / params["lhs_dilation"][at]
@@ -255,39 +255,41 @@ def _convolved(
     return Map(shape, (along[0], along[1]))
 
 
-def _windowed(given: Map, params: Mapping[str, Any], shape: tuple[int, ...]) -> Map:
+def _windowed(source: Map, params: Mapping[str, Any], shape: tuple[int, ...]) -> Map:
     def moved(one: Along) -> Along:
         wide = (params["window_dimensions"][one.axis] - 1) * params["window_dilation"][one.axis] + 1
         middle = (wide - 1) / 2 - int(params["padding"][one.axis][0])
         stride = params["window_strides"][one.axis]
         return Along(one.axis, one.start + one.step * middle, one.step * stride)
 
-    return Map(shape, (moved(given.along[0]), moved(given.along[1])))
+    return Map(shape, (moved(source.along[0]), moved(source.along[1])))
 
 
-def _padded(given: Map, sides: Sequence[Sequence[int]], shape: tuple[int, ...]) -> Map:
+def _padded(source: Map, sides: Sequence[Sequence[int]], shape: tuple[int, ...]) -> Map:
     def moved(one: Along) -> Along:
         low, _, between = sides[one.axis]  # places after the last one move nothing
         step = one.step / (1 + between)
         return Along(one.axis, one.start - step * low, step)
 
-    return Map(shape, (moved(given.along[0]), moved(given.along[1])))
+    return Map(shape, (moved(source.along[0]), moved(source.along[1])))
 
 
-def _mirrored(given: Map, axes: Sequence[int], shape: tuple[int, ...]) -> Map:
+def _mirrored(source: Map, axes: Sequence[int], shape: tuple[int, ...]) -> Map:
     def moved(one: Along) -> Along:
         last = one.start + one.step * (shape[one.axis] - 1)
         return Along(one.axis, last, -one.step) if one.axis in axes else one
 
-    return Map(shape, (moved(given.along[0]), moved(given.along[1])))
+    return Map(shape, (moved(source.along[0]), moved(source.along[1])))
 
 
 def _multiplied(
-    first: Map, given: Sequence[Map | None], numbers: Any, shape: tuple[int, ...]
+    first: Map, operands: Sequence[Map | None], numbers: Any, shape: tuple[int, ...]
 ) -> Map | None:
     """Returns the map of a dense layer that is applied to the channels of each place."""
     (contracted, _), (batch, _) = numbers
     last = len(first.shape) - 1
-    dense = given[0] is first and given[1] is None and tuple(contracted) == (last,) and not batch
+    dense = (
+        operands[0] is first and operands[1] is None and tuple(contracted) == (last,) and not batch
+    )
     inside = all(one.axis < last for one in first.along) and len(shape) == last + 1
     return replace(first, shape=shape) if dense and inside else None

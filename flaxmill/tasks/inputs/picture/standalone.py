@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-def prepared(file: Any, signature: Any) -> Any:
+def preprocess(file: Any, signature: Any) -> Any:
     """Returns a picture as the model takes it, with NumPy and Pillow alone."""
     how, (_, height, width, channels) = signature["preprocess"], signature["inputs"][0]["shape"]
     known = "PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"  # none that runs programs

@@ -1,4 +1,4 @@
-"""Pictures of strangers: read within limits, as little of each as can be.
+"""Pictures from clients: read within limits, as little of each as can be.
 
 A file of a few bytes may stand for any number of pixels, and of passes over them.
 """
@@ -19,7 +19,7 @@ from flaxmill.errors import BadInput, TooLarge
 from flaxmill.tasks.kinds import Large
 
 _AS_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
-"""What many encoders write: lines of 76 (RFC 2045), and the alphabet for URLs (RFC 4648)."""
+"""Undoes what many encoders write: lines of 76 (RFC 2045), the alphabet for URLs (RFC 4648)."""
 _USUAL_SCANS = 10  # of a JPEG that comes in passes
 _SMALL_PIXELS = 1_500_000
 """Pixels that a request may bring to count as small: read in some 30 ms."""
@@ -37,8 +37,8 @@ class Bounds(Protocol):
     read_bytes: int
 
 
-def unpacked(text: Any, name: str) -> bytes:
-    """Returns the file that JSON brings: base64, or a data: URL of it.
+def from_json(text: Any, name: str) -> bytes:
+    """Decodes a file that came in JSON: base64, or a data: URL of it.
 
     Raises:
         BadInput: It is neither.
@@ -56,10 +56,10 @@ def unpacked(text: Any, name: str) -> bytes:
         raise BadInput(f"{name} is not base64.") from None
 
 
-def received(
+def preprocess_uploads(
     files: Sequence[tuple[str, bytes]], signature: Any, limits: Any, *, small: bool
 ) -> list[UInt8[ndarray, "height width channel"]]:
-    """Returns pictures as a model takes them.
+    """Preprocesses pictures.
 
     Args:
         files: Name and content of each.
@@ -72,7 +72,7 @@ def received(
         TooLarge: It has too many pixels, alone or with those before it.
         Large: Small ones were expected, and these are not.
     """
-    passed, weight, ready = 0.0, 0.0, []
+    passed, weight, examples = 0.0, 0.0, []
     for name, content in files:
         with header(content, name=name) as picture:
             _check_size(picture, name, len(content), limits)
@@ -87,12 +87,12 @@ def received(
                     f"{name}: with it, the request has {passed:,.0f} pixels to read, more than "
                     f"{limits.max_request_pixels:,}."
                 )
-            ready.append(signature.input_kind.read(decoded(picture, name=name), signature))
-    return ready
+            examples.append(signature.input_kind.preprocess(decoded(picture, name=name), signature))
+    return examples
 
 
-def at_most(limits: Bounds) -> str:
-    """Says how much a client may send."""
+def limits_message(limits: Bounds) -> str:
+    """Describes how much a client may send."""
     return f"send at most {limits.max_pixels:,} pixels, and {limits.max_side:,} along either side"
 
 

@@ -1,4 +1,4 @@
-"""A person's own texts, made into what a model takes, as its signature says."""
+"""Texts, preprocessed for a model as its signature says."""
 
 import glob
 import html
@@ -16,10 +16,10 @@ from flaxmill.data.text.tokens import KINDS, encode
 from flaxmill.errors import BadInput, named
 from flaxmill.machine import json_forms
 from flaxmill.tasks import kinds
-from flaxmill.tasks.inputs.text import showing
-from flaxmill.tasks.inputs.text.upload import at_most as at_most
-from flaxmill.tasks.inputs.text.upload import received as received
-from flaxmill.tasks.inputs.text.upload import unpacked as unpacked
+from flaxmill.tasks.inputs.text import display
+from flaxmill.tasks.inputs.text.upload import from_json as from_json
+from flaxmill.tasks.inputs.text.upload import limits_message as limits_message
+from flaxmill.tasks.inputs.text.upload import preprocess_uploads as preprocess_uploads
 from flaxmill.tasks.signature import Signature, Tensor
 
 THING = ("text", "texts")
@@ -34,7 +34,7 @@ IN_JSON = "a list of texts"
 BYTES = "text"
 SUFFIX = ".txt"
 SUCH_AS = '"a text"'
-MADE = "tokens at random"
+RANDOM = "tokens at random"
 INSIDE = "Shorter texts of a batch are filled up with zeros."
 NEEDS = "Python"
 _MOST = 1_000_000  # characters of one text
@@ -51,18 +51,18 @@ def find(words: Sequence[str]) -> list[str]:
     Raises:
         BadInput: A file holds no text or is none, a pattern matches nothing, or there is no word.
     """
-    found: list[str] = []
+    texts: list[str] = []
     if words.count("-") > 1:
         raise BadInput("- stands for standard input, which is read once: give it once.")
     for word in words:
         if word == "-":
-            found += _lines(sys.stdin.buffer.read().decode("utf-8-sig", "replace"), word)
+            texts += _lines(sys.stdin.buffer.read().decode("utf-8-sig", "replace"), word)
         elif word.endswith(SUFFIX) and glob.has_magic(word) and not Path(word).exists():
             matching = sorted(glob.glob(word, recursive=True))
             if not matching:
                 raise BadInput(f"no file matches {word}.")
             for path in matching:
-                found += _lines(decoded(Path(path)), path)
+                texts += _lines(decoded(Path(path)), path)
         elif word.endswith(SUFFIX) and "\n" not in word:
             path = Path(word)
             if not path.is_file():
@@ -70,12 +70,12 @@ def find(words: Sequence[str]) -> list[str]:
                     f"there is no file {word}: give a file with a text in each line, or the text "
                     f"itself in quotation marks."
                 )
-            found += _lines(decoded(path), word)
+            texts += _lines(decoded(path), word)
         elif word.strip():
-            found.append(word)
+            texts.append(word)
         else:
             raise BadInput("one of the texts is empty: give a text, a .txt file, or -.")
-    return found
+    return texts
 
 
 def _lines(content: str, name: str) -> list[str]:
@@ -85,35 +85,35 @@ def _lines(content: str, name: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def many(given: Any, signature: Signature) -> Sequence[Any]:
-    """Returns what is given in Python, one text or many, as a sequence."""
-    return [given] if isinstance(given, str) else given
+def as_sequence(value: Any, signature: Signature) -> Sequence[Any]:
+    """Returns one text or many as a sequence."""
+    return [value] if isinstance(value, str) else value
 
 
-def called(given: Any, index: int) -> str:
-    """Returns what a text is called in an answer: itself, or as tokens its number."""
-    return given if isinstance(given, str) else f"text {index}"
+def display_name(value: Any, index: int) -> str:
+    """Returns the name of a text in a prediction: itself, or if it came as tokens, its number."""
+    return value if isinstance(value, str) else f"text {index}"
 
 
-def read(given: Any, signature: Signature) -> Int32[np.ndarray, " time"]:
-    """Makes a text into the numbers of its tokens, as many as it has: one, or more.
+def preprocess(value: Any, signature: Signature) -> Int32[np.ndarray, " time"]:
+    """Turns a text into the numbers of its tokens, one or more.
 
     Args:
-        given: A text, or an array of such numbers, which goes in as it is.
+        value: A text, or an array of such numbers, which goes in as it is.
         signature: Of the model.
 
     Raises:
         BadInput: It is no text, or far too long, or the numbers are of no token.
     """
-    if isinstance(given, str):
-        if len(given) > _MOST:
+    if isinstance(value, str):
+        if len(value) > _MOST:
             raise BadInput(
-                f"a text has {len(given):,} characters, expected up to {_MOST:,}: give it in parts."
+                f"a text has {len(value):,} characters, expected up to {_MOST:,}: give it in parts."
             )
-        return np.array(encode(given, signature.preprocess), np.int32)
-    array = np.asarray(given)
+        return np.array(encode(value, signature.preprocess), np.int32)
+    array = np.asarray(value)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
-        raise BadInput(f"expected a text, or the numbers of its tokens, not {named(given)}.")
+        raise BadInput(f"expected a text, or the numbers of its tokens, not {named(value)}.")
     known, longest = len(signature.preprocess["vocabulary"]), signature.sizes[-1]
     if len(array) > longest or array.min() < 0 or array.max() >= known:
         raise BadInput(
@@ -135,7 +135,7 @@ def collate(
     return batch
 
 
-def made(signature: Signature, count: int) -> Int32[np.ndarray, "text time"]:
+def random_batch(signature: Signature, count: int) -> Int32[np.ndarray, "text time"]:
     """Returns texts of known and unknown tokens at random, of every length, the same each time."""
     rng, longest = np.random.default_rng(0), signature.sizes[-1]
     tokens = rng.integers(1, len(signature.preprocess["vocabulary"]), (count, longest), np.int32)
@@ -143,24 +143,24 @@ def made(signature: Signature, count: int) -> Int32[np.ndarray, "text time"]:
     return np.where(np.arange(longest) < lengths[:, None], tokens, 0).astype(np.int32)
 
 
-def odd(signature: Signature) -> Iterator[str]:
-    """Yields a text of no known token, a long one, and one of letters of many alphabets."""
+def edge_cases(signature: Signature) -> Iterator[str]:
+    """Yields a text without known tokens, a long one, and one with letters of many alphabets."""
     yield "\N{SNOWMAN}"
     yield "word " * 10 * signature.sizes[-1]
     yield "Ça, 한국어 \N{GRINNING FACE} e\u0301 \u2028 ẞ\u0130 \ud800"
 
 
-def written(example: Int32[np.ndarray, " time"], signature: Signature) -> tuple[str, bytes]:
+def to_file(example: Int32[np.ndarray, " time"], signature: Signature) -> tuple[str, bytes]:
     """Returns a text as a file, as far as its tokens keep it."""
-    return SUFFIX, showing.joined(example, signature.preprocess).encode()
+    return SUFFIX, display.text_of(example, signature.preprocess).encode()
 
 
 def sample(source: Source, index: int, signature: Signature) -> tuple[str, bytes]:
-    """Returns an example of a source as a file: the text itself, where the source has kept it."""
+    """Returns an example of a source as a file: the text itself, where the source has it."""
     whole, rows = behind(source, np.array([index]))
     if texts := getattr(whole, "texts", ()):
         return SUFFIX, texts[int(rows[0])].encode(errors="replace")
-    return written(source[index][signature.inputs[0].name], signature)
+    return to_file(source[index][signature.inputs[0].name], signature)
 
 
 def standalone_source() -> str:
@@ -168,13 +168,15 @@ def standalone_source() -> str:
     return (Path(__file__).parent / "standalone.py").read_text(encoding="utf-8")
 
 
-def shown(batch: Mapping[str, Any], *, changed: bool = False) -> list[Int32[np.ndarray, " time"]]:
+def displayable(
+    batch: Mapping[str, Any], *, changed: bool = False
+) -> list[Int32[np.ndarray, " time"]]:
     """Returns the texts of a batch: their tokens."""
     return list(np.asarray(batch["tokens"]))
 
 
 def summary(source: Source, indices: np.ndarray) -> tuple[str, str]:
-    """Says how long texts are, and how many tokens some of a source have in the mean."""
+    """Describes how long texts are, and how many tokens some of a source have in the mean."""
     tokens = np.asarray(source.take(indices)["tokens"])
     mean = (tokens != 0).sum(1).mean()
     return f"texts of up to {tokens.shape[1]:,} tokens", f"{mean:.1f} tokens a text"
@@ -182,36 +184,36 @@ def summary(source: Source, indices: np.ndarray) -> tuple[str, str]:
 
 def draw(panel: Any, example: Int32[np.ndarray, " time"], signature: Signature) -> None:
     """Writes a text on the axes of a sheet."""
-    showing.draw(panel, showing.joined(example, signature.preprocess))
+    display.draw(panel, display.text_of(example, signature.preprocess))
 
 
 def render(example: Int32[np.ndarray, " time"], signature: Signature, words: str) -> str:
     """Returns a text as HTML."""
-    return f'<p class="text">{html.escape(showing.joined(example, signature.preprocess))}</p>'
+    return f'<p class="text">{html.escape(display.text_of(example, signature.preprocess))}</p>'
 
 
 def explain(
     model: Callable[[Any], Any],
     examples: Int32[np.ndarray, "text time"],
     labels: np.ndarray,
-    answer: kinds.Answer,
+    kind: kinds.OutputKind,
     signature: Signature,
     *,
     most: int,
-) -> kinds.Explained:
-    """Finds out which tokens answers rest on; see `flaxmill.tasks.inputs.text.explaining`.
+) -> kinds.Explanations:
+    """Finds out which tokens predictions rest on; see `flaxmill.tasks.inputs.text.attribution`.
 
     Args:
         model: From tokens to logits.
         examples: The texts' tokens.
-        labels: Which class each is looked into for.
-        answer: What the logits mean.
+        labels: The class that each is explained for.
+        kind: What the logits mean.
         signature: Of the model.
         most: Texts that it may be given with a token taken away.
     """
-    from flaxmill.tasks.inputs.text.explaining import explained  # JAX; a server may need none
+    from flaxmill.tasks.inputs.text.attribution import explanations  # JAX; a server may need none
 
-    return explained(model, examples, labels, answer, signature, most=most)
+    return explanations(model, examples, labels, kind, signature, most=most)
 
 
 PREPROCESS = json_forms.record(
@@ -225,11 +227,11 @@ PREPROCESS = json_forms.record(
     },
     closed=True,
 )
-"""What a signature says of how texts become tokens; `flaxmill.data.text.tokens` has the rules."""
+"""How texts become tokens, as a signature has it; `flaxmill.data.text.tokens` has the rules."""
 
 
 def text_signature(name: str, splits: Splits) -> Signature:
-    """Returns the signature of a model of texts, read off its data.
+    """Returns the signature of a text model, read off its data.
 
     Args:
         name: The model's name.
@@ -244,7 +246,7 @@ def text_signature(name: str, splits: Splits) -> Signature:
             f"{splits.title} does not say how its texts become tokens: make its splits with "
             f"flaxmill.data.text.splits."
         )
-    classes, scores = len(splits.labels), kinds.answer_kind(splits.gives).SCORES
+    classes, scores = len(splits.labels), kinds.output_kind(splits.gives).SCORES
     return Signature(
         name=name,
         takes="text",

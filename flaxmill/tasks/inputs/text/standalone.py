@@ -9,7 +9,7 @@ import unicodedata
 from typing import Any
 
 
-def prepared(text: Any, signature: Any) -> Any:
+def preprocess(text: Any, signature: Any) -> Any:
     """Returns the numbers of a text's tokens, with Python alone: a list for the model's batch."""
     how = signature["preprocess"]
     spaces = "\t-\r \x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"

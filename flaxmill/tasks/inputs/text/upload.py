@@ -1,4 +1,4 @@
-"""Texts of strangers: read within limits."""
+"""Texts from clients: read within limits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,8 @@ _SMALL_LETTERS = 20_000
 """Letters that a request may bring to count as small: cut in some 30 ms."""
 
 
-def unpacked(text: Any, name: str) -> bytes:
-    """Returns the content of the file that a text in JSON would be.
+def from_json(text: Any, name: str) -> bytes:
+    """Returns the content of the file that a text in JSON stands for.
 
     Raises:
         BadInput: It is no text.
@@ -26,10 +26,10 @@ def unpacked(text: Any, name: str) -> bytes:
     return text.encode(errors="replace")  # half of a pair of surrogates is no letter
 
 
-def received(
+def preprocess_uploads(
     files: Sequence[tuple[str, bytes]], signature: Any, limits: Any, *, small: bool
 ) -> list[Int32[ndarray, " time"]]:
-    """Returns texts as a model takes them.
+    """Preprocesses texts.
 
     Args:
         files: Name and content of each, in UTF-8.
@@ -42,7 +42,7 @@ def received(
         TooLarge: With it, there are too many letters.
         Large: Small ones were expected, and these are not.
     """
-    letters, ready = 0, []
+    letters, examples = 0, []
     for name, content in files:
         letters += len(content)  # which are no more than that
         if small and letters > _SMALL_LETTERS:
@@ -55,10 +55,10 @@ def received(
             raise BadInput(f"{name} is no text in UTF-8.") from None
         if not text.strip():
             raise BadInput(f"{name} is empty.")
-        ready.append(signature.input_kind.read(text, signature))
-    return ready
+        examples.append(signature.input_kind.preprocess(text, signature))
+    return examples
 
 
-def at_most(limits: Any) -> str:
-    """Says how much a client may send."""
+def limits_message(limits: Any) -> str:
+    """Describes how much a client may send."""
     return f"send at most {MOST_LETTERS:,} bytes of text in a request"

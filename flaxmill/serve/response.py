@@ -1,4 +1,4 @@
-"""Answers of the Open Inference Protocol, in JSON, or with tensors as bytes after it."""
+"""Responses of the Open Inference Protocol, in JSON, or with tensors as bytes after it."""
 
 import json
 import struct
@@ -19,12 +19,12 @@ DATATYPES = {
 }
 """NumPy's names of types -> the protocol's."""
 
-Beginning = tuple[list[Header], bytes]
-"""Headers and JSON of an answer that goes on with bytes."""
+BinaryHead = tuple[list[Header], bytes]
+"""Headers and JSON of a response that goes on with bytes."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutput:
     """An output that a request asks for.
 
     Attributes:
@@ -39,61 +39,66 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response: its headers, and its content."""
+class EncodedResponse:
+    """A response's headers and content."""
 
     headers: list[Header]
     body: bytes
 
 
-def beginning(
-    signature: Signature, name: str | None, count: int, wanted: tuple[Wanted, ...]
-) -> Beginning | None:
-    """Returns what is known of an answer before it is computed, if all of it is to be bytes.
+def binary_head(
+    signature: Signature, request_id: str | None, count: int, requested: tuple[RequestedOutput, ...]
+) -> BinaryHead | None:
+    """Returns the beginning of a response before it is computed; None if it is not all bytes.
 
     Args:
         signature: Of the model.
-        name: The client's, for the request.
+        request_id: The client's, if it sent one.
         count: Examples.
-        wanted: The outputs that are asked for.
+        requested: The outputs that the client asks for.
     """
-    described = []
-    for each in wanted:
+    descriptions = []
+    for each in requested:
         if each.classes or not each.binary:
             return None
         shape = [count, *each.tensor.shape[1:]]
         size = np.dtype(each.tensor.dtype).itemsize * int(np.prod(shape))
         tensor = {"name": each.tensor.name, "datatype": DATATYPES[each.tensor.dtype]}
-        described.append({**tensor, "shape": shape, "parameters": {"binary_data_size": size}})
-    header = _header(signature, name, described)
+        descriptions.append({**tensor, "shape": shape, "parameters": {"binary_data_size": size}})
+    header = _json_header(signature, request_id, descriptions)
     return _binary(header), header
 
 
-def continued(begun: Beginning, wanted: tuple[Wanted, ...], outputs: Outputs) -> Answer:
-    """Writes the bytes of an answer whose beginning is known."""
-    headers, header = begun
-    numbers = [outputs[each.tensor.name].tobytes() for each in wanted]
-    return Answer([*headers], b"".join([header, *numbers]))
+def encode_binary(
+    head: BinaryHead, requested: tuple[RequestedOutput, ...], outputs: Outputs
+) -> EncodedResponse:
+    """Encodes a response whose beginning is known."""
+    headers, header = head
+    numbers = [outputs[each.tensor.name].tobytes() for each in requested]
+    return EncodedResponse([*headers], b"".join([header, *numbers]))
 
 
-def whole(
-    signature: Signature, name: str | None, wanted: tuple[Wanted, ...], outputs: Outputs
-) -> Answer:
-    """Writes an answer of any kind.
+def encode(
+    signature: Signature,
+    request_id: str | None,
+    requested: tuple[RequestedOutput, ...],
+    outputs: Outputs,
+) -> EncodedResponse:
+    """Encodes any response.
 
     Args:
         signature: Of the model.
-        name: The client's, for the request.
-        wanted: The outputs that are asked for.
+        request_id: The client's, if it sent one.
+        requested: The outputs that the client asks for.
         outputs: All of the model's, [example, …].
     """
-    described, blobs = [], []
-    for each in wanted:
+    descriptions, blobs = [], []
+    for each in requested:
         array = outputs[each.tensor.name]
         if each.classes:
-            values = _classified(array, each.classes, signature.labels)
+            values = _top_classes(array, each.classes, signature.labels)
             shape, datatype = [len(array), each.classes], "BYTES"
-            blob = b"".join(map(_counted, values)) if each.binary else b""
+            blob = b"".join(map(_length_prefixed, values)) if each.binary else b""
         else:
             values = [] if each.binary else array.ravel().tolist()
             shape, datatype = [*array.shape], DATATYPES[each.tensor.dtype]
@@ -104,18 +109,20 @@ def whole(
             blobs.append(blob)
         else:
             tensor["data"] = values
-        described.append(tensor)
-    header = _header(signature, name, described)
+        descriptions.append(tensor)
+    header = _json_header(signature, request_id, descriptions)
     headers = _binary(header) if blobs else [(b"content-type", b"application/json")]
-    return Answer(headers, b"".join([header, *blobs]))
+    return EncodedResponse(headers, b"".join([header, *blobs]))
 
 
-def _header(signature: Signature, name: str | None, described: list[dict[str, Any]]) -> bytes:
-    """Returns the JSON of an answer."""
-    said = {"model_name": signature.name, "model_version": signature.version}
-    if name is not None:
-        said["id"] = name
-    return json.dumps({**said, "outputs": described}).encode()
+def _json_header(
+    signature: Signature, request_id: str | None, outputs: list[dict[str, Any]]
+) -> bytes:
+    """Returns the JSON of a response."""
+    fields = {"model_name": signature.name, "model_version": signature.version}
+    if request_id is not None:
+        fields["id"] = request_id
+    return json.dumps({**fields, "outputs": outputs}).encode()
 
 
 def _binary(header: bytes) -> list[Header]:
@@ -125,7 +132,7 @@ def _binary(header: bytes) -> list[Header]:
     ]
 
 
-def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[str]:
+def _top_classes(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> list[str]:
     """Returns the likeliest classes of each example in turn, each as score:index:label."""
     order = np.argsort(-scores, axis=-1, kind="stable")[:, :classes]
     return [
@@ -135,6 +142,6 @@ def _classified(scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> li
     ]
 
 
-def _counted(text: str) -> bytes:
+def _length_prefixed(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack("<I", len(encoded)) + encoded

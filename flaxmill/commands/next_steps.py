@@ -23,7 +23,7 @@ def next_commands(trained: TrainedRun) -> list[str]:
 
 
 def _change(trained: TrainedRun) -> str:
-    """Says how to go on with the loop: copy it, or where it is a copy already, train it again."""
+    """Returns how to change the loop: copy it, or if it is a copy already, train it again."""
     identity = trained.identity
     if identity["recipe_file"] is None:
         fork = typed(f"fork {trained.recipe_name} mine.py")

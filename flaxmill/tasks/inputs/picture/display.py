@@ -21,7 +21,7 @@ def draw(panel: Any, picture: Picture) -> None:
     panel.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
 
 
-def as_they_were(batch: Any, *, changed: bool = False) -> list[Picture]:
+def in_own_proportions(batch: Any, *, changed: bool = False) -> list[Picture]:
     """Returns the pictures of a batch, in their own proportions where they were squashed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which tokens of a text a model's answer rests on, and what taking them away does to the answer.
+"""Which tokens of a text a model's prediction rests on, and what taking them away does to it.
 
 Each token is replaced by the unknown one, by itself, and the fall of the answer's log-odds is its
 weight (leave-one-out; Li, Monroe and Jurafsky 2016, "Understanding neural networks through
@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flaxmill.data.text.tokens import PADDING, UNKNOWN
-from flaxmill.tasks.inputs.text import showing
-from flaxmill.tasks.kinds import Answer, Explained, Explanation
+from flaxmill.tasks.inputs.text import display
+from flaxmill.tasks.kinds import Explanation, Explanations, OutputKind
 from flaxmill.tasks.signature import Signature
 
 TAKEN = 0.15
@@ -27,21 +27,21 @@ _LEAST = 8  # texts that are explained, however many tokens these have
 Tokens = Int[np.ndarray, "text time"]
 
 
-def explained(
+def explanations(
     model: Callable[[Any], Any],
     texts: Tokens,
     classes: Int[np.ndarray, " text"],
-    kind: Answer,
+    kind: OutputKind,
     signature: Signature,
     *,
     most: int,
-) -> Explained:
-    """Finds out what answers rest on.
+) -> Explanations:
+    """Finds out what predictions rest on.
 
     Args:
         model: From tokens to logits.
         texts: Tokens, padded with zeros.
-        classes: Which class each is looked into for.
+        classes: The class that each is explained for.
         kind: What the logits mean.
         signature: Of the model.
         most: Texts that it may be given with a token taken away, if that is enough for some.
@@ -50,9 +50,9 @@ def explained(
         Explanations of all texts, or of the first of them.
     """
     count = min(len(texts), max(_LEAST, most // texts.shape[1]))
-    asked = jax.jit(lambda shown: model(shown))
+    compiled = jax.jit(lambda shown: model(shown))
     each = [
-        _one(asked, row, int(label), kind, signature)
+        _one(compiled, row, int(label), kind, signature)
         for row, label in zip(texts[:count], classes[:count], strict=True)
     ]
     lead = (
@@ -62,37 +62,37 @@ def explained(
         f"probability, and what is left of it without the strongest {100 * TAKEN:.0f}\xa0% of the "
         f"tokens: hardly less means that its answer rests on much else."
     )
-    return Explained(lead, each)
+    return Explanations(lead, each)
 
 
 def _one(
-    asked: Callable[[Any], Any],
+    compiled: Callable[[Any], Any],
     tokens: Int[np.ndarray, " time"],
     label: int,
-    kind: Answer,
+    kind: OutputKind,
     signature: Signature,
 ) -> Explanation:
     places = np.flatnonzero(tokens != PADDING)
-    weights = falls(asked, tokens, label, kind)
+    weights = falls(compiled, tokens, label, kind)
     strongest = places[np.argsort(-weights[places], kind="stable")]
     without = tokens.copy()
     without[strongest[: max(1, math.ceil(TAKEN * len(places)))]] = UNKNOWN
     before, after = (
-        float(np.asarray(kind.probabilities(_logits(asked, one[None])), np.float64)[0, label])
+        float(np.asarray(kind.probabilities(_logits(compiled, one[None])), np.float64)[0, label])
         for one in (tokens, without)
     )
     top = np.abs(weights).max() or 1.0
-    marked = showing.marked(tokens[places], weights[places] / top, signature.preprocess)
-    return Explanation(label, marked, before, after)
+    highlighted = display.highlighted(tokens[places], weights[places] / top, signature.preprocess)
+    return Explanation(label, highlighted, before, after)
 
 
 def falls(
-    asked: Callable[[Any], Any], tokens: Int[np.ndarray, " time"], label: int, kind: Answer
+    compiled: Callable[[Any], Any], tokens: Int[np.ndarray, " time"], label: int, kind: OutputKind
 ) -> Float[np.ndarray, " time"]:
     """Returns how far the log-odds of a class fall without each token; 0 for padding.
 
     Args:
-        asked: From tokens to logits.
+        compiled: From tokens to logits.
         tokens: Of one text.
         label: The class.
         kind: What the logits mean.
@@ -102,10 +102,10 @@ def falls(
     places = np.flatnonzero(tokens != PADDING)
     rows[places, places] = UNKNOWN
     classes = np.full(len(rows), label)
-    odds = np.asarray(kind.log_odds(_logits(asked, rows), classes), np.float64)
-    found = odds[-1] - odds[:-1]
-    return np.where(tokens != PADDING, found, 0.0)
+    odds = np.asarray(kind.log_odds(_logits(compiled, rows), classes), np.float64)
+    drops = odds[-1] - odds[:-1]
+    return np.where(tokens != PADDING, drops, 0.0)
 
 
-def _logits(asked: Callable[[Any], Any], tokens: Sequence[Any] | np.ndarray) -> jax.Array:
-    return jnp.asarray(asked(np.asarray(tokens))).astype(jnp.float32)
+def _logits(compiled: Callable[[Any], Any], tokens: Sequence[Any] | np.ndarray) -> jax.Array:
+    return jnp.asarray(compiled(np.asarray(tokens))).astype(jnp.float32)

@@ -11,14 +11,14 @@ import small_runs
 from commands import options
 
 from flaxmill import recipes
-from flaxmill.commands.train import closing_words
+from flaxmill.commands.train import print_summary
 from flaxmill.machine.progress import Words
 from flaxmill.trained.run import TrainedRun
 
 
 def offered(trained: TrainedRun, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Returns the lines of commands."""
-    closing_words(Words(), trained)
+    print_summary(Words(), trained)
     return capsys.readouterr().out.partition("Try next:\n")[2].splitlines()
 
 

@@ -1,4 +1,4 @@
-"""What options of ours are called elsewhere: whoever types such a name is told the one here."""
+"""What our options are called elsewhere: whoever types such a name is told ours."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -31,7 +31,7 @@ DEVICES = frozenset(["device", "devices", "gpu", "gpus", "cuda", "cpu", "tpu"])
 
 
 def refuse(recipe: str, arguments: Sequence[str], known: Collection[str], program: str) -> None:
-    """Refuses options that are called otherwise here, and a folder that no option names.
+    """Refuses options that have another name here, and a folder without an option.
 
     Args:
         recipe: The recipe that was named.
@@ -47,8 +47,8 @@ def refuse(recipe: str, arguments: Sequence[str], known: Collection[str], progra
         way = f": {program} --data {place}" if "--data" in known else ""
         raise BadInput(f"{arguments[0]!r} follows {recipe} without an option that takes it{way}.")
     for argument in arguments:
-        given = re.match(r"--[a-z][\w-]*|$", argument.lower())
-        name = given[0].replace("_", "-") if given else ""
+        match = re.match(r"--[a-z][\w-]*|$", argument.lower())
+        name = match[0].replace("_", "-") if match else ""
         if not name or name in known:
             continue
         if name[2:] == "resume":

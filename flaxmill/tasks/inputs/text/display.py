@@ -18,55 +18,55 @@ _LINES = 3  # on a sheet
 
 
 def pieces(tokens: Int[np.ndarray, " time"], description: Mapping[str, Any]) -> list[str]:
-    """Returns what each token adds to the text that it is of: joined, they are the text.
+    """Returns the piece of text that each token stands for: joined, they are the text.
 
     Args:
         tokens: Numbers, which padding may follow.
         description: Of the tokens; see `flaxmill.data.text.tokens`.
     """
     vocabulary, kind = description["vocabulary"], description["kind"]
-    found = [
+    texts = [
         _UNKNOWN if number == UNKNOWN else vocabulary[number]
         for number in np.asarray(tokens).tolist()
         if number != PADDING
     ]
     if kind == "bpe":
-        return _of_bytes(found)
+        return _of_bytes(texts)
     if kind == "words":
-        return [f" {one}" if place else one for place, one in enumerate(found)]
-    return found
+        return [f" {one}" if place else one for place, one in enumerate(texts)]
+    return texts
 
 
-def _of_bytes(found: Sequence[str]) -> list[str]:
+def _of_bytes(tokens: Sequence[str]) -> list[str]:
     """Returns the letters of tokens of bytes; those of a letter in two tokens are of the latter."""
     table = {character: byte for byte, character in enumerate(byte_characters())}
-    shown, waiting = [], b""
-    for token in found:
+    letters, waiting = [], b""
+    for token in tokens:
         if token == _UNKNOWN:
-            shown.append(token)
+            letters.append(token)
             continue
         waiting += bytes(table[character] for character in token)
         try:
-            shown.append(waiting.decode())
+            letters.append(waiting.decode())
             waiting = b""
         except UnicodeDecodeError:
-            shown.append("")
+            letters.append("")
     if waiting:
-        shown[-1] += waiting.decode(errors="replace")
-    return shown
+        letters[-1] += waiting.decode(errors="replace")
+    return letters
 
 
-def joined(tokens: Int[np.ndarray, " time"], description: Mapping[str, Any]) -> str:
-    """Returns the text that tokens are of, as far as they keep it.
+def text_of(tokens: Int[np.ndarray, " time"], description: Mapping[str, Any]) -> str:
+    """Returns the text of tokens, as far as they keep it.
 
     >>> words = {"kind": "words", "vocabulary": ["<padding>", "<unknown>", "a", "film"]}
-    >>> joined(np.array([2, 1, 3, 0, 0]), words)
+    >>> text_of(np.array([2, 1, 3, 0, 0]), words)
     'a □ film'
     """
     return "".join(pieces(tokens, description)).strip()
 
 
-def marked(
+def highlighted(
     tokens: Int[np.ndarray, " time"],
     weights: Float[np.ndarray, " time"],
     description: Mapping[str, Any],

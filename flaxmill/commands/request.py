@@ -1,4 +1,4 @@
-"""What is ordered when something is to be trained: recipe, config, seed, place and manner."""
+"""A request to train: recipe, config, seed, run directory and options."""
 
 import argparse
 import dataclasses
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import recipes
-from flaxmill.commands import other_names
+from flaxmill.commands import option_aliases
 from flaxmill.data.places import path_of
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
@@ -25,7 +25,7 @@ _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainRequest:
     """What is to be trained, where and how.
 
     Attributes:
@@ -50,8 +50,8 @@ class Order:
     seeds: int = 1
     chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def settled(self, initial: Any = None) -> "Order":
-        """Returns the order with all that its recipe chooses itself, from the data, chosen.
+    def resolved(self, initial: Any = None) -> "TrainRequest":
+        """Returns the request with its config resolved.
 
         Args:
             initial: The weights to begin with, if any.
@@ -125,35 +125,37 @@ def configure(recipe: Recipe, preset: str, fields: dict[str, Any]) -> Any:
     return _replaced(chosen, fields)
 
 
-def ordered(recipe: str, preset: str | None, given: Mapping[str, Any], **more: Any) -> Order:
-    """Returns the order that is given in Python.
+def from_call(
+    recipe: str, preset: str | None, values: Mapping[str, Any], **more: Any
+) -> TrainRequest:
+    """Makes a request of the arguments of a call in Python.
 
     Args:
         recipe: A recipe's name, or the path of a ``.py`` file.
         preset: Which of the recipe's presets to begin with; None takes the usual one.
-        given: Fields of the recipe's config, and options, as on the command line.
-        more: Of the order: seeds, and where it is carried out.
+        values: Fields of the recipe's config, and options, as on the command line.
+        more: Other attributes of the request: seeds, and the run directory.
 
     Raises:
         BadInput: A name or value is not usable; the message says which and what is.
     """
     loaded = recipes.load(recipe)
     preset = preset or loaded.default_preset
-    options = {name: value for name, value in given.items() if name in _OPTIONS}
+    options = {name: value for name, value in values.items() if name in _OPTIONS}
     if isinstance(options.get("init_from"), str):
         options["init_from"] = Path(options["init_from"])
-    of_order: dict[str, Any] = {
-        name: given[name] for name in ("seed", "seeds", "run", "fresh") if name in given
+    own: dict[str, Any] = {
+        name: values[name] for name in ("seed", "seeds", "run", "fresh") if name in values
     }
-    fields = {n: value for n, value in given.items() if n not in options and n not in of_order}
-    order = Order(
+    fields = {n: value for n, value in values.items() if n not in options and n not in own}
+    request = TrainRequest(
         recipe=loaded,
         config=configure(loaded, preset, fields),
         preset=preset,
         seed=0,
         options=_replaced(Options(), options),
     )
-    return dataclasses.replace(order, **of_order, **more)
+    return dataclasses.replace(request, **own, **more)
 
 
 def _replaced(values: Any, given: Mapping[str, Any]) -> Any:
@@ -162,16 +164,16 @@ def _replaced(values: Any, given: Mapping[str, Any]) -> Any:
     Raises:
         BadInput: A value is of the wrong type.
     """
-    found = {name: with_tuples(value) for name, value in given.items()}
-    if wrong := unfit(type(values), found):
+    converted = {name: with_tuples(value) for name, value in given.items()}
+    if wrong := unfit(type(values), converted):
         name, expected = wrong
         current = getattr(values, name)
         such = "" if current is None else f", such as {current!r}"
         raise BadInput(f"{name}={given[name]!r}: expected {expected}{such}.")
-    return dataclasses.replace(values, **found)
+    return dataclasses.replace(values, **converted)
 
 
-def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
+def from_command(recipe: Recipe, arguments: list[str], program: str) -> TrainRequest:
     """Reads the options of ``flaxmill train RECIPE``.
 
     Args:
@@ -179,7 +181,8 @@ def from_command(recipe: Recipe, arguments: list[str], program: str) -> Order:
         arguments: What follows it.
         program: What was typed before them, for the help.
     """
-    return of(recipe, *parse(recipe, arguments, program, training_arguments(recipe.module.Config)))
+    kind = training_arguments(recipe.module.Config)
+    return from_arguments(recipe, *parse(recipe, arguments, program, kind))
 
 
 def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tuple[str, Any]:
@@ -194,16 +197,16 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
         kind: `flaxmill.training.options.training_arguments`, or more than those.
 
     Returns:
-        The name of the preset, and what was given.
+        The name of the preset, and the parsed options.
     """
     import tyro
 
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
-    other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
+    option_aliases.refuse(recipe.name, rest, set(spelt(kind)), program)
     with terminal.parsing(rest):
-        given = tyro.cli(
+        parsed = tyro.cli(
             kind,
             args=rest,
             prog=program,
@@ -211,18 +214,18 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
             description=f"{recipes.headline(recipe.text)} Presets, chosen with --preset NAME: "
             f"{', '.join(recipe.module.PRESETS)}; the options change single fields of one.",
         )
-    return chosen.preset, given
+    return chosen.preset, parsed
 
 
-def of(recipe: Recipe, preset: str, given: Any) -> Order:
-    """Returns the order that was given on the command line."""
-    return Order(
+def from_arguments(recipe: Recipe, preset: str, arguments: Any) -> TrainRequest:
+    """Makes a request of parsed options."""
+    return TrainRequest(
         recipe=recipe,
-        config=given.config,
+        config=arguments.config,
         preset=preset,
-        seed=given.seed,
-        seeds=given.seeds,
-        run=given.run,
-        fresh=given.fresh,
-        options=given.options,
+        seed=arguments.seed,
+        seeds=arguments.seeds,
+        run=arguments.run,
+        fresh=arguments.fresh,
+        options=arguments.options,
     )

@@ -69,7 +69,7 @@ def evaluate(
 def predict(
     model: TrainedRun | Exported, files: Sequence[str], *, top: int, json: bool, look: bool
 ) -> None:
-    """Answers what a person gives, and prints a row or a line of JSON for each.
+    """Predicts for what a person gives, and prints a row or a line of JSON for each.
 
     Files that cannot be read are named, and the others classified.
 
@@ -91,20 +91,21 @@ def predict(
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
         chunk = names[start : start + _AT_A_TIME]
-        examples = _prepared(chunk, model.signature, unread)
+        examples = _preprocess(chunk, model.signature, unread)
         if not examples:
             continue
-        answers = model.predict([example for _, example in examples], top=top)
-        for (name, _), answer in zip(examples, answers, strict=True):
-            answer[kind.THING[0]] = name
-            show_json(answer) if json else show(_row(name, answer, model.signature, *widths))
-        pairs = zip((example for _, example in examples), answers, strict=True)
+        predictions = model.predict([example for _, example in examples], top=top)
+        for (name, _), prediction in zip(examples, predictions, strict=True):
+            prediction[kind.THING[0]] = name
+            row = (name, prediction, model.signature, *widths)
+            show_json(prediction) if json else show(_row(*row))
+        pairs = zip((example for _, example in examples), predictions, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))
     if look and sheet:
         from flaxmill.report.answered import own_examples
 
-        seen, said = [one for one, _ in sheet], [answer for _, answer in sheet]
-        to = own_examples(seen, said, model.signature, Path(SHEET))
+        seen, predictions = [one for one, _ in sheet], [prediction for _, prediction in sheet]
+        to = own_examples(seen, predictions, model.signature, Path(SHEET))
         some = f" (the first {len(sheet)})" if len(sheet) < len(names) - len(unread) else ""
         show(f"wrote {to}{some}", file=sys.stderr if json else sys.stdout)
     if unread:
@@ -112,32 +113,33 @@ def predict(
         raise BadInput(*unread, *count)
 
 
-def _prepared(
+def _preprocess(
     names: Sequence[str], signature: Signature, unread: list[str]
 ) -> list[tuple[str, np.ndarray]]:
-    """Returns the examples that can be read, each with its name, as the model takes them.
+    """Returns the examples that can be read, preprocessed, each with its name.
 
-    Of others it says why. One is made small before the next is read: hundreds of photographs would
+    Of others it notes why. One is made small before the next is read: hundreds of photographs would
     fill the memory.
     """
-    found = []
+    pairs = []
     for name in names:
         try:
-            found.append((name, signature.input_kind.read(name, signature)))
+            pairs.append((name, signature.input_kind.preprocess(name, signature)))
         except BadInput as trouble:
             unread.append(str(trouble))
-    return found
+    return pairs
 
 
 def _row(
-    name: str, answer: dict[str, Any], signature: Signature, name_width: int, label_width: int
+    name: str, prediction: dict[str, Any], signature: Signature, name_width: int, label_width: int
 ) -> str:
     """Returns what is printed of an example: its name, and the likeliest classes beside it.
 
     Where any number of labels may hold, those that are above one half come first.
     """
-    likely = [(plain(one["label"]), one["probability"]) for one in answer.get("predictions", ())]
+    likeliest = prediction.get("predictions", ())
+    likely = [(plain(one["label"]), one["probability"]) for one in likeliest]
     cells = [f"{one:{label_width}} {probability:6.1%}" for one, probability in likely]
-    if signature.answer_kind.SEVERAL or not cells:
-        cells = [plain(signature.answer_kind.summary(answer)), *cells]
+    if signature.output_kind.SEVERAL or not cells:
+        cells = [plain(signature.output_kind.summary(prediction)), *cells]
     return f"{plain(name):{name_width}}  " + "   ".join(cells)

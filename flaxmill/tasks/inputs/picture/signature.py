@@ -1,4 +1,4 @@
-"""What the signature of a model of pictures says, read off its data."""
+"""The signature of a model of pictures, read off its data."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from flaxmill.tasks.signature import Signature, Tensor
 
 LIGHT = 128
 """Mean of the pixels of a border, from 0 to 255, from which on it is light."""
-_CHANNELS = (1, 2, 3, 4)  # so many has a picture: grey or colours, and maybe its opacity
+_CHANNELS = (1, 2, 3, 4)  # grey or colours, and maybe opacity
 _DARK = "dark: pictures with a light border are inverted"
 
 PREPROCESS = json_forms.record(
@@ -29,13 +29,13 @@ PREPROCESS = json_forms.record(
         "antialias": json_forms.flag,
     },
 )
-"""What a signature says of how pictures are made ready."""
+"""How pictures are preprocessed, as a signature has it."""
 
 
 def _preprocess(
     channels: int, fit: str, share: float, white: int, dark_ground: bool
 ) -> dict[str, Any]:
-    """Returns all that is done to a picture, in the order in which it is done."""
+    """Returns the steps of preprocessing, in their order."""
     way = "pad to a square" if fit == "pad" else fit
     return {
         "exif": "rotate",
@@ -84,7 +84,7 @@ def picture_signature(
         )
     _check_example(splits, *(np.asarray(example[part]) for part in ("image", "label")))
     height, width, channels = example["image"].shape
-    classes, scores = len(splits.labels), kinds.answer_kind(splits.gives).SCORES
+    classes, scores = len(splits.labels), kinds.output_kind(splits.gives).SCORES
     return Signature(
         name=name,
         takes="picture",
@@ -97,7 +97,7 @@ def picture_signature(
 
 
 def _check_example(splits: Splits, picture: np.ndarray, label: np.ndarray) -> None:
-    """Refuses a picture or a label in another form, and says how it is given.
+    """Refuses a picture or a label of the wrong form, and says how to mend it.
 
     Raises:
         BadInput: The message lists all that is to be done, where the recipe's data() makes them.
