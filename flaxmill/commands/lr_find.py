@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from flaxmill.commands.order import of, parse
-from flaxmill.commands.range_test import Found, check, find
+from flaxmill.commands.range_test import RateCurve, check, find
 from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.machine import terminal
 from flaxmill.machine.progress import Words
@@ -63,7 +63,7 @@ def command(recipe: Recipe, given: list[str], program: str) -> None:
         terminal.show(*said(found, now), f"wrote {out}")
 
 
-def said(found: Found, now: float) -> list[str]:
+def said(found: RateCurve, now: float) -> list[str]:
     """Says what was found, a line each.
 
     Args:

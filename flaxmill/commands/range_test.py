@@ -16,7 +16,7 @@ from flaxmill.errors import BadInput
 from flaxmill.machine import stopping
 from flaxmill.machine.progress import Words
 from flaxmill.maths.optim import Ramp
-from flaxmill.maths.rate_curve import LEAST, Found, averages, judge
+from flaxmill.maths.rate_curve import LEAST, RateCurve, averages, judge
 from flaxmill.recipes.loading import border
 from flaxmill.training.directory import RunDirectory
 
@@ -86,7 +86,7 @@ def find(
     first: float,
     last: float,
     initial: Mapping[str, np.ndarray] | None = None,
-) -> Found:
+) -> RateCurve:
     """Tries a range of learning rates with a recipe's own loop, and leaves no trace.
 
     Args:

@@ -314,7 +314,7 @@ def closing_words(words: Words, trained: TrainedRun) -> None:
     else:
         words.say(f"Test: {test}")
     signature = trained.signature
-    how_sure = calibration.words(signature.temperature, signature.held_out)
+    how_sure = calibration.describe(signature.temperature, signature.held_out)
     words.say(f"Probabilities: {how_sure}.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     if hint := waiting_words(seconds):

@@ -118,7 +118,7 @@ def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> None:
 
 def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns precision, recall, F1, support and average precision of each label."""
-    found = label_statistics.label_scores(logits, labels)
+    found = label_statistics.label_metrics(logits, labels)
     columns = (found.precision, found.recall, found.f1, found.support, found.average_precision)
     rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
     ranked = sorted((row for row in rows if math.isfinite(row[5])), key=lambda row: row[5])
