@@ -17,7 +17,7 @@ from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.reading.readers import Reading
 from flaxmill.data.source import Source
 from flaxmill.devices import parallel
-from flaxmill.devices.jaxprs import bound
+from flaxmill.devices.jaxprs import rebind
 from flaxmill.machine.clock import Clock
 from flaxmill.machine.meter import Meter
 from flaxmill.models import weights
@@ -136,7 +136,7 @@ class _Walk:
             if equation.primitive.name == "jit" and isinstance(inner, core.ClosedJaxpr):
                 outputs = self.through(inner.jaxpr, inner.consts, *inputs)
             else:
-                outputs = bound(equation, equation.params, inputs)
+                outputs = rebind(equation, equation.params, inputs)
             if not self.found and not all(map(_is_finite, outputs)):
                 self.found, self.in_gradient = _described(equation), in_gradient
             values.update(zip(equation.outvars, outputs, strict=True))
