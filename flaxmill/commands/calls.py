@@ -201,5 +201,5 @@ def lr_find(
     path = order.options.init_from
     initial = None if path is None else read_initial(path)
     with scanned_once():
-        order = order.settled(initial)
+        order = order.resolved(initial)
         return range_test.find(order, Words(quiet=quiet), steps, first, last, initial)

@@ -34,8 +34,8 @@ def evaluate(
     from flaxmill.commands import asking
     from flaxmill.machine.progress import figures
 
-    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    found = asking.evaluate(asked, data, split=split, **recipe.said())
+    asked = asking.open_model(model, format=format, checkpoint=checkpoint, **recipe.arguments())
+    found = asking.evaluate(asked, data, split=split, **recipe.arguments())
     if json:
         terminal.show_json(found)
     else:

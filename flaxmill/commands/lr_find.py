@@ -50,7 +50,7 @@ def command(recipe: Recipe, given: list[str], program: str) -> None:
     check(order, asked.steps, asked.first, asked.last)
     path = order.options.init_from
     initial = None if path is None else read_initial(path)
-    order = order.settled(initial)
+    order = order.resolved(initial)
     words = Words(quiet=asked.json)
     found = find(order, words, asked.steps, asked.first, asked.last, initial)
     out = asked.out or Path(f"{recipe.name}-lr-find.png")

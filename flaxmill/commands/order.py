@@ -50,13 +50,13 @@ class Order:
     seeds: int = 1
     chosen: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def settled(self, initial: Any = None) -> "Order":
+    def resolved(self, initial: Any = None) -> "Order":
         """Returns the order with all that its recipe chooses itself, from the data, chosen.
 
         Args:
             initial: The weights to begin with, if any.
         """
-        config, chosen = border.settled(self.recipe, self.config, initial)
+        config, chosen = border.resolved(self.recipe, self.config, initial)
         return dataclasses.replace(self, config=config, chosen=chosen)
 
     def check_seeds(self) -> None:

@@ -90,7 +90,7 @@ def find(
     """Tries a range of learning rates with a recipe's own loop, and leaves no trace.
 
     Args:
-        order: What would be trained: recipe, config, seed and options; settled.
+        order: What would be trained: recipe, config, seed and options; resolved.
         words: Speaks to the person.
         steps: Training steps.
         first: The rate of the first step.
@@ -102,7 +102,7 @@ def find(
             config as flaxmill's optimizers do.
     """
     check(order, steps, first, last)
-    splits = border.to_train(order.recipe, order.config)
+    splits = border.trainable_splits(order.recipe, order.config)
     batch_size = schedule_of(order, splits).batch_size
     ramp = Ramp(first, last, steps)
     tried = dataclasses.replace(

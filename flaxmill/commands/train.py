@@ -97,14 +97,14 @@ def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     clock.add("import", process_age() - clock.origin)
     path = order.options.init_from
     initial = None if path is None else read_initial(path)
-    order = order.settled(initial)
+    order = order.resolved(initial)
     named = None if order.run is None else RunDirectory(order.run)
     if named is not None and named.finished and not order.fresh and not order.options.dry_run:
         directories.check_same(order.identity(None, initial), named)
         words.say(f"{named.path} is finished. Its result is below; --fresh begins anew.")
         return _closed(order, named, words)
     with clock("data"):
-        splits = border.to_train(order.recipe, order.config)
+        splits = border.trainable_splits(order.recipe, order.config)
     identity = order.identity(splits, initial)
     directory = directories.choose(identity, order.run, fresh=order.fresh)
     words.say(splits.note or f"Training {order.recipe.name} ({order.preset}) on {splits.title}.")
@@ -155,7 +155,7 @@ def prepared(
     """Returns the run that an order's recipe trains with; nothing is made yet.
 
     Args:
-        order: What is to be trained, settled.
+        order: What is to be trained, resolved.
         splits: Its data.
         initial: The weights to begin with; None begins with the model's own.
         directory: Where its files go.
@@ -226,7 +226,7 @@ def carry_out(order: Order, run: Run) -> None:
     except Exception as error:
         if isinstance(error, OSError):
             run.check_place()
-        known = _known(error, run) or mistakes.told(error, order.recipe.file)
+        known = _known(error, run) or mistakes.as_bad_input(error, order.recipe.file)
         if known is None:
             raise
         raise known from error

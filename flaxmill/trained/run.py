@@ -253,13 +253,13 @@ class TrainedRun:
         try:
             return applied(model, inputs)
         except Exception as error:
-            told = mistakes.told(error, self.recipe.file)
-            if told is None and self.recipe.file is not None and isinstance(error, TypeError):
-                asked = f"cannot be asked with its {self.signature.inputs[0].name} alone"
-                told = BadInput(f"the model of {self.recipe.file} {asked}: {error}")
-            if told is None:
+            problem = mistakes.as_bad_input(error, self.recipe.file)
+            if problem is None and self.recipe.file is not None and isinstance(error, TypeError):
+                alone = f"cannot be asked with its {self.signature.inputs[0].name} alone"
+                problem = BadInput(f"the model of {self.recipe.file} {alone}: {error}")
+            if problem is None:
                 raise
-            raise told from error
+            raise problem from error
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.

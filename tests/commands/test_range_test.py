@@ -151,13 +151,13 @@ def test_every_optimizer_of_every_recipe_takes_the_ramp_as_it_is(name: str) -> N
 # With every recipe's own loop.
 
 
-@pytest.mark.parametrize("name", ["mnist", "images"], indirect=True)  # muon; and one that settles
+@pytest.mark.parametrize("name", ["mnist", "images"], indirect=True)  # muon; and one that resolves
 def test_rates_are_tried_with_the_recipes_own_loop(
     name: str, small_data: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     order = small_runs.order(name, tmp_path / "run", learning_rate=0.123)
-    order = dataclasses.replace(order, run=None).settled()
+    order = dataclasses.replace(order, run=None).resolved()
     found = find(order, Words(quiet=True), 30, 1e-4, 100.0)
     assert 10 <= len(found.losses) <= 30
     assert math.log(10) / 3 < found.losses[0] < 3 * math.log(10)  # it knows nothing yet

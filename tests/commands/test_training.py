@@ -101,7 +101,7 @@ def test_the_data_is_scanned_and_opened_once_a_run(
     assert fulfil(order, Words(quiet=True), Clock()) is not None
     assert sorted(looks) == ["_scan", "data"]
     assert (tmp_path / "run" / "report.html").exists()
-    assert images.data(order.settled().config).labels  # another command looks again
+    assert images.data(order.resolved().config).labels  # another command looks again
     assert looks.count("_scan") > 2
 
 

@@ -244,7 +244,7 @@ def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -
     fields = PLAIN[name] | {"batch_size": 80, "epochs": 1.5}
     trained = small_runs.train(name, run, **fields)
     assert trained.result["step"] == 3
-    order = small_runs.order(name, run, **fields).settled()
+    order = small_runs.order(name, run, **fields).resolved()
     fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
     before = weights.named({"params": nnx.state(fresh, nnx.Param)})
     after = trained.arrays()
@@ -295,7 +295,7 @@ def test_every_field_of_the_config_is_read(
     recipe, reads = recipes.load(name), set()
     ways = ({}, small_runs.ALTERNATIVE[name])
     for preset, fields in itertools.product(recipe.module.PRESETS, ways):
-        order = small_runs.order(name, tmp_path, preset=preset, **fields).settled()
+        order = small_runs.order(name, tmp_path, preset=preset, **fields).resolved()
         config, seen = recording(order.config, fields := set()), fields
         splits = recipe.module.data(config)
         run = Run(

@@ -148,7 +148,7 @@ def test_a_relative_place_is_found_from_another_folder(
     monkeypatch.chdir(tmp_path / "then")
     loaded = recipes.load("images")
     config = loaded.module.Config(data="photos", size=8)
-    order = Order(loaded, config, "quick", 0).settled()
+    order = Order(loaded, config, "quick", 0).resolved()
     identity = order.identity(loaded.module.data(order.config)).json()
     assert identity["config"]["data"] == "photos"
     assert identity["data"]["place"] == str(tmp_path / "then" / "photos")
