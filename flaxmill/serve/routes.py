@@ -18,7 +18,7 @@ from flaxmill.serve.refusal import Busy, Refused, error_body
 from flaxmill.serve.served import Model
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile
-from flaxmill.trained.prediction import answer
+from flaxmill.trained.prediction import decode
 
 ERROR = "flaxmill.error"
 """Where in a request's scope the words lie that it was refused with."""
@@ -229,7 +229,7 @@ class Routes:
         outputs = await served.batcher(read.content[:size], len(names), due)
         said, (thing, _) = [], signature.input_kind.THING
         for name, probabilities in zip(names, outputs["probabilities"], strict=True):
-            found = answer(np.asarray(probabilities), signature, read.facts["top"])
+            found = decode(np.asarray(probabilities), signature, read.facts["top"])
             said.append({thing: name, **found})
         return _predictions(served.described(), said, read, size)
 

@@ -13,7 +13,7 @@ from flaxmill.serve.answer import DATATYPES
 from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
 from flaxmill.trained.exported import Exported
-from flaxmill.trained.prediction import answer
+from flaxmill.trained.prediction import decode
 
 
 def check(model: Exported, inference: Inference) -> None:
@@ -79,5 +79,5 @@ def _predict(model: Exported) -> None:
     for given in signature.input_kind.odd(signature):
         seen = signature.input_kind.read(given, signature)
         (probabilities,) = model.classify(signature.input_kind.collate([seen], signature))
-        said = answer(probabilities, signature, len(signature.labels))
+        said = decode(probabilities, signature, len(signature.labels))
         json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
