@@ -19,7 +19,7 @@ from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import border
 from flaxmill.recipes.loading.configs import unfit, with_tuples
 from flaxmill.training.identity import Identity
-from flaxmill.training.options import Options, spelt, training_arguments
+from flaxmill.training.options import Options, option_names, training_arguments
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -201,7 +201,7 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
-    other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
+    other_names.refuse(recipe.name, rest, set(option_names(kind)), program)
     with terminal.parsing(rest):
         given = tyro.cli(
             kind,

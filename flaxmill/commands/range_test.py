@@ -118,13 +118,13 @@ def find(
     words.say(splits.note or f"Trying learning rates of {order.recipe.name} on {splits.title}.")
     losses: list[float] = []
 
-    def hear(loss: float) -> bool:
+    def on_loss(loss: float) -> bool:
         losses.append(loss)
         return diverged(losses)
 
     with stopping.temporary_folder() as nowhere:
         place = RunDirectory(nowhere)
-        carry_out(trial, prepared(trial, splits, initial, place, words, hear=hear))
+        carry_out(trial, prepared(trial, splits, initial, place, words, on_loss=on_loss))
     if sum(map(math.isfinite, losses)) < LEAST:
         raise BadInput(
             f"the loss of {order.recipe.name} was not finite after {len(losses)} steps, at a "

@@ -150,7 +150,7 @@ def prepared(
     directory: RunDirectory,
     words: Words,
     clock: Clock | None = None,
-    hear: Callable[[float], bool] | None = None,
+    on_loss: Callable[[float], bool] | None = None,
 ) -> Run:
     """Returns the run that an order's recipe trains with; nothing is made yet.
 
@@ -161,7 +161,7 @@ def prepared(
         directory: Where its files go.
         words: Speaks to the person.
         clock: Where the seconds go.
-        hear: Takes the losses in the place of a log, as `Run` has it.
+        on_loss: Takes the losses in the place of a log, as `Run` has it.
     """
     signature = border.signature(order.recipe, order.config, splits)
     if note := border.model(order.recipe, order.config, splits, signature):
@@ -178,7 +178,7 @@ def prepared(
         measure=order.recipe.module.measure,
         recipe=order.recipe.text,
         initial=initial,
-        hear=hear,
+        on_loss=on_loss,
     )
 
 
@@ -220,7 +220,7 @@ def carry_out(order: Order, run: Run) -> None:
         raise
     except Unreadable as trouble:
         raise Unreadable(
-            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too. "
+            f"{trouble} As for this run: {run.describe_saved()} Or give --skip-unreadable too. "
             f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
     except Exception as error:
@@ -243,10 +243,10 @@ def carry_out(order: Order, run: Run) -> None:
 
 def _not_finite(run: Run, seen: int) -> str:
     """Says which step and tensor went wrong first, and what is kept."""
-    from flaxmill.training.nonfinite import locate
+    from flaxmill.training.nonfinite import find_nonfinite
 
     try:
-        found = locate(run, run.splits.train, seen)
+        found = find_nonfinite(run, run.splits.train, seen)
     except (MemoryError, RuntimeError, TypeError, ValueError):
         found = None  # looking closer may take more than the run did; what is known is said
     kept = run.checkpoints.steps()  # by now, a save that was under way has ended
@@ -271,7 +271,8 @@ def _known(error: Exception, run: Run) -> CannotGoOn | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full:
         return CannotGoOn(
-            f"the disk with {run.directory.path} is full. Make room. As for this run: {run.kept()}"
+            f"the disk with {run.directory.path} is full. Make room. As for this run: "
+            f"{run.describe_saved()}"
         )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return CannotGoOn(

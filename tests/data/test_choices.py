@@ -167,7 +167,7 @@ def test_the_network_is_found_from_weights(photos: Path, name: Any) -> None:
     config = dataclasses.replace(images.Config(), network=name, stem="cifar", data=str(photos))
     model = nnx.eval_shape(lambda: images._build_network(config, 224, 7, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)
-    named = weights.named({"params": params, "model_state": model_state})
+    named = weights.flatten({"params": params, "model_state": model_state})
     given = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
     found, why = images.resolve(dataclasses.replace(config, network="auto", stem="auto"), given)
     assert (found.network, found.stem) == (name, "cifar")
