@@ -127,8 +127,8 @@ def damages(run: TrainedRun, subject: ExportedModel) -> Iterator[tuple[str, floa
         return jax.grad(lambda params: (answer(params, rest, pictures) * directions).sum())(params)
 
     answers = jax.jit(answer)
-    arrays = {name: np.asarray(array) for name, array in weights.named(params).items()}
-    felt = weights.named(jax.device_get(gradient(params, rest, pictures)))
+    arrays = {name: np.asarray(array) for name, array in weights.flatten(params).items()}
+    felt = weights.flatten(jax.device_get(gradient(params, rest, pictures)))
     for layer in sorted({name.rpartition(".")[0] for name in arrays}):
         own = [name for name in arrays if name.rpartition(".")[0] == layer]
         norm = np.sqrt(sum(np.square(arrays[name]).sum() for name in own))
@@ -138,7 +138,7 @@ def damages(run: TrainedRun, subject: ExportedModel) -> Iterator[tuple[str, floa
             continue
         damaged = arrays[name].copy()
         damaged.flat[random.choice(live)] += MOVED * norm
-        changed = weights.renamed(params, {**arrays, name: damaged}, where="it")
+        changed = weights.unflatten(params, {**arrays, name: damaged}, where="it")
         logits = np.asarray(answers(changed, rest, pictures))
         found = parity.compare(logits, subject.reference, None, subject.signature.output_kind)
         yield layer, found["max_relative_difference"]

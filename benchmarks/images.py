@@ -74,7 +74,7 @@ def plan_of(run: TrainedRun, seed: int, folder: Path) -> Path:
     """Writes what PyTorch is to do: the run's pictures, settings, initial weights and time."""
     config, splits = run.config, run.splits()
     model = images.model(config, run.signature, nnx.Rngs(jax.random.key(seed)))
-    fresh: dict[str, Any] = weights.named(nnx.state(model, nnx.Param))
+    fresh: dict[str, Any] = weights.flatten(nnx.state(model, nnx.Param))
     start = folder / "start.npz"
     arrays: Any = {name: np.asarray(array) for name, array in fresh.items()}
     np.savez(start, **arrays)

@@ -1,4 +1,4 @@
-"""A small network learns from the answers of a large one, and from the labels.
+"""A small network learns from the outputs of a large one, and from the labels.
 
     flaxmill train fashion_mnist --preset good
     flaxmill train examples/distillation.py --teacher runs/fashion_mnist-good-0
@@ -43,8 +43,8 @@ class Config:
 
     data: str = "fashion-mnist"  # a folder, the data set's name, auto, or sketches
     teacher: str = "runs/fashion_mnist-good-0"  # a finished run on the same classes
-    share: float = 0.7  # of the loss, that of the teacher's answers; the rest is the labels'
-    temperature: float = 4.0  # at which answers are compared: the higher, the more of small ones
+    share: float = 0.7  # of the loss, that of the teacher's outputs; the rest is the labels'
+    temperature: float = 4.0  # at which outputs are compared: the higher, the more of small ones
     validation: int | float = 5000  # training examples held out: how many, or a share
     epochs: float = 3.0  # how often every training example is seen
     batch_size: int = 80  # examples a step
@@ -64,7 +64,7 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("distillation", splits, dark_ground=True)
 
 
@@ -94,12 +94,12 @@ def augment(config: Config) -> Transform | None:
 
 
 def loss(
-    model: nnx.Module, batch: dict, *, key: jax.Array, answers: jax.Array, config: Config
+    model: nnx.Module, batch: dict, *, key: jax.Array, teacher_logits: jax.Array, config: Config
 ) -> Measures:
     """Returns what training minimises, and what it shows beside, for each example."""
     logits, heat = model(batch["image"], rngs=nnx.Rngs(dropout=key)), config.temperature
     hard = softmax_cross_entropy(logits, batch["label"])
-    soft = softmax_cross_entropy(logits / heat, jax.nn.softmax(answers / heat)) * heat**2
+    soft = softmax_cross_entropy(logits / heat, jax.nn.softmax(teacher_logits / heat)) * heat**2
     values = config.share * soft + (1 - config.share) * hard
     weights = jnp.ones_like(values)
     return {"loss": (values, weights), "accuracy": (accuracy(logits, batch["label"]), weights)}
@@ -118,12 +118,12 @@ def train(config: Config, run: Run) -> State:
     state = run.restore(state)
 
     def step(state: State, batch: dict, key: jax.Array) -> tuple[State, Sums]:
-        """The mathematics of one step, of which the teacher's answers are a part."""
-        answers = fast_convolutions(master)(batch["image"])  # as `gradient` makes the student's
+        """The mathematics of one step, of which the teacher's outputs are a part."""
+        teacher_logits = fast_convolutions(master)(batch["image"])  # as `gradient` does the student
 
         def objective(params: Any, model_state: Any, batch: dict, key: jax.Array) -> Any:
             net = state.model(params, model_state)
-            sums = summed(loss, net, batch, key=key, answers=answers, config=config)
+            sums = summed(loss, net, batch, key=key, teacher_logits=teacher_logits, config=config)
             return sums.mean("loss"), (sums, model_state_of(net))
 
         gradients, (sums, model_state) = gradient(objective)(

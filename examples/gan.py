@@ -90,7 +90,7 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("gan", splits, dark_ground=True)
 
 
@@ -120,10 +120,10 @@ def loss(game: Game, batch: dict, *, key: jax.Array, painting: bool = False) -> 
         kind = class_measures(drawn[:, 1:], labels)["loss"][0]
         return {"loss": (judge(drawn[:, 0], ones) + kind, ones)}
     real = game.critic(unit_interval(batch["image"]) + blur[1])  # at a glance: there is a slope
-    found = dict(class_measures(real[:, 1:], labels))
+    measures = dict(class_measures(real[:, 1:], labels))
     judged = judge(real[:, 0], 0.9 * ones) + judge(drawn[:, 0], 0 * ones)
     shown = {"fooled": ((drawn[:, 0] > 0).astype(jnp.float32), ones)}  # takes drawn ones for real
-    return found | shown | {"loss": (judged + found["loss"][0], ones)}
+    return measures | shown | {"loss": (judged + measures["loss"][0], ones)}
 
 
 def measure(game: Game, batch: dict) -> Measures:
@@ -146,9 +146,9 @@ def train(config: Config, run: Run) -> State:
             sums = summed(loss, game, batch, key=key, painting=painting)
             return sums.mean("loss"), (sums, model_state_of(game))
 
-        given = (state.params, state.model_state, batch, key)
-        gradients, (sums, model_state) = gradient(functools.partial(objective, False))(*given)
-        gradients["painter"] = gradient(functools.partial(objective, True))(*given)[0]["painter"]
+        inputs = (state.params, state.model_state, batch, key)
+        gradients, (sums, model_state) = gradient(functools.partial(objective, False))(*inputs)
+        gradients["painter"] = gradient(functools.partial(objective, True))(*inputs)[0]["painter"]
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return state.after(params, opt_state, model_state), sums

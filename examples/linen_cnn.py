@@ -103,7 +103,7 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("linen_cnn", splits, dark_ground=True)
 
 

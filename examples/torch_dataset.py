@@ -5,7 +5,7 @@
 
 Anything with ``len(dataset)`` and ``dataset[i]`` is a dataset. Its examples are read by threads
 while the device computes (the streaming gear). To bring your own, put it in the place of `Wardrobe`
-and say in `data` what its labels are called. Two things are asked of it: ``dataset[i]`` gives the
+and say in `data` what its labels are called. Two things are required: ``dataset[i]`` gives the
 same example each time, since resuming relies on that (random changes belong in `augment`), and
 threads may ask for examples at once.
 """
@@ -79,23 +79,23 @@ PRESETS = {"quick": Config()}
 
 
 def data(config: Config) -> Splits:
-    """Returns the datasets as sources, and what tells their content from any other."""
-    found = clothing(config.data)
-    trained, held_out = hold_out(Items(Wardrobe(found.train)), config.validation)
+    """Returns the datasets as sources, and the digests of their content."""
+    splits = clothing(config.data)
+    trained, held_out = hold_out(Items(Wardrobe(splits.train)), config.validation)
     return Splits(
-        title=f"{found.title}, one at a time",
+        title=f"{splits.title}, one at a time",
         train=trained,
         validation=held_out,
-        test=Items(Wardrobe(found.test)),
-        labels=found.labels,
-        digests=found.digests,
-        drawn=found.drawn,
-        note=found.note,
+        test=Items(Wardrobe(splits.test)),
+        labels=splits.labels,
+        digests=splits.digests,
+        drawn=splits.drawn,
+        note=splits.note,
     )
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("torch_dataset", splits, dark_ground=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from flaxmill import recipes
 from flaxmill.commands import cli, lr_find
-from flaxmill.training.options import spelling, spelt, training_arguments
+from flaxmill.training.options import option_names, option_spellings, training_arguments
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -48,10 +48,10 @@ def options(name: str) -> set[str]:
     if name in ("train", "lr-find"):
         kind = training_arguments if name == "train" else lr_find.arguments
         configs = [recipes.load(recipe).module.Config for recipe in recipes.names()]
-        return {"--help", "--preset"}.union(*(spelt(kind(config)) for config in configs))
+        return {"--help", "--preset"}.union(*(option_names(kind(config)) for config in configs))
     parameters = inspect.signature(cli.COMMANDS[name]).parameters.values()
     found = {"--help"}
     for one in parameters:
         if one.kind == one.KEYWORD_ONLY:
-            found.update(spelling(one.name, one.annotation))
+            found.update(option_spellings(one.name, one.annotation))
     return found

@@ -21,7 +21,7 @@ from flaxmill.tasks.signature import Signature, Tensor
 def drawn(build: Callable[[nnx.Rngs], Any]) -> Any:
     """Returns a network all of whose numbers are drawn, the same for the same name and shape."""
     graphdef, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-    arrays = [_array(name, leaf.shape) for name, leaf in weights.named(state).items()]
+    arrays = [_array(name, leaf.shape) for name, leaf in weights.flatten(state).items()]
     return nnx.merge(graphdef, jax.tree.unflatten(jax.tree.structure(state), arrays))
 
 

@@ -45,7 +45,7 @@ from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine.files import sha256
 from flaxmill.models.fitting import fitted
 from flaxmill.trained.run import TrainedRun
-from flaxmill.training.checkpoint import _digests, _digests_text, best_step
+from flaxmill.training.checkpoint import _digests, _sealed_digests, best_step
 from flaxmill.training.initial import read_initial
 from flaxmill.training.log import read_rows
 
@@ -158,7 +158,7 @@ def _idx(place: Path, _: Path) -> None:
 def _sealed(place: Path) -> None:
     """Writes the digests of what is in an export, or in checkpoints, as if it belonged there."""
     for folder in (place / "checkpoints").glob("[0-9]*"):
-        text = _digests_text(_digests(folder))
+        text = _sealed_digests(_digests(folder))
         (folder / "digests.json").write_text(text, encoding="utf-8")
     parity = place / "export" / "parity.json"
     if parity.is_file():

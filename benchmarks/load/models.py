@@ -66,7 +66,7 @@ def write(name: str, folder: Path) -> Forms:
     parts = [np.asarray(jax.jit(model)(part)) for part in np.split(pictures, 10)]
     expected = np.concatenate(parts)
     check_apart(expected)
-    arrays = weights.named(nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat))))
+    arrays = weights.flatten(nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat))))
     forms = Forms(
         shape,
         folder / "export",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flaxmill.errors import BadInput
 
 if TYPE_CHECKING:
-    from flaxmill.commands.range_test import Found
+    from flaxmill.commands.range_test import RateCurve
     from flaxmill.data.check import Checked
     from flaxmill.report.look import Sheet
     from flaxmill.trained.exported import Exported
@@ -172,7 +172,7 @@ def lr_find(
     last: float = 10.0,
     quiet: bool = False,
     **fields: Any,
-) -> "Found":
+) -> "RateCurve":
     """Finds a learning rate for a recipe: tries a range of them in one short training.
 
     Args:

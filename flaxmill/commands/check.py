@@ -68,7 +68,7 @@ def checked_data(place: Path, **how: Any) -> "Checked":
 
     if recipes.is_recipe(str(place)) and not place.is_dir():
         recipe = recipes.load(str(place))
-        config, _ = border.settled(recipe, recipe.preset())
+        config, _ = border.resolved(recipe, recipe.preset())
         return check(place, splits=recipe.call("data", config), **how)
     if not place.exists():
         raise BadInput(

@@ -34,8 +34,8 @@ def evaluate(
     from flaxmill.commands import inference
     from flaxmill.machine.progress import figures
 
-    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
-    metrics = inference.evaluate(opened, data, split=split, **recipe.said())
+    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.arguments())
+    metrics = inference.evaluate(opened, data, split=split, **recipe.arguments())
     if json:
         terminal.show_json(metrics)
     else:

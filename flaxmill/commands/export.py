@@ -47,7 +47,7 @@ def export(
 
     with stopping.scope("stopped; nothing was exported, and what was there before stays."):
         written = exports.export(
-            TrainedRun(run, checkpoint=checkpoint, **recipe.said()),
+            TrainedRun(run, checkpoint=checkpoint, **recipe.arguments()),
             to,
             formats=format,
             quantize=quantize,

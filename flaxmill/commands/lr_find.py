@@ -4,7 +4,7 @@ from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from flaxmill.commands.range_test import Found, check, find
+from flaxmill.commands.range_test import RateCurve, check, find
 from flaxmill.commands.request import from_arguments, parse
 from flaxmill.data.listings.layouts import scanned_once
 from flaxmill.machine import terminal
@@ -63,7 +63,7 @@ def command(recipe: Recipe, rest: list[str], program: str) -> None:
         terminal.show(*describe(trial, now), f"wrote {out}")
 
 
-def describe(trial: Found, now: float) -> list[str]:
+def describe(trial: RateCurve, now: float) -> list[str]:
     """Describes what was found, a line each.
 
     Args:

@@ -39,5 +39,5 @@ def predict(
         raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
-    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.said())
+    opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.arguments())
     inference.predict(opened, files, top=top, json=json, look=look)

@@ -16,7 +16,7 @@ from flaxmill.errors import BadInput
 from flaxmill.machine import stopping
 from flaxmill.machine.progress import Words
 from flaxmill.maths.optim import Ramp
-from flaxmill.maths.rate_curve import LEAST, Found, averages, judge
+from flaxmill.maths.rate_curve import LEAST, RateCurve, averages, judge
 from flaxmill.recipes.loading import border
 from flaxmill.training.directory import RunDirectory
 
@@ -88,7 +88,7 @@ def find(
     first: float,
     last: float,
     initial: Mapping[str, np.ndarray] | None = None,
-) -> Found:
+) -> RateCurve:
     """Tries a range of learning rates with a recipe's own loop, and leaves no trace.
 
     Args:
@@ -104,7 +104,7 @@ def find(
             config as flaxmill's optimizers do.
     """
     check(request, steps, first, last)
-    splits = border.to_train(request.recipe, request.config)
+    splits = border.trainable_splits(request.recipe, request.config)
     batch_size = schedule_of(request, splits).batch_size
     ramp = Ramp(first, last, steps)
     tried = dataclasses.replace(
@@ -120,13 +120,13 @@ def find(
     words.say(splits.note or f"Trying learning rates of {request.recipe.name} on {splits.title}.")
     losses: list[float] = []
 
-    def hear(loss: float) -> bool:
+    def on_loss(loss: float) -> bool:
         losses.append(loss)
         return diverged(losses)
 
     with stopping.temporary_folder() as nowhere:
         place = RunDirectory(nowhere)
-        run_loop(trial, open_run(trial, splits, initial, place, words, hear=hear))
+        run_loop(trial, open_run(trial, splits, initial, place, words, on_loss=on_loss))
     if sum(map(math.isfinite, losses)) < LEAST:
         raise BadInput(
             f"the loss of {request.recipe.name} was not finite after {len(losses)} steps, at a "

@@ -45,7 +45,7 @@ def look(
         split=split,
         preset=preset,
         data_from=data,
-        **recipe.said(),
+        **recipe.arguments(),
         to=to,
     )
     terminal.show(*sheet.words.split("\n"), f"wrote {sheet.path}")

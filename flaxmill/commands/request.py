@@ -19,7 +19,7 @@ from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import border
 from flaxmill.recipes.loading.configs import unfit, with_tuples
 from flaxmill.training.identity import Identity
-from flaxmill.training.options import Options, spelt, training_arguments
+from flaxmill.training.options import Options, option_names, training_arguments
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -56,7 +56,7 @@ class TrainRequest:
         Args:
             initial: The weights to begin with, if any.
         """
-        config, chosen = border.settled(self.recipe, self.config, initial)
+        config, chosen = border.resolved(self.recipe, self.config, initial)
         return dataclasses.replace(self, config=config, chosen=chosen)
 
     def check_seeds(self) -> None:
@@ -204,7 +204,7 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
-    option_aliases.refuse(recipe.name, rest, set(spelt(kind)), program)
+    option_aliases.refuse(recipe.name, rest, set(option_names(kind)), program)
     with terminal.parsing(rest):
         parsed = tyro.cli(
             kind,

@@ -104,7 +104,7 @@ def execute(request: TrainRequest, words: Words, clock: Clock) -> TrainedRun | N
         words.say(f"{place.path} is finished. Its result is below; --fresh begins anew.")
         return _report_result(request, place, words)
     with clock("data"):
-        splits = border.to_train(request.recipe, request.config)
+        splits = border.trainable_splits(request.recipe, request.config)
     identity = request.identity(splits, initial)
     directory = directories.choose(identity, request.run, fresh=request.fresh)
     recipe = request.recipe
@@ -151,7 +151,7 @@ def open_run(
     directory: RunDirectory,
     words: Words,
     clock: Clock | None = None,
-    hear: Callable[[float], bool] | None = None,
+    on_loss: Callable[[float], bool] | None = None,
 ) -> Run:
     """Returns the run that is passed to the recipe's loop; nothing is written yet.
 
@@ -162,7 +162,7 @@ def open_run(
         directory: Where its files go.
         words: Speaks to the person.
         clock: Where the seconds go.
-        hear: Takes the losses in the place of a log, as `Run` has it.
+        on_loss: Takes the losses in the place of a log, as `Run` has it.
     """
     signature = border.signature(request.recipe, request.config, splits)
     if note := border.model(request.recipe, request.config, splits, signature):
@@ -179,7 +179,7 @@ def open_run(
         measure=request.recipe.module.measure,
         recipe=request.recipe.text,
         initial=initial,
-        hear=hear,
+        on_loss=on_loss,
     )
 
 
@@ -221,13 +221,13 @@ def run_loop(request: TrainRequest, run: Run) -> None:
         raise
     except Unreadable as trouble:
         raise Unreadable(
-            f"{trouble} As for this run: {run.kept()} Or give --skip-unreadable too. "
+            f"{trouble} As for this run: {run.describe_saved()} Or give --skip-unreadable too. "
             f"Pictures that were changed are other data, which takes a run of its own."
         ) from trouble
     except Exception as error:
         if isinstance(error, OSError):
             run.check_place()
-        failure = _as_cannot_go_on(error, run) or mistakes.told(error, request.recipe.file)
+        failure = _as_cannot_go_on(error, run) or mistakes.as_bad_input(error, request.recipe.file)
         if failure is None:
             raise
         raise failure from error
@@ -244,10 +244,10 @@ def run_loop(request: TrainRequest, run: Run) -> None:
 
 def _not_finite(run: Run, seen: int) -> str:
     """Describes which step and tensor went wrong first, and what is saved."""
-    from flaxmill.training.nonfinite import locate
+    from flaxmill.training.nonfinite import find_nonfinite
 
     try:
-        place = locate(run, run.splits.train, seen)
+        place = find_nonfinite(run, run.splits.train, seen)
     except (MemoryError, RuntimeError, TypeError, ValueError):
         place = None  # looking closer may take more than the run did; what is known is said
     steps = run.checkpoints.steps()  # by now, a save that was under way has ended
@@ -272,7 +272,8 @@ def _as_cannot_go_on(error: Exception, run: Run) -> CannotGoOn | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full:
         return CannotGoOn(
-            f"the disk with {run.directory.path} is full. Make room. As for this run: {run.kept()}"
+            f"the disk with {run.directory.path} is full. Make room. As for this run: "
+            f"{run.describe_saved()}"
         )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return CannotGoOn(
@@ -315,7 +316,7 @@ def print_summary(words: Words, trained: TrainedRun) -> None:
     else:
         words.say(f"Test: {test}")
     signature = trained.signature
-    how_sure = calibration.words(signature.temperature, signature.held_out)
+    how_sure = calibration.describe(signature.temperature, signature.held_out)
     words.say(f"Probabilities: {how_sure}.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     if hint := waiting_hint(seconds):

@@ -1,4 +1,4 @@
-"""What everything that walks a jaxpr needs: to do an operation again, and to look inside it."""
+"""What everything that walks a jaxpr needs: to apply an operation again, and to look inside it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from jax.extend import core
 
 
-def bound(equation: Any, params: dict[str, Any], inputs: Sequence[Any]) -> list[Any]:
-    """Does an operation of a jaxpr with other parameters, on other inputs."""
+def rebind(equation: Any, params: dict[str, Any], inputs: Sequence[Any]) -> list[Any]:
+    """Applies an operation of a jaxpr with other parameters, to other inputs."""
     arguments = equation.primitive.get_bind_params(params)
     arguments = arguments if isinstance(arguments, tuple) else ((), arguments)
     outputs = equation.primitive.bind(*arguments[0], *inputs, **arguments[1])

@@ -1,4 +1,4 @@
-"""Devices: the mesh a run is spread over, and where its arrays lie."""
+"""Devices: the mesh that a run is spread over, and where its arrays lie."""
 
 import contextlib
 import math
@@ -97,18 +97,18 @@ def check_parts(parts: int, batch_size: int) -> None:
 
 
 def check_platform() -> None:
-    """Starts JAX on the platform that it was told to use.
+    """Starts JAX on the platform that ``JAX_PLATFORMS`` names, if any.
 
     Raises:
-        BadInput: It cannot; the message says where it was told so.
+        BadInput: It cannot.
     """
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as trouble:  # JAX asserts where it lacks the CUDA plugin
-        asked = os.environ.get("JAX_PLATFORMS", "")
+        platforms = os.environ.get("JAX_PLATFORMS", "")
         raise BadInput(
             f"JAX cannot use the platform that it was told to: check JAX_PLATFORMS "
-            f"(now {asked!r}), or unset it. {trouble}".rstrip()
+            f"(now {platforms!r}), or unset it. {trouble}".rstrip()
         ) from None
 
 

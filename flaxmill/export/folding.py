@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 from jax.extend import core
 
-from flaxmill.devices.jaxprs import bound
+from flaxmill.devices.jaxprs import rebind
 
 _INLINED = ("jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2")
 _FLOAT32 = ("conv_general_dilated", "reduce_window_sum")
@@ -67,7 +67,7 @@ def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
     name, params = equation.primitive.name, equation.params
     if all(map(_known, inputs)) and _fixed(equation):
         with jax.ensure_compile_time_eval():
-            return bound(equation, params, inputs)
+            return rebind(equation, params, inputs)
     if name in _DROPPED:
         return inputs
     if name in _INLINED:
@@ -76,7 +76,7 @@ def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
         return _walk(inner.jaxpr if closed else inner, inner.consts if closed else (), inputs)
     if (folded := _folded(equation, inputs)) is not None:
         return [folded]
-    return bound(equation, params, [_array(value) for value in inputs])
+    return rebind(equation, params, [_array(value) for value in inputs])
 
 
 def _known(value: Any) -> bool:
@@ -150,7 +150,7 @@ class Convolved:
         kernel = self.kernel.transpose(self._spec.rhs_spec)
         spec = self._spec._replace(rhs_spec=tuple(range(kernel.ndim)))
         params = self.equation.params | {"dimension_numbers": spec}
-        (result,) = bound(self.equation, params, [self.picture, kernel])
+        (result,) = rebind(self.equation, params, [self.picture, kernel])
         if self.shift.any():
             shape = [1] * len(self.equation.outvars[0].aval.shape)
             shape[self.axis] = -1

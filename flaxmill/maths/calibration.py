@@ -1,8 +1,8 @@
-"""How sure a classifier says it is: probabilities, and the temperature they are given with.
+"""How sure a classifier is: probabilities, and the temperature that calibrates them.
 
 NumPy alone, in float64, from logits and labels. A temperature divides the logits before they become
-probabilities; it changes how sure an answer is, never which it is (Guo et al. 2017, "On calibration
-of modern neural networks").
+probabilities; it changes how sure a prediction is, never which it is (Guo et al. 2017, "On
+calibration of modern neural networks").
 """
 
 import math
@@ -21,8 +21,8 @@ k examples at temperature 1 it counts for n/(n + k), which leaves 9n/(2(n + k)²
 at n = k: 9/(8k). With 250 that is 0.0045 nats, where calibrating is to cost less than 0.005."""
 FEWEST = 100
 """With fewer held-out examples there is no temperature: they could cost more than is promised where
-a model is not right as it is. Of sixty times 30 that were drawn, one told a model that is far too
-sure to be surer still, and the loss rose by 0.015; of 100, it rose by 0.004 at most."""
+a model is not right as it is. Of sixty draws of 30, one made a model that is far too sure surer
+still, and the loss rose by 0.015; of 100, it rose by 0.004 at most."""
 RANGE = 1e-3, 1e3
 """Temperatures that are searched; `fit_temperature` says why neither end is met."""
 
@@ -56,15 +56,15 @@ def fit_temperature(
     logits: Float[np.ndarray, "example class"],
     labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"],
 ) -> float:
-    """Finds the temperature by which probabilities are as sure as answers are right.
+    """Finds the temperature at which predictions are as often right as their probabilities say.
 
-    It is the one with the least negative log-likelihood (Guo et al. 2017, section 4.2) of the
-    examples that are given and, so that few of them do not decide, of `PRIOR_EXAMPLES` more: the
-    same ones over again, with labels as the model itself expects them at temperature 1. So n
-    examples count for n/(n + 250) of the answer. What they tell is what is uncertain among them:
-    where the model is sure of all, and right, next to nothing is left to tell a temperature by, and
-    a last term keeps it at 1: the inverse temperature b has the density of a Gamma distribution of
-    shape 2 whose peak is at 1, b·exp(-b). It weighs as much as a handful of examples.
+    It is the one with the least negative log-likelihood (Guo et al. 2017, section 4.2) of these
+    examples and, so that few of them do not decide, of `PRIOR_EXAMPLES` more: the same ones over
+    again, with labels as the model itself expects them at temperature 1. So n examples count for
+    n/(n + 250). Only uncertain ones tell something: where the model is sure of all, and right, next
+    to nothing is left to fit a temperature by, and a last term keeps it at 1: the inverse
+    temperature b has the density of a Gamma distribution of shape 2 whose peak is at 1, b·exp(-b).
+    It weighs as much as a handful of examples.
 
     All of these are convex in the inverse temperature, so the sign of the slope tells on which side
     the minimum lies, and halving the interval finds it. The last term grows
@@ -96,13 +96,13 @@ def fit_temperature(
     def expected(temperature: float) -> float:
         return float((probabilities(exact, temperature) * exact).sum())
 
-    before = PRIOR_EXAMPLES / len(labels)
-    as_it_is = expected(1.0)
+    prior = PRIOR_EXAMPLES / len(labels)
+    uncalibrated = expected(1.0)
 
     def slope(temperature: float) -> float:
-        """Returns that of what is minimised, by the inverse temperature."""
+        """Returns the slope of what is minimised, by the inverse temperature."""
         now = expected(temperature)
-        return now - target + before * (now - as_it_is) + 1 - temperature
+        return now - target + prior * (now - uncalibrated) + 1 - temperature
 
     cold, hot = RANGE
     for _ in range(40):  # halves the logarithm's interval, which is 14 wide
@@ -112,7 +112,7 @@ def fit_temperature(
 
 
 def enough(examples: int) -> bool:
-    """Says whether so many held-out examples are enough to fit a temperature on."""
+    """Returns whether so many held-out examples are enough to fit a temperature on."""
     return examples >= FEWEST
 
 
@@ -125,14 +125,14 @@ def weight(examples: int) -> float:
     return examples / (examples + PRIOR_EXAMPLES)
 
 
-def words(temperature: float | None, held_out: int) -> str:
-    """Says how probabilities come about.
+def describe(temperature: float | None, held_out: int) -> str:
+    """Describes how probabilities come about.
 
-    >>> words(0.62134, 5000)
+    >>> describe(0.62134, 5000)
     'calibrated on 5,000 held-out examples (temperature 0.62)'
-    >>> words(None, 60)
+    >>> describe(None, 60)
     'not calibrated: 60 held-out examples are too few to calibrate by (it takes 100)'
-    >>> words(None, 0)
+    >>> describe(None, 0)
     'not calibrated, for nothing was held out to calibrate by'
     """
     if temperature is not None:

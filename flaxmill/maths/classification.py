@@ -1,4 +1,4 @@
-"""What classifiers are trained by and measured with: a loss, and how much is right, per example."""
+"""Losses and measures of classifiers, per example."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
@@ -13,7 +13,7 @@ def class_measures(
     *,
     label_smoothing: float = 0.0,
 ) -> Measures:
-    """Measures answers of one class each: ``loss`` in nats, and ``accuracy``.
+    """Measures predictions of one class each: ``loss`` in nats, and ``accuracy``.
 
     Args:
         logits: Scores before the softmax.
@@ -28,29 +28,29 @@ def class_measures(
 def macro_f1(logits: Shaped[Array, "batch class"], labels: Int[Array, " batch"]) -> Measures:
     """Measures ``macro_f1``, the mean of the F1 of each class, exactly.
 
-    The F1 of a class is twice the examples rightly said to be of it over those said to be and those
-    that are. So each class has a part of the metric, whose weights make a mean over examples just
-    that, in whatever batches they come; a class that neither is nor is said does not count.
+    The F1 of a class is twice the examples rightly predicted to be of it, over those predicted to
+    be and those that are. So each class has a part of the metric, whose weights make a mean over
+    examples just that, in whatever batches they come; a class that is neither is left out.
 
     Args:
         logits: Scores before the softmax.
         labels: Class indices.
     """
-    said, found = logits.argmax(-1), {}
+    predicted, measures = logits.argmax(-1), {}
     for label in range(logits.shape[-1]):
-        both = (said == label).astype(jnp.float32) + (labels == label).astype(jnp.float32)
-        right = ((said == label) & (labels == label)).astype(jnp.float32)
-        found[f"macro_f1/{label}"] = (2 * right / jnp.maximum(both, 1), both)
-    return found
+        both = (predicted == label).astype(jnp.float32) + (labels == label).astype(jnp.float32)
+        right = ((predicted == label) & (labels == label)).astype(jnp.float32)
+        measures[f"macro_f1/{label}"] = (2 * right / jnp.maximum(both, 1), both)
+    return measures
 
 
-def several_label_measures(
+def multilabel_measures(
     logits: Shaped[Array, "batch class"],
     labels: Float[Array, "batch class"],
     *,
     label_smoothing: float = 0.0,
 ) -> Measures:
-    """Measures answers of any number of labels: ``loss``, and what `label_measures` gives.
+    """Measures predictions of any number of labels: ``loss``, and what `label_measures` returns.
 
     Args:
         logits: Scores before the sigmoid of each.
@@ -67,12 +67,12 @@ def measures_by_labels(
     *,
     label_smoothing: float = 0.0,
 ) -> Measures:
-    """Measures answers as the data has labels: of one class each, or of any number of labels.
+    """Measures predictions as the data has labels: one class each, or any number of labels.
 
     Args:
         logits: Scores.
         labels: Class indices, or rows of 1 for a label that holds and 0 for one that does not.
-        label_smoothing: As `class_measures` and `several_label_measures` have it.
+        label_smoothing: As `class_measures` and `multilabel_measures` have it.
     """
-    measures = several_label_measures if labels.ndim == 2 else class_measures
+    measures = multilabel_measures if labels.ndim == 2 else class_measures
     return measures(logits, labels, label_smoothing=label_smoothing)

@@ -1,4 +1,4 @@
-"""Statistics of answers of several labels, each of which holds or not.
+"""Statistics of multilabel classification: each of the labels of an example holds or not.
 
 NumPy alone, from logits and labels, as `flaxmill.maths.statistics` is for one class of all.
 """
@@ -16,14 +16,14 @@ Labels = Float[np.ndarray, "example class"]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelScores:
-    """Scores of each label, as shares from 0 to 1; a share of nothing is not a number.
+class LabelMetrics:
+    """Metrics of each label, as shares from 0 to 1; a share of nothing is not a number.
 
     Attributes:
-        precision: Of the examples that are given the label, the share of which it holds.
-        recall: Of the examples of which it holds, the share that is given it.
+        precision: Of the examples predicted to have the label, the share that has it.
+        recall: Of the examples that have it, the share predicted to.
         f1: Harmonic mean of the two.
-        support: Number of examples of which it holds.
+        support: Number of examples that have it.
         average_precision: Mean of the precision at the rank of each of these examples.
     """
 
@@ -34,14 +34,14 @@ class LabelScores:
     average_precision: Float[np.ndarray, " class"]
 
 
-def label_scores(logits: Logits, labels: Labels) -> LabelScores:
-    """Derives the scores of each label, which is said where its logit is above 0."""
-    said, holds = logits > 0, labels > 0
-    right = (said & holds).sum(0)
-    return LabelScores(
-        precision=share(right, said.sum(0)),
+def label_metrics(logits: Logits, labels: Labels) -> LabelMetrics:
+    """Derives the metrics of each label, which is predicted where its logit is above 0."""
+    predicted, holds = logits > 0, labels > 0
+    right = (predicted & holds).sum(0)
+    return LabelMetrics(
+        precision=share(right, predicted.sum(0)),
         recall=share(right, holds.sum(0)),
-        f1=share(2 * right, said.sum(0) + holds.sum(0)),
+        f1=share(2 * right, predicted.sum(0) + holds.sum(0)),
         support=holds.sum(0),
         average_precision=np.array(
             [average_precision(logits[:, i], holds[:, i]) for i in range(logits.shape[1])]
@@ -69,10 +69,10 @@ def average_precision(
     if not holds.any():
         return float("nan")
     order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(holds[order])
+    hits = np.cumsum(holds[order])
     last = np.append(np.diff(scores[order]) != 0, True)  # of those with one score
-    hits, ranks = found[last], np.flatnonzero(last) + 1
-    return float((np.diff(hits, prepend=0) * hits / ranks).sum() / hits[-1])
+    last_hits, ranks = hits[last], np.flatnonzero(last) + 1
+    return float((np.diff(last_hits, prepend=0) * last_hits / ranks).sum() / last_hits[-1])
 
 
 def label_loss(logits: Logits, labels: Labels, temperature: float = 1.0) -> float:
@@ -84,7 +84,7 @@ def label_loss(logits: Logits, labels: Labels, temperature: float = 1.0) -> floa
 def label_calibration(
     logits: Logits, labels: Labels, *, temperature: float = 1.0, num_bins: int = 15
 ) -> Calibration:
-    """Measures how often labels hold beside the probability that they were given.
+    """Measures how often labels hold beside the probability that they were predicted with.
 
     Every label of every example counts once: a bin's confidence is its mean probability, its
     accuracy the share of its labels that hold.

@@ -38,7 +38,7 @@ def top_accuracy(
 def label_measures(
     logits: Shaped[Array, "batch class"], labels: Float[Array, "batch class"]
 ) -> Measures:
-    """Measures answers of several labels, each of which is said where its logit is above 0.
+    """Measures multilabel predictions: a label is predicted where its logit is above 0.
 
     Args:
         logits: Scores before the sigmoid.
@@ -46,23 +46,23 @@ def label_measures(
 
     Returns:
         ``accuracy``, the share of the labels that are right; ``exact``, whether all of an example's
-        are; and ``f1``, twice the labels rightly said over those said and those that hold. Its
-        weights make a mean over examples the F1 of all labels together (micro-averaged), exactly.
+        are; and ``f1``, twice the labels rightly predicted over those predicted and those that
+        hold. Its weights make a mean over examples the micro-averaged F1 of all labels, exactly.
     """
-    said, holds = logits > 0, labels > 0.5
-    right = (said == holds).astype(jnp.float32)
-    found = 2 * (said & holds).sum(-1).astype(jnp.float32)
-    both = (said.sum(-1) + holds.sum(-1)).astype(jnp.float32)
-    ones = jnp.ones_like(found)
+    predicted, holds = logits > 0, labels > 0.5
+    right = (predicted == holds).astype(jnp.float32)
+    hits = 2 * (predicted & holds).sum(-1).astype(jnp.float32)
+    both = (predicted.sum(-1) + holds.sum(-1)).astype(jnp.float32)
+    ones = jnp.ones_like(hits)
     return {
         "accuracy": (right.mean(-1), ones),
         "exact": (right.min(-1), ones),
-        "f1": (found / jnp.maximum(both, 1), both),
+        "f1": (hits / jnp.maximum(both, 1), both),
     }
 
 
 def spread(members: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns the mean of each figure over models, and their standard deviation.
+    """Returns the mean of each figure over models, and its standard deviation.
 
     The deviation is that of a sample (divided by one less than their number); one model has none.
 
@@ -86,7 +86,7 @@ class Sums:
     Attributes:
         totals: Sum of value × weight for each metric; for several models, an array of theirs.
         weights: Sum of weights for each metric.
-        examples: Number of examples, where the host has counted them: of an evaluation; else 0.
+        examples: Number of examples, where the host counted them (in an evaluation); else 0.
     """
 
     totals: dict[str, Any]
@@ -107,7 +107,7 @@ class Sums:
             if weight.ndim == 0:  # the same for all
                 weight = jnp.broadcast_to(weight, value.shape)
             if mask is not None:
-                rows = mask.reshape(mask.shape + (1,) * (value.ndim - 1))
+                rows = mask.reshape(mask.shape + (1,) * (value.ndim - 1))  # [batch, 1, …]
                 weight = jnp.where(rows, weight, 0)
             value = jnp.where(weight == 0, 0, value)
             totals[name], weights[name] = (value * weight).sum(), weight.sum()
@@ -149,10 +149,10 @@ class Sums:
         totals, weights = jax.device_get((self.totals, self.weights))
         parts: dict[str, list[float]] = {}
         for name in totals:
-            found = parts.setdefault(name.partition("/")[0], [])
+            means = parts.setdefault(name.partition("/")[0], [])
             if float(weights[name]) or "/" not in name:
-                found.append(float(totals[name]) / max(float(weights[name]), 1e-30))
-        return {name: sum(found) / max(len(found), 1) for name, found in parts.items()}
+                means.append(float(totals[name]) / max(float(weights[name]), 1e-30))
+        return {name: sum(means) / max(len(means), 1) for name, means in parts.items()}
 
     def finite_means(self, step: int) -> list[dict[str, float]]:
         """Returns the weighted means of each model.

@@ -19,7 +19,7 @@ class Ramp(float):
 
     A range test gives it to a recipe as ``config.learning_rate``. The schedules of this module
     leave it as it is, and the optimizers take it as the schedule that it is; a multiple of it is
-    one too. As a number it is NaN: what else computes with it fails, and is not just wrong.
+    one too. As a number it is NaN, so that whatever else computes with it fails visibly.
 
     Args:
         first: The rate of the first step.
@@ -37,12 +37,12 @@ class Ramp(float):
 
     def __new__(cls, first: float, last: float, steps: int) -> "Ramp":
         """Makes the ramp: a float cannot be changed once it is made."""
-        made = super().__new__(cls, math.nan)
-        made.first, made.last, made.steps = first, last, steps
-        return made
+        ramp = super().__new__(cls, math.nan)
+        ramp.first, ramp.last, ramp.steps = first, last, steps
+        return ramp
 
     def __getnewargs__(self) -> tuple[float, float, int]:  # type: ignore[override]
-        """Says what a copy is made of: of a float, it would be the number alone."""
+        """Returns what a copy is made from: for a float, that would be the number alone."""
         return self.first, self.last, self.steps
 
     def __call__(self, step: Any) -> jax.Array:
@@ -225,7 +225,7 @@ def apart(
 
     Args:
         parts: The name of a part, such as ``head``, and its optimizer.
-        rest: Of all else.
+        rest: The optimizer of all else.
     """
 
     def labels(params: optax.Params) -> optax.Params:
@@ -266,13 +266,13 @@ def muon(
         if not 0 < factor < math.inf:
             raise BadInput(f"--{name}-rate {factor} must be a number greater than 0.")
     spread = contrib.MuonDimensionNumbers((0, 1, 2), 3)
-    turned = contrib.scale_by_muon(
+    orthogonal = contrib.scale_by_muon(
         ns_steps=newton_schulz_steps,
         beta=_checked_momentum(momentum),
         weight_dimension_numbers=lambda updates: jax.tree.map(lambda _: spread, updates),
     )
-    ways: dict[Hashable, optax.GradientTransformation] = {
-        "convolution": optax.chain(_lenient(turned), _scale(learning_rate), _keep_norm()),
+    optimizers: dict[Hashable, optax.GradientTransformation] = {
+        "convolution": optax.chain(_lenient(orthogonal), _scale(learning_rate), _keep_norm()),
         "dense": sgd(_times(learning_rate, dense), momentum=momentum, nesterov=True),
         "vector": sgd(_times(learning_rate, bias), momentum=momentum, nesterov=True),
     }
@@ -281,11 +281,11 @@ def muon(
     def labels(params: optax.Params) -> optax.Params:
         return jax.tree.map(lambda leaf: kinds.get(leaf.ndim, "vector"), params)
 
-    return optax.partition(ways, labels)
+    return optax.partition(optimizers, labels)
 
 
 def _lenient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Lets a library's optimizer mix types where a program has JAX refuse it."""
+    """Lets a library's optimizer promote dtypes where a program has JAX refuse that."""
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         with jax.numpy_dtype_promotion("standard"):
@@ -295,14 +295,14 @@ def _lenient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def _keep_norm() -> optax.GradientTransformation:
-    """Adds to the updates what brings each kernel's norm to the root of its number of outputs."""
+    """Changes the updates so that each kernel's norm becomes the root of its number of outputs."""
 
     def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-        def bring(update: jax.Array, kernel: jax.Array) -> jax.Array:
+        def rescale(update: jax.Array, kernel: jax.Array) -> jax.Array:
             norm = jnp.sqrt((kernel * kernel).sum())
             return update + kernel * (math.sqrt(kernel.shape[-1]) / norm - 1)
 
-        return jax.tree.map(bring, updates, params)
+        return jax.tree.map(rescale, updates, params)
 
     return optax.stateless(update)
 

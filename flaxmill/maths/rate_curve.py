@@ -1,4 +1,4 @@
-"""What a learning-rate range test shows: the loss over a growing rate, judged.
+"""What a learning-rate range test shows: the loss over a growing rate, and what it suggests.
 
 Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
 """
@@ -19,8 +19,8 @@ _AS_GOOD = 0.1  # share of the whole fall by which a loss may miss the lowest an
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a range test found.
+class RateCurve:
+    """The result of a range test.
 
     Attributes:
         rates: The learning rate of each step.
@@ -42,9 +42,9 @@ class Found:
     suggestion: float | None
 
     def __repr__(self) -> str:
-        """Says what was found, in a line."""
+        """Returns the suggestion in a line."""
         best = "nothing" if self.suggestion is None else f"learning_rate={self.suggestion:g}"
-        return f"<Found: {best} is suggested, after {len(self.losses)} steps>"
+        return f"<RateCurve: {best} is suggested, after {len(self.losses)} steps>"
 
     def json(self) -> dict[str, Any]:
         """Returns everything, for programs; a loss that is not finite is null."""
@@ -68,14 +68,14 @@ def smoothed(losses: Sequence[float] | np.ndarray) -> Float[np.ndarray, " step"]
 
 def averages(losses: Sequence[float] | np.ndarray) -> Float[np.ndarray, " step"]:
     """Returns the exponential moving average after each step, corrected for its start."""
-    found, mean = np.zeros(len(losses)), 0.0
+    means, mean = np.zeros(len(losses)), 0.0
     for step, loss in enumerate(losses):
         mean = DECAY * mean + (1 - DECAY) * float(loss)
-        found[step] = mean / (1 - DECAY ** (step + 1))
-    return found
+        means[step] = mean / (1 - DECAY ** (step + 1))
+    return means
 
 
-def judge(rates: np.ndarray, losses: Sequence[float], *, diverged: bool) -> Found:
+def judge(rates: np.ndarray, losses: Sequence[float], *, diverged: bool) -> RateCurve:
     """Suggests a learning rate.
 
     Args:
@@ -89,10 +89,10 @@ def judge(rates: np.ndarray, losses: Sequence[float], *, diverged: bool) -> Foun
     lowest = int(curve.argmin())
     fall = curve[0] - curve[lowest]
     if fall < _FALL * curve[0]:
-        return Found(rates, raw, curve, diverged, None, None, None)
+        return RateCurve(rates, raw, curve, diverged, None, None, None)
     steepest = int(np.gradient(curve, np.log(rates))[: lowest + 1].argmin())
     worse = np.flatnonzero(curve[lowest:] > curve[lowest] + _AS_GOOD * fall)
     edge = lowest + int(worse[0]) - 1 if worse.size else len(curve) - 1
     suggestion = float(f"{rates[edge]:.1e}")
     tenth = float(rates[lowest]) / 10
-    return Found(rates, raw, curve, diverged, float(rates[steepest]), tenth, suggestion)
+    return RateCurve(rates, raw, curve, diverged, float(rates[steepest]), tenth, suggestion)

@@ -47,7 +47,7 @@ def confusion_matrix(
         num_classes: Number of classes.
 
     Returns:
-        Counts; the diagonal holds the right answers.
+        Counts; the diagonal holds the right predictions.
 
     Raises:
         BadInput: A label or prediction is not one of the classes.
@@ -60,15 +60,15 @@ def confusion_matrix(
 
 
 @dataclass(frozen=True, eq=False)
-class ClassScores:
-    """Scores of each class, as shares from 0 to 1.
+class ClassMetrics:
+    """Metrics of each class, as shares from 0 to 1.
 
     A share of nothing is not a number: the precision of a class that was never predicted, the
     recall of a class that never occurs, the F1 of a class for which both hold.
 
     Attributes:
         precision: Of the examples taken for the class, the share that is of it.
-        recall: Of the examples of the class, the share that was found.
+        recall: Of the examples of the class, the share that was recognised.
         f1: Harmonic mean of the two.
         support: Number of examples of the class.
     """
@@ -79,17 +79,17 @@ class ClassScores:
     support: Int[np.ndarray, " class"]
 
 
-def class_scores(matrix: Int[np.ndarray, "class class"]) -> ClassScores:
+def class_metrics(matrix: Int[np.ndarray, "class class"]) -> ClassMetrics:
     """Derives precision, recall, F1 and support of each class from a confusion matrix.
 
     Args:
         matrix: Counts, rows true, columns predicted.
 
     Returns:
-        The scores, not-a-number where they are a share of nothing.
+        The metrics, not-a-number where they are a share of nothing.
     """
     right, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    return ClassScores(
+    return ClassMetrics(
         precision=share(right, predicted),
         recall=share(right, true),
         f1=share(2 * right, true + predicted),  # = 2PR / (P + R), defined in more cases
@@ -99,13 +99,13 @@ def class_scores(matrix: Int[np.ndarray, "class class"]) -> ClassScores:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How often a model is right, beside how sure it said it was.
+    """How often a model is right, beside how sure it was.
 
     Attributes:
         edges: Limits of the bins of confidence; a bin holds its upper limit, not its lower.
         counts: Examples in each bin.
         confidence: Mean confidence in each bin, not-a-number where it is empty.
-        accuracy: Share of right answers in each bin, not-a-number where it is empty.
+        accuracy: Share that is right in each bin, not-a-number where it is empty.
         error: Expected calibration error, the mean distance of the two over all examples.
     """
 
@@ -142,11 +142,11 @@ def calibration(
 def binned(
     confidence: Float[np.ndarray, " answer"], right: Bool[np.ndarray, " answer"], num_bins: int
 ) -> Calibration:
-    """Sorts answers into bins by the confidence they were given with.
+    """Sorts predictions into bins by their confidence.
 
     Args:
         confidence: From 0 to 1.
-        right: Which of them came true.
+        right: Which of them are right.
         num_bins: Number of bins of equal width.
     """
     edges = np.arange(num_bins + 1) / num_bins
@@ -164,7 +164,7 @@ def worst_mistakes(
     labels: Integer[np.ndarray, " example"],
     count: int,
 ) -> Int[np.ndarray, " mistake"]:
-    """Finds the wrong answers that the model was most sure of.
+    """Finds the wrong predictions that the model was most sure of.
 
     Args:
         logits: Unnormalised scores.

@@ -43,7 +43,7 @@ class Suspect:
 
     Attributes:
         index: Of the example.
-        sure: How probable what the model says in its place is to it, calibrated.
+        sure: Calibrated probability of what the model says in its place.
         agreeing: Of all equally sure answers of that class, those that agree with the labels.
         answers: The number of these answers.
     """
@@ -56,51 +56,51 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Questions:
-    """What a model was asked: of an example its class, or of several labels whether each holds.
+    """What a model is asked: of an example its class, or of each of its labels whether it holds.
 
     Attributes:
         example: Which example each question is of.
-        given: How probable the label is to the model.
-        sure: How probable its own answer is.
-        answer: A number for each answer that can be given; the same ones are counted together.
+        of_label: How probable the label is to the model.
+        of_answer: How probable its own answer is.
+        answer: A number for each possible answer; equal ones are counted together.
         every: The probabilities of all answers to all questions.
     """
 
     example: Int[np.ndarray, " question"]
-    given: Float[np.ndarray, " question"]
-    sure: Float[np.ndarray, " question"]
+    of_label: Float[np.ndarray, " question"]
+    of_answer: Float[np.ndarray, " question"]
     answer: Int[np.ndarray, " question"]
     every: Float[np.ndarray, " probability"]
 
 
-def suspects(asked: Questions) -> list[Suspect]:
+def suspects(questions: Questions) -> list[Suspect]:
     """Returns the examples whose labels are probably wrong, the least probable labels first.
 
     Args:
-        asked: Of examples that the model was not trained on, with probabilities that were
-            calibrated on others which were held out. Else nothing is known of what its sureness is
+        questions: Of examples that the model was not trained on, with probabilities that were
+            calibrated on others which were held out. Otherwise nobody knows what its sureness is
             worth, and nothing may be suspected.
     """
-    disagreeing = asked.given < asked.sure
-    order = np.argsort(asked.given, kind="stable")
+    disagreeing = questions.of_label < questions.of_answer
+    order = np.argsort(questions.of_label, kind="stable")
     order = order[disagreeing[order]][:_MOST]
-    expected = _explained(asked.every, asked.given[order])
+    expected = _expected_below(questions.every, questions.of_label[order])
     more = [_is_more(count, mean) for count, mean in enumerate(expected.tolist(), 1)]
     order = order[: max(np.flatnonzero(more), default=-1) + 1]
-    is_sure = asked.sure >= SURE
-    found: dict[int, Suspect] = {}
+    is_sure = questions.of_answer >= SURE
+    by_example: dict[int, Suspect] = {}
     for question in order[is_sure[order]].tolist():
-        alike = is_sure & (asked.answer == asked.answer[question])
+        alike = is_sure & (questions.answer == questions.answer[question])
         agreeing, answers = int((alike & ~disagreeing).sum()), int(alike.sum())
         at_least, _ = wilson_interval(agreeing, answers)
         if agreeing >= _AGREEING * answers and at_least >= _AT_LEAST:
-            index = int(asked.example[question])
-            sure = float(asked.sure[question])
-            found.setdefault(index, Suspect(index, sure, agreeing, answers))
-    return list(found.values())
+            index = int(questions.example[question])
+            sure = float(questions.of_answer[question])
+            by_example.setdefault(index, Suspect(index, sure, agreeing, answers))
+    return list(by_example.values())
 
 
-def _explained(
+def _expected_below(
     every: Float[np.ndarray, " probability"], thresholds: Float[np.ndarray, " threshold"]
 ) -> Float[np.ndarray, " threshold"]:
     """Returns how many labels the model expects to be as improbable as each threshold, or more.
@@ -115,7 +115,7 @@ def _explained(
 
 
 def _is_more(count: int, expected: float) -> bool:
-    """Says whether a count is over twice what is expected, and not by chance (Poisson)."""
+    """Returns whether a count is over twice what is expected, and not by chance (Poisson)."""
     terms = [math.exp(-expected)]
     for number in range(1, count):
         terms.append(terms[-1] * expected / number)

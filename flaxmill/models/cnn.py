@@ -13,7 +13,7 @@ from flaxmill.maths.scaling import unit_interval
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuses a share to drop that leaves nothing, or is none.
+    """Refuses a share to drop that leaves nothing, or is no share.
 
     Raises:
         BadInput: It is not from 0 up to, but not, 1.
@@ -86,7 +86,7 @@ class CNN(nnx.Module):
         for convolution in self.convolutions:
             x = nnx.relu(convolution(x))
             x = nnx.avg_pool(x, window_shape=(2, 2), strides=(2, 2))
-        x = x.reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], -1)  # [batch, height × width × channel]
         x = nnx.relu(self.hidden(x))
         x = self.dropout(x, rngs=rngs)
         return self.head(x.astype(jnp.float32))
@@ -111,7 +111,7 @@ class FastCNN(nnx.Module):
         residual: Number of residual blocks after each block; none where no number is given.
         activation: What follows a normalisation: "relu" or "gelu".
         pooled: Whether the dense layer takes each channel's maximum, and not every place.
-        scale: What the logits are multiplied by; a small one keeps early answers unsure.
+        scale: What the logits are multiplied by; a small one keeps early predictions unsure.
         dropout: Share of the last features that is dropped in training.
         dtype: Type that convolutions and dense layers compute in. Parameters, batch statistics and
             logits are float32 whatever it is.
@@ -150,11 +150,11 @@ class FastCNN(nnx.Module):
         self.activation, self.pooled, self.scale = activation, pooled, scale
         widths = [in_channels, *channels]
         self.blocks = nnx.List(
-            _Normalised(before, after, dtype=dtype, rngs=rngs)
+            _ConvNorm(before, after, dtype=dtype, rngs=rngs)
             for before, after in itertools.pairwise(widths)
         )
         self.residual = nnx.List(
-            nnx.List(_Normalised(width, width, dtype=dtype, rngs=rngs) for _ in range(count))
+            nnx.List(_ConvNorm(width, width, dtype=dtype, rngs=rngs) for _ in range(count))
             for width, count in itertools.zip_longest(channels, residual, fillvalue=0)
         )
         for _ in channels:
@@ -177,26 +177,26 @@ class FastCNN(nnx.Module):
         for block, residual in zip(self.blocks, self.residual, strict=True):
             x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
             pooled = nnx.max_pool(block.convolution(x), window_shape=(2, 2), strides=(2, 2))
-            x = activate(block.normalised(pooled))
+            x = activate(block.normalise(pooled))
             for inner in residual:
-                x = activate(x + inner.normalised(inner.convolution(x)))
-        x = x.max((1, 2)) if self.pooled else x.reshape(x.shape[0], -1)
+                x = activate(x + inner.normalise(inner.convolution(x)))
+        x = x.max((1, 2)) if self.pooled else x.reshape(x.shape[0], -1)  # [batch, feature]
         x = self.dropout(x, rngs=rngs)
         return self.head(x.astype(jnp.float32)) * self.scale
 
 
-class _Normalised(nnx.Module):
+class _ConvNorm(nnx.Module):
     """A 3×3 convolution without bias, and the batch normalisation of its output."""
 
     def __init__(self, in_channels: int, channels: int, *, dtype: Any, rngs: nnx.Rngs) -> None:
         self.convolution = nnx.Conv(
             in_channels, channels, (3, 3), use_bias=False, dtype=dtype, rngs=rngs
         )
-        # Given a half type, Flax's layer would round the running averages to it before using them.
+        # With a half type, Flax's layer would round the running averages to it before using them.
         self.norm = nnx.BatchNorm(
             channels, use_scale=False, momentum=0.95, epsilon=1e-5, dtype=jnp.float32, rngs=rngs
         )
 
-    def normalised(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Normalises in float32; the result has the type of what is given."""
+    def normalise(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Normalises in float32; the result has the dtype of the input."""
         return self.norm(x).astype(x.dtype)

@@ -112,7 +112,7 @@ class ConvNeXt(nnx.Module):
                 f"pictures of {height}×{width} pixels are too small: {len(self.stages)} stages "
                 f"need {self.least} pixels or more a side (--size)."
             )
-        x = self.stem(standardised(pictures, self.mean, self.std))  # [batch, height/4, width/4, …]
+        x = self.stem(standardised(pictures, self.mean, self.std))  # [batch, down, right, channel]
         x = _normalised(self.stem_norm, x)
         for stage, blocks in enumerate(self.stages):
             if stage:
@@ -159,7 +159,7 @@ def _patches(in_channels: int, channels: int, side: int, *, dtype: Any, rngs: nn
 
 
 def _normalised(norm: nnx.LayerNorm, x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Normalises in float32; the result has the type of what is given."""
+    """Normalises in float32; the result has the dtype of the input."""
     return norm(x).astype(x.dtype)
 
 

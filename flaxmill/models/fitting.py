@@ -1,4 +1,4 @@
-"""Weights that a run begins with, made to fit its model: those of ``--init-from``."""
+"""Fits weights from elsewhere (``--init-from``) to the model of a run that begins with them."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -27,29 +27,29 @@ def fitted(
             them or have them in another shape, such as ``head``.
 
     Returns:
-        The tree with those weights, and what is to be told about them, a sentence each.
+        The tree with those weights, and notes about them for the user, a sentence each.
 
     Raises:
         BadInput: The model has no such part, or weights do not fit; all of these are listed.
     """
-    expected, notes = weights.named(tree), []
+    expected, notes = weights.flatten(tree), []
     arrays, title = torch_names.translated(arrays)
     if title:
         notes.append(f"The weights are named as those of a {title}.")
         arrays = _wrapped(expected, arrays)
-    arrays, said = _with_positions(expected, arrays)
-    notes += said
+    arrays, more = _with_positions(expected, arrays)
+    notes += more
     for part in own:
-        arrays, said = _with_own(expected, arrays, part)
-        notes += said
+        arrays, more = _with_own(expected, arrays, part)
+        notes += more
     where = f"{WHERE}, a {title}," if title else WHERE
-    return weights.renamed(tree, arrays, where=where), tuple(notes)
+    return weights.unflatten(tree, arrays, where=where), tuple(notes)
 
 
 def fits(
     build: Callable[..., nnx.Module], arrays: Mapping[str, Any], own: Sequence[str] = ()
 ) -> bool:
-    """Says whether weights from elsewhere are those of a network.
+    """Returns whether weights from elsewhere are those of a network.
 
     Args:
         build: Makes the network, given ``rngs``; no array of it is made.
@@ -71,12 +71,12 @@ def _wrapped(expected: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[
     paths = zip(*(name.split(".")[1:] for name in expected), strict=False)
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, paths)
     holder = "".join(f"{parts[0]}." for parts in shared)  # the attributes that all lie under
-    found = {}
+    renamed = {}
     for name, array in arrays.items():
         kind, dot, path = name.partition(".")
         ours = kind in ("params", "model_state")
-        found[f"{kind}{dot}{holder}{path}" if ours else name] = array
-    return found
+        renamed[f"{kind}{dot}{holder}{path}" if ours else name] = array
+    return renamed
 
 
 def _with_positions(
@@ -106,15 +106,15 @@ def _with_own(
     if not ours:
         parts = {name.split(".")[1] for name in expected}
         raise BadInput(f"own={part!r}: the model has no such part.{nearest(part, sorted(parts))}")
-    forms = [{name: weights.form(array) for name, array in of.items()} for of in (ours, theirs)]
-    if forms[0] == forms[1]:
+    here, there = ({name: weights.form(a) for name, a in of.items()} for of in (ours, theirs))
+    if here == there:
         return arrays, [f"The {part} is taken as well: it has the same shape there and here."]
     others = {name: array for name, array in arrays.items() if name not in theirs}
     return others | ours, [f"The {part} is new: {_difference(ours, theirs)}."]
 
 
 def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """Says why a part cannot be taken: most often, for the number of classes."""
+    """Describes why a part cannot be taken: mostly, for the number of classes."""
     if not theirs:
         return f"{WHERE} has none"
     here, there = ({a.shape[-1] for a in each.values() if a.ndim} for each in (ours, theirs))

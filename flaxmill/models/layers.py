@@ -16,7 +16,7 @@ def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
 def batch_norm(channels: int, rngs: nnx.Rngs, *, scale: float = 1.0) -> nnx.BatchNorm:
     """Batch normalisation in float32, whatever the convolutions compute in.
 
-    Given a half type, Flax's layer would round the running averages to it before using them.
+    With a half type, Flax's layer would round the running averages to it before using them.
     """
     initial = jax.nn.initializers.constant(scale)
     how = {"momentum": 0.9, "epsilon": 1e-5, "dtype": jnp.float32, "scale_init": initial}

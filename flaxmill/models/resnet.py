@@ -135,7 +135,7 @@ class ResNet(nnx.Module):
             x = nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2))
         for block in itertools.chain.from_iterable(self.stages):
             x = block(x, rngs=rngs)
-        x = x.astype(jnp.float32).mean((1, 2))
+        x = x.astype(jnp.float32).mean((1, 2))  # [batch, channel]
         return self.head(self.dropout(x, rngs=rngs))
 
 

@@ -104,32 +104,34 @@ _LEAVES = {
     "running_mean": "model_state.{}.mean",
     "running_var": "model_state.{}.var",
 }
-_NOT_KEPT = "num_batches_tracked"
-"""How often batch statistics were moved, which nothing here asks for."""
+_DROPPED = "num_batches_tracked"
+"""How often batch statistics were updated, which nothing here needs."""
 
 
 def translated(arrays: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
-    """Gives weights that are named and laid out as in torchvision or timm the names they have here.
+    """Renames and transposes weights of torchvision or timm to the names and layout used here.
 
     Args:
         arrays: By name. Those that have our names already are returned as they are.
 
     Returns:
-        The weights, those of unknown names as they were; and the name of the table that knew most
-        of the names, None where no table knew any.
+        The weights, those of unknown names as they were; and the title of the table that knows most
+        of the names, None where no table knows any.
     """
     if any(name.startswith(("params.", "model_state.")) for name in arrays):
         return arrays, None
-    kept = {name: array for name, array in arrays.items() if not name.endswith(_NOT_KEPT)}
-    ways = {
-        title: {name: ours for name in kept if (ours := _name(name, kept[name].ndim, table))}
+    relevant = {name: array for name, array in arrays.items() if not name.endswith(_DROPPED)}
+    names = {
+        title: {
+            name: ours for name in relevant if (ours := _name(name, relevant[name].ndim, table))
+        }
         for title, table in TABLES.items()
     }
-    title = max(ways, key=lambda title: len(ways[title]))
-    if not ways[title]:
+    title = max(names, key=lambda title: len(names[title]))
+    if not names[title]:
         return arrays, None
-    found = {ways[title].get(name, name): _laid_out(array) for name, array in kept.items()}
-    return _with_grid(found), title
+    renamed = {names[title].get(name, name): _laid_out(array) for name, array in relevant.items()}
+    return _with_grid(renamed), title
 
 
 def _name(name: str, axes: int, table: Table) -> str | None:
@@ -145,10 +147,10 @@ def _name(name: str, axes: int, table: Table) -> str | None:
 
 
 def _path(name: str, table: Table) -> str | None:
-    """Returns what the table has for a name, with its numbers."""
+    """Returns our path for a name, with its numbers; None if the table does not have it."""
     for theirs, ours in table:
-        if found := re.fullmatch(re.escape(theirs).replace(r"\#", r"(\d+)"), name):
-            for number in found.groups():
+        if match := re.fullmatch(re.escape(theirs).replace(r"\#", r"(\d+)"), name):
+            for number in match.groups():
                 ours = ours.replace("#", number, 1)
             return ours
     return None
@@ -177,7 +179,7 @@ def _with_grid(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return arrays
     if token.shape[:2] != (1, 1) or rows.shape[:1] + rows.shape[2:] != (1, *token.shape[2:]):
         return arrays  # which fits no model
-    first = rows.shape[1] - math.isqrt(rows.shape[1]) ** 2 == 1
+    first = rows.shape[1] - math.isqrt(rows.shape[1]) ** 2 == 1  # of [1, token, feature]
     patches = rows[0, first:]
     side = math.isqrt(len(patches))
     if side**2 != len(patches):

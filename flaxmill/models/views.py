@@ -1,4 +1,4 @@
-"""Several looks at a picture, in evaluation: mirrored, moved, and closer (test-time augmentation).
+"""Test-time augmentation: several views of a picture, mirrored, moved, and closer.
 
 Any network for pictures can be wrapped in it, and is exported with it.
 """
@@ -17,13 +17,13 @@ from flaxmill.maths.scaling import unit_interval
 
 
 class View(NamedTuple):
-    """One look at a picture.
+    """One view of a picture.
 
     Attributes:
         down: Pixels that the picture is moved by; up if negative.
         right: The same to the right, or to the left.
         part: Share of height and width, in the middle, that is enlarged to the whole.
-        weight: How much the answer counts.
+        weight: How much its logits count.
     """
 
     down: int = 0
@@ -55,8 +55,8 @@ class Views(nnx.Module):
 
     Args:
         network: Takes raw pictures and returns logits.
-        views: What it looks at.
-        mirrored: Whether it looks at the mirror image of each view too.
+        views: Of each picture.
+        mirrored: Whether to add the mirror image of each view.
         border: What comes in where a picture is moved: zeros, or the picture as in a mirror that
             stands in its outermost pixels.
 
@@ -87,17 +87,17 @@ class Views(nnx.Module):
         """Returns the logits of raw pictures, as the network does."""
         if not self.deterministic:
             return self.network(pictures, rngs=rngs)
-        answers = [weight * self.network(seen) for seen, weight in self._looks(pictures)]
-        looks = 1 + self.mirrored
-        return sum(answers[1:], answers[0]) / (looks * sum(view.weight for view in self.views))
+        logits = [weight * self.network(view) for view, weight in self._applied(pictures)]
+        sides = 1 + self.mirrored
+        return sum(logits[1:], logits[0]) / (sides * sum(view.weight for view in self.views))
 
-    def _looks(self, pictures: Array) -> Iterator[tuple[Array, float]]:
-        """Yields what the network is shown, and how much its answer counts."""
+    def _applied(self, pictures: Array) -> Iterator[tuple[Array, float]]:
+        """Yields the pictures under each view, and how much their logits count."""
         for view in self.views:
-            seen = _moved(_closer(pictures, view.part), view.down, view.right, self.border)
-            yield seen, view.weight
+            moved = _moved(_closer(pictures, view.part), view.down, view.right, self.border)
+            yield moved, view.weight
             if self.mirrored:
-                yield seen[:, :, ::-1], view.weight
+                yield moved[:, :, ::-1], view.weight
 
 
 def _moved(pictures: Array, down: int, right: int, border: str) -> Array:

@@ -28,8 +28,8 @@ _SMALL = jax.nn.initializers.truncated_normal(0.02)
 class ViT(nnx.Module):
     """Square patches of a picture as tokens, a class token, transformer blocks, a dense layer.
 
-    A block normalises before attention and before its two dense layers, and adds both to what it
-    got. The class token's last value is what is classified.
+    A block normalises before attention and before its two dense layers, and adds both to its input.
+    The class token's last value is what is classified.
 
     Args:
         in_channels: 1 for grey, 3 for RGB.
@@ -154,7 +154,7 @@ def _grid(size: Sequence[int], patch: int) -> tuple[int, int]:
 
 
 class _Block(nnx.Module):
-    """Attention among tokens, and two dense layers for each, both added to what they got."""
+    """Attention among tokens, and two dense layers for each, both added to their input."""
 
     def __init__(
         self,
@@ -192,8 +192,8 @@ class _Block(nnx.Module):
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, features // self.heads)
         query, key, value = (qkv[:, :, part] for part in range(3))  # [batch, token, head, feature]
         scores = jnp.einsum("bqhf,bkhf->bhqk", query, key, preferred_element_type=jnp.float32)
-        shares = nnx.softmax(scores / math.sqrt(query.shape[-1])).astype(x.dtype)
-        mixed = jnp.einsum("bhqk,bkhf->bqhf", shares, value)
+        weights = nnx.softmax(scores / math.sqrt(query.shape[-1])).astype(x.dtype)
+        mixed = jnp.einsum("bhqk,bkhf->bqhf", weights, value)  # [batch, token, head, feature]
         return self.mixed(mixed.reshape(batch, tokens, features))
 
 

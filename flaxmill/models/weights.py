@@ -1,4 +1,4 @@
-"""Weights by name: what they are called, their digest, and where a run may start from."""
+"""Weights by name: what they are called, their digest, and files that a run may start from."""
 
 import difflib
 import hashlib
@@ -18,10 +18,10 @@ _DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32",
 _DTYPES += ("BOOL",)  # the types of safetensors that NumPy has
 _TENSORS = 10_000  # of a file, at most; the largest networks here have a thousand
 _LISTED = 12
-"""So many weights of a kind are named when they do not fit."""
+"""How many weights of a kind are listed when they do not fit."""
 
 
-def named(tree: Any) -> dict[str, Any]:
+def flatten(tree: Any) -> dict[str, Any]:
     """Returns the arrays of a tree by their paths, such as ``convolutions.0.kernel``."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {_name(path): leaf for path, leaf in leaves}
@@ -33,18 +33,18 @@ def _name(path: Any) -> str:
     return ".".join(jax.tree_util.keystr((part,), simple=True) for part in path)
 
 
-def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
-    """Puts named arrays in the place of a tree's own.
+def unflatten(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
+    """Returns a tree with arrays by name in the place of its own.
 
     Args:
-        tree: Says which names, shapes and types are expected.
-        arrays: By name, as from `named`.
+        tree: Has the names, shapes and types that are expected.
+        arrays: By name, as from `flatten`.
         where: What the arrays came from, for the message.
 
     Raises:
         BadInput: Names are missing or unexpected, or a shape or type differs; they are listed.
     """
-    expected = named(tree)
+    expected = flatten(tree)
     missing = [name for name in expected if name not in arrays]
     unexpected = [name for name in arrays if name not in expected]
     misshapen = [
@@ -54,15 +54,15 @@ def renamed(tree: Any, arrays: Mapping[str, Any], *, where: str) -> Any:
     ]
     if missing or unexpected or misshapen:
         lines = [f"{where} does not fit this model."]
-        lines += _listed("missing", missing, unexpected)
-        lines += _listed("unexpected", unexpected)
-        lines += _listed("misshapen", misshapen)
+        lines += _lines("missing", missing, unexpected)
+        lines += _lines("unexpected", unexpected)
+        lines += _lines("misshapen", misshapen)
         raise BadInput(*lines)
     structure = jax.tree.structure(tree)
     return jax.tree.unflatten(structure, [arrays[name] for name in expected])
 
 
-def _listed(what: str, names: Sequence[str], meant: Sequence[str] = ()) -> list[str]:
+def _lines(what: str, names: Sequence[str], meant: Sequence[str] = ()) -> list[str]:
     """Returns a line for each name, but not for the hundreds that another model's weights have."""
     lines = []
     for name in names[:_LISTED]:
@@ -83,7 +83,7 @@ def digest(tree: Any) -> str:
     Each array counts with its name, type, shape, and bytes in little-endian order.
     """
     hashed = hashlib.sha256()
-    for name, leaf in sorted(named(jax.device_get(tree)).items()):
+    for name, leaf in sorted(flatten(jax.device_get(tree)).items()):
         array = np.asarray(leaf)
         hashed.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
         little = array.dtype.newbyteorder("<") if array.dtype.kind in "iufc" else array.dtype
@@ -101,8 +101,8 @@ def count(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def to_use(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the weights in a checkpoint's arrays: the averages where the run keeps any.
+def to_evaluate(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the weights to evaluate with of a checkpoint's arrays: the averages, if it has any.
 
     Returns:
         Arrays named ``params.…`` and ``model_state.…``.
@@ -153,7 +153,7 @@ _METADATA = "__metadata__"  # text of anybody's, beside the tensors
 
 
 def _check_header(path: Path) -> None:
-    """Checks what a safetensors file says of itself, before any of its tensors is read.
+    """Checks the header of a safetensors file, before any of its tensors is read.
 
     Raises:
         BadInput: It has tensors that are of no use here: too many, without numbers, or of a type

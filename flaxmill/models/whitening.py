@@ -14,11 +14,11 @@ from flaxmill.maths.scaling import unit_interval
 SIDE = 2
 """Height and width of the patches that are whitened, in pixels."""
 EXAMPLES = 5000
-"""Pictures whose patches are looked at."""
+"""Pictures whose patches are used."""
 
 
 class Fixed(nnx.Variable):
-    """What a model keeps of the data: no gradient is computed of it."""
+    """What a model keeps of the data: it is not trained."""
 
 
 def whitening(source: Source, *, floor: float = 5e-4) -> dict[str, np.ndarray]:
@@ -39,6 +39,7 @@ def whitening(source: Source, *, floor: float = 5e-4) -> dict[str, np.ndarray]:
     centred = pictures / np.float32(255) - mean.astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(centred, (SIDE, SIDE), axis=(1, 2))
     channels = pictures.shape[-1]
+    # From [batch, down, right, channel, y, x] to [patch, y × x × channel].
     rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, SIDE * SIDE * channels)
     covariance = (rows.T @ rows).astype(np.float64) / len(rows)
     variances, vectors = np.linalg.eigh(covariance)
@@ -48,15 +49,15 @@ def whitening(source: Source, *, floor: float = 5e-4) -> dict[str, np.ndarray]:
 
 
 class Whitened(nnx.Module):
-    """Whitens the patches of a picture, and gives a network both halves of every filter's answer.
+    """Whitens the patches of a picture, and gives a network both halves of every filter's response.
 
-    The positive and the negative part of each answer are channels of their own. Height and width
+    The positive and the negative part of each response are channels of their own. Height and width
     stay: the last row and column are of patches that reach beyond the edge, into the mean colour.
 
     Args:
         network: Takes floats, ``channels(in_channels)`` of them at each place.
         in_channels: 1 for grey, 3 for RGB.
-        fixed: From `whitening`; zeros where none is given, for weights that are read later.
+        fixed: From `whitening`; zeros without it, for weights that are read later.
         dtype: Type that the layer computes in.
     """
 
@@ -81,7 +82,7 @@ class Whitened(nnx.Module):
 
     @staticmethod
     def channels(in_channels: int) -> int:
-        """Returns how many channels the network is given."""
+        """Returns the number of channels that the network gets."""
         return 2 * SIDE * SIDE * in_channels
 
     def __call__(

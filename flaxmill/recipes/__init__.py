@@ -25,7 +25,7 @@ from flaxmill.recipes.loading import mistakes
 FOLDER = Path(__file__).parent
 
 _MOST = 4_000_000
-"""Characters of a recipe: a run of somebody else may name any file, which is read and compared."""
+"""Most characters of a recipe: a run of somebody else may name any file, which is then read."""
 
 # What a recipe file has, in this order.
 PARTS = (
@@ -58,7 +58,7 @@ def headline(recipe: str) -> str:
 
 
 def expectation(recipe: str) -> str:
-    """Returns what a recipe's docstring says of its data and result, given its text."""
+    """Returns the sentences about data and result in a recipe's docstring, given its text."""
     whole = " ".join(_docstring(recipe).split())
     return " ".join(re.findall(r"\b(?:Data|Expected): .*?\.(?= |$)", whole))  # a sentence each
 
@@ -71,11 +71,11 @@ def listed(width: int) -> list[str]:
     """
     indent, lines = max(map(len, names())) + 2, []
     for name in names():
-        for start, words in ((name, headline(text(name))), ("", expectation(text(name)))):
+        for column, words in ((name, headline(text(name))), ("", expectation(text(name)))):
             lines += textwrap.wrap(
                 words,
                 max(width, 40),
-                initial_indent=f"{start:{indent}}",
+                initial_indent=f"{column:{indent}}",
                 subsequent_indent=" " * indent,
                 break_on_hyphens=False,
             )
@@ -113,37 +113,37 @@ class Recipe:
         presets = self.module.PRESETS
         return "quick" if "quick" in presets else next(iter(presets))
 
-    def takes(self, part: str, *given: Any, **how: Any) -> bool:
-        """Says whether a part can be called with so many values."""
+    def takes(self, part: str, *args: Any, **kwargs: Any) -> bool:
+        """Returns whether a part can be called with so many values."""
         try:
-            inspect.signature(getattr(self.module, part)).bind(*given, **how)
+            inspect.signature(getattr(self.module, part)).bind(*args, **kwargs)
         except TypeError:
             return False
-        except ValueError:  # a function that tells nobody what it takes
+        except ValueError:  # a function without a signature
             return True
         return True
 
-    def call(self, part: str, *given: Any, **how: Any) -> Any:
+    def call(self, part: str, *args: Any, **kwargs: Any) -> Any:
         """Calls a part of the recipe.
 
         Raises:
             BadInput: Something went wrong in a file of one's own; the message names the line.
         """
         function = getattr(self.module, part)
-        if self.file is not None and not self.takes(part, *given, **how):
+        if self.file is not None and not self.takes(part, *args, **kwargs):
             raise BadInput(
                 f"{part}() in {self.file} takes {inspect.signature(function)}, and is called with "
-                f"{len(given) + len(how)} value(s), as that of fashion_mnist: see docs/fork.md."
+                f"{len(args) + len(kwargs)} value(s), as that of fashion_mnist: see docs/fork.md."
             )
         try:
-            return function(*given, **how)
+            return function(*args, **kwargs)
         except Exception as error:
-            if (told := mistakes.told(error, self.file)) is None:
+            if (message := mistakes.as_bad_input(error, self.file)) is None:
                 raise
-            raise told from error
+            raise message from error
 
     def preset(self, name: str | None = None) -> Any:
-        """Returns the config of a preset, by default of the one that a command without one takes.
+        """Returns the config of a preset, by default of the default one.
 
         Raises:
             BadInput: There is no such preset.
@@ -155,7 +155,7 @@ class Recipe:
 
 
 def is_recipe(word: str) -> bool:
-    """Says whether a word means a recipe: the name of one, or a ``.py`` file."""
+    """Returns whether a word means a recipe: the name of one, or a ``.py`` file."""
     return word.endswith(".py") or word.replace("-", "_") in names()
 
 
@@ -215,7 +215,7 @@ def executed(file: Path, content: str, name: str) -> Recipe:
 
 
 def digest(content: str) -> str:
-    """Returns the digest by which the text of a recipe is known."""
+    """Returns the digest that identifies the text of a recipe."""
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -252,13 +252,13 @@ def _module_of(file: Path, content: str) -> ModuleType:
     except SyntaxError as error:
         raise BadInput(f"{file}, line {error.lineno}: {error.msg}.") from None
     except Exception as error:
-        raise mistakes.told(error, file) or BadInput(f"{file}: {error}.") from error
+        raise mistakes.as_bad_input(error, file) or BadInput(f"{file}: {error}.") from error
     _check(file, module)
     return module
 
 
 def _check(file: Path, module: ModuleType) -> None:
-    """Refuses what is no recipe: a part is missing, or is something else than the part."""
+    """Refuses a module that is no recipe: a part is missing, or is of another kind."""
     missing = [part for part in PARTS if not getattr(module, part, None)]
     if missing:
         raise BadInput(
@@ -289,7 +289,7 @@ def _check(file: Path, module: ModuleType) -> None:
 
 
 def _check_field(where: str, value: Any) -> None:
-    """Refuses what a run could not write into its config.json."""
+    """Refuses a value that a run could not write into its config.json."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):

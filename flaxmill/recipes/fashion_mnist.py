@@ -133,7 +133,7 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("fashion_mnist", splits, dark_ground=True)
 
 

@@ -131,7 +131,7 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     return picture_signature("imagenet", splits, fit="crop", share=SHARE)
 
 
@@ -197,9 +197,9 @@ def loss(
 def measure(model: nnx.Module, batch: dict) -> Measures:
     """Returns the plain loss, and whether the label is the likeliest or among the first five."""
     logits, labels = model(batch["image"]), batch["label"]
-    found = class_measures(logits, labels)
-    _, weights = found["loss"]
-    return {**found, "top5_accuracy": (top_accuracy(logits, labels, 5), weights)}
+    measures = class_measures(logits, labels)
+    _, weights = measures["loss"]
+    return {**measures, "top5_accuracy": (top_accuracy(logits, labels, 5), weights)}
 
 
 def train(config: Config, run: Run) -> State:

@@ -96,7 +96,7 @@ class Config:
 
 PRESETS = {"quick": Config()}
 
-# What fields were that runs of earlier versions lack.
+# The values of fields that runs of earlier versions lack.
 BEFORE = {"fit": "crop", "white": 65535}
 
 # What a network is, and the billions of operations that it takes to see 224×224 pixels once.
@@ -110,19 +110,19 @@ NETWORKS = {
 WITHOUT_STEM = ("convnext_tiny", "vit_small")  # they begin in one way, whatever the size
 
 
-def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, dict[str, str]]:
-    """Chooses what is left open: a function of config, pictures and weights alone.
+def resolve(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, dict[str, str]]:
+    """Fills in what is left open: a function of config, pictures and weights alone.
 
     Args:
         config: Fields that are 0 or auto are chosen.
         weights: Those to begin with, from ``--init-from``, if any.
 
     Returns:
-        The config without any of these, and why each was chosen.
+        The config with all of these filled in, and why each was chosen.
     """
     if all(getattr(config, field) not in (0, "auto") for field in CHOSEN):
         return config, {}
-    found = choices.look(
+    survey = choices.look(
         config.data,
         validation=config.validation,
         test=config.test,
@@ -137,36 +137,36 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
             config = replace(config, **{field: value})
             reasons[field] = f"{value}: {why}"
 
-    many = f"for {found.train:,} training pictures"
+    many = f"for {survey.train:,} training pictures"
     if weights is not None and "auto" in (config.network, config.stem):
         name, stem = _of_weights(config, weights)
         choose("network", name, "the weights to begin with are of one")
         choose("stem", stem, "the weights to begin with are of one")
-    choose("network", "small" if found.train < choices.MANY else "resnet18", many)
-    if found.prepared:
-        choose("size", found.prepared, "the pictures were prepared so")
+    choose("network", "small" if survey.train < choices.MANY else "resnet18", many)
+    if survey.prepared:
+        choose("size", survey.prepared, "the pictures were prepared so")
     most = choices.SMALL_SIDE if config.network == "small" and not weights else choices.SIZES[-1]
-    sides = f"pictures are {found.smallest} to {found.largest} pixels a side"
-    sides = f"{sides}, {found.side} along the shorter one of most"
-    choose("size", choices.fitting_size(found.side, most=most), sides)
-    choose("fit", *choices.fitting_way(found))
-    if found.greatest:
-        values = f"grey pictures of more than 8 bits have values up to {found.greatest:,}"
-        choose("white", found.white, values)
+    sides = f"pictures are {survey.smallest} to {survey.largest} pixels a side"
+    sides = f"{sides}, {survey.side} along the shorter one of most"
+    choose("size", choices.fitting_size(survey.side, most=most), sides)
+    choose("fit", *choices.fitting_way(survey))
+    if survey.greatest:
+        values = f"grey pictures of more than 8 bits have values up to {survey.greatest:,}"
+        choose("white", survey.white, values)
     else:
-        config = replace(config, white=config.white or found.white)
+        config = replace(config, white=config.white or survey.white)
     if config.network in WITHOUT_STEM:
         choose("stem", "imagenet", "the only way")
     few = f"for {config.size}×{config.size} pixels"
     choose("stem", "cifar" if config.size <= LOW else "imagenet", few)
-    choose("epochs", *_epochs(config, found.train, weights))
-    choose("batch_size", choices.fitting_batch(found), many)
+    choose("epochs", *_epochs(config, survey.train, weights))
+    choose("batch_size", choices.fitting_batch(survey), many)
     for field, rows in (("log_every", 25), ("evaluate_every", 10)):
         choose(field, max(0.01, round(config.epochs / rows, 2)), f"epochs: {rows} times in all")
     if weights is None and config.network not in WITHOUT_STEM:
         choose("optimizer", "muon", "for a ResNet that begins anew")
     choose("optimizer", "sgd", f"for {'given weights' if weights else config.network}")
-    # A negative size of a batch is refused by whoever divides the data into batches.
+    # A negative batch size is refused where the data is divided into batches.
     rate = (0.02 if weights else 0.04) * (max(1, config.batch_size) / 16) ** 0.5
     choose("learning_rate", round(rate, 4), f"for steps of {config.batch_size} pictures")
     return config, reasons
@@ -178,11 +178,11 @@ def _of_weights(config: Config, weights: Mapping[str, Any]) -> tuple[Any, Any]:
     stems: tuple[Any, ...] = ("imagenet", "cifar") if config.stem == "auto" else (config.stem,)
     for name in names:
         for stem in stems[:1] if name in WITHOUT_STEM else stems:
-            form = replace(config, network=name, stem=stem)
-            build = functools.partial(_built, form, 224, 2)
+            choice = replace(config, network=name, stem=stem)
+            build = functools.partial(_build_network, choice, 224, 2)
             if fitting.fits(build, weights, own=("head",)):
                 return name, stem
-    if len(names) == 1:  # where they are put in, it is said what they lack
+    if len(names) == 1:  # loading them says what they lack
         return names[0], stems[0]
     raise BadInput(
         f"the weights given with --init-from fit none of {', '.join(NETWORKS)}: --network NAME "
@@ -221,17 +221,17 @@ def data(config: Config) -> Splits:
 
 
 def signature(config: Config, splits: Splits) -> Signature:
-    """Says what goes into the model and what comes out."""
+    """Returns what goes into the model and what comes out."""
     how = {"fit": config.fit, "share": usual_share(config.size, config.fit)}
     return picture_signature("images", splits, **how, white=config.white)
 
 
 def model(config: Config, signature: Signature, rngs: nnx.Rngs) -> nnx.Module:
     """Returns the network with its initial parameters."""
-    return _built(config, signature.inputs[0].shape[1], len(signature.labels), rngs)
+    return _build_network(config, signature.inputs[0].shape[1], len(signature.labels), rngs)
 
 
-def _built(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
+def _build_network(config: Config, size: int, classes: int, rngs: nnx.Rngs) -> nnx.Module:
     build, _ = NETWORKS[config.network]
     how: dict[str, Any] = {"drop_path": config.drop_path}
     if config.network == "vit_small":

@@ -77,7 +77,7 @@ def draw(
             )
         config = loaded.preset(preset)
         config = config if data_from is None else replace(config, data=data_from)
-        config, _ = border.settled(loaded, config)
+        config, _ = border.resolved(loaded, config)
         path = to or Path(f"{loaded.name}-{'augmented' if augmented else 'data'}.png")
         how: dict[str, Any] = {"classes": classes, "split": split or "train"}
         return data(loaded, config, border.splits(loaded, config), path, augmented=augmented, **how)

@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from flaxmill.maths.rate_curve import Found
+from flaxmill.maths.rate_curve import RateCurve
 
 _RED = "#c62828"
 
 
-def draw(result: Found, *, now: float, title: str) -> Figure:
+def draw(result: RateCurve, *, now: float, title: str) -> Figure:
     """Draws a learning-rate range test: the loss over the rate, and which rate is suggested.
 
     Args:

@@ -18,7 +18,7 @@ from flaxmill.serve.refusal import Busy, Refused, error_body
 from flaxmill.serve.served import ServedModel
 from flaxmill.serve.settings import Settings
 from flaxmill.serve.static import StaticFile
-from flaxmill.trained.prediction import answer
+from flaxmill.trained.prediction import decode
 
 ERROR = "flaxmill.error"
 """Where in a request's scope the words lie that it was refused with."""
@@ -229,7 +229,7 @@ class Routes:
         outputs = await loaded.batcher(read.content[:size], len(names), due)
         predictions, (thing, _) = [], signature.input_kind.THING
         for name, probabilities in zip(names, outputs["probabilities"], strict=True):
-            prediction = answer(np.asarray(probabilities), signature, read.facts["top"])
+            prediction = decode(np.asarray(probabilities), signature, read.facts["top"])
             predictions.append({thing: name, **prediction})
         return _predictions(loaded.identity(), predictions, read, size)
 

@@ -130,6 +130,6 @@ def _export_of(model: Path, recipe: RecipeText) -> Path:
         return model
     from flaxmill import export  # with all that training needs, which an export does without
 
-    place = export.directory_of(model, terminal.complain, **recipe.said())
+    place = export.directory_of(model, terminal.complain, **recipe.arguments())
     files.clear_left(Path(os.path.realpath(place)))
     return place

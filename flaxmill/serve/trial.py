@@ -13,7 +13,7 @@ from flaxmill.serve.open_inference import Inference
 from flaxmill.serve.refusal import Refused
 from flaxmill.serve.response import DATATYPES
 from flaxmill.trained.exported import Exported
-from flaxmill.trained.prediction import answer
+from flaxmill.trained.prediction import decode
 
 
 def check(model: Exported, inference: Inference) -> None:
@@ -79,5 +79,5 @@ def _predict(model: Exported) -> None:
     for example in signature.input_kind.edge_cases(signature):
         preprocessed = signature.input_kind.preprocess(example, signature)
         (probabilities,) = model.classify(signature.input_kind.collate([preprocessed], signature))
-        prediction = answer(probabilities, signature, len(signature.labels))
+        prediction = decode(probabilities, signature, len(signature.labels))
         json.dumps(prediction, ensure_ascii=False, allow_nan=False).encode()

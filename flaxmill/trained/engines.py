@@ -1,4 +1,4 @@
-"""What runs an exported model: JAX or ONNX Runtime, behind one form."""
+"""Engines that run an exported model: JAX or ONNX Runtime, behind one interface."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.machine.program import installing
 from flaxmill.tasks.signature import Signature, Tensor
 
-Answers = dict[str, np.ndarray]
+Outputs = dict[str, np.ndarray]
 
 FILES = {"jax": "model.stablehlo", "onnx": "model.onnx", "int8": "model.int8.onnx"}
 """The file of an export directory that each engine runs."""
 
 
-Engine = Callable[[np.ndarray], Answers]
+Engine = Callable[[np.ndarray], Outputs]
 """Returns each output by name, for a batch of any size."""
 
 
@@ -30,8 +30,8 @@ def start(name: str, folder: Path, signature: Signature, *, threads: int | None 
         name: One of `FILES`.
         folder: The export directory.
         signature: Its own.
-        threads: How many ONNX Runtime computes with; None leaves that to it. XLA takes what it
-            finds.
+        threads: How many ONNX Runtime computes with; None leaves that to it. XLA decides for
+            itself.
 
     Raises:
         BadInput: What the engine needs is not installed, or the file is none that it can run.
@@ -47,11 +47,11 @@ _HARMLESS = {"shape_assertion", "Sharding"}
 
 
 class JaxEngine:
-    """Runs ``model.stablehlo``; each size of batch is compiled when it first comes.
+    """Runs ``model.stablehlo``; each size of batch is compiled on its first call.
 
     Args:
         path: The file.
-        signature: Says what it takes and gives.
+        signature: Of its inputs and outputs.
     """
 
     def __init__(self, path: Path, signature: Signature) -> None:
@@ -63,9 +63,9 @@ class JaxEngine:
             exported = export.deserialize(bytearray(path.read_bytes()))
             with mlir.make_ir_context():
                 module = exported.mlir_module(serialized=False)
-                native = set(_called(module.operation)) - _HARMLESS
+                native = set(_custom_calls(module.operation)) - _HARMLESS
                 del module  # before its context
-        except Exception as error:  # whatever the reader of the format stumbles over
+        except Exception as error:  # whatever the format's reader raises
             raise BadInput(f"{path} cannot be read as StableHLO: {error}.") from None
         if native:
             raise BadInput(
@@ -79,29 +79,28 @@ class JaxEngine:
                 f"set JAX_PLATFORMS=cpu."
             )
         takes = [_form("", array.dtype, array.shape) for array in exported.in_avals]
-        _check_same(path, "takes", takes, [replace(one, name="") for one in signature.inputs])
-        given = exported.out_tree.unflatten(exported.out_avals)
-        named = (
-            given.items() if isinstance(given, dict) else (("", one) for one in exported.out_avals)
-        )
-        gives = [_form(name, array.dtype, array.shape) for name, array in named]
+        _check_same(path, "takes", takes, [replace(array, name="") for array in signature.inputs])
+        avals = exported.out_avals
+        outputs = exported.out_tree.unflatten(avals)
+        pairs = outputs.items() if isinstance(outputs, dict) else (("", array) for array in avals)
+        gives = [_form(name, array.dtype, array.shape) for name, array in pairs]
         _check_same(path, "gives", gives, signature.outputs)
         self._path, self._call = path, jax.jit(exported.call)
 
-    def __call__(self, inputs: np.ndarray) -> Answers:
+    def __call__(self, inputs: np.ndarray) -> Outputs:
         """Returns each output by name, for a batch of any size."""
         with _running(self._path):
             return {name: np.asarray(output) for name, output in self._call(inputs).items()}
 
 
-def _called(operation: Any) -> Iterator[str]:
+def _custom_calls(operation: Any) -> Iterator[str]:
     """Yields the native functions that a module's operation calls, and those within it."""
     if operation.name == "stablehlo.custom_call":
         yield operation.attributes["call_target_name"].value
     for region in operation.regions:
         for block in region:
             for inner in block:
-                yield from _called(inner.operation)
+                yield from _custom_calls(inner.operation)
 
 
 class OnnxEngine:
@@ -109,7 +108,7 @@ class OnnxEngine:
 
     Args:
         path: The file.
-        signature: Says how its input and outputs are called.
+        signature: Of its inputs and outputs.
         threads: How many to compute with; None leaves that to ONNX Runtime.
     """
 
@@ -134,11 +133,11 @@ class OnnxEngine:
         self._path, self._input = path, signature.inputs[0].name
         self._outputs = [output.name for output in signature.outputs]
 
-    def __call__(self, inputs: np.ndarray) -> Answers:
+    def __call__(self, inputs: np.ndarray) -> Outputs:
         """Returns each output by name, for a batch of any size."""
         with _running(self._path):
-            found = self._session.run(self._outputs, {self._input: inputs})
-        return dict(zip(self._outputs, found, strict=True))
+            outputs = self._session.run(self._outputs, {self._input: inputs})
+        return dict(zip(self._outputs, outputs, strict=True))
 
 
 _OF_ONNX = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
@@ -146,28 +145,28 @@ _OF_ONNX |= {f"tensor({name})": name for name in ("uint8", "int8", "int32", "int
 
 
 def _form(name: str, dtype: Any, shape: Sequence[Any]) -> str:
-    """Returns a tensor in words; a size that is no number is one that varies."""
+    """Describes a tensor; a size that is no number is one that varies."""
     sizes = (str(size) if isinstance(size, int) and size > 0 else "-1" for size in shape)
     return f"{name} {dtype}[{','.join(sizes)}]".strip()
 
 
-def _check_same(path: Path, what: str, found: Sequence[str], tensors: Sequence[Tensor]) -> None:
-    """Refuses a model that takes or gives something else than its signature says.
+def _check_same(path: Path, what: str, forms: Sequence[str], tensors: Sequence[Tensor]) -> None:
+    """Refuses a model whose inputs or outputs are not as its signature says.
 
     Raises:
         BadInput: The message says what differs.
     """
-    said = [_form(one.name, one.dtype, one.shape) for one in tensors]
-    if sorted(found) != sorted(said):
+    expected = [_form(one.name, one.dtype, one.shape) for one in tensors]
+    if sorted(forms) != sorted(expected):
         raise BadInput(
-            f"{path} {what} {listed(sorted(found))}, and its signature.json says "
-            f"{listed(sorted(said))}: the two are not of one export. Export the run again."
+            f"{path} {what} {listed(sorted(forms))}, and its signature.json says "
+            f"{listed(sorted(expected))}: the two are not of one export. Export the run again."
         )
 
 
 @contextlib.contextmanager
 def _running(path: Path) -> Iterator[None]:
-    """Says which file it is whose model cannot be compiled or run."""
+    """Names the file in an error if its model cannot be compiled or run."""
     try:
         yield
     except Exception as error:  # what compilers and runtimes raise shares no base
@@ -176,7 +175,7 @@ def _running(path: Path) -> Iterator[None]:
 
 
 def onnxruntime() -> Any:
-    """Returns the package onnxruntime, kept from telling its maker that it runs.
+    """Returns the package onnxruntime, with its telemetry switched off.
 
     Raises:
         BadInput: It is not installed.
@@ -197,7 +196,7 @@ def check_inputs(inputs: np.ndarray, signature: Signature) -> None:
     """Refuses inputs that are not as the signature says.
 
     Raises:
-        BadInput: The message names what came and what is expected.
+        BadInput: The message names what they are and what is expected.
     """
     expected = signature.inputs[0]
     axes = expected.shape[1:]

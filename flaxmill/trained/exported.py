@@ -1,4 +1,4 @@
-"""An export directory, to evaluate, to ask, and to serve."""
+"""An export directory, opened to evaluate, predict, and serve."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ class Exported:
 
     Attributes:
         path: The directory.
-        signature: What the model takes and gives, and what run it came from.
+        signature: The model's inputs and outputs, and the run that it came from.
         parity: How its formats compare with the trained model.
 
     Raises:
@@ -63,7 +63,7 @@ class Exported:
         self._engine = engines.start(engine, self.path, self.signature, threads=threads)
 
     def __repr__(self) -> str:
-        """Says what it is and where, in a line."""
+        """Returns the path, name, classes and formats in a line."""
         formats = ", ".join(self.parity["formats"])
         classes = f"{len(self.signature.labels)} classes"
         return f"<Exported {self.path}: {self.signature.name}, {classes}, as {formats}>"
@@ -74,12 +74,12 @@ class Exported:
         return self.signature.run["weights_sha256"]
 
     def compile(self, sizes: Iterable[int]) -> None:
-        """Makes batches of these sizes ready, so that none of them waits for a compiler later."""
+        """Compiles for batches of these sizes, so that none of them has to wait for it later."""
         shape, dtype = self.signature.example_shape, self.signature.inputs[0].dtype
         for size in sizes:
             self._engine(np.zeros((size, *shape), dtype))
 
-    def outputs(self, inputs: np.ndarray) -> engines.Answers:
+    def outputs(self, inputs: np.ndarray) -> engines.Outputs:
         """Returns ``logits`` and ``probabilities`` for a batch of any size.
 
         Args:
@@ -120,7 +120,7 @@ class Exported:
 
         Args:
             data: Another place to take the data from.
-            split: Which part of it.
+            split: Of the data.
             recipe: A file that holds the text of its recipe.
             trust: Run the recipe file that it was trained by, though it was never trained here.
 
@@ -139,7 +139,7 @@ class Exported:
         where = self.path / "signature.json"
 
         def sums(batch: Mapping[str, Any], mask: Any) -> Sums:
-            return measured(measure, _Answered(self.outputs(taken(batch, name, where))[first]))(
+            return measured(measure, _Recorded(self.outputs(taken(batch, name, where))[first]))(
                 batch, mask
             )
 
@@ -154,8 +154,8 @@ class Exported:
         }
 
 
-class _Answered(nnx.Module):
-    """Stands for the model where its answer is known already: a recipe's ``measure`` asks it."""
+class _Recorded(nnx.Module):
+    """A model whose output is known already, for a recipe's ``measure`` to call."""
 
     def __init__(self, output: np.ndarray) -> None:
         self.output = nnx.Variable(jnp.asarray(output))
@@ -164,24 +164,24 @@ class _Answered(nnx.Module):
         return self.output[...]
 
 
-def outputs_of(engine: engines.Engine, source: Source, signature: Signature) -> engines.Answers:
-    """Returns an engine's answers to every example of a source.
+def outputs_of(engine: engines.Engine, source: Source, signature: Signature) -> engines.Outputs:
+    """Returns an engine's outputs for every example of a source.
 
     Args:
         engine: What runs the model.
         source: The examples.
-        signature: Names the input among what an example has.
+        signature: Names the input among the values of an example.
     """
     name = signature.inputs[0].name
     parts = [(engine(batch[name]), mask) for batch, mask in padded_batches(source)]
     return {
-        output: np.concatenate([answers[output][mask] for answers, mask in parts])
+        output: np.concatenate([outputs[output][mask] for outputs, mask in parts])
         for output in parts[0][0]
     }
 
 
 def is_export(path: Path) -> bool:
-    """Says whether a directory was written by ``flaxmill export``."""
+    """Returns whether a directory was written by ``flaxmill export``."""
     return (path / "signature.json").is_file() and (path / "parity.json").is_file()
 
 
@@ -217,7 +217,7 @@ _PARITY = json_forms.record(
 
 
 def _check_origin(path: Path, signature: Signature, form: json_forms.Form) -> None:
-    """Refuses an export that does not say all that is expected of what it came from.
+    """Refuses an export whose record of its run lacks something.
 
     Raises:
         BadInput: The message names what is missing.
@@ -233,14 +233,14 @@ def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:
         BadInput: The message says which formats there are, and how to get another.
     """
     formats = parity["formats"].values()
-    found = next((one for one in formats if one["file"] == name), None)
-    if found is None or not (path / name).is_file():
-        there = ", ".join(one["file"] for one in formats)
+    entry = next((form for form in formats if form["file"] == name), None)
+    if entry is None or not (path / name).is_file():
+        there = ", ".join(form["file"] for form in formats)
         raise BadInput(
             f"{path} holds no {name} (it holds {there}): {typed('export RUN')} writes it, the int8 "
             f"one with --quantize int8, those for ONNX after {installing('onnx')}."
         )
-    if files.sha256(path / name) != found["sha256"]:
+    if files.sha256(path / name) != entry["sha256"]:
         raise BadInput(
             f"{path / name} is damaged: it is not the file whose digest parity.json holds. "
             f"Export the run again."

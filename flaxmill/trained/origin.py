@@ -21,18 +21,18 @@ _UNDIVIDED = {"validation": 0, "test": 0.15}
 """Fields of a config that divide few examples as well as many."""
 
 
-_MESSAGE = 600  # letters of what is wrong with data, which may quote any name
+_MESSAGE = 600  # most letters of a message about data, which may quote any name
 
 
 class Origin:
-    """Finds again what a run, or an export of it, was made of.
+    """Finds the recipe, config and data of a run, or of an export of it.
 
     Args:
         where: The run or export, for messages.
         identity: The content of the run's ``config.json``.
         recipe: The recipe, if it is loaded already, or the path of a file that holds its text.
-        record: Where the run keeps a record of the recipe's text, which need not be there.
-        trust: Whether a recipe file of its own may be run that was never trained here.
+        record: Where the run recorded the recipe's text; it need not be there.
+        trust: Whether a recipe file may be run that was never trained here.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Origin:
         record: str | Path,
         trust: bool = False,
     ) -> None:
-        self._where, self._identity, self._given = where, identity, recipe
+        self._where, self._identity, self._recipe_or_path = where, identity, recipe
         self._record, self._trust = Path(record), trust
 
     @functools.cached_property
@@ -54,12 +54,12 @@ class Origin:
         That text is looked for where the file lay, and then in the run's record of it.
 
         Raises:
-            BadInput: It is nowhere; or it was never trained here, and nobody said to run it.
+            BadInput: It is nowhere; or it was never trained here, and ``trust`` is False.
         """
-        if isinstance(self._given, Recipe):
-            return self._given
+        if isinstance(self._recipe_or_path, Recipe):
+            return self._recipe_or_path
         file = self._identity["recipe_file"]
-        if self._given is None and file is None:
+        if self._recipe_or_path is None and file is None:
             name = self._identity["recipe"]
             if name not in recipes.names():  # such as a path, which would be run
                 raise BadInput(
@@ -67,14 +67,15 @@ class Origin:
                     f"none.{nearest(name, recipes.names())}"
                 )
             return recipes.load(name)
-        wanted = self._identity["recipe_sha256"]
-        if self._given is not None:
-            return self._of(Path(self._given), self._text_given(self._given, wanted))
+        digest = self._identity["recipe_sha256"]
+        if self._recipe_or_path is not None:
+            file = self._recipe_or_path
+            return self._of(Path(file), self._text_of_file(file, digest))
         for place in (Path(file), self._record):
             text = _text_in(place)
-            if text is None or recipes.digest(text) != wanted:
+            if text is None or recipes.digest(text) != digest:
                 continue
-            if not (self._trust or trust.knows(wanted)):
+            if not (self._trust or trust.knows(digest)):
                 raise BadInput(
                     f"{self._where} was trained by a recipe file of its own, which was not trained "
                     f"on this machine by you, and nothing is run unasked. Read {place}; then give "
@@ -84,7 +85,7 @@ class Origin:
         changed = "was edited since" if Path(file).is_file() else "is gone"
         raise BadInput(
             f"the recipe of {self._where} lay at {file} and {changed}: give --recipe FILE with "
-            f"the text of then. {self._record_in_words(wanted)}"
+            f"the text of then. {self._describe_record(digest)}"
         )
 
     @property
@@ -93,29 +94,29 @@ class Origin:
         text = _text_in(self._record) or ""
         return text if recipes.digest(text) == self._identity["recipe_sha256"] else ""
 
-    def _text_given(self, file: str, wanted: str) -> str:
-        """Returns the text of a file that a person named: to name it is to say that it may run."""
+    def _text_of_file(self, file: str, digest: str) -> str:
+        """Returns the text of the file of ``--recipe``, which may run because a person named it."""
         if not Path(file).is_file():
             raise BadInput(
-                f"--recipe {file}: there is no such file. {self._record_in_words(wanted)}"
+                f"--recipe {file}: there is no such file. {self._describe_record(digest)}"
             )
         text = recipes.read(file)
-        if recipes.digest(text) != wanted:
+        if recipes.digest(text) != digest:
             raise BadInput(
                 f"--recipe {file} is not what {self._where} was trained by: its text has the "
-                f"digest {recipes.digest(text)[:12]}, not {wanted[:12]}. Give one with the text "
-                f"of then. {self._record_in_words(wanted)}"
+                f"digest {recipes.digest(text)[:12]}, not {digest[:12]}. Give one with the text "
+                f"of then. {self._describe_record(digest)}"
             )
         return text
 
     def _of(self, file: Path, text: str) -> Recipe:
         return recipes.executed(file.resolve(), text, self._identity["recipe"])
 
-    def _record_in_words(self, wanted: str) -> str:
+    def _describe_record(self, digest: str) -> str:
         text = _text_in(self._record)
         if text is None:
             return f"There is no record of it at {self._record}."
-        if recipes.digest(text) != wanted:
+        if recipes.digest(text) != digest:
             return f"{self._record} is no record of it any more: its text was changed."
         return f"A record of it is {self._record}."
 
@@ -125,7 +126,7 @@ class Origin:
         fields = {name: with_tuples(value) for name, value in self._identity["config"].items()}
         module = self.recipe.module
         fields = getattr(module, "BEFORE", {}) | fields
-        # What a file of one's own writes down is its own affair.
+        # A recipe file of one's own may have fields of any type.
         if self.recipe.file is None and (wrong := unfit(module.Config, fields)):
             name, expected = wrong
             raise BadInput(
@@ -139,7 +140,7 @@ class Origin:
             raise BadInput(
                 f"{self._where} was trained by another version of {self._identity['recipe']}, "
                 f"whose config had other fields ({error}): give --recipe FILE with the text of "
-                f"then. {self._record_in_words(self._identity['recipe_sha256'])}"
+                f"then. {self._describe_record(self._identity['recipe_sha256'])}"
             ) from None
 
     def splits(self, data: str | None = None, signature: Signature | None = None) -> Splits:
@@ -148,8 +149,8 @@ class Origin:
         Args:
             data: The other place. All of it is the test, unless it says itself what is, or has what
                 the run was trained on: then the test is what it was then.
-            signature: Of the model: the class names of the data there are found among its own by
-                name, in whatever order they come, and may be fewer.
+            signature: Of the model: the classes of the data there are matched with its own by name,
+                in any order, and may be fewer.
 
         Raises:
             BadInput: The run's own data is not there, or has other content than when it trained;
@@ -163,14 +164,14 @@ class Origin:
             if signature is not None and signature.labels:
                 how = {"gives": signature.gives, "where": self._where}
                 splits = matched(splits, signature.labels, **how)
-            known = self._identity.get("data", {}).get("digests")
-            if splits.whole is None or dict(splits.digests) == known:
+            digests = self._identity.get("data", {}).get("digests")
+            if splits.whole is None or dict(splits.digests) == digests:
                 return splits
             return dataclasses.replace(splits, test=splits.whole)
-        then = self._identity["data"]
+        trained_on = self._identity["data"]
         try:
-            splits = self._own(then)
-        except OSError as error:  # such as of a name that is too long
+            splits = self._own(trained_on)
+        except OSError as error:  # such as a name that is too long
             raise BadInput(
                 f"the data that {self._where} was trained on cannot be read "
                 f"({(error.strerror or str(error)).lower()}): give its place with --data."
@@ -184,23 +185,23 @@ class Origin:
                 "--data gives another place.",
                 *more,
             ) from trouble
-        if dict(splits.digests) != then["digests"]:
+        if dict(splits.digests) != trained_on["digests"]:
             raise BadInput(
-                f"{self._where} was trained on {then['title']}; what is here now ({splits.title}) "
-                f"has other content: put the data of then back, or give --data."
+                f"{self._where} was trained on {trained_on['title']}; what is here now "
+                f"({splits.title}) has other content: put the data of then back, or give --data."
             )
         return splits
 
-    def _own(self, then: Mapping[str, Any]) -> Splits:
-        """Returns the data that was trained on, wherever that is now."""
+    def _own(self, trained_on: Mapping[str, Any]) -> Splits:
+        """Returns the data that was trained on, wherever it lies now."""
         config = self.config
         if getattr(config, "data", None) == "auto":  # what it came to then, not what it is now
-            data = "sketches" if then["drawn"] else type(config).data
+            data = "sketches" if trained_on["drawn"] else type(config).data
             config = dataclasses.replace(config, data=data)
-        elif place := then.get("place"):  # where it lay then; else as the config says it, from here
-            here = path_of(config.data)
+        elif place := trained_on.get("place"):  # where it lay; else as the config says, from here
+            path = path_of(config.data)
             config = dataclasses.replace(
-                config, data=str(here) if here and not Path(place).exists() else place
+                config, data=str(path) if path and not Path(place).exists() else place
             )
         return border.splits(self.recipe, config)
 
@@ -220,7 +221,7 @@ class Origin:
             try:
                 return border.splits(self.recipe, dataclasses.replace(config, **undivided))
             except BadInput:
-                pass  # that was not the trouble
+                pass  # the number of examples was not the problem
             raise
 
 

@@ -1,4 +1,4 @@
-"""From what a person gives to named answers, whatever computes the probabilities."""
+"""From a person's inputs to predictions, whatever computes the probabilities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,38 +10,38 @@ from flaxmill.tasks.signature import Signature
 
 
 def predictions(
-    given: Any, signature: Signature, classify: Callable[[np.ndarray], np.ndarray], *, top: int
+    inputs: Any, signature: Signature, classify: Callable[[np.ndarray], np.ndarray], *, top: int
 ) -> list[dict[str, Any]]:
-    """Answers what a person gives.
+    """Returns predictions for a person's inputs.
 
     Args:
-        given: One or many, as the ``as_sequence`` of the model's kind of input takes them.
+        inputs: One or many, as the ``as_sequence`` of the model's input kind takes them.
         signature: Of the model.
         classify: From a batch as the model takes it to probabilities [example, class].
         top: How many classes to name for each.
 
     Returns:
-        For each: its name if it has one, and what is said of it, as the ``decode`` of the model's
-        kind of answers has it: the likeliest labels with their probabilities, the likeliest first.
-        Where any number of labels may hold, also ``labels``: all those whose probability is above
-        one half.
+        For each: its name if it has one, and its prediction as the ``decode`` of the model's output
+        kind returns it: the likeliest labels with their probabilities, the likeliest first. Where
+        any number of labels may hold, also ``labels``: all those whose probability is above one
+        half.
 
     Raises:
         BadInput: There are none, or one of them cannot be read.
     """
     kind, (thing, things) = signature.input_kind, signature.input_kind.THING
-    every = kind.as_sequence(given, signature)
-    if not len(every):
+    examples = kind.as_sequence(inputs, signature)
+    if not len(examples):
         raise BadInput(f"predict was given no {things}.")
-    ready = kind.collate([kind.preprocess(one, signature) for one in every], signature)
+    batch = kind.collate([kind.preprocess(example, signature) for example in examples], signature)
     return [
-        {thing: kind.display_name(one, index), **answer(row, signature, top)}
-        for index, (one, row) in enumerate(zip(every, classify(ready), strict=True))
+        {thing: kind.display_name(example, index), **decode(row, signature, top)}
+        for index, (example, row) in enumerate(zip(examples, classify(batch), strict=True))
     ]
 
 
-def answer(probabilities: np.ndarray, signature: Signature, top: int) -> dict[str, Any]:
-    """Returns what is said of one example, as JSON has it.
+def decode(probabilities: np.ndarray, signature: Signature, top: int) -> dict[str, Any]:
+    """Returns the prediction of one example, as JSON has it.
 
     Args:
         probabilities: One for each class.

@@ -1,4 +1,4 @@
-"""A trained run, to evaluate, to ask, and to look at."""
+"""A trained run, opened to evaluate, predict, and look at."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ from flaxmill.training import result as results
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
 from flaxmill.training.evaluation import applied, measured, passing_over, scored, total
-from flaxmill.training.log import read_rows, same_as_kept
+from flaxmill.training.log import checked_rows, read_rows
 
 
 class TrainedRun:
@@ -62,13 +62,13 @@ class TrainedRun:
         self.result = self.directory.read("result.json")
         if checkpoint not in ("final", "best"):
             raise BadInput(f"--checkpoint {checkpoint!r}: expected final or best.")
-        self._which, self._opened = checkpoint, opened
+        self._checkpoint, self._opened = checkpoint, opened
         self.signature = Signature.load(self.path / "signature.json").of_weights(checkpoint)
         record = self.path / "recipe.py"
         self._origin = Origin(str(self.path), self.identity, recipe, record=record, trust=trust)
 
     def __repr__(self) -> str:
-        """Says what it is and where, and how good, in a line."""
+        """Returns the path, recipe, seed and test figures in a line."""
         test = figures(self.result["test"])
         preset, seed = self.identity.get("preset"), self.identity["seed"]
         return f"<TrainedRun {self.path}: {self.recipe_name} ({preset}), seed {seed}, test {test}>"
@@ -80,10 +80,10 @@ class TrainedRun:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; of what is missing there, those that the checkpoint keeps."""
+        """The rows of metrics.jsonl; of what is missing there, those of the checkpoint."""
         path = self.path / "metrics.jsonl"
-        kept = Checkpoints(self.directory.checkpoints).rows(self.result["step"])
-        return same_as_kept(path, read_rows(path), kept)
+        saved = Checkpoints(self.directory.checkpoints).rows(self.result["step"])
+        return checked_rows(path, read_rows(path), saved)
 
     @property
     def has_report(self) -> bool:
@@ -97,7 +97,7 @@ class TrainedRun:
 
     @property
     def recipe_text(self) -> str:
-        """The text that the run was begun by, as it recorded it; empty if that is gone."""
+        """The recipe's text as the run recorded it at its beginning; empty if that is gone."""
         return self._origin.recorded
 
     @property
@@ -123,7 +123,7 @@ class TrainedRun:
     @property
     def step(self) -> int:
         """Training steps of the weights that are used."""
-        if self._which == "final":
+        if self._checkpoint == "final":
             return self.result["step"]
         best = self.result.get("best")
         if best is None:
@@ -136,31 +136,31 @@ class TrainedRun:
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the weights by name: ``params.…`` and ``model_state.…``.
 
-        The averages where the run kept any; verified against the checkpoint's digests. In a run of
+        The averages where the run has any; verified against the checkpoint's digests. In a run of
         several seeds, each has a first axis that counts the models.
         """
         checkpoints = Checkpoints(self.directory.checkpoints)
-        checkpoint.check_kept(checkpoints, self.step, self._which)
+        checkpoint.check_saved(checkpoints, self.step, self._checkpoint)
         try:
-            found, _ = checkpoints.restore(self.step)
+            arrays, _ = checkpoints.restore(self.step)
         except checkpoint.Damaged as damage:
             raise BadInput(
                 f"the checkpoint of step {self.step:,} is damaged: {damage}. The training command "
                 f"with --fresh makes it again, bit for bit."
             ) from None
-        return weights.to_use(found)
+        return weights.to_evaluate(arrays)
 
     @functools.cached_property
     def model(self) -> nnx.Module:
-        """The trained model, in its evaluation mode; several seeds answer as an ensemble."""
+        """The trained model, in its evaluation mode; several seeds make an ensemble."""
         return self.build(self.arrays())
 
     def build(self, arrays: Mapping[str, np.ndarray], **changes: Any) -> nnx.Module:
-        """Returns the run's model with the weights that are given, in its evaluation mode.
+        """Returns the run's model with other weights, in its evaluation mode.
 
         Args:
             arrays: By name, as from `arrays`.
-            changes: Fields of the config that are to be others, such as its ``precision``.
+            changes: Fields of the config to change, such as its ``precision``.
 
         Raises:
             BadInput: The arrays are not those of such a model.
@@ -169,17 +169,17 @@ class TrainedRun:
         # Shapes alone: initial values would take seconds of small compilations, for nothing.
         model = nnx.eval_shape(lambda: recipe.call("model", config, self.signature, nnx.Rngs(0)))
         graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
-        kept = {"params": params, "model_state": model_state}
+        tree = {"params": params, "model_state": model_state}
         models = []
-        for one in self._of_each_seed(arrays):
-            found = weights.renamed(kept, one, where=str(self.path))
-            found = jax.tree.map(jax.numpy.asarray, found)
-            models.append(nnx.merge(graphdef, found["params"], found["model_state"]))
+        for member in self._of_each_seed(arrays):
+            parts = weights.unflatten(tree, member, where=str(self.path))
+            parts = jax.tree.map(jax.numpy.asarray, parts)
+            models.append(nnx.merge(graphdef, parts["params"], parts["model_state"]))
         return results.ensemble(models, self.signature)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that were trained: one, or as many as ``--seeds`` said."""
+        """The seeds that were trained: one, or as many as in ``--seeds``."""
         first = self.identity["seed"]
         return tuple(range(first, first + self.identity.get("seeds", 1)))
 
@@ -198,7 +198,7 @@ class TrainedRun:
 
         Args:
             data: Another place to take the data from.
-            split: Which part of it.
+            split: Of the data.
 
         Returns:
             Recipe, split, number of examples, metrics, step and ``weights_sha256``; where there are
@@ -237,29 +237,29 @@ class TrainedRun:
         model = self.model if model is None else model
         where = self.path / "signature.json"
         name = self.signature.inputs[0].name
-        return scored(model, source, name, answer=self._answer, where=where)
+        return scored(model, source, name, answer=self._apply, where=where)
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the model's output for inputs as in the data."""
-        return np.asarray(self._answer(self.model, inputs))
+        return np.asarray(self._apply(self.model, inputs))
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the calibrated probability of each class for inputs as in the data."""
-        logits = self._answer(self.model, inputs).astype(jax.numpy.float32)
+        logits = self._apply(self.model, inputs).astype(jax.numpy.float32)
         scores = logits / (self.signature.temperature or 1.0)
         return np.asarray(self.signature.output_kind.probabilities(scores), np.float64)
 
-    def _answer(self, model: nnx.Module, inputs: Any) -> Any:
+    def _apply(self, model: nnx.Module, inputs: Any) -> Any:
         try:
             return applied(model, inputs)
         except Exception as error:
-            told = mistakes.told(error, self.recipe.file)
-            if told is None and self.recipe.file is not None and isinstance(error, TypeError):
-                asked = f"cannot be asked with its {self.signature.inputs[0].name} alone"
-                told = BadInput(f"the model of {self.recipe.file} {asked}: {error}")
-            if told is None:
+            problem = mistakes.as_bad_input(error, self.recipe.file)
+            if problem is None and self.recipe.file is not None and isinstance(error, TypeError):
+                alone = f"cannot be asked with its {self.signature.inputs[0].name} alone"
+                problem = BadInput(f"the model of {self.recipe.file} {alone}: {error}")
+            if problem is None:
                 raise
-            raise told from error
+            raise problem from error
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.
@@ -284,14 +284,14 @@ class TrainedRun:
         split: str | None = None,
         data: str | None = None,
     ) -> Any:
-        """Draws 25 pictures with what the model says: right in green, wrong in red.
+        """Draws 25 pictures with the model's predictions: right in green, wrong in red.
 
         Args:
             to: Where to write a PNG; by default ``look.png`` in the run directory.
             augmented: Draw training examples as augmentation changes them.
-            wrong: Draw wrong answers alone, the surest first.
+            wrong: Draw wrong predictions alone, the surest first.
             classes: Draw pictures with these labels alone.
-            split: Which part of the data; by default the test.
+            split: Of the data; by default the test.
             data: Another place to take the data from.
 
         Returns:
@@ -334,7 +334,7 @@ class TrainedRun:
             data: Another place to take the run's data from.
 
         Raises:
-            CannotGoOn: A file's answers differ from the model's by more than its tolerance.
+            CannotGoOn: A file's outputs differ from the model's by more than its tolerance.
         """
         from flaxmill.export import export
 

@@ -1,8 +1,8 @@
-"""Checkpoints: written beside the training, whole or not there, and verified when read.
+"""Checkpoints: written beside the training, whole or not at all, and verified when read.
 
 Orbax stores the arrays. It restores flipped bits without noticing, so a digest of every file is
-kept beside them, and a checkpoint that does not match is passed over. A folder
-``checkpoints/<step>`` exists only when all that is in it was written and digested.
+saved beside them, and a checkpoint that does not match is passed over. A folder
+``checkpoints/<step>`` exists only once all of its content is written and digested.
 """
 
 import errno
@@ -22,7 +22,7 @@ import numpy as np
 from flaxmill.errors import BadInput, CannotGoOn, quoted
 from flaxmill.machine import files, json_forms
 from flaxmill.training import run_files
-from flaxmill.training.log import Row, mean_rows, read_rows, written_rows
+from flaxmill.training.log import Row, encoded_rows, mean_rows, read_rows
 
 FORMAT = 1
 _PARTIAL = ".partial-"
@@ -41,7 +41,7 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: Holds a folder for each kept step.
+        folder: Holds a folder for each saved step.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,13 +50,13 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that are kept, in order."""
+        """Returns the saved steps, in order."""
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if _is_of_step(path))
 
     def warm_up(self) -> None:
-        """Imports what saving needs, on the writer's thread, while something else is done."""
+        """Imports what saving needs on the writer's thread, while the caller goes on."""
         self._thread().submit(_orbax)
 
     def save(
@@ -72,7 +72,7 @@ class Checkpoints:
         Args:
             step: Training steps done.
             arrays: By name; they must not change any more.
-            facts: What else to remember, as JSON; of the log, its ``rows``.
+            facts: What else to save, as JSON; the log's as ``rows``.
             keep: Steps whose checkpoints stay.
             last: How many of the newest stay too.
 
@@ -96,9 +96,9 @@ class Checkpoints:
         try:
             pending.result()
         except Exception as error:
-            kept = self.steps()
+            steps = self.steps()
             remains = (
-                f"the checkpoint of step {kept[-1]:,} is kept" if kept else "none was kept yet"
+                f"the checkpoint of step {steps[-1]:,} is kept" if steps else "none was kept yet"
             )
             raise CannotGoOn(
                 f"saving into {self.folder} failed: {_reason(error)}; {remains}. Make room, or "
@@ -106,7 +106,7 @@ class Checkpoints:
             ) from error
 
     def close(self) -> None:
-        """Waits for the writer without asking what became of its work."""
+        """Waits for the writer, whether or not its work succeeded."""
         if self._writer is not None:
             self._writer.shutdown(wait=True)
             self._writer = None
@@ -130,20 +130,20 @@ class Checkpoints:
         ocp = _orbax()
         try:
             with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-                known = reader.metadata(folder / _ARRAYS).item_metadata.tree
+                tree = reader.metadata(folder / _ARRAYS).item_metadata.tree
                 size = sum(
-                    math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in known.values()
+                    math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in tree.values()
                 )
                 stored = sum(path.stat().st_size for path in _all_files(folder / _ARRAYS))
                 files.check_unpacked(folder / _ARRAYS, size, stored)
-                how = dict.fromkeys(known, ocp.RestoreArgs(restore_type=np.ndarray))
-                restore = ocp.args.PyTreeRestore(restore_args=how)
+                restore_args = dict.fromkeys(tree, ocp.RestoreArgs(restore_type=np.ndarray))
+                restore = ocp.args.PyTreeRestore(restore_args=restore_args)
                 return reader.restore(folder / _ARRAYS, args=restore), facts
-        except Exception as error:  # whatever Orbax and what it is built on stumble over
+        except Exception as error:  # whatever Orbax and its dependencies raise
             raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
 
     def rows(self, step: int) -> list[Row]:
-        """Returns the rows of the log that a checkpoint keeps; none where it keeps none."""
+        """Returns the rows of the log that a checkpoint holds, if any."""
         return read_rows(self.folder / str(step) / _ROWS)
 
     def restore_newest(
@@ -199,32 +199,32 @@ class Checkpoints:
         ocp = _orbax()
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
             writer.save(partial / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
-        files.write_atomic(partial / _ROWS, written_rows(facts.pop("rows", ())))
+        files.write_atomic(partial / _ROWS, encoded_rows(facts.pop("rows", ())))
         files.write_json(partial / _FACTS, {"format": FORMAT, "step": step, **facts})
         for path in _all_files(partial):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        inside = {parent for path in _all_files(partial) for parent in path.parents}
-        for folder in sorted(inside - set(partial.parents)):
+        folders = {parent for path in _all_files(partial) for parent in path.parents}
+        for folder in sorted(folders - set(partial.parents)):
             files.sync_folder(folder)
-        files.write_atomic(partial / _DIGESTS, _digests_text(_digests(partial)))
+        files.write_atomic(partial / _DIGESTS, _sealed_digests(_digests(partial)))
         partial.rename(final)
         files.sync_folder(self.folder)
         for old in self.steps()[:-last]:
-            if old not in keep:  # renamed first, for a name stands for a whole checkpoint
-                going = self.folder / f"{_PARTIAL}old-{old}"
-                (self.folder / str(old)).rename(going)
-                files.remove(going)
+            if old not in keep:  # renamed first: a folder named as a step is a whole checkpoint
+                doomed = self.folder / f"{_PARTIAL}old-{old}"
+                (self.folder / str(old)).rename(doomed)
+                files.remove(doomed)
 
 
 def _is_of_step(path: Path) -> bool:
-    """Says whether a folder is called as a step is: 12, and neither 012 nor ١٢."""
+    """Returns whether a folder is named as a step is: 12, and neither 012 nor ١٢."""
     name = path.name
     return name.isascii() and name.isdecimal() and name == str(int(name)) and path.is_dir()
 
 
 def verify(folder: Path) -> None:
-    """Checks every file of a checkpoint against the digests that were kept when it was written.
+    """Checks every file of a checkpoint against the digests that were saved with it.
 
     Raises:
         Damaged: The message names the first file that does not match.
@@ -243,52 +243,52 @@ def verify(folder: Path) -> None:
         )
     try:
         run_files.DIGESTS(content, "")
-        if listing.read_text(encoding="utf-8") != _digests_text(content["files"]):
+        if listing.read_text(encoding="utf-8") != _sealed_digests(content["files"]):
             raise json_forms.Misfit("has another seal")
     except (OSError, ValueError) as error:
         raise Damaged(f"{listing} is not as it was written: it {error}") from None
     expected = content["files"]
     try:
-        found = _digests(folder)
+        digests = _digests(folder)
     except OSError as error:
         raise Damaged(f"{error.filename or folder} cannot be read ({_reason(error)})") from error
-    except BadInput as error:  # something else than a file, for which Orbax would wait
+    except BadInput as error:  # not a regular file, such as a pipe, for which Orbax would wait
         raise Damaged(str(error).removesuffix(".")) from None
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
+    for name in sorted(expected.keys() | digests.keys()):
+        if name not in digests:
             raise Damaged(f"{folder / name} is missing")
-        if expected.get(name) != found[name]:
+        if expected.get(name) != digests[name]:
             raise Damaged(f"{folder / name} is not as it was written")
 
 
 def _all_files(folder: Path) -> list[Path]:
     """Returns the files of a checkpoint, as deep as Orbax makes folders."""
-    found, waiting = [], [(folder, 0)]
-    while waiting:
-        inside, deep = waiting.pop()
-        if deep > _DEEPEST:
-            raise OSError(errno.ELOOP, f"folders more than {_DEEPEST} deep", str(inside))
-        for path in inside.iterdir():
+    paths, pending = [], [(folder, 0)]
+    while pending:
+        parent, depth = pending.pop()
+        if depth > _DEEPEST:
+            raise OSError(errno.ELOOP, f"folders more than {_DEEPEST} deep", str(parent))
+        for path in parent.iterdir():
             if path.is_dir() and not path.is_symlink():
-                waiting.append((path, deep + 1))
+                pending.append((path, depth + 1))
             elif path.name != _DIGESTS:
-                found.append(path)
-    return sorted(found)
+                paths.append(path)
+    return sorted(paths)
 
 
 def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): files.sha256(path) for path in _all_files(folder)}
 
 
-def _digests_text(digests: Mapping[str, str]) -> str:
-    """Returns the listing, sealed by a digest of itself."""
+def _sealed_digests(digests: Mapping[str, str]) -> str:
+    """Returns the content of the digests file, sealed by a digest of itself."""
     body = json.dumps(digests, indent=2, sort_keys=True)
     seal = hashlib.sha256(body.encode()).hexdigest()
     return json.dumps({"format": FORMAT, "files": digests, "seal": seal}, indent=2, sort_keys=True)
 
 
 def _orbax() -> Any:
-    """Imports Orbax when it is needed, for it takes a second; what it logs is not ours to say."""
+    """Imports Orbax when it is needed, for it takes a second; silences its log."""
     import orbax.checkpoint as ocp
 
     logging.getLogger("absl").addFilter(_not_orbax)
@@ -296,15 +296,15 @@ def _orbax() -> Any:
 
 
 def _not_orbax(record: logging.LogRecord) -> bool:
-    """Says whether somebody else than Orbax logs something.
+    """Returns whether a record is not from Orbax.
 
-    It logs its progress, and pages of each error that it raises as well; that is told in a line.
+    Orbax logs its progress, and pages of each error that it raises, of which one line is shown.
     """
     return "/orbax/" not in record.pathname
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the first line of an error, or its kind if it says nothing."""
+    """Returns the first line of an error, or its type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -313,7 +313,7 @@ def best_step(rows: Sequence[Row]) -> int | None:
     """Returns the step with the best validation figures in a run's log; None without any.
 
     The highest accuracy counts, or the lowest loss where there is no accuracy; the first of equals.
-    Of models of several seeds, it is the mean that counts.
+    With several seeds, the mean over their models counts.
     """
     rows = mean_rows([row for row in rows if row["split"] == "validation"])
     if not rows:
@@ -323,15 +323,15 @@ def best_step(rows: Sequence[Row]) -> int | None:
     return min(rows, key=lambda row: row["loss"])["step"]
 
 
-def check_kept(checkpoints: Checkpoints, step: int, what: str) -> None:
-    """Refuses a step whose checkpoint is not there.
+def check_saved(checkpoints: Checkpoints, step: int, what: str) -> None:
+    """Refuses a step without a checkpoint.
 
     Raises:
-        BadInput: The message lists the steps that are.
+        BadInput: The message lists the steps that have one.
     """
-    kept = checkpoints.steps()
-    if step not in kept:
-        listed = ", ".join(f"{one:,}" for one in kept) or "none"
+    steps = checkpoints.steps()
+    if step not in steps:
+        listed = ", ".join(f"{saved:,}" for saved in steps) or "none"
         raise BadInput(
             f"{checkpoints.folder.parent}: the {what} checkpoint (step {step:,}) is not there; "
             f"kept are: {listed}. The training command with --fresh makes it again, bit for bit."

@@ -1,4 +1,4 @@
-"""A run directory: where its files are, who holds it, and which directory a command means."""
+"""A run directory: where its files are, which process holds it, and which one a command means."""
 
 import contextlib
 import fcntl
@@ -41,7 +41,7 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> Path:
-        """Holds a folder for each step that is kept."""
+        """Holds a folder for each saved step."""
         return self.path / "checkpoints"
 
     def read(self, name: str) -> dict[str, Any]:
@@ -61,17 +61,17 @@ class RunDirectory:
         return json_forms.read(path, _FORMS[name], cure=_CURE)
 
     def place(self) -> tuple[int, int] | None:
-        """Returns what tells this directory from another of its name; None where it is gone."""
+        """Identifies this very directory, whatever its name; None where it is gone."""
         try:
-            found = os.stat(self.path / LOCK)
+            status = os.stat(self.path / LOCK)
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def check_place(self, place: tuple[int, int] | None, identity: Identity) -> None:
         """Refuses to write into another directory than the one that a run was begun in.
 
-        A config that was taken away is written again: without it, the rest is no run.
+        A config that was deleted is written again: without it, the rest is no run.
 
         Args:
             place: What `place` returned then.
@@ -103,15 +103,15 @@ class RunDirectory:
         return (self.path / "result.json").exists()
 
     def last_attempt(self) -> Attempt | None:
-        """Returns what was trained by when this run last went on; None where nothing says so."""
+        """Returns the last attempt at this run; None where nothing was recorded of it."""
         if is_lost(self.path / "manifest.json"):
             return None
         attempts = self.read("manifest.json")["attempts"]
         if not attempts or "versions" not in attempts[-1]:
             return None
-        begun_by = self.read("config.json")["recipe_sha256"]
-        text = attempts[-1].get("recipe_sha256", begun_by)  # which not all versions write down
-        return Attempt(attempts[-1]["versions"].get("flaxmill", ""), text)
+        first = self.read("config.json")["recipe_sha256"]
+        digest = attempts[-1].get("recipe_sha256", first)  # which not all versions record
+        return Attempt(attempts[-1]["versions"].get("flaxmill", ""), digest)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -120,7 +120,7 @@ class RunDirectory:
         Raises:
             BadInput: Another process holds it, or it cannot be written; the message says which.
         """
-        made = not self.path.exists()
+        created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / LOCK, "a+", encoding="utf-8", opener=files.own)  # noqa: SIM115
@@ -143,15 +143,15 @@ class RunDirectory:
                     f"the run directory {self.path} cannot be locked ({error.strerror}): its file "
                     f"system has no locks. Choose another with --run DIR."
                 ) from None
-            if not _is_still(self.path / LOCK, file):  # renamed with its directory since (--fresh)
+            if not _is_same(self.path / LOCK, file):  # renamed with its directory since (--fresh)
                 raise BadInput(
                     f"the run directory {self.path} was renamed by another process just now: "
                     f"give the same command again."
                 )
             file.truncate(0)
             began = time.strftime("%Y-%m-%d %H:%M:%S")
-            who = {"process": os.getpid(), "host": platform.node(), "since": began}
-            file.write(json.dumps(who))
+            holder = {"process": os.getpid(), "host": platform.node(), "since": began}
+            file.write(json.dumps(holder))
             file.flush()
             try:
                 yield
@@ -160,12 +160,12 @@ class RunDirectory:
                 if _visible(self.path) == {LOCK}:  # nothing was begun: leave nothing behind
                     with contextlib.suppress(OSError):
                         (self.path / LOCK).unlink()
-                        if made:
+                        if created:
                             self.path.rmdir()
 
 
-def _is_still(path: Path, file: IO[str]) -> bool:
-    """Says whether an open file still is the one of that name."""
+def _is_same(path: Path, file: IO[str]) -> bool:
+    """Returns whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -174,8 +174,8 @@ def _is_still(path: Path, file: IO[str]) -> bool:
 
 def _holder(lock: Path) -> str:
     try:
-        who = json_forms.read(lock, run_files.HOLDER, cure="", newest=None)
-        return f"process {who['process']} on {who['host']} since {who['since']}"
+        holder = json_forms.read(lock, run_files.HOLDER, cure="", newest=None)
+        return f"process {holder['process']} on {holder['host']} since {holder['since']}"
     except BadInput:
         return "another process"
 
@@ -186,11 +186,11 @@ def choose(
     """Returns the directory that a training command means; nothing is made yet.
 
     Args:
-        identity: What is to be trained.
-        run: The directory that was asked for; None finds an unfinished run to go on with, or the
-            next free name.
-        fresh: Whether to begin anew: what is there is renamed, never deleted.
-        root: Where directories go that nobody named.
+        identity: Of the run to train.
+        run: The directory of ``--run``; None finds an unfinished run to go on with, or the next
+            free name.
+        fresh: Whether to begin anew: an old directory is renamed, never deleted.
+        root: Where directories go without ``--run``.
 
     Raises:
         BadInput: The directory holds something else, or a run with another config.
@@ -211,7 +211,7 @@ def choose(
 
 
 def is_lost(path: Path) -> bool:
-    """Says whether a file is gone, or empty as a full disk or a power cut may leave it."""
+    """Returns whether a file is gone, or empty as a full disk or a power cut may leave it."""
     return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
@@ -227,16 +227,16 @@ def check_same(identity: Identity, directory: RunDirectory) -> None:
     Raises:
         BadInput: The message lists what differs and says how to go on from its weights.
     """
-    found = directory.read("config.json")
-    if found["recipe"] != identity.recipe:
+    config = directory.read("config.json")
+    if config["recipe"] != identity.recipe:
         raise BadInput(
-            f"{directory.path} is a run of the recipe {found['recipe']}, not of {identity.recipe}: "
-            f"choose another --run."
+            f"{directory.path} is a run of the recipe {config['recipe']}, not of "
+            f"{identity.recipe}: choose another --run."
         )
-    differences = identity.differences(found, directory.last_attempt())
+    differences = identity.differences(config, directory.last_attempt())
     if differences:
         ways = ["--fresh to begin anew here (the old directory is renamed)"]
-        if found.get("seeds", 1) == 1:  # the weights of several are not those of one
+        if config.get("seeds", 1) == 1:  # the weights of several are not those of one
             run = quote(directory.path)
             ways.append(f"--init-from {run} with another --run to start from its weights")
         raise BadInput(
@@ -258,9 +258,9 @@ def _next(identity: Identity, root: Path, *, fresh: bool) -> RunDirectory:
         if not directory.begun or fresh:
             return directory
         if not directory.finished:
-            found = directory.read("config.json")
+            config = directory.read("config.json")
             last = directory.last_attempt()
-            if found["recipe"] == identity.recipe and not identity.differences(found, last):
+            if config["recipe"] == identity.recipe and not identity.differences(config, last):
                 return directory
         number += 1
 

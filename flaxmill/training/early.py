@@ -1,4 +1,4 @@
-"""The end of a recipe's loop before its schedule's: all that was asked of it is known."""
+"""Ends a recipe's loop before its schedule does, once all that is needed of it is known."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ class Early:
     """Ends a recipe's own loop from within what it calls, as a dry run and a range test do.
 
     Attributes:
-        ended: Whether the loop was ended so.
+        ended: Whether the loop was ended early.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Early:
 
     @contextlib.contextmanager
     def awaited(self) -> Iterator[None]:
-        """Has what is done inside end without an error where `end` is called."""
+        """Leaves the block without an error where `end` is called inside."""
         try:
             yield
         except _Enough:

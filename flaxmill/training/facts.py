@@ -1,4 +1,4 @@
-"""The facts of a run that a person reads before its first step."""
+"""What a person reads about a run before its first step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from flaxmill.models import weights
 from flaxmill.training.state import State
 
 
-def facts(
+def describe_run(
     splits: Splits,
     schedule: Schedule,
     state: State,
@@ -30,7 +30,7 @@ def facts(
         schedule: All durations of the run.
         state: Before the first step.
         seeds: Of its models.
-        mesh: The devices that each batch is spread over; None for one.
+        mesh: The devices that each batch is divided over; None for one.
         gear: How the examples reach them.
     """
     counts = ", ".join(f"{len(splits[part]):,} {part}" for part in SPLITS if len(splits[part]))
@@ -40,7 +40,7 @@ def facts(
     threads = f", {parallel.threads()} threads" if jax.default_backend() == "cpu" else ""
     return {
         "data": f"{splits.title}: {counts}",
-        **_sizes(splits.train),
+        **_describe_sizes(splits.train),
         "parameters": parameters,
         "steps": f"{schedule.steps:,} of {schedule.batch_size} examples "
         f"(epochs: {round(schedule.epoch(schedule.steps), 2):g})",
@@ -48,23 +48,23 @@ def facts(
     }
 
 
-def _sizes(source: Source) -> dict[str, str]:
-    """Says what examples of many sizes are padded to, and how much of that is padding."""
+def _describe_sizes(source: Source) -> dict[str, str]:
+    """Describes what examples of many sizes are padded to, and how much of that is padding."""
     if not isinstance(source, Sized):
         return {}
-    every = ", ".join(map(str, source.sizes))
+    sizes = ", ".join(map(str, source.sizes))
     return {
-        "sizes": f"{every}: compiled once each; {100 * source.padding:.1f} % of what is computed "
+        "sizes": f"{sizes}: compiled once each; {100 * source.padding:.1f} % of what is computed "
         f"is padding"
     }
 
 
-def compiled(clock: Clock, seconds_left: float, slow: Sequence[str]) -> list[str]:
-    """Says how long compiling took and training will take, a line each.
+def describe_compilation(clock: Clock, seconds_left: float, slow: Sequence[str]) -> list[str]:
+    """Describes how long compiling took and training will take, a line each.
 
     Args:
         clock: Of the run.
-        seconds_left: That the steps will take.
+        seconds_left: What the steps will take.
         slow: The convolutions, by shape, that make each step a call of its own.
     """
     lines = []
@@ -73,25 +73,25 @@ def compiled(clock: Clock, seconds_left: float, slow: Sequence[str]) -> list[str
             f"Steps are dispatched one at a time: {len(slow)} convolution(s) have no form that is "
             f"fast inside a loop on CPU ({slow[0]})."
         )
-    took = duration(clock.seconds()["compile"] - clock.earlier.get("compile", 0.0))
-    return [*lines, f"Compiled in {took}; training takes about {duration(seconds_left)}."]
+    compiling = duration(clock.seconds()["compile"] - clock.earlier.get("compile", 0.0))
+    return [*lines, f"Compiled in {compiling}; training takes about {duration(seconds_left)}."]
 
 
-def costs(program: Any, step_seconds: float) -> dict[str, str]:
-    """Returns what a step takes, in words.
+def describe_step(program: Any, step_seconds: float) -> dict[str, str]:
+    """Describes the time and memory that a step takes.
 
     Args:
         program: The compiled training function, which knows how much memory it needs.
         step_seconds: Measured.
     """
     short = step_seconds < 0.9995  # which is 1000 of three digits
-    found = {"a step": f"{1000 * step_seconds:.3g} ms" if short else duration(step_seconds)}
+    costs = {"a step": f"{1000 * step_seconds:.3g} ms" if short else duration(step_seconds)}
     needs = None if program is None else program.memory_analysis()
     if needs is not None:
         held = needs.argument_size_in_bytes + needs.generated_code_size_in_bytes
         new = needs.output_size_in_bytes + needs.temp_size_in_bytes - needs.alias_size_in_bytes
-        found["memory"] = (
+        costs["memory"] = (
             f"{(held + new) / 1e6:,.0f} MB on the device: {held / 1e6:,.0f} for state and data, "
             f"{new / 1e6:,.0f} for computing"
         )
-    return found
+    return costs

@@ -1,4 +1,4 @@
-"""What a step is made of: a loss added up, and its gradient, at once or in parts."""
+"""What a step is made of: a loss summed over its batch, and its gradient, at once or in parts."""
 
 import contextlib
 import contextvars
@@ -19,34 +19,34 @@ from flaxmill.training import returned
 Objective = Callable[[Any, Any, Any, Array], tuple[Array, tuple[Sums, Any]]]
 Gradient = Callable[[Any, Any, Any, Array], tuple[Any, tuple[Sums, Any]]]
 
-_PLAINLY: contextvars.ContextVar[bool] = contextvars.ContextVar("plainly", default=False)
+_PLAIN: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
 
 
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
-    """Has gradients computed as they are written, for whoever looks at each operation.
+def plain_gradients() -> Iterator[None]:
+    """Has gradients computed as they are written, so that each operation can be looked at.
 
     No fast forms, whose operations have no lines in a model, and no loop over parts.
     """
-    before = _PLAINLY.set(True)
+    before = _PLAIN.set(True)
     try:
         yield
     finally:
-        _PLAINLY.reset(before)
+        _PLAIN.reset(before)
 
 
-def summed(loss: Callable[..., Measures], *given: Any, **how: Any) -> Sums:
-    """Calls a recipe's loss, and adds up what it gives for each example.
+def summed(loss: Callable[..., Measures], *args: Any, **kwargs: Any) -> Sums:
+    """Calls a recipe's loss, and sums what it returns for each example.
 
     Args:
         loss: ``loss(model, batch, *, key) -> {name: (value per example, weight per example)}``.
-        given: What it is called with.
-        how: The same, by name.
+        args: What it is called with.
+        kwargs: The same, by name.
 
     Raises:
-        BadInput: It gives something else; the message says what, and how to give it.
+        BadInput: It returns something else; the message says what, and what is expected.
     """
-    return Sums.of(returned.measures(loss, loss(*given, **how)))
+    return Sums.of(returned.measures(loss, loss(*args, **kwargs)))
 
 
 def gradient(objective: Objective, *, parts: int = 1) -> Gradient:
@@ -56,46 +56,46 @@ def gradient(objective: Objective, *, parts: int = 1) -> Gradient:
 
     Args:
         objective: From parameters, model state, batch and key to the mean loss, and beside it the
-            sums and the new model state. Its sums have a ``loss``, whose weights tell how much of
-            the mean each part of a batch is.
+            sums and the new model state. The sums have a ``loss``, by whose weights the gradients
+            of the parts of a batch are averaged.
         parts: Parts that a batch is computed in, one after another, which takes less memory. The
             gradients are those of the whole batch; batch statistics are those of each part.
 
     Returns:
-        From the same to the gradients, and what the objective gives beside.
+        From the same to the gradients, and what the objective returns beside.
 
     Raises:
         BadInput: When it is called: the batch does not divide into so many parts.
     """
-    if plain := _PLAINLY.get():
+    if plain := _PLAIN.get():
 
-        def of(*given: Any) -> tuple[Any, tuple[Sums, Any]]:
-            beside = objective(*given)[1]  # by itself, before what only the gradient needs
-            return jax.grad(objective, has_aux=True)(*given)[0], beside
+        def gradient_of(*args: Any) -> tuple[Any, tuple[Sums, Any]]:
+            aux = objective(*args)[1]  # by itself, before what only the gradient needs
+            return jax.grad(objective, has_aux=True)(*args)[0], aux
     else:
-        of = jax.grad(fast_convolutions(objective), has_aux=True)
+        gradient_of = jax.grad(fast_convolutions(objective), has_aux=True)
     if parts == 1:
-        return of
+        return gradient_of
 
     def gradients(params: Any, model_state: Any, batch: Mapping[str, Array], key: Array) -> Any:
-        whole = len(jax.tree.leaves(batch)[0])
-        parallel.check_parts(parts, whole)
-        cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=whole // parts)
+        size = len(jax.tree.leaves(batch)[0])
+        parallel.check_parts(parts, size)
+        cut = functools.partial(lax.dynamic_slice_in_dim, slice_size=size // parts)
 
         def of_part(part: Any, model_state: Any) -> Any:
-            some = jax.tree.map(lambda array: cut(array, part * (whole // parts)), batch)
-            return of(params, model_state, some, jax.random.fold_in(key, part))
+            part_batch = jax.tree.map(lambda array: cut(array, part * (size // parts)), batch)
+            return gradient_of(params, model_state, part_batch, jax.random.fold_in(key, part))
 
         def add(part: Any, carry: Any) -> Any:
             gradients, (sums, model_state) = carry
-            more, (found, model_state) = of_part(part, model_state)
-            weight = found.weights["loss"]  # a part's mean counts by how much is in it
+            more, (part_sums, model_state) = of_part(part, model_state)
+            weight = part_sums.weights["loss"]  # a part's mean counts by how much is in it
             gradients = jax.tree.map(lambda old, new: old + weight * new, gradients, more)
-            return gradients, (sums.merge(found), model_state)
+            return gradients, (sums.merge(part_sums), model_state)
 
-        nothing = jax.tree.map(jnp.zeros_like, params)
+        zeros = jax.tree.map(jnp.zeros_like, params)
         empty = Sums.empty(jax.eval_shape(of_part, 0, model_state)[1][0])
-        carry = (nothing, (empty, model_state))
+        carry = (zeros, (empty, model_state))
         if plain:
             gradients, (sums, model_state) = functools.reduce(
                 lambda carry, part: add(part, carry), range(parts), carry

@@ -12,7 +12,7 @@ from flaxmill.machine import json_forms
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt at a run was trained by.
+    """The code that an attempt at a run was trained by.
 
     Attributes:
         version: Of flaxmill.
@@ -23,7 +23,7 @@ class Attempt:
     recipe_sha256: str
 
     def edited(self, recipe_sha256: str) -> bool:
-        """Says whether a recipe of flaxmill's has another text now, in the very same version."""
+        """Returns whether a recipe of flaxmill's was edited since, within the same version."""
         return self.version == version() and self.recipe_sha256 != recipe_sha256
 
 
@@ -43,10 +43,10 @@ class Identity:
         preset: The preset the config began as; a name only.
         seed: The run's seed.
         config: Every field of the config.
-        data: Title and digests of the data; None where they are not known yet.
-        initial: Digest of the weights that ``--init-from`` gave; None begins with the model's own.
+        data: Title and digests of the data; None while they are not known.
+        initial: Digest of the weights of ``--init-from``; None begins with the model's own.
         seeds: Number of models, of as many seeds from ``seed`` on.
-        chosen: Why the config has the values that the recipe chose itself, by field; for people.
+        chosen: Why the config has the values that the recipe resolved, by field; for people.
     """
 
     recipe: str
@@ -73,39 +73,41 @@ class Identity:
             del fields["seeds"]
         return {"format": json_forms.NEWEST, **fields}
 
-    def differences(self, found: Mapping[str, Any], last: Attempt | None = None) -> list[str]:
-        """Lists how a run differs, a line each; where the data lies does not count.
+    def differences(self, saved: Mapping[str, Any], last: Attempt | None = None) -> list[str]:
+        """Lists how a recorded run differs, a line each; where the data lies does not count.
 
         Args:
-            found: The content of its ``config.json``.
-            last: What its last attempt was trained by. A recipe of flaxmill's may have another
-                text in another version, which goes on, but not in the same one.
+            saved: The content of its ``config.json``.
+            last: Its last attempt. A recipe of flaxmill's may have another text in another
+                version, and the run goes on, but not in the same one.
         """
         lines = []
-        if found["seed"] != self.seed:
-            lines.append(f"seed: {found['seed']} there, {self.seed} now")
-        if (seeds := found.get("seeds", 1)) != self.seeds:
+        if saved["seed"] != self.seed:
+            lines.append(f"seed: {saved['seed']} there, {self.seed} now")
+        if (seeds := saved.get("seeds", 1)) != self.seeds:
             lines.append(f"seeds: {seeds} there, {self.seeds} now")
-        if self.data is not None and found["data"]["digests"] != self.data["digests"]:
+        if self.data is not None and saved["data"]["digests"] != self.data["digests"]:
             lines.append(
-                f"the data: {found['data']['title']} there; what is given now "
+                f"the data: {saved['data']['title']} there; what is given now "
                 f"({self.data['title']}) has other content"
             )
-        if found["initial"] != self.initial:
-            ways = [f"weights {d[:12]}" if d else "fresh" for d in (found["initial"], self.initial)]
-            lines.append(f"--init-from: {ways[0]} there, {ways[1]} now")
-        then = found["config"]
+        if saved["initial"] != self.initial:
+            starts = [
+                f"weights {d[:12]}" if d else "fresh" for d in (saved["initial"], self.initial)
+            ]
+            lines.append(f"--init-from: {starts[0]} there, {starts[1]} now")
+        then = saved["config"]
         for name in sorted(then.keys() | self.config.keys()):
-            before, now = then.get(name, "absent"), _plain(self.config.get(name, "absent"))
+            before, now = then.get(name, "absent"), _through_json(self.config.get(name, "absent"))
             if name != "data" and before != now:
                 lines.append(f"{name}: {before} there, {now} now")
-        if (found["recipe_file"] is None) != (self.recipe_file is None):
-            places = [f or "the one of flaxmill" for f in (found["recipe_file"], self.recipe_file)]
+        if (saved["recipe_file"] is None) != (self.recipe_file is None):
+            places = [f or "the one of flaxmill" for f in (saved["recipe_file"], self.recipe_file)]
             lines.append(f"the recipe: {places[0]} there, {places[1]} now")
-        elif self.recipe_file is not None and found["recipe_sha256"] != self.recipe_sha256:
+        elif self.recipe_file is not None and saved["recipe_sha256"] != self.recipe_sha256:
             lines.append(
                 f"the recipe {self.recipe_file} was edited: its text had the digest "
-                f"{found['recipe_sha256'][:12]}, it has {self.recipe_sha256[:12]} now "
+                f"{saved['recipe_sha256'][:12]}, it has {self.recipe_sha256[:12]} now "
                 f"(the text of then is in the run directory's recipe.py)"
             )
         elif self.recipe_file is None and last is not None and last.edited(self.recipe_sha256):
@@ -117,6 +119,6 @@ class Identity:
         return lines
 
 
-def _plain(value: Any) -> Any:
-    """Returns a value as JSON gives it back."""
+def _through_json(value: Any) -> Any:
+    """Returns a value as it comes back from JSON."""
     return json.loads(json.dumps(value))

@@ -1,4 +1,4 @@
-"""The weights that a run begins with, where those are another run's."""
+"""Weights from elsewhere that a run begins with."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from flaxmill.training.directory import RunDirectory
 
 
 def read_initial(path: Path) -> dict[str, np.ndarray]:
-    """Reads the weights that another run may start from.
+    """Reads weights that a run may start from.
 
     Args:
         path: A run directory, finished or not, or a safetensors file.
 
     Raises:
-        BadInput: There is no such thing, or no whole checkpoint in it.
+        BadInput: There is no such directory or file, or no whole checkpoint in it.
     """
     if path.is_file():
         return weights.read_safetensors(path)
@@ -29,9 +29,9 @@ def read_initial(path: Path) -> dict[str, np.ndarray]:
             f"--init-from {path}: this run holds {seeds} models, one for each of its seeds; give a "
             f"run of one seed."
         )
-    found = Checkpoints(path / "checkpoints").restore_newest(set_aside=False)
-    if found is None:
+    checkpoint = Checkpoints(path / "checkpoints").restore_newest(set_aside=False)
+    if checkpoint is None:
         inside = path / "weights.safetensors"
         cure = f" Give {inside}." if inside.is_file() else ""
         raise BadInput(f"--init-from {path}: there is no whole checkpoint in it.{cure}")
-    return weights.to_use(found[0])
+    return weights.to_evaluate(checkpoint[0])

@@ -26,17 +26,17 @@ BYTES = 64 * 2**20
 """A metrics file is no larger: its rows are held in memory, and take ten times as much there."""
 
 UNREADABLE = "unreadable"
-"""In the place of a split, in rows that only say ``why`` an example was skipped."""
+"""Stands for the split in rows that only say ``why`` an example was skipped."""
 
 
 def metrics_in(row: Mapping[str, Any]) -> Row:
-    """Returns the figures of a row, or of a result: what a recipe's loss or measure gave.
+    """Returns the metrics of a row, or of a result: what a recipe's loss or measure returned.
 
     >>> metrics_in({"step": 3, "split": "test", "loss": 0.5, "top3": 0.9, "seconds": 1.0})
     {'loss': 0.5, 'top3': 0.9}
     """
-    beside = (*PLACE_FIELDS, *CLOCK_FIELDS)
-    return {name: value for name, value in row.items() if name not in beside}
+    others = (*PLACE_FIELDS, *CLOCK_FIELDS)
+    return {name: value for name, value in row.items() if name not in others}
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -70,7 +70,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _check_seeds(rows: Sequence[Row], path: Path, cure: str) -> None:
-    """Refuses rows of one step and split that are of several seeds and have not the same figures.
+    """Refuses rows of several seeds, of one step and split, that do not have the same figures.
 
     Raises:
         BadInput: The message names the first of them.
@@ -85,23 +85,23 @@ def _check_seeds(rows: Sequence[Row], path: Path, cure: str) -> None:
             )
 
 
-def same_as_kept(path: Path, found: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
-    """Returns the rows of a log; warns where they do not begin with those that a checkpoint kept.
+def checked_rows(path: Path, logged: Sequence[Row], saved: Sequence[Row]) -> list[Row]:
+    """Returns the rows of a log; warns if they do not begin with those saved in a checkpoint.
 
     Args:
         path: The log.
-        found: The rows in it.
-        kept: Those of the checkpoint, which count.
+        logged: The rows in it.
+        saved: Those of the checkpoint, which count.
     """
-    rest = list(found[len(kept) :])
-    if len(found) < len(kept):
-        trouble = f"has {len(found):,} rows, and had {len(kept):,}"
-    elif [*kept, *rest] != list(found):
+    rest = list(logged[len(saved) :])
+    if len(logged) < len(saved):
+        trouble = f"has {len(logged):,} rows, and had {len(saved):,}"
+    elif [*saved, *rest] != list(logged):
         trouble = "has other rows than were written"
     else:
-        return list(found)
+        return list(logged)
     warnings.warn(f"{path} {trouble}: those that the checkpoint keeps are taken.", stacklevel=3)
-    return [*kept, *rest]
+    return [*saved, *rest]
 
 
 def mean_rows(rows: Sequence[Row]) -> list[Row]:
@@ -115,8 +115,8 @@ def mean_rows(rows: Sequence[Row]) -> list[Row]:
     means = []
     for group in groups.values():
         first, *others = group
-        apart = [name for name in first if any(row[name] != first[name] for row in others)]
-        figures = spread([{name: row[name] for name in apart} for row in group])[0]
+        differing = [name for name in first if any(row[name] != first[name] for row in others)]
+        figures = spread([{name: row[name] for name in differing} for row in group])[0]
         means.append({name: value for name, value in (first | figures).items() if name != "seed"})
     return means
 
@@ -135,24 +135,24 @@ class Log:
         self._shown = self._size = 0
         self.rows = read_rows(self._path)
 
-    def restore(self, kept: Sequence[Row]) -> None:
-        """Takes the rows that a checkpoint kept, and says so where the file has others."""
-        self.rows = same_as_kept(self._path, self.rows, kept)
+    def restore(self, saved: Sequence[Row]) -> None:
+        """Takes the rows of a checkpoint, and warns where the file has others."""
+        self.rows = checked_rows(self._path, self.rows, saved)
 
     def cut(self, step: int) -> None:
-        """Drops the rows beyond a step, which will be computed again."""
+        """Drops the rows beyond a step, which will be trained again."""
         self.rows = [row for row in self.rows if row["step"] <= step]
         self._write()
         files.remove(self._board_folder)
         _tensorboard()  # before training goes on, so that no row's rate counts the import
 
     def append(self, row: Row) -> None:
-        """Writes a row; all of them where the file is not as it was left."""
+        """Writes a row; all of them if somebody changed the file meanwhile."""
         self.rows.append(row)
-        there = self._path.stat().st_size if self._path.is_file() else 0
-        if there == self._size:
+        size = self._path.stat().st_size if self._path.is_file() else 0
+        if size == self._size:
             with self._path.open("ab") as file:
-                self._size += file.write(written_rows([row]))
+                self._size += file.write(encoded_rows([row]))
         else:
             warnings.warn(
                 f"{self._path} was changed or taken away while this run trains: all its rows are "
@@ -163,22 +163,22 @@ class Log:
         self._show()
 
     def _write(self) -> None:
-        content = written_rows(self.rows)
+        content = encoded_rows(self.rows)
         files.write_atomic(self._path, content)
         self._size = len(content)
 
-    def skip(self, found: Iterable[str], place: Row) -> list[str]:
-        """Writes rows of the examples that were skipped, if no row says so yet.
+    def skip(self, reasons: Iterable[str], place: Row) -> list[str]:
+        """Writes a row for each skipped example that has none yet.
 
         Args:
-            found: Why each could not be read.
+            reasons: Why each could not be read.
             place: Step and epoch.
 
         Returns:
-            Those that are new.
+            The reasons that are new.
         """
-        said = {row["why"] for row in self.rows if row["split"] == UNREADABLE}
-        new = [why for why in found if why not in said]
+        logged = {row["why"] for row in self.rows if row["split"] == UNREADABLE}
+        new = [why for why in reasons if why not in logged]
         for why in new:
             self.append({**place, "split": UNREADABLE, "why": why})
         return new
@@ -203,7 +203,7 @@ class Log:
     def _show(self) -> None:
         """Writes the rows that TensorBoard lacks, in this thread, so that errors arrive here."""
         _, event, scalar = _tensorboard()
-        if not all(folder.is_dir() for folder in self._boards):  # taken away: all of them again
+        if not all(folder.is_dir() for folder in self._boards):  # deleted: write all of them again
             self._close_boards()
             self._shown = 0
         for row in self.rows[self._shown :]:
@@ -232,7 +232,7 @@ def _tensorboard() -> tuple[Any, Any, Any]:
     """Imports what writes TensorBoard's files: a writer, an event, and what makes a scalar of one.
 
     tensorboardX imports PyTorch where it finds it, which takes seconds, in order to take tensors.
-    It gets none here, so PyTorch is hidden from it unless somebody else has imported that already.
+    It gets none here, so PyTorch is hidden from it unless it has been imported already.
     """
     hidden = "torch" not in sys.modules
     if hidden:
@@ -247,7 +247,7 @@ def _tensorboard() -> tuple[Any, Any, Any]:
     return EventsWriter, event_pb2.Event, scalar  # pyrefly: ignore[missing-attribute]
 
 
-def written_rows(rows: Iterable[Row]) -> bytes:
-    """Returns rows as a metrics file has them: a line of JSON each."""
+def encoded_rows(rows: Iterable[Row]) -> bytes:
+    """Returns the content of a metrics file: a line of JSON for each row."""
     lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     return "".join(lines).encode(errors="backslashreplace")

@@ -25,7 +25,7 @@ def begin_attempt(
     mesh: str | None,
     words: Words,
 ) -> int:
-    """Writes down what is trained and on what; returns the number of attempts.
+    """Records what is trained and on what; returns the number of attempts.
 
     The config is written last: with it, a run is begun.
 
@@ -34,20 +34,20 @@ def begin_attempt(
         identity: Of the run.
         signature: Of its model.
         recipe: The recipe's text.
-        mesh: The devices it is spread over, as asked for.
-        words: Says so if hardware or versions are others than before.
+        mesh: The devices that it is spread over, as in ``--mesh``.
+        words: Tells the person if hardware or versions have changed.
     """
-    surroundings = parallel.description() | {"mesh": mesh, "versions": _versions()}
+    environment = parallel.description() | {"mesh": mesh, "versions": _versions()}
     before = _before(directory, words)
     earlier = before["attempts"]
-    _say_changes(directory, identity, surroundings, earlier, words)
+    _say_changes(directory, identity, environment, earlier, words)
     _say_written(before["data"], identity.data or {}, words)
     attempt = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "command": shlex.join(sys.argv),
         "recipe_sha256": identity.recipe_sha256,
-        **surroundings,
+        **environment,
     }
     manifest = {
         "format": json_forms.NEWEST,
@@ -80,7 +80,7 @@ def _begun_by(directory: RunDirectory) -> str:
 
 
 def _before(directory: RunDirectory, words: Words) -> dict[str, Any]:
-    """Returns the manifest of the attempts before, or one of none, and says if it was lost."""
+    """Returns the manifest so far, or an empty one; tells the person if it was lost."""
     path = directory.path / "manifest.json"
     if directory.begun and not is_lost(path):
         return directory.read(path.name)
@@ -95,14 +95,14 @@ def _before(directory: RunDirectory, words: Words) -> dict[str, Any]:
 def _say_changes(
     directory: RunDirectory,
     identity: Identity,
-    surroundings: Mapping[str, Any],
+    environment: Mapping[str, Any],
     earlier: Sequence[Mapping[str, Any]],
     words: Words,
 ) -> None:
-    """Says what differs between this attempt and the one before, if there was one."""
+    """Tells the person what differs between this attempt and the one before, if any."""
     if not earlier:
         return
-    changed = [name for name, value in surroundings.items() if earlier[-1].get(name) != value]
+    changed = [name for name, value in environment.items() if earlier[-1].get(name) != value]
     if changed:
         words.say(
             f"This attempt differs from the one before in {', '.join(changed)}: the order of the "
@@ -119,7 +119,7 @@ def _say_changes(
 
 
 def _say_written(then: Mapping[str, Any], now: Mapping[str, Any], words: Words) -> None:
-    """Says where files were written that are not all compared by their content."""
+    """Tells the person if files were rewritten that are too many to compare by their content."""
     stamps = [data.get("stamps") for data in (then, now)]
     if all(stamps) and stamps[0] != stamps[1]:
         words.say(
@@ -131,16 +131,16 @@ def _say_written(then: Mapping[str, Any], now: Mapping[str, Any], words: Words) 
 
 def _versions() -> dict[str, str]:
     packages = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    found = {name: metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}
+    installed = {name: metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **installed}
 
 
 def _git_commit() -> str | None:
     """Returns the commit of the folder one stands in, if it is a git checkout."""
     try:
-        answer = subprocess.run(
+        command = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return command.stdout.strip() or None

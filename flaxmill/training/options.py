@@ -1,4 +1,4 @@
-"""How a run is carried out: all that is asked of it beside recipe, config and seed."""
+"""How a run is carried out: its options beside recipe, config and seed."""
 
 import dataclasses
 import typing
@@ -24,7 +24,7 @@ class Options:
     Attributes:
         gear: resident, streaming or auto.
         chunk: Most training steps in one call of the compiled function.
-        prefetch: Chunks made ready ahead of time.
+        prefetch: Chunks read ahead of time.
         readers: Threads that read streamed and evaluated examples; 0 for as many as cores.
         reader_processes: Have processes read in their place, where there are many cores.
         skip_unreadable: Train and evaluate without the examples that cannot be read.
@@ -54,7 +54,7 @@ class Options:
         return Reading(self.readers, self.skip_unreadable, self.reader_processes)
 
     def check(self, batch_size: int, source: Source) -> None:
-        """Refuses what cannot be done here, before anything is made.
+        """Refuses options that cannot be satisfied here, before anything is written.
 
         Raises:
             BadInput: The message names the option.
@@ -67,10 +67,10 @@ class Options:
 
 
 def training_arguments(kind: type) -> type:
-    """Returns what ``train`` takes beside recipe and preset, for a recipe's kind of config."""
+    """Returns a dataclass of the arguments of ``train`` for a recipe's kind of config."""
     from tyro.conf import OmitArgPrefixes, arg
 
-    def said(form: Any, words: str) -> Any:
+    def documented(form: Any, words: str) -> Any:
         return Annotated[form, arg(help=words)]
 
     seeds = "Train so many models at once, of the seeds from --seed on; together they answer."
@@ -80,30 +80,30 @@ def training_arguments(kind: type) -> type:
         "Arguments",
         [
             ("config", OmitArgPrefixes[kind]),
-            ("seed", said(int, "Everything random follows from it."), 0),
-            ("seeds", said(int, seeds), 1),
-            ("run", said(Path | None, run), None),
-            ("fresh", said(bool, fresh), False),
+            ("seed", documented(int, "Everything random follows from it."), 0),
+            ("seeds", documented(int, seeds), 1),
+            ("run", documented(Path | None, run), None),
+            ("fresh", documented(bool, fresh), False),
             ("options", OmitArgPrefixes[Options], Options()),
         ],
         frozen=True,
     )
 
 
-def spelt(kind: type) -> Iterator[str]:
-    """Yields the options that a dataclass of arguments comes to, as they are typed."""
+def option_names(kind: type) -> Iterator[str]:
+    """Yields the options that a dataclass of arguments has on the command line."""
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         renamed = [m.name for m in getattr(hint, "__metadata__", ()) if getattr(m, "name", None)]
-        yield from spelling(renamed[0] if renamed else field.name, hint)
+        yield from option_spellings(renamed[0] if renamed else field.name, hint)
 
 
-def spelling(name: str, hint: Any) -> Iterator[str]:
-    """Yields how a field is typed as an option, given its type; those of its own, if it has any."""
+def option_spellings(name: str, hint: Any) -> Iterator[str]:
+    """Yields the spellings of a field as an option; those of its own fields, if it has any."""
     kind = getattr(hint, "__origin__", hint)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        yield from spelt(kind)
+        yield from option_names(kind)
         return
     option = name.strip("_").replace("_", "-")  # class_ is --class
     yield f"--{option}"

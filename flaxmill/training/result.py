@@ -1,4 +1,4 @@
-"""What a trained run comes to: the content of ``result.json``."""
+"""The result of a trained run: the content of ``result.json``."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ def gather(
     test: Figures,
     examples: int,
 ) -> dict[str, Any]:
-    """Returns what a run's files say of its end, but for the time it took.
+    """Returns the content of ``result.json``, but for the time it took.
 
     Args:
         identity: Of the run.
@@ -66,7 +66,7 @@ def gather(
 
 
 def write(directory: RunDirectory, signature: Signature, result: dict[str, Any]) -> None:
-    """Writes what a run came to; with the second of the two files it is finished.
+    """Writes the result of a run; with the second of the two files it is finished.
 
     Args:
         directory: Of the run.
@@ -78,25 +78,25 @@ def write(directory: RunDirectory, signature: Signature, result: dict[str, Any])
 
 
 def about_data(reading: Reading, source: Source) -> dict[str, Any]:
-    """Returns what a result says of the examples that were trained on.
+    """Returns the part of a result about the examples that were trained on.
 
     Args:
-        reading: How they were read: of unreadable ones, nothing is said if none were to be skipped.
-        source: Them: of one size, nothing is said of sizes and padding.
+        reading: How they were read; unreadable ones are counted only if they were to be skipped.
+        source: The examples; sizes and padding are given only if there are several sizes.
     """
-    said = {}
+    facts = {}
     if reading.skip_unreadable:
-        met = list(reading.unreadable)
-        said["unreadable"] = {"count": len(met), "first": met[:_NAMED]}
+        reasons = list(reading.unreadable)
+        facts["unreadable"] = {"count": len(reasons), "first": reasons[:_NAMED]}
     if isinstance(source, Sized):
-        said |= {"sizes": list(source.sizes), "padding": round(source.padding, 4)}
-    return said
+        facts |= {"sizes": list(source.sizes), "padding": round(source.padding, 4)}
+    return facts
 
 
 def _of_each_seed(
     identity: Identity, state: State, tests: Sequence[Figures], examples: int
 ) -> dict[str, Any]:
-    """Returns what is said of the models one by one, and how far they are apart."""
+    """Returns the part of a result about each model, and how far they are apart."""
     means, deviations = spread(tests)
     seeds = []
     for index, (seed, figures) in enumerate(zip(identity.every_seed, tests, strict=True)):
@@ -108,8 +108,8 @@ def _of_each_seed(
 
 def ensemble(models: Sequence[nnx.Module], signature: Signature) -> nnx.Module:
     """Returns the models of all seeds as one, in evaluation mode; a single one stays as it is."""
-    kind = signature.output_kind if signature.outputs[0].name == "logits" else None
-    model = models[0] if len(models) == 1 else Ensemble(models, answers=kind)
+    output_kind = signature.output_kind if signature.outputs[0].name == "logits" else None
+    model = models[0] if len(models) == 1 else Ensemble(models, output_kind=output_kind)
     model.eval()
     return model
 
@@ -122,7 +122,7 @@ def ensemble_figures(
     reading: Reading,
 ) -> Figures:
     """Returns the exact figures of a state's models together."""
-    assert measure is not None, "whoever trains several seeds gives it"
+    assert measure is not None, "a run of several seeds has it"
     model = _model(state, signature)
     return total(measured(measure, model), source, reading=reading).means()
 
@@ -130,7 +130,7 @@ def ensemble_figures(
 def states(
     state: State, rows: Sequence[Row], checkpoints: Checkpoints
 ) -> Iterator[tuple[str, State]]:
-    """Yields a run with its "final" and, if those are others and whole, its "best" weights.
+    """Yields a run's state with its "final" and, if they differ and are whole, "best" weights.
 
     Args:
         state: After the last step.
@@ -140,7 +140,7 @@ def states(
     yield "final", state
     best = checkpoint.best_step(rows)
     if best not in (None, int(state.step)) and best in checkpoints.steps():
-        with contextlib.suppress(checkpoint.Damaged):  # whoever asks for these weights is told
+        with contextlib.suppress(checkpoint.Damaged):  # an error once somebody opens these weights
             arrays, _ = checkpoints.restore(best)
             yield "best", with_arrays(state, arrays, where=str(checkpoints.folder / str(best)))
 
@@ -148,10 +148,10 @@ def states(
 def calibrated(
     states: Iterable[tuple[str, State]], signature: Signature, splits: Splits, reading: Reading
 ) -> Signature:
-    """Returns a run's signature with the temperatures of its weights, fitted on what was held out.
+    """Returns a run's signature with temperatures for its weights, fitted on the validation data.
 
-    Without one, where too little was held out that is new to the model, or the model gives no
-    logits of classes.
+    It has none where that is too little, or not new to the model, or the outputs are not logits of
+    classes.
 
     Args:
         states: As from `states`.
@@ -165,11 +165,11 @@ def calibrated(
         return signature
     temperatures, count = {}, len(held_out)
     if calibration.enough(count):
-        for which, state in states:
-            model, name = _model(state, signature), signature.inputs[0].name
-            logits, labels = scored(model, held_out, name, reading=reading)
+        for name, state in states:
+            model, input_name = _model(state, signature), signature.inputs[0].name
+            logits, labels = scored(model, held_out, input_name, reading=reading)
             try:
-                temperatures[which] = calibration.fit_temperature(logits, labels)
+                temperatures[name] = calibration.fit_temperature(logits, labels)
             except BadInput:  # labels of a recipe's own, which its metrics may well know to count
                 return signature
             count = len(labels)
@@ -177,6 +177,7 @@ def calibrated(
 
 
 def _model(state: State, signature: Signature) -> nnx.Module:
-    """Returns what a state answers with: its weights in evaluation mode; several as one."""
-    alone = [state.member(index) for index in range(state.members)]
-    return ensemble([nnx.merge(one.graphdef, *one.weights, copy=True) for one in alone], signature)
+    """Returns the model of a state in evaluation mode; several as an ensemble."""
+    members = [state.member(index) for index in range(state.members)]
+    models = [nnx.merge(member.graphdef, *member.weights, copy=True) for member in members]
+    return ensemble(models, signature)

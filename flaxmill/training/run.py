@@ -35,7 +35,7 @@ _CALL_SECONDS = 0.5  # that a call of the compiled function takes: a signal is a
 
 @dataclass
 class Run:
-    """What a recipe's ``train`` gets beside its config.
+    """What a recipe's ``train`` takes beside its config.
 
     Attributes:
         directory: Its files.
@@ -50,8 +50,8 @@ class Run:
         measure: The recipe's; needed where several seeds are trained.
         recipe: The text of the recipe.
         initial: Weights to begin with, by name; None begins with the model's own.
-        hear: Takes each step's loss in the place of log and checkpoints; says if that is enough.
-        early: Ends the recipe's loop where all that was asked of it is known.
+        on_loss: Takes each step's loss in place of log and checkpoints; True ends the loop.
+        early: Ends the recipe's loop once all that is needed of it is known.
     """
 
     directory: RunDirectory
@@ -66,7 +66,7 @@ class Run:
     recipe: str = ""
     initial: Mapping[str, np.ndarray] | None = None
     step: int = 0
-    hear: Callable[[float], bool] | None = None
+    on_loss: Callable[[float], bool] | None = None
 
     def __post_init__(self) -> None:
         self.seed, self.seeds = self.identity.seed, self.identity.every_seed
@@ -77,46 +77,46 @@ class Run:
         self.result: dict[str, Any] | None = None
         self._log = Log(self.directory.path)
         self.attempts, self._place = 0, self.directory.place()
-        self._begun_with: State | None = None
+        self._first_state: State | None = None
         self._form: State | None = None
         self.train_chunk: TrainChunk | None = None
         self._line: list[str] = []
         self._saved_at = time.monotonic()
         self.meter = Meter(self.clock)
         self.early, self._examples = Early(), self.schedule.batch_size * len(self.seeds)  # a step
-        self.asked = stopping.Asked(lambda: f"stopped; {self.kept()}")
+        self.asked = stopping.Asked(lambda: f"stopped; {self.describe_saved()}")
 
     # Before the loop.
 
     def restore(self, state: State, *, own: Sequence[str] = ()) -> State:
-        """Returns the state to go on from: the run's own, else ``init_from``, else the fresh one.
+        """Returns the state to go on from: the last checkpoint's, ``init_from``, or the fresh one.
 
         Args:
             state: The fresh state.
             own: Parts that stay fresh where those of ``init_from`` have another shape: ("head",).
 
         Raises:
-            BadInput: It is not the state of as many models as there are seeds, or nothing fits it.
+            BadInput: The state is not of as many models as there are seeds, or weights do not fit.
         """
         if state.members != len(self.seeds):
             raise BadInput(
                 f"the recipe's train() made {state.members} model(s) for {len(self.seeds)} seeds: "
                 f"have it give run.seeds, not run.seed, to create_state."
             )
-        saved = self.checkpoints.restore_newest()
-        if saved is not None:
-            arrays, known = saved
+        restored = self.checkpoints.restore_newest()
+        if restored is not None:
+            arrays, saved = restored
             state = with_arrays(state, arrays, where=f"the checkpoint in {self.directory.path}")
             self.step = int(state.step)
-            self.clock.earlier = known.get("seconds", {})
-            self.clock.compilations = known.get("compilations", 0)
-            self.reading.unreadable.update(dict.fromkeys(known.get("unreadable", ())))
-            self._log.restore(known["rows"])
+            self.clock.earlier = saved.get("seconds", {})
+            self.clock.compilations = saved.get("compilations", 0)
+            self.reading.unreadable.update(dict.fromkeys(saved.get("unreadable", ())))
+            self._log.restore(saved["rows"])
         elif self.initial is not None:
             state, notes = begin_with(state, self.initial, own)
             for note in notes:
                 self.words.say(note)
-        self._begun_with = jax.tree.map(np.array, state)  # to find a first bad step from
+        self._first_state = jax.tree.map(np.array, state)  # to find a first bad step from
         self._form = jax.eval_shape(lambda: state)
         self.meter = Meter(self.clock, self.step)
         self._introduce(state)
@@ -127,15 +127,15 @@ class Run:
         return parallel.replicate(state, self.mesh)
 
     def _begin(self) -> None:
-        """Writes what says that a run was begun here.
+        """Records that a run was begun here.
 
         Not before its loss was traced, so that a value which only the loss can refuse leaves
         nothing behind.
         """
         if self.attempts:
             return
-        of = (self.directory, self.identity, self.signature, self.recipe)
-        self.attempts = manifest.begin_attempt(*of, self.options.mesh, self.words)
+        recorded = (self.directory, self.identity, self.signature, self.recipe)
+        self.attempts = manifest.begin_attempt(*recorded, self.options.mesh, self.words)
         self._log.cut(self.step)
         self._place = self.directory.place()
 
@@ -146,8 +146,8 @@ class Run:
 
     def _introduce(self, state: State) -> None:
         gear, place = self.gear.choose(self.splits.train).name, str(self.directory.path)
-        known = facts.facts(self.splits, self.schedule, state, self.seeds, self.mesh, gear)
-        self.words.facts(known if self.options.dry_run else {**known, "run": place})
+        summary = facts.describe_run(self.splits, self.schedule, state, self.seeds, self.mesh, gear)
+        self.words.facts(summary if self.options.dry_run else {**summary, "run": place})
         if self.step:
             self.words.say(f"Resuming at step {self.step:,} of {self.schedule.steps:,}.")
         elif self._log.rows:
@@ -156,28 +156,28 @@ class Run:
     def last_good(self) -> State | None:
         """Returns the state of the newest checkpoint, or else the one this attempt began with."""
         self.checkpoints.wait()
-        own = self.checkpoints.restore_newest()
-        if own is None or self._form is None:
-            return self._begun_with
-        state = with_arrays(self._form, own[0], where=str(self.checkpoints.folder))
+        restored = self.checkpoints.restore_newest()
+        if restored is None or self._form is None:
+            return self._first_state
+        state = with_arrays(self._form, restored[0], where=str(self.checkpoints.folder))
         return replace(state, finite=np.bool_(True))
 
     def compiled(self, train_chunk: TrainChunk, step_seconds: float, slow: list[str]) -> None:
-        """Notes that the training function is compiled, and says how long training will take.
+        """Takes the compiled training function, and tells the person how long training will take.
 
         Raises:
-            BadInput: The recipe never asked for the state to go on from.
+            BadInput: The recipe did not call `restore`.
         """
         if self._form is None:
             raise BadInput("the recipe's train() must call run.restore(state) first.")
         self.train_chunk = train_chunk
         self.clock.compilations += len(train_chunk.programs)
-        if self.hear is None:
+        if self.on_loss is None:
             left = step_seconds * (self.schedule.steps - self.step)
-            for line in facts.compiled(self.clock, left, slow):
+            for line in facts.describe_compilation(self.clock, left, slow):
                 self.words.say(line)
             if self.options.dry_run:
-                self.words.facts(facts.costs(train_chunk.programs[-1], step_seconds))
+                self.words.facts(facts.describe_step(train_chunk.programs[-1], step_seconds))
                 self.early.end()
             self._begin()
             self.asked.can_save = True
@@ -185,26 +185,26 @@ class Run:
         self.meter.begin(step_seconds)
 
     def steps_per_call(self) -> int:
-        """Returns how many steps one call should have at most, so that the host is asked often."""
+        """Returns how many steps one call may have, so that the host can answer signals soon."""
         seconds = self.meter.step_seconds
         return max(1, int(_CALL_SECONDS / seconds)) if seconds else 1
 
     # In the loop.
 
     def log(self, split: str, step: int, sums: Sums) -> None:
-        """Notes figures: those of training when a row is due, those of an evaluation at once.
+        """Logs metrics: those of training when a row is due, those of an evaluation at once.
 
         Args:
-            split: What they were computed on: a part of the data, or a name of the recipe's own.
+            split: What they were computed on: a split of the data, or a name of the recipe's own.
             step: Training steps done.
             sums: For training, since the last row.
 
         Raises:
             NotFinite: A figure is NaN or infinite.
         """
-        if self.hear is not None:
+        if self.on_loss is not None:
             if split == "train":
-                self._heard(step, sums, self.hear)
+                self._pass_on(step, sums, self.on_loss)
             return
         if split == "train":
             self.meter.given(sums)
@@ -231,29 +231,29 @@ class Run:
         seconds, idle = self.meter.pace(step)
         self.words.show(step, self.schedule.steps, means, seconds, self._examples, idle)
 
-    def _heard(self, step: int, sums: Sums, hear: Callable[[float], bool]) -> None:
-        """Passes on the loss of a step; where that is enough, the recipe's loop ends here."""
+    def _pass_on(self, step: int, sums: Sums, on_loss: Callable[[float], bool]) -> None:
+        """Passes on the loss of a step, and ends the recipe's loop once ``on_loss`` says so."""
         self.meter.given(sums)
         loss = sums.means()["loss"]
         if self.words.wanted():
             self._show(step, {"loss": loss})
-        if hear(loss) or step == self.schedule.steps:
+        if on_loss(loss) or step == self.schedule.steps:
             self.early.end()
 
     def _log_unreadable(self, place: dict[str, Any]) -> None:
-        """Writes and says which examples were found unreadable since the last row."""
+        """Logs and shows which examples were found unreadable since the last row."""
         for why in self._log.skip(self.reading.unreadable, place):
             self.words.say(f"Skipped: {why}")
 
     def save_if_due(self, step: int, state: State) -> None:
-        """Saves when the time has come, a best result was found, the end is reached, or asked to.
+        """Saves when it is time to, at a best result, at the end, or when a signal came.
 
         Raises:
             NotFinite: The state is poisoned; it is not saved.
             Stopped: A signal asked for it; the state is saved.
             CannotGoOn: Saving failed; the last good checkpoint is kept.
         """
-        if self.hear is not None:
+        if self.on_loss is not None:
             return
         if self._line:
             epoch = round(self.schedule.epoch(step), 2)
@@ -286,31 +286,31 @@ class Run:
         self._log.flush()
         arrays = {name: np.array(leaf) for name, leaf in to_arrays(state).items()}  # copies
         best = checkpoint.best_step(self._log.rows)
-        known = {
+        saved = {
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
             "unreadable": list(self.reading.unreadable),
             "rows": list(self._log.rows),  # so that the log can be lost, and no figure with it
         }
         keep = set() if best is None else {best}
-        self.checkpoints.save(step, arrays, known, keep, self.options.keep)
+        self.checkpoints.save(step, arrays, saved, keep, self.options.keep)
         if self.checkpoints.steps():
-            self._begun_with = None  # a newer state is safe: do not hold this one for hours
+            self._first_state = None  # a newer state is safe: do not hold this one for hours
         self._saved_at = time.monotonic()
 
-    def kept(self) -> str:
-        """Says where the same command goes on."""
-        if not (kept := self.checkpoints.steps()):
+    def describe_saved(self) -> str:
+        """Describes where the same command goes on."""
+        if not (steps := self.checkpoints.steps()):
             return "nothing was saved yet, so the same command begins again."
         return (
-            f"step {kept[-1]:,} is saved in {self.directory.path}, and the same command (without "
+            f"step {steps[-1]:,} is saved in {self.directory.path}, and the same command (without "
             f"--fresh) goes on from there."
         )
 
     # After the loop.
 
     def finish(self, state: State, test: Sums) -> None:
-        """Puts the result of a trained run into its directory.
+        """Writes the result of a trained run into its directory.
 
         Args:
             state: After the last step.
@@ -329,11 +329,11 @@ class Run:
             states = results.states(state, self._log.rows, self.checkpoints)
             how = (self.signature, self.splits, self.reading)
             self.signature = results.calibrated(states, *how)
-        found = each, together, test.examples or len(self.splits.test)
+        tests = each, together, test.examples or len(self.splits.test)
         self._log_unreadable({"step": step, "epoch": self.schedule.epoch(step)})
         self._log.close()
         self.result = {
-            **results.gather(self.identity, state, self._log.rows, *found),
+            **results.gather(self.identity, state, self._log.rows, *tests),
             **results.about_data(self.reading, self.splits.train),
             "seconds": self.clock.seconds(),
             "compilations": self.clock.compilations,
@@ -343,8 +343,8 @@ class Run:
         results.write(self.directory, self.signature, self.result)
 
     def close(self) -> None:
-        """Ends whatever is still under way."""
+        """Closes the log and the checkpoints, whatever they are doing."""
         self.words.end()
         self.checkpoints.close()
-        with contextlib.suppress(OSError):  # a full disk was told already, and why
+        with contextlib.suppress(OSError):  # a full disk was reported already
             self._log.close()

@@ -28,7 +28,7 @@ class State:
     Attributes:
         step: Training steps done, int32 [].
         params: Trainable parameters.
-        model_state: What else the model keeps, such as batch statistics.
+        model_state: The model's other variables, such as batch statistics.
         opt_state: The optimizer's state.
         average: Exponential moving averages of ``(params, model_state)``, or None.
         sums: Metrics summed since the last row of the log; None until the first chunk.
@@ -63,7 +63,7 @@ class State:
         Args:
             params: The new parameters.
             opt_state: The optimizer's new state.
-            model_state: What else the model keeps, of which `model_state_of` tells.
+            model_state: The model's other variables, from `model_state_of`.
             ema: Decay of the moving average of both; 0 for none, as in `create_state`.
 
         Raises:
@@ -75,20 +75,20 @@ class State:
         if ema:  # a shorter memory at first, so that the random start is forgotten
             count = self.step.astype(jnp.float32)
             decay = jnp.minimum(ema, (1 + count) / (10 + count))
-            moved = functools.partial(_blend, decay=decay)
-            average = jax.tree.map(moved, average, (params, model_state))
+            blend = functools.partial(_blend, decay=decay)
+            average = jax.tree.map(blend, average, (params, model_state))
         new = {"params": params, "opt_state": opt_state, "model_state": model_state}
         return replace(self, **new, average=average)
 
     def own(self) -> dict[str, Any]:
-        """Returns what each model has for itself: all but ``step`` and ``finite``."""
+        """Returns the parts that each model has for itself: all but ``step`` and ``finite``."""
         return {part: getattr(self, part) for part in _OWN}
 
     def member(self, index: int) -> "State":
         """Returns the state of one model alone."""
         if self.members == 1:
             return self
-        # Buffers of its own, which whoever trains it may give up.
+        # Buffers of its own, which may be donated.
         step, finite = jnp.copy(self.step), jnp.copy(self.finite)
         own = picked(self.own(), index)
         return replace(self, **own, step=step, finite=finite, members=1)
@@ -109,16 +109,16 @@ class State:
 
 
 def model_state_of(model: nnx.Module) -> Any:
-    """Returns what a model keeps beside its parameters, such as batch statistics."""
+    """Returns a model's variables beside its parameters, such as batch statistics."""
     return nnx.split(model, nnx.Param, ...)[2]
 
 
 def _blend(old: Array, new: Array, decay: Array) -> Array:
-    """Moves an average towards a new value; counters and other integers are simply kept up."""
+    """Moves an average towards a new value; counters and other integers simply take it."""
     if not jnp.issubdtype(new.dtype, jnp.floating):
         return new
-    moved = (decay * old + (1 - decay) * new).astype(new.dtype)
-    return jnp.where(old == new, old, moved)  # what does not change stays, to the bit
+    blended = (decay * old + (1 - decay) * new).astype(new.dtype)
+    return jnp.where(old == new, old, blended)  # what does not change stays, to the bit
 
 
 _OWN = ("params", "model_state", "opt_state", "average", "sums")
@@ -135,7 +135,7 @@ def stack(states: Sequence[State]) -> State:
     """Puts the states of several models, all at the same step, into one; a single one stays."""
     if len(states) == 1:
         return states[0]
-    # On the host, for so much small compilation would take longer.
+    # On the host, because so many small compilations would take longer.
     parts = jax.device_get([state.own() for state in states])
     own = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parts)
     return replace(states[0], **own, members=len(states))
@@ -151,9 +151,9 @@ def create_state(
     """Returns the state before the first step.
 
     Args:
-        build: Makes the model, given where its initial parameters are drawn from.
-        seeds: Of those draws. Several seeds make as many models, each the one that its seed alone
-            would make.
+        build: Makes the model from the ``rngs`` of its initial parameters.
+        seeds: Of those ``rngs``. Several seeds make as many models, each the one that its seed
+            alone would make.
         tx: The optimizer.
         ema: Decay of the exponential moving average of the weights; 0 keeps none.
 
@@ -190,8 +190,8 @@ def create_state(
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
     # The key is an argument, so that it is compiled once for all seeds.
     compiled = jax.jit(fresh, compiler_options=options)
-    several = [seeds] if isinstance(seeds, int) else seeds
-    return stack([compiled(jax.random.key(seed)) for seed in several])
+    all_seeds = [seeds] if isinstance(seeds, int) else seeds
+    return stack([compiled(jax.random.key(seed)) for seed in all_seeds])
 
 
 def begin_with(
@@ -206,32 +206,32 @@ def begin_with(
             them or have them in another shape, such as ``head``.
 
     Returns:
-        The state with those weights, and what is to be told about them, a sentence each.
+        The state with those weights, and notes about them for the user, a sentence each.
 
     Raises:
         BadInput: The model has no such part, or weights do not fit; all of these are listed.
     """
-    each, notes = [], ()
+    states, notes = [], ()
     for index in range(state.members):
         member = state.member(index)
-        kept = {"params": member.params, "model_state": member.model_state}
-        found, notes = fitting.fitted(kept, arrays, own)
-        found = jax.tree.map(jnp.asarray, found)
-        average = None if state.average is None else (found["params"], found["model_state"])
-        each.append(replace(member, **found, average=jax.tree.map(jnp.copy, average)))
-    return stack(each), notes
+        parts = {"params": member.params, "model_state": member.model_state}
+        fitted, notes = fitting.fitted(parts, arrays, own)
+        fitted = jax.tree.map(jnp.asarray, fitted)
+        average = None if state.average is None else (fitted["params"], fitted["model_state"])
+        states.append(replace(member, **fitted, average=jax.tree.map(jnp.copy, average)))
+    return stack(states), notes
 
 
-_KEPT = ("step", "params", "model_state", "opt_state", "average")
+_SAVED = ("step", "params", "model_state", "opt_state", "average")
 """The parts of a state that have a form of their own before the first step; sums have none."""
 
 
 def to_arrays(state: State) -> dict[str, Any]:
-    """Returns what a checkpoint holds of a state, by name."""
-    kept = {part: getattr(state, part) for part in _KEPT}
+    """Returns the arrays of a state that a checkpoint holds, by name."""
+    parts = {part: getattr(state, part) for part in _SAVED}
     if state.sums is not None:
-        kept["sums"] = {"totals": state.sums.totals, "weights": state.sums.weights}
-    return weights.named(kept)
+        parts["sums"] = {"totals": state.sums.totals, "weights": state.sums.weights}
+    return weights.flatten(parts)
 
 
 def with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -> State:
@@ -244,6 +244,6 @@ def with_arrays(state: State, arrays: Mapping[str, np.ndarray], *, where: str) -
             sums[kind][metric] = array
         else:
             rest[name] = array
-    kept = {part: getattr(state, part) for part in _KEPT}
-    found = weights.renamed(kept, rest, where=where)
-    return replace(state, **found, sums=Sums(sums["totals"], sums["weights"]))
+    parts = {part: getattr(state, part) for part in _SAVED}
+    restored = weights.unflatten(parts, rest, where=where)
+    return replace(state, **restored, sums=Sums(sums["totals"], sums["weights"]))

@@ -114,7 +114,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), flags=re.M | re.S):
         exec(compile(block.replace('data="sketches"', small), "python.md", "exec"), found)
     run, shipped = found["run"], found["export"]
-    assert repr(found["found"]).startswith("<Found: ")
+    assert repr(found["found"]).startswith("<RateCurve: ")
     assert re.fullmatch(
         r"<TrainedRun runs/clothes: fashion_mnist \(quick\), seed 0, test .*>", repr(run)
     )

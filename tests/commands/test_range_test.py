@@ -151,7 +151,7 @@ def test_every_optimizer_of_every_recipe_takes_the_ramp_as_it_is(name: str) -> N
 # With every recipe's own loop.
 
 
-@pytest.mark.parametrize("name", ["mnist", "images"], indirect=True)  # muon; and one that settles
+@pytest.mark.parametrize("name", ["mnist", "images"], indirect=True)  # muon; and one that resolves
 def test_rates_are_tried_with_the_recipes_own_loop(
     name: str, small_data: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

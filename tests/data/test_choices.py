@@ -38,9 +38,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def settled(place: Path, **fields: object) -> tuple[images.Config, dict[str, str]]:
+def resolved(place: Path, **fields: object) -> tuple[images.Config, dict[str, str]]:
     config = configure(recipes.load("images"), "quick", {"data": str(place), **fields})
-    return images.settle(config, None)
+    return images.resolve(config, None)
 
 
 def test_pictures_are_looked_at_without_being_read(photos: Path) -> None:
@@ -51,37 +51,37 @@ def test_pictures_are_looked_at_without_being_read(photos: Path) -> None:
 
 
 def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
-    config, why = settled(photos)
+    config, why = resolved(photos)
     assert why.keys() == set(images.CHOSEN) - {"white"}  # of which there is nothing to say
     assert all(getattr(config, name) not in (0, "auto") for name in images.CHOSEN)
     assert why["size"].startswith(f"{config.size}: pictures are 300 to 500 pixels a side")
     assert why["network"] == "small: for 29 training pictures"
     assert "of 10 to 100, fewer the more pictures" in why["epochs"]
-    assert settled(photos) == (config, why)  # nothing but config and pictures decides
-    assert images.settle(config, None) == (config, {})  # and what is settled stays
+    assert resolved(photos) == (config, why)  # nothing but config and pictures decides
+    assert images.resolve(config, None) == (config, {})  # and what is resolved stays
 
 
 def test_what_is_said_is_kept_and_what_follows_from_it_follows(photos: Path) -> None:
-    config, why = settled(photos, size=64, network="resnet18", batch_size=4)
+    config, why = resolved(photos, size=64, network="resnet18", batch_size=4)
     assert (config.size, config.network, config.batch_size) == (64, "resnet18", 4)
     follows = {"fit", "stem", "epochs", "log_every", "evaluate_every", "optimizer", "learning_rate"}
     assert why.keys() == follows
-    assert config.epochs < settled(photos, size=64)[0].epochs  # a larger network, the same time
-    assert config.learning_rate < settled(photos, batch_size=16)[0].learning_rate
+    assert config.epochs < resolved(photos, size=64)[0].epochs  # a larger network, the same time
+    assert config.learning_rate < resolved(photos, batch_size=16)[0].learning_rate
 
 
 def test_a_check_that_it_can_learn_takes_the_network_and_the_time_of_the_training(
     photos: Path,
 ) -> None:
-    config, why = settled(photos, overfit=4)
-    usual = settled(photos)[0]
+    config, why = resolved(photos, overfit=4)
+    usual = resolved(photos)[0]
     assert config.batch_size == 4
     assert (config.network, config.epochs) == (usual.network, usual.epochs)
     assert why["network"] == "small: for 29 training pictures"
 
 
 def test_a_wider_network_is_trained_for_fewer_epochs(photos: Path) -> None:
-    assert settled(photos, width=256)[0].epochs < settled(photos)[0].epochs
+    assert resolved(photos, width=256)[0].epochs < resolved(photos)[0].epochs
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_wider_network_is_trained_for_fewer_epochs(photos: Path) -> None:
 def test_an_impossible_rate_is_refused_by_its_name(
     photos: Path, fields: dict[str, Any], words: str
 ) -> None:
-    config = dataclasses.replace(settled(photos)[0], optimizer="sgd", **fields)
+    config = dataclasses.replace(resolved(photos)[0], optimizer="sgd", **fields)
     with pytest.raises(BadInput, match=words):
         images.optimizer(config, 10, given=True)
 
@@ -113,13 +113,13 @@ def test_an_impossible_rate_is_refused_by_its_name(
 def test_an_impossible_change_is_refused_by_its_name(
     recipe: Any, fields: dict[str, Any], words: str, photos: Path
 ) -> None:
-    config = settled(photos)[0] if recipe is images else imagenet.Config()
+    config = resolved(photos)[0] if recipe is images else imagenet.Config()
     with pytest.raises(BadInput, match=words):
         recipe.augment(dataclasses.replace(config, **fields))
 
 
 def test_the_head_alone_may_be_trained(photos: Path) -> None:
-    config = dataclasses.replace(settled(photos)[0], body_rate=0.0, optimizer="sgd")
+    config = dataclasses.replace(resolved(photos)[0], body_rate=0.0, optimizer="sgd")
     tx = images.optimizer(config, 10, given=True)
     params = {"head": np.ones(2, np.float32), "stem": np.ones(2, np.float32)}
     found: Any = tx.update(params, tx.init(params), params)
@@ -128,14 +128,14 @@ def test_the_head_alone_may_be_trained(photos: Path) -> None:
 
 
 def test_a_batch_of_less_than_nothing_is_left_to_who_refuses_it(photos: Path) -> None:
-    config, _ = settled(photos, batch_size=-4)
+    config, _ = resolved(photos, batch_size=-4)
     with pytest.raises(BadInput, match="--batch-size -4"):
         Schedule(config, 29)
 
 
 def test_only_what_is_before_the_head_is_dropped_of_a_vit() -> None:
     config = dataclasses.replace(images.Config(), network="vit_small", dropout=0.9)
-    network: Any = images._built(config, 32, 2, nnx.Rngs(0))
+    network: Any = images._build_network(config, 32, 2, nnx.Rngs(0))
     assert network.head_dropout.rate == 0.9
     assert network.dropout.rate == network.blocks[0].dropout.rate == 0.0
 
@@ -144,16 +144,17 @@ def test_a_network_with_one_way_to_begin_is_trained_as_long_for_small_pictures(
     photos: Path,
 ) -> None:
     config = dataclasses.replace(images.Config(), data=str(photos), network="vit_small")
-    few, reasons = images.settle(dataclasses.replace(config, size=64), None)
-    many, _ = images.settle(dataclasses.replace(config, size=224), None)
+    few, reasons = images.resolve(dataclasses.replace(config, size=64), None)
+    many, _ = images.resolve(dataclasses.replace(config, size=224), None)
     assert (few.stem, reasons["stem"]) == ("imagenet", "imagenet: the only way")
     assert few.epochs >= many.epochs
 
 
 def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
     recipe = recipes.load("images")
-    order = TrainRequest(recipe, configure(recipe, "quick", {"data": str(photos)}), "quick", seed=0)
-    ready = order.resolved()
+    config = configure(recipe, "quick", {"data": str(photos)})
+    request = TrainRequest(recipe, config, "quick", seed=0)
+    ready = request.resolved()
     assert ready.config.size == int(ready.chosen["size"].partition(":")[0])
     assert ready.identity(None).json()["config"]["size"] == ready.config.size
     assert "chosen" not in ready.identity(None).json()  # a note: it makes no other run
@@ -165,19 +166,19 @@ def test_an_order_has_them_in_its_config_and_says_why(photos: Path) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "small"])
 def test_the_network_is_found_from_weights(photos: Path, name: Any) -> None:
     config = dataclasses.replace(images.Config(), network=name, stem="cifar", data=str(photos))
-    model = nnx.eval_shape(lambda: images._built(config, 224, 7, nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: images._build_network(config, 224, 7, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)
-    named = weights.named({"params": params, "model_state": model_state})
+    named = weights.flatten({"params": params, "model_state": model_state})
     given = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
-    found, why = images.settle(dataclasses.replace(config, network="auto", stem="auto"), given)
+    found, why = images.resolve(dataclasses.replace(config, network="auto", stem="auto"), given)
     assert (found.network, found.stem) == (name, "cifar")
     assert why["network"] == f"{name}: the weights to begin with are of one"
     with pytest.raises(BadInput, match="--init-from fit none of small, resnet18, resnet50"):
-        images.settle(dataclasses.replace(config, network="auto"), {"params.x": np.zeros(3)})
+        images.resolve(dataclasses.replace(config, network="auto"), {"params.x": np.zeros(3)})
 
 
 def test_only_the_head_is_trained_at_first(photos: Path) -> None:
-    config = dataclasses.replace(settled(photos)[0], frozen=0.5, warmup=0.0, optimizer="sgd")
+    config = dataclasses.replace(resolved(photos)[0], frozen=0.5, warmup=0.0, optimizer="sgd")
     tx = images.optimizer(config, 4, given=True)
     params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
     state, moved = tx.init(params), []
@@ -190,18 +191,18 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
 
 
 def test_muon_is_for_networks_that_begin_anew(photos: Path) -> None:
-    config, why = settled(photos)
+    config, why = resolved(photos)
     assert why["optimizer"] == "muon: for a ResNet that begins anew"
     with pytest.raises(BadInput, match=r"--optimizer muon .* give --optimizer sgd\."):
         images.optimizer(config, 4, given=True)
-    assert settled(photos, network="vit_small")[1]["optimizer"] == "sgd: for vit_small"
+    assert resolved(photos, network="vit_small")[1]["optimizer"] == "sgd: for vit_small"
 
 
 def test_given_batch_statistics_stay(photos: Path) -> None:
     config = dataclasses.replace(
         images.Config(), network="small", stem="cifar", stages=(1,), width=4
     )
-    model = images._built(config, 16, 2, nnx.Rngs(0))
+    model = images._build_network(config, 16, 2, nnx.Rngs(0))
     model.train()
     batch = {"image": jnp.full((4, 16, 16, 3), 200, jnp.uint8), "label": jnp.zeros(4, jnp.int32)}
     key = jax.random.key(0)
@@ -290,6 +291,6 @@ def test_sizes_that_pictures_fill() -> None:
 
 def test_prepare_takes_the_side_that_the_recipe_takes(photos: Path) -> None:
     found = choices.look(str(photos), validation=0.15, test=0.15)
-    assert choices.usual_size(found) == settled(photos)[0].size == 128
+    assert choices.usual_size(found) == resolved(photos)[0].size == 128
     many = dataclasses.replace(found, train=choices.MANY)
     assert choices.usual_size(many) == 224

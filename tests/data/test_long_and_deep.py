@@ -23,9 +23,9 @@ from flaxmill.recipes import images
 from flaxmill.tasks.inputs.picture import preprocess
 
 
-def settled(place: Path, **fields: Any) -> tuple[images.Config, dict[str, str]]:
+def resolved(place: Path, **fields: Any) -> tuple[images.Config, dict[str, str]]:
     config = configure(recipes.load("images"), "quick", {"data": str(place), **fields})
-    return images.settle(config, None)
+    return images.resolve(config, None)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_long_pictures_are_padded_and_it_is_said_why(long: Path, tmp_path: Path) -> None:
-    config, why = settled(long)
+    config, why = resolved(long)
     assert config.fit == "pad"
     assert why["fit"] == (
         "pad: 100% of the pictures are 2 times as long as wide, or more, and a crop would cut off "
@@ -74,14 +74,14 @@ def test_long_pictures_are_padded_and_it_is_said_why(long: Path, tmp_path: Path)
 
     for number in range(40):
         save(tmp_path / "ab"[number % 2] / f"{number}.png", (40, 30 if number % 8 else 19))
-    config, why = settled(tmp_path)
+    config, why = resolved(tmp_path)
     assert config.fit == "crop"
     assert why["fit"].startswith("crop: ")
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
 def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path: Path) -> None:
-    config, why = settled(long, fit=fit, size=16)
+    config, why = resolved(long, fit=fit, size=16)
     assert config.fit == fit and "fit" not in why
     splits = images.data(config)
     signature = images.signature(config, splits)
@@ -89,7 +89,7 @@ def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path
     for at in range(3):
         np.testing.assert_array_equal(preprocess(files[at], signature), splits.test[at]["image"])
     made = prepare(str(long), tmp_path / "made", usual(str(long), fit=fit, size=16))
-    again, why = settled(made)
+    again, why = resolved(made)
     assert (again.fit, why["fit"]) == (fit, f"{fit}: the pictures were prepared so")
     for part in ("train", "test"):
         packed = images.data(again)[part]
@@ -109,7 +109,7 @@ def test_prepare_says_how_and_what_trains_with_it(long: Path, tmp_path: Path, ca
 
 
 def test_what_is_squashed_is_trained_on_as_it_is(long: Path) -> None:
-    config, _ = settled(long, fit="squash", size=16, crop=1.0, flip=False, colour=0.0)
+    config, _ = resolved(long, fit="squash", size=16, crop=1.0, flip=False, colour=0.0)
     example = images.data(config).train[0]
     transform = images.augment(config)
     assert transform is not None
@@ -119,7 +119,7 @@ def test_what_is_squashed_is_trained_on_as_it_is(long: Path) -> None:
 
 
 def test_one_scale_of_deep_pictures_is_found_said_and_kept(deep: Path, tmp_path: Path) -> None:
-    config, why = settled(deep)
+    config, why = resolved(deep)
     assert config.white == 4095
     assert why["white"].startswith("4095: grey pictures of more than 8 bits have values up to 3,")
     splits = images.data(config)
@@ -134,7 +134,7 @@ def test_one_scale_of_deep_pictures_is_found_said_and_kept(deep: Path, tmp_path:
     assert (preprocess(tmp_path / "dim.png", signature) == 200 >> 4).all()
     assert (preprocess(dim, signature) == 200 >> 4).all()
     made = prepare(str(deep), tmp_path / "made", usual(str(deep)))
-    again, why = settled(made)
+    again, why = resolved(made)
     assert again.white == 4095 and "white" not in why
     np.testing.assert_array_equal(images.data(again).test[0]["image"], splits.test[0]["image"])
     with pytest.raises(BadInput, match=r"--white 4000: give one of 255, 1023, 4095, 16383, 65535"):
@@ -155,7 +155,7 @@ def test_white_is_the_greatest_value_of_the_bits_that_are_filled(bits: int, tmp_
 
 
 def test_pictures_of_eight_bits_have_nothing_to_choose(long: Path) -> None:
-    config, why = settled(long)
+    config, why = resolved(long)
     assert config.white == 65535 and "white" not in why
 
 

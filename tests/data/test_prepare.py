@@ -294,7 +294,7 @@ def test_what_nothing_is_said_of_is_chosen_as_the_recipe_chooses_it(
     assert (manner.size, manner.train_size, manner.share) == (32, 32, 1.0)  # of 14 to 39 pixels
     assert usual(str(folder), size=96) == Manner(96, 110, share=0.875)
     made = prepare(str(folder), tmp_path / "to", manner)
-    config, why = images.settle(images.Config(data=str(made)), None)
+    config, why = images.resolve(images.Config(data=str(made)), None)
     assert (config.size, why["size"]) == (32, "32: the pictures were prepared so")
     ready, plain = images.data(config), images.data(replace(config, data=str(folder)))
     assert ready.train[0]["image"].shape == plain.train[0]["image"].shape

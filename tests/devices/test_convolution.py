@@ -289,9 +289,9 @@ def test_a_convolution_may_return_more_than_it_takes(channels: int) -> None:
     half = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
     function = functools.partial(convolve, preferred_element_type=jnp.float32)
     assert "conv_general_dilated" not in primitives(fast_convolutions(function), *half)
-    found = fast_convolutions(function)(*half)
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, function(*half), **TOLERANCE)
+    output = fast_convolutions(function)(*half)
+    assert output.dtype == jnp.float32
+    np.testing.assert_allclose(output, function(*half), **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", AFTER)
@@ -304,8 +304,8 @@ def test_what_follows_in_half_precision_keeps_its_type_and_value(name: str) -> N
 
     x, kernel = numbers(2, 8, 4, 16), numbers(3, 3, 16, 16, seed=1) / 8
     half = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    found, expected = fast_convolutions(function)(*half), function(*half)
-    assert found.dtype == expected.dtype
+    output, expected = fast_convolutions(function)(*half), function(*half)
+    assert output.dtype == expected.dtype
     # Several operations round to 8 bits each, of numbers of about 4 at most.
-    found, expected = found.astype(jnp.float32), expected.astype(jnp.float32)
-    np.testing.assert_allclose(found, expected, rtol=2**-5, atol=2**-5)
+    output, expected = output.astype(jnp.float32), expected.astype(jnp.float32)
+    np.testing.assert_allclose(output, expected, rtol=2**-5, atol=2**-5)

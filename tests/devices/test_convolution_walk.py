@@ -121,9 +121,9 @@ def test_a_custom_vjp_is_left_alone() -> None:
     x, kernel = numbers(1, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
     fast = fast_convolutions(own)
     assert "conv_general_dilated" in primitives(fast, x, kernel)
-    found, back = jax.vjp(fast, x, kernel)
-    np.testing.assert_array_equal(found, own(x, kernel))
-    to_x, to_kernel = back(jnp.ones_like(found))
+    output, back = jax.vjp(fast, x, kernel)
+    np.testing.assert_array_equal(output, own(x, kernel))
+    to_x, to_kernel = back(jnp.ones_like(output))
     assert (to_x == 3).all()
     assert (to_kernel == 7).all()
 
@@ -135,8 +135,8 @@ def test_a_function_spread_over_devices_is_left_alone() -> None:
     spread = jax.shard_map(convolve, mesh=mesh, **where)
     x, kernel = numbers(2, 4, 4, 2), numbers(3, 3, 2, 2, seed=1)
     assert "conv_general_dilated" in primitives(fast_convolutions(spread), x, kernel)
-    found = jax.jit(fast_convolutions(spread))(x, kernel)
-    np.testing.assert_allclose(found, convolve(x, kernel), **TOLERANCE)
+    output = jax.jit(fast_convolutions(spread))(x, kernel)
+    np.testing.assert_allclose(output, convolve(x, kernel), **TOLERANCE)
 
 
 def test_trees_go_in_and_out_and_the_name_stays() -> None:
@@ -144,9 +144,9 @@ def test_trees_go_in_and_out_and_the_name_stays() -> None:
         return {"out": (convolve(trees["x"], trees["kernel"]) * scale, scale), "none": None}
 
     trees = {"x": numbers(1, 4, 4, 2), "kernel": numbers(3, 3, 2, 2)}
-    found = fast_convolutions(both)(trees, jnp.float32(2))
-    np.testing.assert_allclose(found["out"][0], both(trees, jnp.float32(2))["out"][0], **TOLERANCE)
-    assert found["none"] is None
+    output = fast_convolutions(both)(trees, jnp.float32(2))
+    np.testing.assert_allclose(output["out"][0], both(trees, jnp.float32(2))["out"][0], **TOLERANCE)
+    assert output["none"] is None
     assert fast_convolutions(both).__name__ == "both"
 
 

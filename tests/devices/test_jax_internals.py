@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend import core
 
 from flaxmill.devices import convolution
-from flaxmill.devices.jaxprs import bound, inner_jaxprs
+from flaxmill.devices.jaxprs import inner_jaxprs, rebind
 from flaxmill.tasks.inputs.picture import feature_maps
 
 X, KERNEL = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
@@ -33,10 +33,10 @@ def operations(jaxpr: Any) -> Iterator[Any]:
 
 def traced(name: str, function: Callable[..., Any], *args: Any) -> Any:
     """Returns the first operation of that name in what a function does."""
-    found = list(operations(jax.make_jaxpr(function)(*args).jaxpr))
-    names = {equation.primitive.name for equation in found}
+    equations = list(operations(jax.make_jaxpr(function)(*args).jaxpr))
+    names = {equation.primitive.name for equation in equations}
     assert name in names, f"JAX {jax.__version__} calls {name!r} otherwise now: {sorted(names)}"
-    return next(equation for equation in found if equation.primitive.name == name)
+    return next(equation for equation in equations if equation.primitive.name == name)
 
 
 def convolved(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -154,7 +154,7 @@ def test_an_operation_is_done_again(
         one.val if isinstance(one, core.Literal) else jnp.ones(one.aval.shape, one.aval.dtype)
         for one in equation.invars
     ]
-    again = bound(equation, equation.params, inputs)
+    again = rebind(equation, equation.params, inputs)
     assert [one.shape for one in again] == [one.aval.shape for one in equation.outvars]
 
 
@@ -162,8 +162,8 @@ def test_gradients_are_told_by_the_stack_of_names() -> None:
     def gradient(x: jax.Array) -> jax.Array:
         return jax.grad(lambda x: jnp.sin(x).sum())(x)
 
-    found = list(operations(jax.make_jaxpr(gradient)(X).jaxpr))
-    stacks = {each.primitive.name: str(each.source_info.name_stack) for each in found}
+    equations = list(operations(jax.make_jaxpr(gradient)(X).jaxpr))
+    stacks = {each.primitive.name: str(each.source_info.name_stack) for each in equations}
     assert "jvp(" in stacks["cos"], stacks
     assert "transpose(" in stacks["mul"], stacks
 

@@ -63,10 +63,10 @@ def test_one_device_takes_everything() -> None:
 
 
 def test_memory_that_only_caches_files_counts_as_free() -> None:
-    told = Path("/proc/meminfo")
-    if not told.exists() or jax.devices()[0].memory_stats():
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists() or jax.devices()[0].memory_stats():
         pytest.skip("needs a CPU under Linux, whose kernel says what is available")
-    lines = dict(line.split(":") for line in told.read_text().splitlines())
+    lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
     available = float(lines["MemAvailable"].split()[0]) * 1024
     # Other processes come and go between the two readings.
     assert parallel.free_bytes() == pytest.approx(available, rel=0.2)

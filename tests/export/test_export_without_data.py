@@ -115,7 +115,7 @@ def felt(subject: ExportedModel) -> dict[str, np.ndarray]:
     def total(params: Any) -> Any:
         return (nnx.merge(graphdef, params, rest, copy=True)(pictures) * signs).sum()
 
-    return weights.named({"params": jax.device_get(jax.jit(jax.grad(total))(params))})
+    return weights.flatten({"params": jax.device_get(jax.jit(jax.grad(total))(params))})
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["real", "made"])

@@ -7,7 +7,7 @@ import pytest
 
 from flaxmill.machine import progress
 from flaxmill.machine.progress import Reading, Words
-from flaxmill.training.facts import costs
+from flaxmill.training.facts import describe_step
 
 
 class Terminal(io.StringIO):
@@ -130,5 +130,7 @@ def test_before_a_step_was_timed_no_speed_is_claimed(capsys: pytest.CaptureFixtu
 
 
 def test_what_a_step_takes_is_told_in_units_that_are_read() -> None:
-    told = [costs(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)]
+    told = [
+        describe_step(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)
+    ]
     assert told == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]

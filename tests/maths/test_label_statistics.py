@@ -24,17 +24,17 @@ def slow_average_precision(scores: np.ndarray, holds: np.ndarray) -> float:
     """The sum over thresholds of (rise in recall) × (precision there)."""
     total, before = 0.0, 0.0
     for threshold in sorted(set(scores.tolist()), reverse=True):
-        said = scores >= threshold
-        recall, precision = holds[said].sum() / holds.sum(), holds[said].mean()
+        predicted = scores >= threshold
+        recall, precision = holds[predicted].sum() / holds.sum(), holds[predicted].mean()
         total, before = total + (recall - before) * precision, recall
     return total
 
 
 def test_average_precision_is_the_area_under_its_steps() -> None:
     logits, labels = drawn()
-    found = label_statistics.label_scores(logits, labels).average_precision
+    precision = label_statistics.label_metrics(logits, labels).average_precision
     expected = [slow_average_precision(logits[:, i], labels[:, i] > 0) for i in range(4)]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(precision, expected, rtol=1e-12)
     perfect = label_statistics.average_precision(np.array([2.0, 1.0]), np.array([True, False]))
     assert perfect == 1
     assert np.isnan(label_statistics.average_precision(np.zeros(2), np.zeros(2, bool)))
@@ -45,10 +45,12 @@ def test_the_f1_of_an_evaluation_is_that_of_all_its_labels() -> None:
     parts = [slice(0, 150), slice(150, 200)]
     sums = [Sums.of(label_measures(jnp.asarray(logits[p]), jnp.asarray(labels[p]))) for p in parts]
     means = sums[0].merge(sums[1]).means()
-    said, holds = logits > 0, labels > 0
-    assert means["f1"] == pytest.approx(2 * (said & holds).sum() / (said.sum() + holds.sum()))
-    assert means["accuracy"] == pytest.approx((said == holds).mean())
-    assert means["exact"] == pytest.approx((said == holds).all(-1).mean())
+    predicted, holds = logits > 0, labels > 0
+    assert means["f1"] == pytest.approx(
+        2 * (predicted & holds).sum() / (predicted.sum() + holds.sum())
+    )
+    assert means["accuracy"] == pytest.approx((predicted == holds).mean())
+    assert means["exact"] == pytest.approx((predicted == holds).all(-1).mean())
     assert several.accuracy(logits, labels).mean() == pytest.approx(means["accuracy"])
     assert several.correct(logits, labels).mean() == pytest.approx(means["exact"])
 
@@ -57,8 +59,8 @@ def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
     logits, labels = drawn()
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))
     each = -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
-    found = sigmoid_cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
-    np.testing.assert_allclose(found, each.mean(-1), rtol=1e-5)
+    losses = sigmoid_cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
+    np.testing.assert_allclose(losses, each.mean(-1), rtol=1e-5)
     assert label_statistics.label_loss(logits, labels) == pytest.approx(each.mean(), rel=1e-9)
     soft = 0.8 * labels + 0.1
     smoothed = sigmoid_cross_entropy(jnp.asarray(logits), jnp.asarray(labels), label_smoothing=0.2)
@@ -70,17 +72,17 @@ def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
 
 def test_calibration_counts_every_label_once() -> None:
     logits, labels = drawn()
-    found = label_statistics.label_calibration(logits, labels)
-    assert found.counts.sum() == labels.size
+    calibration = label_statistics.label_calibration(logits, labels)
+    assert calibration.counts.sum() == labels.size
     p = np.asarray(jax.nn.sigmoid(logits))
-    in_bin = (p > found.edges[7]) & (p <= found.edges[8])
-    assert found.counts[7] == in_bin.sum()
-    assert found.accuracy[7] == pytest.approx(labels[in_bin].mean())
+    in_bin = (p > calibration.edges[7]) & (p <= calibration.edges[8])
+    assert calibration.counts[7] == in_bin.sum()
+    assert calibration.accuracy[7] == pytest.approx(labels[in_bin].mean())
 
 
 def test_the_worst_mistakes_are_the_surest_wrong_labels() -> None:
     logits = np.array([[5.0, -1.0], [-9.0, 2.0], [1.0, 1.0]], np.float32)
     labels = np.array([[0, 0], [1, 1], [1, 1]], np.float32)
-    found = label_statistics.worst_label_mistakes(logits, labels, 5)
-    assert [index for index, _ in found] == [1, 0]
-    np.testing.assert_allclose(found[0][1], [1 / (1 + np.exp(-9.0)), 0])
+    worst = label_statistics.worst_label_mistakes(logits, labels, 5)
+    assert [index for index, _ in worst] == [1, 0]
+    np.testing.assert_allclose(worst[0][1], [1 / (1 + np.exp(-9.0)), 0])

@@ -46,26 +46,26 @@ def test_smoothing_mixes_in_the_mean_over_all_classes() -> None:
 
 def test_large_logits_overflow_nowhere() -> None:
     large = jnp.asarray([[1e4, -1e4], [1e4, -1e4]])
-    found = softmax_cross_entropy(large, jnp.asarray([0, 1]))
-    np.testing.assert_array_equal(found, [0.0, 2e4])
+    losses = softmax_cross_entropy(large, jnp.asarray([0, 1]))
+    np.testing.assert_array_equal(losses, [0.0, 2e4])
     gradient = jax.grad(lambda x: softmax_cross_entropy(x, jnp.asarray([0, 1])).sum())(large)
     np.testing.assert_array_equal(gradient, [[0.0, 0.0], [1.0, -1.0]])
 
 
 def test_half_precision_is_computed_in_float32() -> None:
     half = logits().astype(jnp.bfloat16)
-    found = softmax_cross_entropy(half, jnp.asarray(LABELS))
-    assert found.dtype == jnp.float32
+    losses = softmax_cross_entropy(half, jnp.asarray(LABELS))
+    assert losses.dtype == jnp.float32
     wide = softmax_cross_entropy(half.astype(jnp.float32), jnp.asarray(LABELS))
-    np.testing.assert_array_equal(found, wide)
+    np.testing.assert_array_equal(losses, wide)
 
 
 def test_a_masked_mean_is_that_of_the_filtered_batch() -> None:
     mask = jnp.asarray([True, True, False, True, False, True])
     values = softmax_cross_entropy(logits().at[2].set(jnp.nan), jnp.asarray(LABELS))
     masked = Sums.of({"loss": (values, jnp.ones(6))}, mask).means()["loss"]
-    kept = softmax_cross_entropy(logits()[mask], jnp.asarray(LABELS)[mask])
-    assert masked == pytest.approx(float(kept.mean()), rel=5 * ROUNDING)
+    filtered = softmax_cross_entropy(logits()[mask], jnp.asarray(LABELS)[mask])
+    assert masked == pytest.approx(float(filtered.mean()), rel=5 * ROUNDING)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])

@@ -46,14 +46,14 @@ def test_batches_merged_are_the_whole() -> None:
 @pytest.mark.parametrize("padding", [0.0, np.nan, np.inf])
 def test_masked_is_filtered_whatever_the_padding_holds(padding: float) -> None:
     mask = jnp.asarray([True, False, True, True, False, True, False, True])
-    kept = measures(1)
+    filtered = measures(1)
     poisoned: Any = {
         name: tuple(
             jnp.where(mask.reshape(-1, *[1] * (part.ndim - 1)), part, padding) for part in both
         )
-        for name, both in kept.items()
+        for name, both in filtered.items()
     }
-    filtered = {name: (value[mask], weight[mask]) for name, (value, weight) in kept.items()}
+    filtered = {name: (value[mask], weight[mask]) for name, (value, weight) in filtered.items()}
     assert_equal(Sums.of(poisoned, mask), Sums.of(filtered))
 
 
@@ -96,16 +96,16 @@ def test_macro_f1_is_exact_in_whatever_batches() -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(60, 4)).astype(np.float32), rng.integers(0, 3, 60)
     logits[:, 3] -= 9  # neither is nor is said: it does not count
-    said, each = logits.argmax(-1), []
+    predicted, each = logits.argmax(-1), []
     for label in range(3):
-        right = int(((said == label) & (labels == label)).sum())
-        each.append(2 * right / int((said == label).sum() + (labels == label).sum()))
+        right = int(((predicted == label) & (labels == label)).sum())
+        each.append(2 * right / int((predicted == label).sum() + (labels == label).sum()))
 
     def sums(start: int, stop: int) -> Sums:
         mask = jnp.arange(start, stop) < 60
         rows = np.minimum(np.arange(start, stop), 59)
-        found = macro_f1(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]))
-        return Sums.of(found, mask)
+        parts = macro_f1(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]))
+        return Sums.of(parts, mask)
 
     whole, parts = sums(0, 60), sums(0, 25).merge(sums(25, 50)).merge(sums(50, 75))
     assert whole.means() == parts.means() == pytest.approx({"macro_f1": np.mean(each)})

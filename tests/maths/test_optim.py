@@ -28,9 +28,9 @@ def stepped(tx: optax.GradientTransformation, gradients: list[Params]) -> Any:
 
 def test_decay_shrinks_kernels_and_nothing_else() -> None:
     zero = jax.tree.map(jnp.zeros_like, params())
-    found = stepped(sgd(0.1, weight_decay=0.5), [zero] * 3)
-    np.testing.assert_allclose(found["kernel"], 2.0 * (1 - 0.1 * 0.5) ** 3, rtol=1e-6)
-    np.testing.assert_array_equal(found["bias"], 2.0)
+    updated = stepped(sgd(0.1, weight_decay=0.5), [zero] * 3)
+    np.testing.assert_allclose(updated["kernel"], 2.0 * (1 - 0.1 * 0.5) ** 3, rtol=1e-6)
+    np.testing.assert_array_equal(updated["bias"], 2.0)
 
 
 def test_without_gradient_or_decay_nothing_moves() -> None:
@@ -47,16 +47,16 @@ def test_momentum_is_the_textbooks(nesterov: bool) -> None:
     for gradient in (1.0, -3.0, 2.0):
         velocity = 0.9 * velocity + gradient
         expected -= 0.1 * (gradient + 0.9 * velocity if nesterov else velocity)
-    found = stepped(sgd(0.1, nesterov=nesterov), gradients)
-    np.testing.assert_allclose(found["kernel"], expected, rtol=1e-5)
-    np.testing.assert_allclose(found["bias"], expected, rtol=1e-5)
+    updated = stepped(sgd(0.1, nesterov=nesterov), gradients)
+    np.testing.assert_allclose(updated["kernel"], expected, rtol=1e-5)
+    np.testing.assert_allclose(updated["bias"], expected, rtol=1e-5)
 
 
 def test_a_gradient_step_goes_downhill_under_decay() -> None:
     one = jax.tree.map(jnp.ones_like, params())
-    found = stepped(sgd(0.1, weight_decay=0.5), [one])
-    np.testing.assert_allclose(found["kernel"], 2.0 - 0.1 * (1 + 0.5 * 2.0), rtol=1e-6)
-    np.testing.assert_allclose(found["bias"], 2.0 - 0.1, rtol=1e-6)
+    updated = stepped(sgd(0.1, weight_decay=0.5), [one])
+    np.testing.assert_allclose(updated["kernel"], 2.0 - 0.1 * (1 + 0.5 * 2.0), rtol=1e-6)
+    np.testing.assert_allclose(updated["bias"], 2.0 - 0.1, rtol=1e-6)
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
@@ -158,9 +158,9 @@ def test_muon_keeps_the_norm_and_leaves_the_rest_to_momentum() -> None:
 
 def test_muon_follows_a_schedule_in_all_its_parts() -> None:
     now, gradient = kernels(), kernels()
-    found = [muon(rate, dense=2.0).update for rate in (lambda step: 0.1, 0.1)]
+    updates = [muon(rate, dense=2.0).update for rate in (lambda step: 0.1, 0.1)]
     states = [muon(rate, dense=2.0).init(now) for rate in (lambda step: 0.1, 0.1)]
-    one, other = (update(gradient, s, now)[0] for update, s in zip(found, states, strict=True))
+    one, other = (update(gradient, s, now)[0] for update, s in zip(updates, states, strict=True))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, other)
 
 
@@ -189,8 +189,8 @@ def test_a_cosine_rises_and_falls_smoothly() -> None:
 
 def test_a_falling_rate_may_rise_first() -> None:
     rate: Any = optim.falling(1.0, 90, after=(1 / 3, 2 / 3), factor=0.1, warmup=1 / 9)
-    found = [float(rate(step)) for step in (0, 5, 10, 29, 30, 59, 60, 89)]
-    np.testing.assert_allclose(found, [0, 0.5, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+    rates = [float(rate(step)) for step in (0, 5, 10, 29, 30, 59, 60, 89)]
+    np.testing.assert_allclose(rates, [0, 0.5, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
 
 
 def test_adamw_decays_kernels_alone_and_bounds_gradients() -> None:

@@ -41,20 +41,20 @@ def test_small_unsigned_labels_do_not_overflow() -> None:
     assert statistics.confusion_matrix(labels, labels, 201)[200, 200] == 3
 
 
-def test_class_scores_by_hand_and_where_they_are_a_share_of_nothing() -> None:
+def test_class_metrics_by_hand_and_where_they_are_a_share_of_nothing() -> None:
     # Class 2 never occurs but is predicted, class 3 occurs but is never predicted, 4 is neither.
     labels, predictions = np.array([0, 0, 0, 1, 1, 3]), np.array([0, 0, 1, 1, 2, 2])
-    scores = statistics.class_scores(statistics.confusion_matrix(labels, predictions, 5))
-    np.testing.assert_allclose(scores.precision, [1, 1 / 2, 0, np.nan, np.nan])
-    np.testing.assert_allclose(scores.recall, [2 / 3, 1 / 2, np.nan, 0, np.nan])
-    np.testing.assert_allclose(scores.f1, [4 / 5, 1 / 2, 0, 0, np.nan])
-    np.testing.assert_array_equal(scores.support, [3, 2, 0, 1, 0])
+    metrics = statistics.class_metrics(statistics.confusion_matrix(labels, predictions, 5))
+    np.testing.assert_allclose(metrics.precision, [1, 1 / 2, 0, np.nan, np.nan])
+    np.testing.assert_allclose(metrics.recall, [2 / 3, 1 / 2, np.nan, 0, np.nan])
+    np.testing.assert_allclose(metrics.f1, [4 / 5, 1 / 2, 0, 0, np.nan])
+    np.testing.assert_array_equal(metrics.support, [3, 2, 0, 1, 0])
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     logits, labels = draw(1)
-    scores = statistics.class_scores(statistics.confusion_matrix(labels, logits.argmax(-1), 5))
-    np.testing.assert_allclose(scores.f1, 2 / (1 / scores.precision + 1 / scores.recall))
+    metrics = statistics.class_metrics(statistics.confusion_matrix(labels, logits.argmax(-1), 5))
+    np.testing.assert_allclose(metrics.f1, 2 / (1 / metrics.precision + 1 / metrics.recall))
 
 
 def test_log_probabilities_of_large_logits_are_exact() -> None:

@@ -24,19 +24,19 @@ def answers(
     wrong = rng.random(2 * examples) < noise
     labels = np.where(wrong, (true + rng.integers(1, 10, 2 * examples)) % 10, true)
     temperature = fit_temperature(overconfident * logits[examples:], labels[examples:])
-    kept = slice(examples)
-    return overconfident * logits[kept], labels[kept], wrong[kept], temperature
+    rows = slice(examples)
+    return overconfident * logits[rows], labels[rows], wrong[rows], temperature
 
 
 def test_wrong_labels_are_found_by_a_good_model() -> None:
     named = right = 0
     for seed in range(10):
         logits, labels, wrong, temperature = answers(seed, spread=12, noise=0.01)
-        found = [
+        indices = [
             suspect.index for suspect in suspects(one_class.questions(logits, labels, temperature))
         ]
-        assert 3 <= len(found) <= wrong.sum()
-        named, right = named + len(found), right + int(wrong[found].sum())
+        assert 3 <= len(indices) <= wrong.sum()
+        named, right = named + len(indices), right + int(wrong[indices].sum())
     assert right > 0.9 * named
 
 
@@ -50,11 +50,11 @@ def test_nothing_is_suspected_by_a_model_that_errs_often(overconfident: float) -
 
 
 def test_labels_that_are_right_are_hardly_ever_suspected() -> None:
-    found = []
+    counts = []
     for seed in range(20):
         logits, labels, _, temperature = answers(seed, spread=12, noise=0.0)
-        found.append(len(suspects(one_class.questions(logits, labels, temperature))))
-    assert sum(map(bool, found)) <= 1  # by chance, once in a hundred
+        counts.append(len(suspects(one_class.questions(logits, labels, temperature))))
+    assert sum(map(bool, counts)) <= 1  # by chance, once in a hundred
 
 
 def test_few_sure_answers_of_a_class_are_not_enough() -> None:
@@ -67,14 +67,14 @@ def test_few_sure_answers_of_a_class_are_not_enough() -> None:
     labels = np.repeat([0, 1], 200)
     logits = 12 * np.eye(2)[labels]
     labels[0] = 1
-    (found,) = suspects(one_class.questions(logits, labels, 1.0))
-    assert (found.index, found.agreeing, found.answers) == (0, 199, 200)
-    assert found.sure == pytest.approx(1 / (1 + np.exp(-12)))
+    (suspect,) = suspects(one_class.questions(logits, labels, 1.0))
+    assert (suspect.index, suspect.agreeing, suspect.answers) == (0, 199, 200)
+    assert suspect.sure == pytest.approx(1 / (1 + np.exp(-12)))
 
 
 def test_of_several_labels_an_example_is_suspected_once() -> None:
     labels = (np.random.default_rng(0).random((300, 3)) < 0.5).astype(np.float32)
     logits = np.where(labels > 0, 9.0, -9.0)
     labels[5] = 1 - labels[5]
-    (found,) = suspects(several.questions(logits, labels, 1.0))
-    assert found.index == 5
+    (suspect,) = suspects(several.questions(logits, labels, 1.0))
+    assert suspect.index == 5

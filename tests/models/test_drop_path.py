@@ -20,11 +20,11 @@ from flaxmill.models.vit import ViT
 def test_a_branch_is_dropped_as_a_whole_for_a_share_of_the_examples(shape: tuple[int, ...]) -> None:
     drop = DropPath(0.2, axes=len(shape))
     branch = jax.random.normal(jax.random.key(0), shape)
-    found = np.asarray(drop(branch, rngs=nnx.Rngs(dropout=1))).reshape(len(branch), -1)
+    rows = np.asarray(drop(branch, rngs=nnx.Rngs(dropout=1))).reshape(len(branch), -1)
     whole = np.asarray(branch).reshape(len(branch), -1) / 0.8
-    kept = np.isclose(found, whole, rtol=1e-6).all(1)
-    assert np.logical_or(kept, (found == 0).all(1)).all()
-    assert abs(kept.mean() - 0.8) < 4 * np.sqrt(0.2 * 0.8 / len(branch))  # 4 standard deviations
+    left = np.isclose(rows, whole, rtol=1e-6).all(1)
+    assert np.logical_or(left, (rows == 0).all(1)).all()
+    assert abs(left.mean() - 0.8) < 4 * np.sqrt(0.2 * 0.8 / len(branch))  # 4 standard deviations
 
 
 def test_nothing_is_dropped_in_evaluation_or_at_rate_0() -> None:
@@ -60,9 +60,9 @@ def test_networks_drop_blocks_in_training_alone(name: str) -> None:
     network = drawn(lambda rngs: NETWORKS[name](3, 5, drop_path=0.5, rngs=rngs))
     drops = [module for _, module in nnx.iter_modules(network) if isinstance(module, DropPath)]
     assert sorted(drop.rate for drop in drops) == [0.0, 0.25, 0.5]
-    given = pictures(16, 8, 8, 3)
-    one, other = (answer(network, given, seed) for seed in (0, 1))
+    inputs = pictures(16, 8, 8, 3)
+    one, other = (answer(network, inputs, seed) for seed in (0, 1))
     assert np.abs(one - other).max() > 1e-3
     network.eval()
-    one, other = (answer(network, given, seed) for seed in (0, 1))
+    one, other = (answer(network, inputs, seed) for seed in (0, 1))
     np.testing.assert_array_equal(one, other)

@@ -107,8 +107,8 @@ def test_half_precision_is_that_of_the_layers_alone(name: str, evaluating: bool)
     assert layers.count("float32") == heads - 1
     logits = network(pictures)
     assert logits.dtype == jnp.float32
-    kept = jax.tree.leaves(nnx.state(network, nnx.Param, nnx.BatchStat))
-    assert {leaf.dtype for leaf in kept} == {jnp.dtype(jnp.float32)}
+    leaves = jax.tree.leaves(nnx.state(network, nnx.Param, nnx.BatchStat))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
     # Each layer rounds to 8 bits; the logits are about 1. Equal ones would mean that none did.
     difference = np.abs(logits - exact(pictures)).max()
     assert 1e-5 < difference < 0.1

@@ -69,9 +69,9 @@ def pictures(*shape: int) -> jax.Array:
 def convolutions(network: nnx.Module, shape: tuple[int, ...]) -> list[Any]:
     """Lists the convolutions of a network that is given pictures, in their order."""
     graphdef, state = nnx.split(network)
-    jaxpr = jax.make_jaxpr(lambda state, given: nnx.merge(graphdef, state)(given))
-    found = jaxpr(state, pictures(*shape)).eqns
-    return [equation for equation in found if equation.primitive.name == "conv_general_dilated"]
+    jaxpr = jax.make_jaxpr(lambda state, inputs: nnx.merge(graphdef, state)(inputs))
+    equations = jaxpr(state, pictures(*shape)).eqns
+    return [equation for equation in equations if equation.primitive.name == "conv_general_dilated"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_each_stage_but_the_first_halves_height_and_width(
     stem: str, sides: list[tuple[int, int]], block: Any
 ) -> None:
     network = small(block=block, stages=(1, 2, 1), stem=stem)
-    shapes = [found.outvars[0].aval.shape for found in convolutions(network, (2, 9, 8, 3))]
+    shapes = [equation.outvars[0].aval.shape for equation in convolutions(network, (2, 9, 8, 3))]
     assert list(dict.fromkeys(shape[1:3] for shape in shapes)) == sides
     assert shapes[-1][-1] == (16 if block is basic else 64)
     assert network(pictures(2, 9, 8, 3)).shape == (2, 10)
@@ -91,10 +91,10 @@ def test_each_stage_but_the_first_halves_height_and_width(
 
 @pytest.mark.parametrize("block", [basic, bottleneck])
 def test_padding_is_as_wide_on_either_side(block: Any) -> None:
-    for found in convolutions(small(block=block, stem="imagenet"), (2, 32, 32, 3)):
-        side = found.invars[1].aval.shape[0]
-        assert found.params["padding"] == ((side // 2, side // 2),) * 2, found
-        assert found.params["window_strides"] in ((1, 1), (2, 2))
+    for equation in convolutions(small(block=block, stem="imagenet"), (2, 32, 32, 3)):
+        side = equation.invars[1].aval.shape[0]
+        assert equation.params["padding"] == ((side // 2, side // 2),) * 2, equation
+        assert equation.params["window_strides"] in ((1, 1), (2, 2))
 
 
 @pytest.mark.parametrize("block", [basic, bottleneck])
@@ -113,42 +113,42 @@ def test_a_block_begins_as_its_shortcut(block: Any) -> None:
 def test_pictures_are_centred_and_scaled_by_channel() -> None:
     mean, std = (0.5, 0.25, 0.125), (0.25, 0.5, 2.0)
     network, plain = small(mean=mean, std=std), small()
-    given = pictures(4, 8, 8, 3)
-    scaled = (given.astype(jnp.float32) / 255 - np.reshape(mean, (1, 1, 1, 3))) / np.float32(
+    inputs = pictures(4, 8, 8, 3)
+    scaled = (inputs.astype(jnp.float32) / 255 - np.reshape(mean, (1, 1, 1, 3))) / np.float32(
         np.reshape(std, (1, 1, 1, 3))
     )
-    np.testing.assert_allclose(network(given), plain(scaled), atol=1e-5)
-    np.testing.assert_array_equal(plain(given), plain(given.astype(jnp.float32) / 255))
+    np.testing.assert_allclose(network(inputs), plain(scaled), atol=1e-5)
+    np.testing.assert_array_equal(plain(inputs), plain(inputs.astype(jnp.float32) / 255))
     one, each = small(mean=(0.5,), std=(2.0,)), small(mean=(0.5,) * 3, std=(2.0,) * 3)
-    np.testing.assert_array_equal(one(given), each(given))
+    np.testing.assert_array_equal(one(inputs), each(inputs))
 
 
 def test_normalisation_remembers_in_training_what_it_uses_in_evaluation() -> None:
-    network, given = small(), pictures(16, 8, 8, 3)
-    trained = [network(given) for _ in range(200)][-1]  # by now, the averages have arrived
+    network, inputs = small(), pictures(16, 8, 8, 3)
+    trained = [network(inputs) for _ in range(200)][-1]  # by now, the averages have arrived
     network.eval()
-    np.testing.assert_allclose(network(given), trained, atol=1e-3)
-    one = network(given[:1])  # in evaluation, the others of a batch have no say
-    np.testing.assert_allclose(one, network(given)[:1], atol=1e-6)
+    np.testing.assert_allclose(network(inputs), trained, atol=1e-3)
+    one = network(inputs[:1])  # in evaluation, the others of a batch have no say
+    np.testing.assert_allclose(one, network(inputs)[:1], atol=1e-6)
 
 
 @pytest.mark.parametrize("block", [basic, bottleneck])
 def test_every_normalisation_folds_into_its_convolution(block: Any) -> None:
-    network, given = small(block=block, stem="imagenet"), pictures(16, 32, 32, 3)
-    network(given)  # so that the running averages are not those of the start
+    network, inputs = small(block=block, stem="imagenet"), pictures(16, 32, 32, 3)
+    network(inputs)  # so that the running averages are not those of the start
     network.eval()
-    traced = jax.make_jaxpr(application(network))(given)
-    folded = jax.make_jaxpr(lambda given: evaluate(traced, given)[0])(given)
+    traced = jax.make_jaxpr(application(network))(inputs)
+    folded = jax.make_jaxpr(lambda inputs: evaluate(traced, inputs)[0])(inputs)
     names = [equation.primitive.name for equation in folded.eqns]
-    assert names.count("conv_general_dilated") == len(convolutions(network, given.shape))
+    assert names.count("conv_general_dilated") == len(convolutions(network, inputs.shape))
     assert not {"mul", "rsqrt", "sqrt"}.intersection(names)
-    (found,) = evaluate(traced, given)
-    np.testing.assert_allclose(found, network(given), atol=1e-5)
+    (output,) = evaluate(traced, inputs)
+    np.testing.assert_allclose(output, network(inputs), atol=1e-5)
 
 
 def test_features_are_dropped_in_training_alone() -> None:
-    network, given = small(dropout=0.5), pictures(4, 8, 8, 3)
-    one, other = (network(given, rngs=nnx.Rngs(dropout=seed)) for seed in (0, 1))
+    network, inputs = small(dropout=0.5), pictures(4, 8, 8, 3)
+    one, other = (network(inputs, rngs=nnx.Rngs(dropout=seed)) for seed in (0, 1))
     assert np.abs(one - other).max() > 1e-3
     network.eval()
-    np.testing.assert_array_equal(network(given), network(given, rngs=nnx.Rngs(dropout=1)))
+    np.testing.assert_array_equal(network(inputs), network(inputs, rngs=nnx.Rngs(dropout=1)))

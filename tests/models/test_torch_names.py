@@ -48,9 +48,9 @@ BUILDS: dict[str, Callable[..., Any]] = {
 def fitted(build: Callable[..., Any], arrays: Any) -> tuple[Any, tuple[str, ...]]:
     """Returns a model with weights from elsewhere, in evaluation, and what is told about them."""
     graphdef, params, rest = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, ...)
-    found, notes = fitting.fitted({"params": params, "model_state": rest}, arrays)
-    found = jax.tree.map(jnp.asarray, found)
-    model = nnx.merge(graphdef, found["params"], found["model_state"])
+    weights, notes = fitting.fitted({"params": params, "model_state": rest}, arrays)
+    weights = jax.tree.map(jnp.asarray, weights)
+    model = nnx.merge(graphdef, weights["params"], weights["model_state"])
     model.eval()
     return model, notes
 
@@ -64,13 +64,13 @@ def test_a_file_of_theirs_gives_their_answers(name: str, tmp_path: Path) -> None
     arrays, file = ARRAYS[name](), tmp_path / "theirs.safetensors"
     save_file(arrays, file)
     model, notes = fitted(functools.partial(network, name), read_initial(file))
-    (told,) = notes
-    assert told.startswith(f"The weights are named as those of a {name}, as in t")
-    given = pictures(3, SIDE, SIDE, 3)
-    scaled = (given / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
+    (note,) = notes
+    assert note.startswith(f"The weights are named as those of a {name}, as in t")
+    inputs = pictures(3, SIDE, SIDE, 3)
+    scaled = (inputs / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
     expected = LOGITS[name](arrays, channels_first(scaled))
     assert np.ptp(expected, axis=0).max() > 0.1  # it looks at pictures
-    np.testing.assert_allclose(answer(model, given), expected, atol=1e-5)
+    np.testing.assert_allclose(answer(model, inputs), expected, atol=1e-5)
 
 
 # What torchvision calls the same: our table's other half, written once more as whole names.
@@ -112,8 +112,8 @@ def test_either_library_has_a_table(name: str) -> None:
             key = re.sub(pattern, new, key)
         theirs[key] = array[:, None, None] if key.endswith("layer_scale") else array
     build = functools.partial(network, name)
-    (one, _), (other, (told,)) = fitted(build, ARRAYS[name]()), fitted(build, theirs)
-    assert told == f"The weights are named as those of a {name}, as in torchvision."
+    (one, _), (other, (note,)) = fitted(build, ARRAYS[name]()), fitted(build, theirs)
+    assert note == f"The weights are named as those of a {name}, as in torchvision."
     assert weights.digest(nnx.state(one)) == weights.digest(nnx.state(other))
 
 
@@ -148,20 +148,20 @@ def test_positions_without_one_for_the_class_token_are_taken() -> None:
 
 
 def test_a_head_for_other_classes_is_left_out() -> None:
-    given = vit_arrays() | dense("head", WIDTH, 9)
+    arrays = vit_arrays() | dense("head", WIDTH, 9)
     _, params, _ = nnx.split(nnx.eval_shape(lambda: network("ViT", nnx.Rngs(0))), nnx.Param, ...)
-    _, notes = fitting.fitted({"params": params}, given, ("head",))
+    _, notes = fitting.fitted({"params": params}, arrays, ("head",))
     assert notes[1:] == ("The head is new: 9 classes there, 5 here.",)
-    assert refused(given)[1:] == [
+    assert refused(arrays)[1:] == [
         "  misshapen: params.head.bias is float32[9], expected float32[5]",
         "  misshapen: params.head.kernel is float32[8,9], expected float32[8,5]",
     ]
 
 
 def refused(arrays: Arrays, name: str = "ViT") -> list[str]:
-    with pytest.raises(BadInput) as found:
+    with pytest.raises(BadInput) as error:
         fitted(functools.partial(network, name), arrays)
-    return str(found.value).splitlines()
+    return str(error.value).splitlines()
 
 
 def test_what_does_not_fit_is_named_as_it_is_in_the_file() -> None:

@@ -58,20 +58,20 @@ class Brightness(nnx.Module):
 def test_a_closer_view_is_the_middle_enlarged() -> None:
     model = Views(Brightness(), (View(part=0.5),), mirrored=False)
     model.eval()
-    found = np.asarray(model(jnp.asarray(PICTURES))).reshape(-1, HEIGHT, WIDTH) * 255
+    views = np.asarray(model(jnp.asarray(PICTURES))).reshape(-1, HEIGHT, WIDTH) * 255
     box = (WIDTH / 4, HEIGHT / 4, WIDTH * 3 / 4, HEIGHT * 3 / 4)
-    for picture, seen in zip(PICTURES, found, strict=True):
+    for picture, view in zip(PICTURES, views, strict=True):
         image = Image.fromarray(picture[..., 0])
         expected = image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, box=box)
         # Pillow rounds to bytes after each of the two sides.
-        np.testing.assert_allclose(seen, np.asarray(expected, np.float32), atol=1.01)
+        np.testing.assert_allclose(view, np.asarray(expected, np.float32), atol=1.01)
 
 
 def test_closer_views_leave_an_even_picture_even() -> None:
     model = Views(Brightness(), CLOSER[1:])
     model.eval()
-    found = model(jnp.full((1, 6, 6, 1), 100, jnp.uint8))
-    np.testing.assert_allclose(found, 100 / 255, atol=1e-6)
+    output = model(jnp.full((1, 6, 6, 1), 100, jnp.uint8))
+    np.testing.assert_allclose(output, 100 / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -60,17 +60,17 @@ def test_pictures_that_the_patch_does_not_divide_are_refused() -> None:
 
 
 def test_without_positions_the_order_of_patches_is_all_one() -> None:
-    network, given = small(), pictures(2, 8, 12, 3)
-    swapped = np.concatenate([given[:, 4:], given[:, :4]], axis=1)  # the upper patches below
-    assert np.abs(answer(network, given) - answer(network, swapped)).max() > 1e-2
+    network, inputs = small(), pictures(2, 8, 12, 3)
+    swapped = np.concatenate([inputs[:, 4:], inputs[:, :4]], axis=1)  # the upper patches below
+    assert np.abs(answer(network, inputs) - answer(network, swapped)).max() > 1e-2
     network.positions = nnx.Param(jnp.zeros((2, 3, 8)))
-    np.testing.assert_allclose(answer(network, given), answer(network, swapped), atol=1e-5)
+    np.testing.assert_allclose(answer(network, inputs), answer(network, swapped), atol=1e-5)
 
 
 def test_a_picture_of_another_size_gets_positions_in_between() -> None:
-    network, other, given = small(), small(size=(16, 8)), pictures(2, 16, 8, 3)
+    network, other, inputs = small(), small(size=(16, 8)), pictures(2, 16, 8, 3)
     other.positions = nnx.Param(resized_positions(network.positions[...], (4, 2)))
-    np.testing.assert_allclose(answer(network, given), answer(other, given), atol=1e-5)
+    np.testing.assert_allclose(answer(network, inputs), answer(other, inputs), atol=1e-5)
 
 
 def test_resized_positions_keep_what_is_even_and_go_evenly_from_one_to_the_next() -> None:

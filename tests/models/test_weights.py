@@ -18,8 +18,8 @@ def tree() -> dict[str, Any]:
 
 
 def test_names_are_paths() -> None:
-    assert list(weights.named(tree())) == ["dense.bias", "dense.kernel"]
-    assert list(weights.named({"a": [np.zeros(1), (np.zeros(1),)]})) == ["a.0", "a.1.0"]
+    assert list(weights.flatten(tree())) == ["dense.bias", "dense.kernel"]
+    assert list(weights.flatten({"a": [np.zeros(1), (np.zeros(1),)]})) == ["a.0", "a.1.0"]
 
 
 def test_the_variables_of_a_model_have_the_names_of_its_attributes() -> None:
@@ -30,8 +30,8 @@ def test_the_variables_of_a_model_have_the_names_of_its_attributes() -> None:
 
     _, params, rest = nnx.split(Model(), nnx.Param, ...)
     expected = ["layers.0.bias", "layers.0.kernel", "norm.bias", "norm.scale"]
-    assert sorted(weights.named(params)) == expected
-    assert sorted(weights.named(rest)) == ["norm.mean", "norm.var"]
+    assert sorted(weights.flatten(params)) == expected
+    assert sorted(weights.flatten(rest)) == ["norm.mean", "norm.var"]
     assert weights.count(params) == 3 + 6 + 3 + 3
 
 
@@ -66,15 +66,15 @@ def test_a_digest_depends_on_nothing_else() -> None:
 
 def test_named_arrays_take_their_places() -> None:
     arrays = {"dense.kernel": np.full((2, 3), 5, np.float32), "dense.bias": np.ones(3, np.float32)}
-    found = weights.renamed(tree(), arrays, where="here")
-    assert found["dense"]["kernel"] is arrays["dense.kernel"]
-    assert found["dense"]["bias"] is arrays["dense.bias"]
+    filled = weights.unflatten(tree(), arrays, where="here")
+    assert filled["dense"]["kernel"] is arrays["dense.kernel"]
+    assert filled["dense"]["bias"] is arrays["dense.bias"]
 
 
 def test_all_that_does_not_fit_is_listed() -> None:
     arrays = {"dense.kernels": np.ones((2, 3)), "dense.bias": np.zeros(4, np.float64)}
     with pytest.raises(BadInput) as refused:
-        weights.renamed(tree(), arrays, where="the file x.safetensors")
+        weights.unflatten(tree(), arrays, where="the file x.safetensors")
     assert str(refused.value).splitlines() == [
         "the file x.safetensors does not fit this model.",
         "  missing: dense.kernel Did you mean 'dense.kernels'?",

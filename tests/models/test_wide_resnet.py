@@ -19,8 +19,8 @@ from flaxmill.models.wide_resnet import WideResNet, wrn_16_4, wrn_28_10, wrn_40_
 )
 def test_parameters_are_as_many_as_is_published(size: Any, millions: float) -> None:
     network = nnx.eval_shape(lambda: size(3, 10, rngs=nnx.Rngs(0)))
-    found = weights.count(nnx.state(network, nnx.Param))
-    assert abs(found / 1e6 - millions) <= 0.05
+    count = weights.count(nnx.state(network, nnx.Param))
+    assert abs(count / 1e6 - millions) <= 0.05
 
 
 def small(**fields: Any) -> WideResNet:
@@ -60,9 +60,9 @@ def test_a_block_adds_to_what_it_got_and_drops_within_its_branch() -> None:
 
 
 def test_in_evaluation_neither_chance_nor_the_rest_of_a_batch_has_a_say() -> None:
-    network, given = small(dropout=0.5), pictures(2, 9, 8, 3)
+    network, inputs = small(dropout=0.5), pictures(2, 9, 8, 3)
     network.eval()
-    others = np.stack([given[0], given[0]])
-    found, alone = answer(network, given, 0), answer(network, others, 1)
-    np.testing.assert_array_equal(found[0], alone[0])
-    assert np.abs(found[1] - alone[1]).max() > 1e-2
+    others = np.stack([inputs[0], inputs[0]])
+    together, alone = answer(network, inputs, 0), answer(network, others, 1)
+    np.testing.assert_array_equal(together[0], alone[0])
+    assert np.abs(together[1] - alone[1]).max() > 1e-2

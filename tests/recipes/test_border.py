@@ -103,8 +103,8 @@ RETURNED = [
         "the label of an example of mine is float32 (0.0): give a whole number, the place of its",
     ),
     (
-        "def settle(config, initial):\n    return 3",
-        "settle() in {} returned an int (3): return the config and, by field, why it was chosen",
+        "def resolve(config, initial):\n    return 3",
+        "resolve() in {} returned an int (3): return the config and, by field, why it was chosen",
     ),
     (
         SIGNATURE + "splits",
@@ -219,12 +219,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine.py"
 
 
-@pytest.mark.parametrize(("text", "said"), LOADED, ids=range(len(LOADED)))
-def test_a_part_that_is_something_else_is_named(here: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "message"), LOADED, ids=range(len(LOADED)))
+def test_a_part_that_is_something_else_is_named(here: Path, text: str, message: str) -> None:
     here.write_text(f"{RECIPE}\n{text}\n")
     with pytest.raises(BadInput) as refused:
         recipes.load("mine.py")
-    assert str(refused.value).startswith(said.replace("{}", str(here), 1))
+    assert str(refused.value).startswith(message.replace("{}", str(here), 1))
 
 
 @pytest.mark.parametrize(("text", "begins"), RETURNED, ids=range(len(RETURNED)))
@@ -234,8 +234,8 @@ def test_what_a_part_returns_is_checked_before_step_1(
     here.write_text(f"{RECIPE}\n{text}\n")
     status, out, error = command(capsys, "train", "mine.py", "--run", "run")
     assert status == 2
-    said = re.sub(r"line \d+", "line LAST", error)
-    assert said.startswith(f"flaxmill: {begins.replace('{}', str(here), 1)}")
+    message = re.sub(r"line \d+", "line LAST", error)
+    assert message.startswith(f"flaxmill: {begins.replace('{}', str(here), 1)}")
     if lines := re.findall(r"line (\d+)", error):
         assert int(lines[0]) > RECIPE.count("\n")
     assert "Traceback" not in error

@@ -57,9 +57,9 @@ def test_a_folder_that_nothing_can_be_learnt_from(
 
 def test_resuming_a_run_that_began_with_given_weights_is_bitwise(tmp_path: Path) -> None:
     """Its head is trained alone at first, and its batch statistics stay as they were given."""
-    given = small_runs.train("images", tmp_path / "given", epochs=0.5)
+    pretrained = small_runs.train("images", tmp_path / "given", epochs=0.5)
     fields = {"optimizer": "sgd", "frozen": 0.6, "ema": 0.9}  # the rest from step 15 of 25 on
-    how = {"init_from": given.path, "report": False}
+    how = {"init_from": pretrained.path, "report": False}
     whole = small_runs.train("images", tmp_path / "whole", Options(**how), **fields)
     stopping = small_runs.Interrupting(after=11)
     with pytest.raises(Stopped):
@@ -68,7 +68,7 @@ def test_resuming_a_run_that_began_with_given_weights_is_bitwise(tmp_path: Path)
     assert int(small_runs.saved(run)["step"]) == 13
     resumed = small_runs.train("images", run, Options(**how), **fields)
     small_runs.assert_same_run(resumed, whole)
-    before, after = given.arrays(), whole.arrays()
+    before, after = pretrained.arrays(), whole.arrays()
     moved = {name for name, array in after.items() if (array != before[name]).any()}
     assert any("head" in name for name in moved)
     assert any("stem" in name for name in moved)
@@ -92,13 +92,13 @@ def test_a_file_that_goes_away_while_training_is_named_and_the_run_goes_on(tmp_p
     picture_files.classes(photos, {"개 1": 30, "고양이": 30})
     config = images.Config(**TINY, data=str(photos))
     gone = Path(images.data(replace(config, white=255, fit="crop")).test.files[3])
-    kept = shutil.copy(gone, tmp_path / "kept.png")
+    copy = shutil.copy(gone, tmp_path / "kept.png")
     fields = TINY | {"data": str(photos), "validation": 0.15}
     with pytest.raises(BadInput) as refused:
         small_runs.train("images", tmp_path / "run", words=Deleting(gone), **fields)
-    said = str(refused.value)
-    assert f"{gone} is gone: it was there when the pictures were listed. Put it back" in said
-    shutil.copy(kept, gone)
+    message = str(refused.value)
+    assert f"{gone} is gone: it was there when the pictures were listed. Put it back" in message
+    shutil.copy(copy, gone)
     trained = small_runs.train("images", tmp_path / "run", **fields)
     assert trained.result["attempts"] == 2
     assert trained.signature.labels == ("개 1", "고양이")

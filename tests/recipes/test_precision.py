@@ -84,7 +84,7 @@ def test_three_steps_change_every_parameter(name: str, folder: Path) -> None:
     assert trained.result["step"] == 3
     order = small_runs.order(name, run, **fields)
     fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
-    before, after = weights.named({"params": nnx.state(fresh, nnx.Param)}), trained.arrays()
+    before, after = weights.flatten({"params": nnx.state(fresh, nnx.Param)}), trained.arrays()
     unchanged = [tensor for tensor in before if (np.asarray(before[tensor]) == after[tensor]).all()]
     assert unchanged == []
 

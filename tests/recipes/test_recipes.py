@@ -234,8 +234,8 @@ def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, fo
         assert mine == pytest.approx(yours, rel=1e-5)
     spread_arrays, arrays = small_runs.saved(spread.path), small_runs.saved(unbroken.path)
     for tensor, array in arrays.items():
-        found = spread_arrays[tensor]
-        np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-5, err_msg=tensor)
+        other = spread_arrays[tensor]
+        np.testing.assert_allclose(other, array, rtol=1e-5, atol=1e-5, err_msg=tensor)
 
 
 def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -> None:
@@ -246,7 +246,7 @@ def test_three_steps_change_every_trainable_parameter(name: str, folder: Path) -
     assert trained.result["step"] == 3
     order = small_runs.order(name, run, **fields).resolved()
     fresh = order.recipe.module.model(order.config, trained.signature, nnx.Rngs(order.seed))
-    before = weights.named({"params": nnx.state(fresh, nnx.Param)})
+    before = weights.flatten({"params": nnx.state(fresh, nnx.Param)})
     after = trained.arrays()
     assert before.keys() == {tensor for tensor in after if tensor.startswith("params.")}
     unchanged = [tensor for tensor in before if (np.asarray(before[tensor]) == after[tensor]).all()]
@@ -317,24 +317,24 @@ def test_every_field_of_the_config_is_read(
 
 
 def test_the_commands_in_the_docstring_parse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[TrainRequest] = []
-    monkeypatch.setattr(train, "execute", lambda order, *_: given.append(order))
+    requests: list[TrainRequest] = []
+    monkeypatch.setattr(train, "execute", lambda request, *_: requests.append(request))
     lines = [line.strip() for line in (recipes.load(name).module.__doc__ or "").splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("flaxmill ")]
     assert ["flaxmill", "train", name] in commands
     for _, command, *arguments in commands:
         assert command == "train"
         cli.train(arguments)
-    assert {order.recipe.name for order in given} == {name}
-    presets = {order.preset for order in given}
+    assert {request.recipe.name for request in requests} == {name}
+    presets = {request.preset for request in requests}
     assert presets <= set(recipes.load(name).module.PRESETS)
 
 
 def test_every_recipe_has_all_parts_in_their_order(name: str) -> None:
     text = recipes.load(name).text
     starts = (rf"^(class {part}:|def {part}\(|{part} =)" for part in recipes.PARTS)
-    found = [re.search(start, text, re.MULTILINE) for start in starts]
-    places = [match.start() for match in found if match]
+    matches = [re.search(start, text, re.MULTILINE) for start in starts]
+    places = [match.start() for match in matches if match]
     assert len(places) == len(recipes.PARTS)
     assert places == sorted(places)
     assert recipes.headline(recipes.text(name))

@@ -136,8 +136,8 @@ def test_the_text_that_was_trained_is_run_if_it_is_listed(
 def test_what_a_person_says_to_run_is_run(
     how: str, tmp_path: Path, trusted: Path, mark: Path
 ) -> None:
-    given: Any = {"trust": True} if how == "trust" else {"recipe": str(tmp_path / "recipe.py")}
-    assert origin(tmp_path, mark, **given).recipe.name == "mine"
+    options: Any = {"trust": True} if how == "trust" else {"recipe": str(tmp_path / "recipe.py")}
+    assert origin(tmp_path, mark, **options).recipe.name == "mine"
     assert mark.exists()
     assert not trusted.exists()  # only what is trained is noted
 
@@ -176,12 +176,12 @@ def test_a_run_names_no_file_as_a_recipe_of_flaxmill_s(tmp_path: Path, mark: Pat
 
 
 def test_two_versions_of_a_file_live_side_by_side(tmp_path: Path, mark: Path) -> None:
-    found = []
+    results = []
     for width in (3, 5):
         folder = tmp_path / str(width)
         folder.mkdir()
-        found.append(origin(folder, mark, width=width, trust=True))
-    one, other = (each.recipe.module for each in found)
+        results.append(origin(folder, mark, width=width, trust=True))
+    one, other = (each.recipe.module for each in results)
     assert one.__name__ != other.__name__
     assert (one.Config().width, other.Config().width) == (3, 5)
-    assert [each.config.width for each in found] == [3, 5]
+    assert [each.config.width for each in results] == [3, 5]

@@ -66,7 +66,7 @@ MODELS: dict[str, tuple[Callable[[], Any], int, Any, bool]] = {
     "colour": (lambda: Bright(3), 3, ONE, True),
     "strided": (lambda: Bright(3, strides=2), 3, ONE, True),
     "several labels": (lambda: Bright(1, 3), 1, SEVERAL, True),
-    "several seeds": (lambda: Ensemble([Bright(1), Bright(1)], answers=ONE), 1, ONE, True),
+    "several seeds": (lambda: Ensemble([Bright(1), Bright(1)], output_kind=ONE), 1, ONE, True),
     "views": (lambda: Views(Bright(1), STRAIGHT), 1, ONE, True),
     "no convolution": (lambda: Pixels(), 3, ONE, False),
 }
@@ -128,7 +128,7 @@ def test_the_last_fine_map_of_each_network_is_found_once() -> None:
     how: dict[str, Any] = {"channels": (4, 8, 8), "residual": (0, 1)}
     (one,) = traced(lambda rngs: FastCNN((28, 28), 1, 10, **how, rngs=rngs), 28, 1).maps.values()
     assert one.shape == (2, 14, 14, 8)
-    members = traced(lambda rngs: Ensemble([tutorial(rngs)] * 3, answers=ONE), 28, 1)
+    members = traced(lambda rngs: Ensemble([tutorial(rngs)] * 3, output_kind=ONE), 28, 1)
     assert len(members.maps) == 3
 
 

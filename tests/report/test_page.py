@@ -62,7 +62,7 @@ def test_tables_hold_the_statistics() -> None:
     page = Page(render([run]))
     cells = [text.strip() for text in page.texts["td"]]
     assert cells[:9] == [str(count) for count in matrix.ravel()]
-    scores = statistics.class_scores(matrix)
+    scores = statistics.class_metrics(matrix)
     for index, cell in enumerate((scores.precision, scores.recall, scores.f1)):
         assert cells[9 + index :: 4][:3] == [f"{100 * share:.1f}\xa0%" for share in cell]
     worst = statistics.worst_mistakes(run.test_logits, run.test_labels, 20)

@@ -43,7 +43,7 @@ def test_a_run_of_several_labels_has_its_own_tables() -> None:
     assert "Label by label" in page.texts["h2"] and "Average precision" in page.texts["th"]
     run = several()
     assert run.test_logits is not None and run.test_labels is not None
-    scores = label_statistics.label_scores(run.test_logits, run.test_labels)
+    scores = label_statistics.label_metrics(run.test_logits, run.test_labels)
     cells = [text.strip() for text in page.texts["td"]]
     assert cells[4:15:5] == [f"{100 * share:.1f}\xa0%" for share in scores.average_precision]
     assert "Of the labels given with a probability of, say, 80 %, 80 % should hold" in page.text

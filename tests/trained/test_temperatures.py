@@ -36,11 +36,11 @@ def signature(run: TrainedRun) -> dict[str, Any]:
 
 def heard(run: TrainedRun) -> str:
     """Returns what is said at the end of a run."""
-    said: list[str] = []
+    lines: list[str] = []
     words = Words(quiet=True)
-    words.say = said.append  # pyrefly: ignore
+    words.say = lines.append  # pyrefly: ignore
     print_summary(words, run)
-    return "\n".join(said)
+    return "\n".join(lines)
 
 
 def test_both_weights_have_the_temperature_that_fits_them(run: TrainedRun) -> None:
@@ -48,13 +48,13 @@ def test_both_weights_have_the_temperature_that_fits_them(run: TrainedRun) -> No
     assert best.step < run.step
     held_out = run.splits().validation
     for one, which in ((run, "final"), (best, "best")):
-        found = one.signature.temperature
-        assert found == pytest.approx(fit_temperature(*one.scored(held_out)), rel=1e-6)
-        assert found == signature(run)["temperatures"][which] != 1
+        temperature = one.signature.temperature
+        assert temperature == pytest.approx(fit_temperature(*one.scored(held_out)), rel=1e-6)
+        assert temperature == signature(run)["temperatures"][which] != 1
     assert signature(run)["temperature"] == run.signature.temperature
     assert signature(run)["held_out"] == len(held_out) == 100
-    said = f"calibrated on 100 held-out examples (temperature {run.signature.temperature:.2f})"
-    assert f"Probabilities: {said}." in heard(run)
+    sentence = f"calibrated on 100 held-out examples (temperature {run.signature.temperature:.2f})"
+    assert f"Probabilities: {sentence}." in heard(run)
 
 
 def test_predict_export_and_report_are_equally_sure_of_a_picture(
@@ -65,10 +65,10 @@ def test_predict_export_and_report_are_equally_sure_of_a_picture(
     np.testing.assert_allclose(run.classify(pictures), expected, rtol=1e-5)
     shipped = Exported(export(run, tmp_path / "export", formats=["stablehlo"]).path)
     np.testing.assert_allclose(shipped.classify(pictures), expected, rtol=1e-5)
-    (said,) = run.predict(pictures[:1])
-    assert said["predictions"][0]["probability"] == pytest.approx(expected[0].max(), rel=1e-5)
-    told = evidence.subject(run)
-    assert (told.temperature, told.held_out) == (run.signature.temperature, 100)
+    (prediction,) = run.predict(pictures[:1])
+    assert prediction["predictions"][0]["probability"] == pytest.approx(expected[0].max(), rel=1e-5)
+    subject = evidence.subject(run)
+    assert (subject.temperature, subject.held_out) == (run.signature.temperature, 100)
     assert shipped.signature.temperature == run.signature.temperature
     assert not shipped.signature.temperatures  # it holds one set of weights
     assert "on\n100 held-out training examples" in (shipped.path / "README.md").read_text()

@@ -65,7 +65,7 @@ def test_a_changed_config_is_refused_with_its_difference(tmp_path: Path) -> None
     other = dataclasses.replace(IDENTITY, config=changed, seed=4)
     with pytest.raises(BadInput) as refusal:
         choose(other, tmp_path / "run", fresh=False)
-    said = str(refusal.value)
+    message = str(refusal.value)
     for words in (
         "seed: 0 there, 4 now",
         "epochs: 3.0 there, 5.0 now",
@@ -73,7 +73,7 @@ def test_a_changed_config_is_refused_with_its_difference(tmp_path: Path) -> None
         "--init-from",
         "--fresh",
     ):
-        assert words in said
+        assert words in message
 
 
 def test_an_edited_fork_is_refused_and_a_newer_flaxmill_is_not(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def begun_by(path: Path, *attempts: tuple[str, str | None]) -> None:
         {"versions": {"flaxmill": version}, **({"recipe_sha256": text} if text else {})}
         for version, text in attempts
     ]
-    told = {"format": 1, "data": {}, "attempts": listed}
-    (path / "manifest.json").write_text(json.dumps(told))
+    recorded = {"format": 1, "data": {}, "attempts": listed}
+    (path / "manifest.json").write_text(json.dumps(recorded))
 
 
 def test_an_edited_recipe_of_flaxmill_s_is_refused_in_the_same_version(tmp_path: Path) -> None:
@@ -158,11 +158,10 @@ def test_going_on_by_the_text_of_another_version_is_said_aloud(tmp_path: Path) -
     edited = dataclasses.replace(IDENTITY, recipe_sha256="b" * 64)
     for attempts in (2, 3):
         directory = choose(edited, tmp_path / "run", fresh=False)
-        found = manifest.begin_attempt(directory, edited, TAKEN, "", None, heard)
-        assert found == attempts
-    said = [line for line in heard.lines if line.startswith("The recipe")]
-    assert len(said) == 1
-    assert said[0].startswith(
+        assert manifest.begin_attempt(directory, edited, TAKEN, "", None, heard) == attempts
+    lines = [line for line in heard.lines if line.startswith("The recipe")]
+    assert len(lines) == 1
+    assert lines[0].startswith(
         f"The recipe fashion_mnist has another text in flaxmill {version()} than in 0.0.9, which "
         f"this run was trained by so far: the rest of it is trained by the text of now."
     )
@@ -244,8 +243,8 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> Non
     )
     command = [sys.executable, "-c", second, str(tmp_path)]
     with RunDirectory(tmp_path).locked():
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"is in use by process {os.getpid()} on " in told
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"is in use by process {os.getpid()} on " in output
     free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert free == "held\n"
 

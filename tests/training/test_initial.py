@@ -27,33 +27,33 @@ def state(*seeds: int, ema: float = 0.0) -> State:
     return create_state(Model, seeds, optax.sgd(0.1), ema=ema)
 
 
-def given(classes: int = 2, seed: int = 9) -> dict[str, Any]:
+def pretrained(classes: int = 2, seed: int = 9) -> dict[str, Any]:
     _, params, model_state = nnx.split(Model(nnx.Rngs(seed), classes=classes), nnx.Param, ...)
-    found = weights.named({"params": params, "model_state": model_state})
-    return {name: np.asarray(array) + 1 for name, array in found.items()}
+    arrays = weights.flatten({"params": params, "model_state": model_state})
+    return {name: np.asarray(array) + 1 for name, array in arrays.items()}
 
 
 def names(state: State) -> dict[str, Any]:
-    return weights.named({"params": state.params, "model_state": state.model_state})
+    return weights.flatten({"params": state.params, "model_state": state.model_state})
 
 
 @pytest.mark.parametrize("own", [(), ("head",)])
 def test_weights_that_fit_are_taken_all(own: tuple[str, ...]) -> None:
-    begun, notes = begin_with(state(0), given(), own)
-    said = "The head is taken as well: it has the same shape there and here."
-    assert notes == ((said,) if own else ())
+    begun, notes = begin_with(state(0), pretrained(), own)
+    note = "The head is taken as well: it has the same shape there and here."
+    assert notes == ((note,) if own else ())
     for name, array in names(begun).items():
-        np.testing.assert_array_equal(array, given()[name])
+        np.testing.assert_array_equal(array, pretrained()[name])
 
 
 def without_head() -> dict[str, Any]:
-    return {name: array for name, array in given().items() if ".head." not in name}
+    return {name: array for name, array in pretrained().items() if ".head." not in name}
 
 
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        (given(classes=7), "The head is new: 7 classes there, 2 here."),
+        (pretrained(classes=7), "The head is new: 7 classes there, 2 here."),
         (without_head(), "The head is new: --init-from has none."),
         (
             without_head() | {"params.head.weight": np.ones((2, 4), np.float32)},
@@ -72,7 +72,7 @@ def test_a_part_that_does_not_fit_is_each_members_own(arrays: dict[str, Any], wo
         for name, array in mine.items():
             expected = was[name] if ".head." in name else arrays[name]
             np.testing.assert_array_equal(array, expected, err_msg=name)
-        average = weights.named(begun.member(index).average)
+        average = weights.flatten(begun.member(index).average)
         np.testing.assert_array_equal(average["0.head.kernel"], was["params.head.kernel"])
     heads = [names(begun.member(index))["params.head.kernel"] for index in range(2)]
     assert (heads[0] != heads[1]).any()
@@ -80,7 +80,7 @@ def test_a_part_that_does_not_fit_is_each_members_own(arrays: dict[str, Any], wo
 
 
 def test_other_weights_that_do_not_fit_are_refused() -> None:
-    arrays = given(classes=7) | {"params.body.kernel": np.ones((3, 5), np.float32)}
+    arrays = pretrained(classes=7) | {"params.body.kernel": np.ones((3, 5), np.float32)}
     with pytest.raises(BadInput) as refused:
         begin_with(state(0), arrays, ("head",))
     assert str(refused.value).splitlines() == [

@@ -20,15 +20,15 @@ def row(step: int) -> Row:
 
 def shown(folder: Path) -> list[tuple[int, str, float]]:
     """Returns what the TensorBoard files of a run hold: step, name, value."""
-    found: list[tuple[int, str, float]] = []
+    events: list[tuple[int, str, float]] = []
     for path in sorted((folder / "tensorboard").glob("events*")):
         content, place = path.read_bytes(), 0
         while place < len(content):
             (length,) = struct.unpack_from("<Q", content, place)  # then 4 bytes of check sum
             event: Any = event_pb2.Event.FromString(content[place + 12 : place + 12 + length])  # pyrefly: ignore[missing-attribute]
-            found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+            events += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
             place += 12 + length + 4
-    return found
+    return events
 
 
 def test_rows_and_tensorboard_agree(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_rows_and_tensorboard_agree(tmp_path: Path) -> None:
 def test_each_skipped_example_has_a_row_of_its_own(tmp_path: Path) -> None:
     log, place = Log(tmp_path), {"step": 3, "epoch": 0.3}
     assert log.skip(["a.png is damaged."], place) == ["a.png is damaged."]
-    found = ["a.png is damaged.", "b.png is gone."]
-    assert log.skip(found, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
+    reasons = ["a.png is damaged.", "b.png is gone."]
+    assert log.skip(reasons, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
     log.close()
     assert read_rows(tmp_path / "metrics.jsonl") == [
         {"step": 3, "epoch": 0.3, "split": "unreadable", "why": "a.png is damaged."},
@@ -57,7 +57,7 @@ def test_each_skipped_example_has_a_row_of_its_own(tmp_path: Path) -> None:
     ]
     assert shown(tmp_path) == []
     log.cut(4)  # as after a resume from step 4
-    assert log.skip(found, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
+    assert log.skip(reasons, {"step": 5, "epoch": 0.5}) == ["b.png is gone."]
     log.close()
 
 

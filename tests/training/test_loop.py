@@ -68,10 +68,10 @@ def test_a_chunk_does_what_the_textbook_loop_does(trained: Any) -> None:
     state = trained[0]
     params, rest, average = by_hand(STEPS, ema=0.5)
     assert int(state.step) == STEPS
-    found = weights.named([state.params, state.model_state, state.average])
+    arrays = weights.flatten([state.params, state.model_state, state.average])
     # The same operations, fused otherwise: rounding, through ten steps.
-    for name, expected in weights.named([params, rest, average]).items():
-        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+    for name, expected in weights.flatten([params, rest, average]).items():
+        np.testing.assert_allclose(arrays[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_sums_begin_anew_with_every_row(trained: Any) -> None:
@@ -122,8 +122,8 @@ def test_a_model_that_keeps_random_keys_is_refused() -> None:
 def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> None:
     run, data, tx = Runtime(), source(), optax.sgd(0.1)
     chunk = next(batches(data, run))
-    for kept, used in ((0, 0.5), (0.5, 0)):
-        state = create_state(Model, 3, tx, ema=kept)
+    for created, used in ((0, 0.5), (0.5, 0)):
+        state = create_state(Model, 3, tx, ema=created)
         with pytest.raises(BadInput, match=r"give create_state and State\.after the same ema"):
             compile_steps(usual_step(loss, tx, ema=used), run)(state, chunk)
     with pytest.raises(BadInput, match=r"--ema 1\.0 must be from 0 up to, but not, 1"):
@@ -133,12 +133,14 @@ def test_the_average_must_be_asked_for_in_the_state_and_the_training_alike() -> 
 def test_a_step_gives_a_state_and_sums() -> None:
     run, tx = Runtime(Gear("resident", 1, 0)), optax.sgd(0.1)
     chunk = next(batches(small_loop.source(), run))
-    for found, told in ((3, "an int (3)"), ((1, 2), "a tuple ((1, 2))")):
+    for result, words in ((3, "an int (3)"), ((1, 2), "a tuple ((1, 2))")):
         state = create_state(Model, 3, tx)
-        step: Any = functools.partial(lambda found, *_: found, found)
+        step: Any = functools.partial(lambda result, *_: result, result)
         with pytest.raises(BadInput) as caught:
             compile_steps(step, run)(state, chunk)
-        assert f"given to compile_steps, returned {told}: return the new state" in str(caught.value)
+        assert f"given to compile_steps, returned {words}: return the new state" in str(
+            caught.value
+        )
 
 
 def test_a_mean_of_nothing_is_nothing() -> None:
@@ -223,8 +225,8 @@ def test_counters_are_kept_up_in_the_average_and_not_blended() -> None:
             return super().__call__(x, rngs=rngs)
 
     state, _ = small_loop.train(Runtime(), build=Counting, ema=0.9)
-    assert weights.named(state.model_state)["calls"] == STEPS
-    assert weights.named(state.average)["1.calls"] == STEPS
+    assert weights.flatten(state.model_state)["calls"] == STEPS
+    assert weights.flatten(state.average)["1.calls"] == STEPS
 
 
 # Evaluation.
@@ -286,14 +288,14 @@ def weighted(model: Any, batch: Any, *, key: jax.Array) -> Any:
 
 @pytest.mark.parametrize("augment", [None, drawing])
 def test_a_batch_in_parts_gives_the_gradients_of_the_whole(augment: Any) -> None:
-    found = []
+    results = []
     for parts in (1, 2, 5):
         run = Runtime(Gear("streaming", 8, 0))
         state, means = small_loop.train(
             run, build=Plain, objective=weighted, augment=augment, accumulate=parts
         )
-        found.append((jax.tree.leaves(state.params), means))
-    (whole, means), *others = found
+        results.append((jax.tree.leaves(state.params), means))
+    (whole, means), *others = results
     for params, figures in others:
         for one, other in zip(params, whole, strict=True):  # sums in another order: rounding
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

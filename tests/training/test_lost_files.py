@@ -18,7 +18,7 @@ from flaxmill.machine.progress import Words
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
-from flaxmill.training.log import same_as_kept
+from flaxmill.training.log import checked_rows
 from flaxmill.training.options import Options
 
 OFTEN = Options(report=False, save_every=0)
@@ -71,9 +71,9 @@ def test_what_is_lost_between_attempts_is_told_and_made_again(
         resumed = train(run, words)
     small_runs.assert_same_run(resumed, whole)
     assert resumed.result["best"]["step"] == whole.result["best"]["step"]
-    told = "\n".join(words.lines)
-    assert f"{run / 'manifest.json'} is missing or empty: what it said of the attempts" in told
-    assert f"{run / 'recipe.py'} is missing or empty: it is written again." in told
+    output = "\n".join(words.lines)
+    assert f"{run / 'manifest.json'} is missing or empty: what it said of the attempts" in output
+    assert f"{run / 'recipe.py'} is missing or empty: it is written again." in output
     assert (run / "recipe.py").read_bytes() == (whole.path / "recipe.py").read_bytes()
     assert list((run / "tensorboard").iterdir())
 
@@ -107,13 +107,13 @@ def test_the_log_of_a_finished_run_is_read_from_its_checkpoint_where_it_is_lost(
 
 def test_rows_that_are_not_those_of_the_checkpoint_are_told(tmp_path: Path) -> None:
     rows = [{"step": step, "split": "train", "loss": step / 4} for step in range(1, 6)]
-    for found, words in (
+    for logged, words in (
         (rows[1:], "has 4 rows, and had 5"),
         ([*rows[:4], rows[4] | {"loss": 0.0}, {**rows[4], "step": 6}], "has other rows than were"),
     ):
         with pytest.warns(UserWarning, match=rf"log {words}"):
-            assert same_as_kept(tmp_path / "log", found, rows)[:5] == rows
-    assert same_as_kept(tmp_path / "log", rows, rows[:3]) == rows  # without a word
+            assert checked_rows(tmp_path / "log", logged, rows)[:5] == rows
+    assert checked_rows(tmp_path / "log", rows, rows[:3]) == rows  # without a word
 
 
 @pytest.mark.parametrize("name", ["٣", "٩٩٩", "00999", "²", "9_9"])
@@ -125,8 +125,8 @@ def test_only_what_is_called_as_a_step_is_a_checkpoint(
     shutil.copytree(folder / str(known[-1]), folder / name)
     (folder / "1000").write_text("a file, and no folder")
     assert Checkpoints(folder).steps() == known
-    found = Checkpoints(folder).restore_newest()
-    assert found is not None
+    restored = Checkpoints(folder).restore_newest()
+    assert restored is not None
     assert (folder / name).is_dir()  # neither read nor set aside
 
 

@@ -95,9 +95,9 @@ def test_half_precision_is_that_of_the_layers_alone(name: str) -> None:
     )
     for model in (half, exact):
         model.eval()
-    given = pictures(BATCH, SIDE, SIDE, 3)
+    inputs = pictures(BATCH, SIDE, SIDE, 3)
     graphdef, state = nnx.split(half)
-    jaxpr = jax.make_jaxpr(lambda state: nnx.merge(graphdef, state)(jnp.asarray(given)))(state)
+    jaxpr = jax.make_jaxpr(lambda state: nnx.merge(graphdef, state)(jnp.asarray(inputs)))(state)
     *layers, head = products(jaxpr.jaxpr)
     assert set(layers) == {"bfloat16"}
     assert head == "float32"
@@ -106,19 +106,19 @@ def test_half_precision_is_that_of_the_layers_alone(name: str) -> None:
     assert set(re.findall(r":(\w+)\[[\d,]*\] = (?:exp|rsqrt)\b", str(jaxpr))) == {"f32"}
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32)}
     # Each layer rounds to 8 bits; the logits are about 1. Equal ones would mean that none did.
-    assert 1e-5 < np.abs(answer(half, given) - answer(exact, given)).max() < 0.1
+    assert 1e-5 < np.abs(answer(half, inputs) - answer(exact, inputs)).max() < 0.1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_step_in_the_loop_is_that_of_ordinary_operations(name: str) -> None:
     network = drawn(functools.partial(build, name))
     graphdef, params, rest = nnx.split(network, nnx.Param, ...)
-    given = jnp.asarray(pictures(BATCH, SIDE, SIDE, 3))
+    inputs = jnp.asarray(pictures(BATCH, SIDE, SIDE, 3))
     key, labels = jax.random.key(0), jnp.arange(BATCH) % CLASSES
 
     def objective(params: Any) -> jax.Array:
         model = nnx.merge(graphdef, params, rest, copy=True)
-        values, _ = loss(model, {"image": given, "label": labels}, key=key)["loss"]
+        values, _ = loss(model, {"image": inputs, "label": labels}, key=key)["loss"]
         return values.mean()
 
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -134,9 +134,9 @@ def test_a_step_in_the_loop_is_that_of_ordinary_operations(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_export_answers_the_same(name: str) -> None:
-    network, given = drawn(functools.partial(build, name)), pictures(16, SIDE, SIDE, 3)
+    network, inputs = drawn(functools.partial(build, name)), pictures(16, SIDE, SIDE, 3)
     network.eval()
-    expected = answer(network, given)
+    expected = answer(network, inputs)
     plain, facts = signature_of((SIDE, SIDE, 3), CLASSES), {"weights_sha256": "none"}
     signature = exported_signature(
         dataclasses.replace(plain, temperature=2.0), licence="", run=facts
@@ -145,13 +145,13 @@ def test_an_export_answers_the_same(name: str) -> None:
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    found = np.asarray(session.run(["logits"], {"image": given})[0])
+    logits = np.asarray(session.run(["logits"], {"image": inputs})[0])
     assert np.ptp(expected, axis=0).max() > 0.1  # it looks at pictures
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_array_equal(logits.argmax(-1), expected.argmax(-1))
     kinds = {node.op_type for node in graph.graph.node}
     assert "Conv" in kinds
     assert not kinds & {"Einsum", "Loop", "Scan", "BatchNormalization", "RandomUniform"}
     compiled = export.deserialize(bytearray(stablehlo(application(network), signature)))
-    logits = compiled.call(jnp.asarray(given))["logits"]
+    logits = compiled.call(jnp.asarray(inputs))["logits"]
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())

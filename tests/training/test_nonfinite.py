@@ -53,22 +53,22 @@ def root_at_zero(model: Any, batch: Any, *, key: jax.Array) -> Measures:
 def test_an_operation_on_the_way_to_the_loss_is_named_with_its_line() -> None:
     text = Path(__file__).read_text().splitlines()
     line = next(number for number, code in enumerate(text, 1) if code.endswith("# here"))
-    found = first_bad(logarithm_of_nothing)
-    assert found.startswith("the output of log float32[10] (")
-    assert f"test_nonfinite.py:{line}" in found
-    assert found.endswith(", on the way to the loss")
+    tensor = first_bad(logarithm_of_nothing)
+    assert tensor.startswith("the output of log float32[10] (")
+    assert f"test_nonfinite.py:{line}" in tensor
+    assert tensor.endswith(", on the way to the loss")
 
 
 def test_an_operation_of_a_part_is_named_as_one_of_the_whole() -> None:
-    found = first_bad(logarithm_of_nothing, parts=2)
-    assert found.startswith("the output of log float32[5] (")
-    assert found.endswith(", on the way to the loss")
+    tensor = first_bad(logarithm_of_nothing, parts=2)
+    assert tensor.startswith("the output of log float32[5] (")
+    assert tensor.endswith(", on the way to the loss")
 
 
 def test_a_gradient_is_named() -> None:
-    found = first_bad(root_at_zero)
-    assert found.startswith("the gradient of bias: the output of div float32[10] (")
-    assert "test_nonfinite.py" in found
+    tensor = first_bad(root_at_zero)
+    assert tensor.startswith("the gradient of bias: the output of div float32[10] (")
+    assert "test_nonfinite.py" in tensor
 
 
 def squares(model: Any, batch: Any, *, key: jax.Array) -> Measures:

@@ -130,9 +130,9 @@ def test_arrays_are_told_apart_from_batches(tmp_path: Path) -> None:
     assert run.predict(list(pictures)) == expected
     (one,) = run.predict(pictures[0])
     assert run.predict(pictures[0, ..., 0]) == [one]
-    (found,), (wanted,) = one["predictions"], expected[0]["predictions"]
-    assert found["label"] == wanted["label"]
+    (prediction,), (reference,) = one["predictions"], expected[0]["predictions"]
+    assert prediction["label"] == reference["label"]
     # A processor may add up a product of one row in another order: a few units in the last place.
-    assert found["probability"] == pytest.approx(wanted["probability"], rel=1e-6)
+    assert prediction["probability"] == pytest.approx(reference["probability"], rel=1e-6)
     with pytest.raises(BadInput, match="given no pictures"):
         run.predict([])

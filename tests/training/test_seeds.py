@@ -62,9 +62,9 @@ def test_each_seed_takes_the_steps_that_it_takes_alone(
     assert (int(state.step), state.members, run.times_compiled) == (STEPS, 3, 1)
     assert bool(state.finite)
     for index, (single, its_means) in enumerate(alone):
-        found = weights.named(state.member(index).own())
-        for name, expected in weights.named(single.own()).items():
-            np.testing.assert_allclose(found[name], expected, 1e-5, 1e-5, err_msg=name)
+        arrays = weights.flatten(state.member(index).own())
+        for name, expected in weights.flatten(single.own()).items():
+            np.testing.assert_allclose(arrays[name], expected, 1e-5, 1e-5, err_msg=name)
         for ours, theirs in zip(means[index::3], its_means, strict=True):
             assert ours == pytest.approx(theirs, rel=1e-5)
 
@@ -132,12 +132,12 @@ def test_an_ensemble_gives_the_logarithm_of_the_mean_probability() -> None:
     models = [nnx.Linear(4, 3, rngs=nnx.Rngs(seed)) for seed in range(3)]
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
     outputs = np.stack([model(x) for model in models])
-    found = Ensemble(models, answers=output_kind("one_class"))(x)
-    np.testing.assert_allclose(found, log_mean_probability(outputs), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(jax.nn.softmax(found), np.exp(found), rtol=1e-5)
-    mean = Ensemble(models, answers=None)(x)
+    logits = Ensemble(models, output_kind=output_kind("one_class"))(x)
+    np.testing.assert_allclose(logits, log_mean_probability(outputs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jax.nn.softmax(logits), np.exp(logits), rtol=1e-5)
+    mean = Ensemble(models, output_kind=None)(x)
     np.testing.assert_allclose(mean, outputs.mean(0), rtol=1e-5, atol=1e-6)
-    several = Ensemble(models, answers=output_kind("labels"))(x)
+    several = Ensemble(models, output_kind=output_kind("labels"))(x)
     expected = (1 / (1 + np.exp(-outputs.astype(np.float64)))).mean(0)
     np.testing.assert_allclose(jax.nn.sigmoid(several), expected, rtol=1e-5)
 
@@ -165,10 +165,10 @@ def test_the_result_is_that_of_the_ensemble_and_says_each_seed(three: TrainedRun
     loss = -logits[np.arange(len(labels)), labels].mean()
     assert result["test"]["loss"] == pytest.approx(loss, rel=1e-4)
     assert [one["seed"] for one in result["seeds"]] == [0, 1, 2]
-    found = [one["test"]["accuracy"] for one in result["seeds"]]
-    assert found == pytest.approx([(one.argmax(-1) == labels).mean() for one in each])
-    assert result["test_mean"]["accuracy"] == pytest.approx(np.mean(found))
-    assert result["test_sd"]["accuracy"] == pytest.approx(np.std(found, ddof=1))
+    accuracies = [one["test"]["accuracy"] for one in result["seeds"]]
+    assert accuracies == pytest.approx([(one.argmax(-1) == labels).mean() for one in each])
+    assert result["test_mean"]["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert result["test_sd"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
     digests = [weights.digest(arrays) for arrays in three._of_each_seed(three.arrays())]
     assert [one["weights_sha256"] for one in result["seeds"]] == digests
 
@@ -274,8 +274,8 @@ def test_seeds_that_cannot_be_are_refused(
     options: list[str], words: str, tmp_path: Path, capsys: Any
 ) -> None:
     run = tmp_path / "run"
-    given = ["fashion_mnist", "--data", "sketches", "--run", str(run)]
-    assert cli._status("train", *given, *options) == 2
+    arguments = ["fashion_mnist", "--data", "sketches", "--run", str(run)]
+    assert cli._status("train", *arguments, *options) == 2
     assert words in capsys.readouterr().err
     assert not run.exists()
 
@@ -317,8 +317,8 @@ def test_an_overfit_and_a_dry_run_take_several_seeds(tmp_path: Path, small_data:
     fields: dict[str, Any] = small_runs.PLAIN["fashion_mnist"] | {"overfit": 8, "batch_size": 8}
     run = small_runs.train("fashion_mnist", tmp_path / "run", seeds=2, epochs=4.0, **fields)
     assert run.result["test"]["accuracy"] == 1.0
-    given = small_runs.flags(small_runs.SMALL["fashion_mnist"])
-    assert cli._status("train", "fashion_mnist", *given, "--seeds", "2", "--dry-run") == 0
+    flags = small_runs.flags(small_runs.SMALL["fashion_mnist"])
+    assert cli._status("train", "fashion_mnist", *flags, "--seeds", "2", "--dry-run") == 0
 
 
 def test_a_state_of_several_seeds_is_made_of_those_of_each() -> None:

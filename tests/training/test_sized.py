@@ -17,7 +17,7 @@ from flaxmill.maths import optim
 from flaxmill.maths.classification import class_measures, macro_f1
 from flaxmill.maths.metrics import Measures
 from flaxmill.models.text import TextCNN
-from flaxmill.training.facts import facts
+from flaxmill.training.facts import describe_run
 from flaxmill.training.loop import TrainChunk, compile_evaluation, compile_steps
 from flaxmill.training.state import State, create_state
 
@@ -113,7 +113,7 @@ def test_the_facts_say_what_is_padded(resident: Any) -> None:
 
     texts = source()
     splits = Splits("texts", texts, texts, texts, ("a", "b"))
-    said = facts(splits, resident[2].schedule, resident[0], (3,), None, "resident")
+    facts = describe_run(splits, resident[2].schedule, resident[0], (3,), None, "resident")
     padding = 1 - texts.lengths.sum() / np.array([2, 5, 8])[texts.which].sum()
-    assert said["sizes"].startswith("2, 5, 8: compiled once each; ")
-    assert f"{100 * padding:.1f} % of what is computed is padding" in said["sizes"]
+    assert facts["sizes"].startswith("2, 5, 8: compiled once each; ")
+    assert f"{100 * padding:.1f} % of what is computed is padding" in facts["sizes"]

@@ -128,12 +128,12 @@ def test_readers_and_a_stop_in_mid_epoch_leave_the_bits_alone(
 def test_prepared_pictures_train_the_same_model(
     unbroken: TrainedRun, recipe: Path, pictures: Path, folder: Path
 ) -> None:
-    ready = folder / "ready"
-    prepare(str(pictures), ready, Manner(**SPLIT))
-    assert Gear().choose(own_pictures(str(ready), **SPLIT).train).name == "resident"
-    resident = train(recipe, folder / "prepared", ready, {"report": False})
+    prepared = folder / "ready"
+    prepare(str(pictures), prepared, Manner(**SPLIT))
+    assert Gear().choose(own_pictures(str(prepared), **SPLIT).train).name == "resident"
+    resident = train(recipe, folder / "prepared", prepared, {"report": False})
     small_runs.assert_same_run(resident, unbroken)
-    streamed = train(recipe, folder / "streamed", ready, MANY)
+    streamed = train(recipe, folder / "streamed", prepared, MANY)
     small_runs.assert_same_run(streamed, unbroken)
 
 

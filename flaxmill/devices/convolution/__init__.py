@@ -22,7 +22,7 @@ from jax.extend import core
 from flaxmill.devices.convolution.forms import convolve
 from flaxmill.devices.convolution.pools import pool
 from flaxmill.devices.convolution.tiles import Alike, Tiled, natural
-from flaxmill.devices.jaxprs import bound, inner_jaxprs
+from flaxmill.devices.jaxprs import inner_jaxprs, rebind
 
 _REPLACED = ("conv_general_dilated", "reduce_window_sum", "reduce_window_max")
 _ENTERED = ("jit", "closed_call", "remat2", "scan", "while", "cond", "custom_jvp_call")
@@ -80,16 +80,16 @@ def compiler_options() -> dict[str, bool | str]:
     x = np.arange(8, dtype=np.float32)
     lowered = jax.jit(lambda x: jax.lax.optimization_barrier(x * x + 1)[::-1]).lower(x)
     try:
-        tried = lowered.compile(compiler_options=options)
-        right = np.array_equal(tried(x), lowered.compile()(x))
-        return options if right and "opt-barrier" in (tried.as_text() or "") else {}
+        compiled = lowered.compile(compiler_options=options)
+        right = np.array_equal(compiled(x), lowered.compile()(x))
+        return options if right and "opt-barrier" in (compiled.as_text() or "") else {}
     except jax.errors.JaxRuntimeError:
         return {}
 
 
 @functools.cache
 def _accepted(**options: bool | str) -> bool:
-    """Says whether the compiler knows these options."""
+    """Returns whether the compiler knows these options."""
     try:
         jax.jit(lambda x: x + 1).lower(np.float32(0)).compile(compiler_options=options)
     except jax.errors.JaxRuntimeError:
@@ -112,7 +112,7 @@ def product_options(jaxpr: core.Jaxpr) -> dict[str, bool | str]:
         return {}
     work = list(_product_work(jaxpr))
     few = sum(size for rows, size in work if rows < FEW_ROWS)
-    # What is named is all that YNNPACK is left with.
+    # YNNPACK is left with what is named here, and no more.
     options: dict[str, bool | str] = {
         "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"
     }
@@ -139,15 +139,15 @@ def _product_work(jaxpr: Any) -> Iterator[tuple[float, int]]:
 
 def loop_convolutions(jaxpr: core.Jaxpr, *, inside: bool = False) -> list[str]:
     """Lists the ordinary convolutions inside loops, which are slow on CPU, by shape."""
-    found = []
+    slow = []
     for equation in jaxpr.eqns:
         if inside and equation.primitive.name == "conv_general_dilated":
             picture, kernel = (variable.aval for variable in equation.invars)
-            found.append(f"{picture.str_short()} with kernel {kernel.str_short()}")
+            slow.append(f"{picture.str_short()} with kernel {kernel.str_short()}")
         looping = inside or equation.primitive.name in ("scan", "while")
         for inner in inner_jaxprs(equation):
-            found += loop_convolutions(inner, inside=looping)
-    return found
+            slow += loop_convolutions(inner, inside=looping)
+    return slow
 
 
 # The walk. A value is an array, or one whose places lie tile by tile, or one alike at every place.
@@ -169,40 +169,40 @@ def _evaluate(jaxpr: core.Jaxpr, consts: Sequence[Any], *args: Value) -> list[Va
 
 
 def _apply(equation: Any, inputs: Sequence[Value]) -> list[Value]:
-    """Does one operation of a jaxpr."""
+    """Evaluates one operation of a jaxpr."""
     name, params = equation.primitive.name, equation.params
     if name == "jit":
         return _evaluate(params["jaxpr"].jaxpr, params["jaxpr"].consts, *inputs)
-    for way in (_replaced, _anywhere):
-        if (outputs := way(equation, inputs)) is not None:
+    for transform in (_fast_form, _placewise):
+        if (outputs := transform(equation, inputs)) is not None:
             return outputs
     arrays = [natural(value) for value in inputs]
     if not _mentions_known(equation):
-        return bound(equation, params, arrays)
+        return rebind(equation, params, arrays)
     if name == "remat2":
         how = {"prevent_cse": params["prevent_cse"], "policy": params["policy"]}
         return jax.checkpoint(functools.partial(_arrays, params["jaxpr"], ()), **how)(*arrays)
-    return bound(equation, _rewritten(params), arrays)
+    return rebind(equation, _rewritten(params), arrays)
 
 
-def _replaced(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
+def _fast_form(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     """Computes a convolution or pool in its fast form; None if it has none, or is neither."""
     name, params = equation.primitive.name, equation.params
     if name == "conv_general_dilated" and jax.default_backend() == "cpu":
         x, kernel = map(natural, inputs)
-        found = convolve(params, x, kernel, equation.outvars[0].aval)
+        output = convolve(params, x, kernel, equation.outvars[0].aval)
     elif name in ("reduce_window_sum", "reduce_window_max"):
         x = inputs[0].values if isinstance(inputs[0], Alike) else inputs[0]
-        found = pool(params, x, "sum" if name.endswith("sum") else "max")
+        output = pool(params, x, "sum" if name.endswith("sum") else "max")
     else:
         return None
-    return None if found is None else [found]
+    return None if output is None else [output]
 
 
-def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
-    """Does an operation to which it is all one where the places lie; None for any other."""
+def _placewise(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
+    """Evaluates an operation that does not depend on where places lie; None for any other."""
     if equation.primitive.name == "broadcast_in_dim":
-        return _repeated(equation, *inputs)
+        return _broadcast(equation, *inputs)
     tiled = [value for value in inputs if isinstance(value, Tiled)]
     special = [value for value in inputs if isinstance(value, Tiled | Alike)]
     if not special:
@@ -210,7 +210,7 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     raw = [value.values if isinstance(value, Tiled | Alike) else value for value in inputs]
     if tiled and equation.primitive.name in _REDUCTIONS:
         over_places = {0, 1, 2} <= set(equation.params["axes"])
-        return bound(equation, equation.params, raw) if over_places else None
+        return rebind(equation, equation.params, raw) if over_places else None
     shape = (tiled or special)[0].values.shape
     fits = (
         _is_elementwise(equation)
@@ -220,28 +220,28 @@ def _anywhere(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
     )
     if not fits:
         return None
-    outputs = bound(equation, equation.params, raw)
+    outputs = rebind(equation, equation.params, raw)
     return [tiled[0].like(value) if tiled else Alike(value) for value in outputs]
 
 
-def _repeated(equation: Any, value: Value, *sizes: Any) -> list[Value] | None:
-    """Notes that what is repeated along all axes but the last is alike at every place."""
+def _broadcast(equation: Any, value: Value, *sizes: Any) -> list[Value] | None:
+    """Notes that a value broadcast along all axes but the last is alike at every place."""
     shape, axes = equation.params["shape"], equation.params["broadcast_dimensions"]
     if isinstance(value, Tiled) or len(shape) != 4 or sizes:
         return None
     value = natural(value)
     if any(side > 1 for side, axis in zip(np.shape(value), axes, strict=True) if axis < 3):
         return None
-    return list(map(Alike, bound(equation, equation.params, [value])))
+    return list(map(Alike, rebind(equation, equation.params, [value])))
 
 
 def _is_small(shape: tuple[int, ...]) -> bool:
-    """Says whether an array of this shape is a number, or one for each channel."""
+    """Returns whether an array of this shape is a number, or one for each channel."""
     return not shape or (len(shape) == 4 and shape[:3] == (1, 1, 1))
 
 
 def _is_elementwise(equation: Any) -> bool:
-    """Says whether an operation treats each place by itself, and all alike."""
+    """Returns whether an operation treats each place by itself, and all alike."""
     name = equation.primitive.name
     if name in ("jit", "custom_jvp_call"):
         return all(
@@ -253,7 +253,7 @@ def _is_elementwise(equation: Any) -> bool:
 
 
 def _mentions_known(equation: Any) -> bool:
-    """Says whether a convolution or pool hides in an operation's inner functions."""
+    """Returns whether a convolution or pool hides in an operation's inner functions."""
     return equation.primitive.name in _ENTERED and any(
         inner.primitive.name in _REPLACED or _mentions_known(inner)
         for jaxpr in inner_jaxprs(equation)

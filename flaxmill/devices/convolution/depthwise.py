@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from flaxmill.devices.convolution.patches import Pairs
-from flaxmill.devices.convolution.tiles import kept
+from flaxmill.devices.convolution.tiles import materialise
 
 MOST_PLACES = 128
 """A kernel of more places would make a function that takes long to compile."""
@@ -28,7 +28,7 @@ def fits(
     padding: Pairs,
     dilation: tuple[int, ...],
 ) -> bool:
-    """Says whether `depthwise` computes such a convolution; the arguments are those of `patches`.
+    """Returns whether `depthwise` computes such a convolution; its arguments are as in `patches`.
 
     Args:
         x: Pictures.
@@ -76,7 +76,7 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
         x[:, i : i + height, j : j + width] * kernel[i, j][None, None, None]
         for i, j in itertools.product(*map(range, kernel.shape[:2]))
     )
-    return kept(y), (x, kernel)
+    return materialise(y), (x, kernel)
 
 
 def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:

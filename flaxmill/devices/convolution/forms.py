@@ -57,8 +57,8 @@ def convolve(params: dict[str, Any], x: Array, kernel: Array, out: Any) -> Array
         x.ndim - 1,
         *range(1, x.ndim - 1),
     )  # [batch, feature, space] of [batch, space, feature]
-    wanted = numbers.out_spec
-    order = [back[wanted.index(axis)] for axis in range(x.ndim)]
+    out_spec = numbers.out_spec
+    order = [back[out_spec.index(axis)] for axis in range(x.ndim)]
     if order == list(range(x.ndim)):
         return y
     return (y.natural() if isinstance(y, Tiled) else y).transpose(order)

@@ -141,12 +141,12 @@ def tile_product(
 
 @functools.cache
 def _tile_places(height: int, width: int) -> np.ndarray:
-    """Says which kernel place lies at which place of a tile's patch, for each place of the tile.
+    """Returns which kernel place lies at which place of a tile's patch, for each place of the tile.
 
     Returns:
         ``[patch down, patch right, p, q, kernel down, kernel right]``: 1 or 0.
     """
-    found = np.zeros((height + 1, width + 1, 2, 2, height, width), np.float32)
+    selection = np.zeros((height + 1, width + 1, 2, 2, height, width), np.float32)
     for p, q, i, j in itertools.product(range(2), range(2), range(height), range(width)):
-        found[p + i, q + j, p, q, i, j] = 1
-    return found
+        selection[p + i, q + j, p, q, i, j] = 1
+    return selection

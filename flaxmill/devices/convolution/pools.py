@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flaxmill.devices.convolution.tiles import Tiled, kept
+from flaxmill.devices.convolution.tiles import Tiled, materialise
 
 Kind = Literal["sum", "max"]
 
@@ -67,13 +67,13 @@ def _reduce(grid: Array, axes: tuple[int, ...], kind: Kind) -> Array:
 
 def _places(grid: Array, axes: Sequence[int]) -> list[Array]:
     """Returns the array at each place of the given axes."""
-    found = []
+    places = []
     for place in itertools.product(*(range(grid.shape[axis]) for axis in axes)):
         index: list[Any] = [slice(None)] * grid.ndim
         for axis, number in zip(axes, place, strict=True):
             index[axis] = number
-        found.append(grid[tuple(index)])
-    return found
+        places.append(grid[tuple(index)])
+    return places
 
 
 def _joined(places: list[Array], shape: tuple[int, ...], axes: Sequence[int]) -> Array:
@@ -124,7 +124,7 @@ def _max_backward(
     first = jnp.full(highest.shape, len(places) - 1, jnp.int32)
     for number in reversed(range(len(places) - 1)):
         first = jnp.where(places[number] == highest, number, first)
-    gradient = kept(gradient)
+    gradient = materialise(gradient)
     parts = [jnp.where(first == number, gradient, 0) for number in range(len(places))]
     return (_joined(parts, grid.shape, axes),)
 

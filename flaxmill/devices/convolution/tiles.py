@@ -10,7 +10,7 @@ from typing import Any
 from jax import lax
 from jaxtyping import Array, Float
 
-kept = lax.optimization_barrier
+materialise = lax.optimization_barrier
 """Marks what is worth keeping in memory: XLA would compute it anew for each of its readers."""
 
 
@@ -34,7 +34,7 @@ class Tiled:
         return Tiled(values, self.tile, self.outside)
 
     def same_order(self, other: "Tiled") -> bool:
-        """Says whether both have the same places in the same order."""
+        """Returns whether both have the same places in the same order."""
         mine = (self.values.shape[:-1], self.tile, self.outside)
         return mine == (other.values.shape[:-1], other.tile, other.outside)
 

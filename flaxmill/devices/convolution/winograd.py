@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Num
 
-from flaxmill.devices.convolution.tiles import kept
+from flaxmill.devices.convolution.tiles import materialise
 
 Pairs = tuple[tuple[int, int], ...]
 Saved = tuple[Array, Array, tuple[int, ...]]
@@ -75,7 +75,7 @@ def winograd(
 def _forward(x: Array, kernel: Array, padding: Pairs, tile: int) -> tuple[Array, Saved]:
     rows, columns = _tiles(x.shape[1:3], padding, tile)
     inputs = _input_tiles(x, padding, tile)
-    products = kept(jnp.einsum("ptc,pcf->ptf", inputs, _kernel_tiles(kernel, tile)))
+    products = materialise(jnp.einsum("ptc,pcf->ptf", inputs, _kernel_tiles(kernel, tile)))
     grid = products.reshape(tile + 2, tile + 2, *products.shape[1:])
     y = _both_sides(_A[tile], grid)
     return y.reshape(len(x), rows * tile, columns * tile, -1), (inputs, kernel, x.shape)
@@ -83,13 +83,13 @@ def _forward(x: Array, kernel: Array, padding: Pairs, tile: int) -> tuple[Array,
 
 def _backward(padding: Pairs, tile: int, saved: Saved, gradient: Array) -> tuple[Array, Array]:
     inputs, kernel, shape = saved
-    grid = kept(gradient).reshape(tile, tile, -1, gradient.shape[-1])
+    grid = materialise(gradient).reshape(tile, tile, -1, gradient.shape[-1])
     products = _both_sides(_A[tile].T, grid).reshape(*inputs.shape[:2], -1)
     kernel_tiles = jnp.einsum("ptc,ptf->pcf", inputs, products)
     kernel_gradient = _both(_G[tile]).T @ kernel_tiles.reshape(len(kernel_tiles), -1)
     input_tiles = jnp.einsum("ptf,pcf->ptc", products, _kernel_tiles(kernel, tile))
     return (
-        _input_gradient(kept(input_tiles), shape, padding, tile),
+        _input_gradient(materialise(input_tiles), shape, padding, tile),
         kernel_gradient.reshape(3, 3, *kernel.shape[2:]).swapaxes(0, 1),
     )
 
@@ -120,7 +120,7 @@ def _input_tiles(x: Array, padding: Pairs, tile: int) -> Float[Array, "place til
         (before, tile * count + 2 - side - before)
         for side, (before, _), count in zip(x.shape[1:3], padding, counts, strict=True)
     ]
-    padded = kept(jnp.pad(x, ((0, 0), *edges, (0, 0))))
+    padded = materialise(jnp.pad(x, ((0, 0), *edges, (0, 0))))
 
     def places(array: Array, axis: int, count: int) -> list[Array]:
         """Returns what lies at each place of the tiles along an axis."""
@@ -140,11 +140,11 @@ def _input_gradient(tiles: Array, shape: tuple[int, ...], padding: Pairs, tile: 
     rows, columns = _tiles((height, width), padding, tile)
     grid = tiles.reshape(tile + 2, tile + 2, batch, rows, columns, channels)
     right = _mixed(_B[tile].T, list(grid))  # [right, down, batch, row, column, channel]
-    across = kept(jnp.stack(_overlapped(right, 3, width, padding[1][0], tile), 4))
+    across = materialise(jnp.stack(_overlapped(right, 3, width, padding[1][0], tile), 4))
     down = _mixed(_B[tile].T, list(across))  # [down, batch, row, column, phase, channel]
     both = jnp.stack(_overlapped(down, 1, height, padding[0][0], tile), 2)
     joined = both.reshape(batch, both.shape[1] * tile, -1, channels)
-    return kept(joined[:, :height, :width])
+    return materialise(joined[:, :height, :width])
 
 
 def _overlapped(places: Array, axis: int, size: int, before: int, tile: int) -> list[Array]:
@@ -187,4 +187,4 @@ def _mixed(matrix: Num[np.ndarray, "row place"], arrays: Sequence[Array]) -> Arr
         jnp.asarray(column, jnp.float32).reshape(-1, *[1] * array.ndim) * array[None]
         for column, array in zip(matrix.T, arrays, strict=True)
     ]
-    return kept(functools.reduce(jnp.add, terms))
+    return materialise(functools.reduce(jnp.add, terms))

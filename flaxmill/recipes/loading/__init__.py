@@ -1,1 +1,1 @@
-"""What a recipe gives, checked where it is taken; and whose code runs."""
+"""Checks of what a recipe returns; and whose code runs."""

@@ -1,7 +1,7 @@
-"""What a recipe gives is checked where it is taken: one message for each mistake, before step 1.
+"""Checks what a recipe's functions return: one message for each mistake, before step 1.
 
-Only shapes and types are looked at (`jax.eval_shape`), and two examples: nothing is compiled. What
-comes with flaxmill is checked by its tests.
+Only shapes and types are checked (`jax.eval_shape`), and two examples: nothing is compiled. The
+recipes of flaxmill are checked by its tests.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from flaxmill.tasks.signature import Signature
 from flaxmill.training import returned
 from flaxmill.training.returned import form
 
-_BATCH = 2  # examples of the batch whose shapes are looked at
+_BATCH = 2  # examples of the batch whose shapes are checked
 
 
 _DURATIONS = ("epochs", "batch_size", "log_every", "evaluate_every", "evaluate_on", "validation")
@@ -42,12 +42,12 @@ def durations(recipe: Recipe, config: Any) -> Any:
     return config
 
 
-def settled(recipe: Recipe, config: Any, initial: Any = None) -> tuple[Any, Mapping[str, str]]:
-    """Returns a config in which a recipe has chosen what was left open, and why, by field.
+def resolved(recipe: Recipe, config: Any, initial: Any = None) -> tuple[Any, Mapping[str, str]]:
+    """Returns a config in which the recipe has filled in what was left open, and why, by field.
 
-    A recipe that does so has a function ``settle(config, initial)``. It depends on nothing but the
-    config, the data and the weights to begin with, so that it comes to the same whenever it is
-    asked. No other function of the recipe sees a config that is not settled.
+    A recipe that does so has a function ``resolve(config, initial)``. It depends on nothing but the
+    config, the data and the weights to begin with, so that it always returns the same. The other
+    functions of the recipe see resolved configs alone.
 
     Args:
         recipe: The recipe.
@@ -55,17 +55,17 @@ def settled(recipe: Recipe, config: Any, initial: Any = None) -> tuple[Any, Mapp
         initial: The weights to begin with, if any.
 
     Raises:
-        BadInput: Its ``settle`` gives something else, or fails; of a recipe file of one's own.
+        BadInput: Its ``resolve`` returns something else, or fails; in a recipe file of one's own.
     """
-    if not hasattr(recipe.module, "settle"):
+    if not hasattr(recipe.module, "resolve"):
         return config, {}
-    found = recipe.call("settle", config, initial)
-    pair = isinstance(found, tuple | list) and len(found) == 2
-    if pair and isinstance(found[0], type(config)) and isinstance(found[1], Mapping):
-        return found[0], found[1]
+    result = recipe.call("resolve", config, initial)
+    pair = isinstance(result, tuple | list) and len(result) == 2
+    if pair and isinstance(result[0], type(config)) and isinstance(result[1], Mapping):
+        return result[0], result[1]
     raise BadInput(
-        f"settle() in {recipe.file or recipe.name} returned {named(found)}: return the config and, "
-        f"by field, why it was chosen: config, {{'epochs': '20: for 1,000 pictures'}}."
+        f"resolve() in {recipe.file or recipe.name} returned {named(result)}: return the config "
+        f"and, by field, why it was chosen: config, {{'epochs': '20: for 1,000 pictures'}}."
     )
 
 
@@ -73,21 +73,21 @@ def splits(recipe: Recipe, config: Any) -> Splits:
     """Returns the data of a recipe.
 
     Raises:
-        BadInput: Its ``data`` gives something else, or fails; of a recipe file of one's own.
+        BadInput: Its ``data`` returns something else, or fails; in a recipe file of one's own.
     """
-    found = recipe.call("data", config)
+    splits = recipe.call("data", config)
     if recipe.file is None:
-        return found
+        return splits
     where = f"data() in {recipe.file}"
-    if not isinstance(found, Splits):
+    if not isinstance(splits, Splits):
         raise BadInput(
-            f"{where} returned {named(found)}: return flaxmill.data.source.Splits(title=…, "
+            f"{where} returned {named(splits)}: return flaxmill.data.source.Splits(title=…, "
             f"train=…, validation=…, test=…, labels=…)."
         )
     for part in SPLITS:
-        source = getattr(found, part)
-        held = hasattr(source, "__len__") and not (part == "validation" and not len(source))
-        if not hasattr(source, "__len__") or (held and not hasattr(source, "take")):
+        source = getattr(splits, part)
+        needed = hasattr(source, "__len__") and not (part == "validation" and not len(source))
+        if not hasattr(source, "__len__") or (needed and not hasattr(source, "take")):
             raise BadInput(
                 f"{where}: {part} is {named(source)}: wrap arrays in Arrays({{'image': …, 'label': "
                 f"…}}), and what has len and [i], such as a PyTorch dataset, in Items(…), both of "
@@ -95,40 +95,40 @@ def splits(recipe: Recipe, config: Any) -> Splits:
             )
         if part != "validation" and not len(source):
             raise BadInput(f"{where}: {part} is empty: give it one example or more.")
-    names = found.labels
+    names = splits.labels
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
         raise BadInput(
             f"{where}: labels is {named(names)}: give the names of the classes, in the order of "
             f"their numbers: ('cat', 'dog')."
         )
     for part in ("train", "test"):
-        _check_example(recipe, found[part], f"{where}: {part}")
-    if names and found.gives == "one_class":
+        _check_example(recipe, splits[part], f"{where}: {part}")
+    if names and splits.gives == "one_class":
         for part in SPLITS:
-            _check_labels(found, part, where)
-    return found
+            _check_labels(splits, part, where)
+    return splits
 
 
-def to_train(recipe: Recipe, config: Any) -> Splits:
-    """Returns the data of a recipe, from which something can be learnt.
+def trainable_splits(recipe: Recipe, config: Any) -> Splits:
+    """Returns the data of a recipe, if something can be learnt from it.
 
     Raises:
-        BadInput: As of `splits`; or nothing can, such as from one class.
+        BadInput: As from `splits`; or nothing can, such as from one class.
     """
-    found = splits(recipe, config)
-    if found.lacking:
-        raise BadInput(found.lacking)
-    return found
+    data = splits(recipe, config)
+    if data.lacking:
+        raise BadInput(data.lacking)
+    return data
 
 
 def _check_example(recipe: Recipe, source: Any, where: str) -> None:
-    """Refuses examples that are no numbers by name, going by the first that can be read."""
+    """Refuses examples that are not numbers by name, going by the first that can be read."""
     try:
         example = _readable(source)
     except Exception as error:
-        if (told := mistakes.told(error, recipe.file)) is None:
+        if (message := mistakes.as_bad_input(error, recipe.file)) is None:
             raise
-        raise told from error
+        raise message from error
     if not isinstance(example, Mapping):
         raise BadInput(
             f"{where} has {named(example)} for an example: give each by name, as {{'image': …, "
@@ -137,11 +137,11 @@ def _check_example(recipe: Recipe, source: Any, where: str) -> None:
     for name, value in example.items():
         array = np.asarray(value)
         if array.dtype.kind not in "biufcV":  # V are half precision's types
-            known = "the number of its class, counted from 0" if name == "label" else "numbers"
-            what = "text" if array.dtype.kind in "SU" else f"of the type {array.dtype}"
+            right = "the number of its class, counted from 0" if name == "label" else "numbers"
+            wrong = "text" if array.dtype.kind in "SU" else f"of the type {array.dtype}"
             raise BadInput(
-                f"{where}: {name} of an example is {what} ({value!r:.40}): give {known}; the names "
-                f"of classes go into labels."
+                f"{where}: {name} of an example is {wrong} ({value!r:.40}): give {right}; the "
+                f"names of classes go into labels."
             )
 
 
@@ -153,18 +153,18 @@ def _readable(source: Any) -> Any:
 
 
 def _check_labels(data: Splits, part: str, where: str) -> None:
-    """Refuses labels that are no number of a class, as far as they are known without reading.
+    """Refuses labels that are not the number of a class, if they are known without reading.
 
     In training, one below 0 may stand for an example without a label.
     """
-    known, classes = labels_known(data[part]) if len(data[part]) else None, len(data.labels)
-    if known is None or known.ndim != 1 or known.dtype.kind not in "iu":
+    labels, classes = labels_known(data[part]) if len(data[part]) else None, len(data.labels)
+    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
         return
-    wrong = np.flatnonzero((known >= classes) | ((known < 0) & (part != "train")))
+    wrong = np.flatnonzero((labels >= classes) | ((labels < 0) & (part != "train")))
     if len(wrong):
         raise BadInput(
-            f"{where}: the label of example {wrong[0]:,} of {part} is {known[wrong[0]]}: there are "
-            f"{classes} classes in labels, numbered from 0 to {classes - 1}."
+            f"{where}: the label of example {wrong[0]:,} of {part} is {labels[wrong[0]]}: there "
+            f"are {classes} classes in labels, numbered from 0 to {classes - 1}."
         )
 
 
@@ -172,19 +172,19 @@ def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
     """Returns the signature of a recipe's model, which its examples fit.
 
     Raises:
-        BadInput: Its ``signature`` gives something else, or fails; of a recipe file of one's own.
+        BadInput: Its ``signature`` returns something else, or fails; in a recipe file of one's own.
     """
-    found = recipe.call("signature", config, data)
+    signature = recipe.call("signature", config, data)
     if recipe.file is None:
-        return found
+        return signature
     where = f"signature() in {recipe.file}"
-    if not isinstance(found, Signature):
+    if not isinstance(signature, Signature):
         raise BadInput(
-            f"{where} returned {named(found)}: return picture_signature(name, splits) of "
+            f"{where} returned {named(signature)}: return picture_signature(name, splits) of "
             f"flaxmill.tasks.inputs.picture, or a Signature of your own."
         )
     example = _readable(data.test)
-    tensor = found.inputs[0]  # of which the commands that ask a model know one
+    tensor = signature.inputs[0]  # of which the commands that ask a model know one
     if tensor.name not in example:
         raise BadInput(
             f"{where} says that the model takes {tensor.name}, and the examples of test have "
@@ -200,48 +200,49 @@ def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
             f"{where} says that {tensor.name} is {form(tensor.dtype, shape)}, and an example of "
             f"test has {form(array.dtype, array.shape)}: let the two agree."
         )
-    return found
+    return signature
 
 
-def model(recipe: Recipe, config: Any, data: Splits, taken: Signature) -> str:
+def model(recipe: Recipe, config: Any, data: Splits, signature: Signature) -> str:
     """Checks a recipe's model and its ``measure`` by their shapes, before anything is trained.
 
     Args:
-        recipe: One of one's own; what comes with flaxmill is not looked at.
-        config: Its config, settled.
+        recipe: A file of one's own; those of flaxmill are not checked.
+        config: Its config, resolved.
         data: Its data.
-        taken: Its signature.
+        signature: Its signature.
 
     Returns:
-        What is to be told of a model that can be trained and not be asked; mostly nothing.
+        A note about a model that can be trained but not used for predictions; mostly empty.
 
     Raises:
-        BadInput: The model gives something else than the signature says, or ``measure`` does.
+        BadInput: The model or ``measure`` returns something else than the signature says.
     """
     if recipe.file is None:
         return ""
     example = _readable(data.test)
     batch = {name: np.stack([np.asarray(value)] * _BATCH) for name, value in example.items()}
-    name, notes = taken.inputs[0].name, []
+    name, notes = signature.inputs[0].name, []
 
-    def look(batch: Mapping[str, Any]) -> None:
-        net = recipe.call("model", config, taken, nnx.Rngs(0))
+    def check(batch: Mapping[str, Any]) -> None:
+        net = recipe.call("model", config, signature, nnx.Rngs(0))
         _check_module(net, recipe)
         net.eval()
         try:
             output = net(batch[name])
         except Exception as error:  # a loop of one's own may give it more than the commands do
-            notes.append(str(mistakes.told(error, recipe.file) or f"{recipe.file}: {error}"))
+            message = mistakes.as_bad_input(error, recipe.file)
+            notes.append(str(message or f"{recipe.file}: {error}"))
         else:
-            _check_outputs(output, taken, recipe)
+            _check_outputs(output, signature, recipe)
         if recipe.takes("measure", net, batch):
-            found = recipe.call("measure", net, batch)
-            returned.measures(recipe.module.measure, found, _BATCH)
+            result = recipe.call("measure", net, batch)
+            returned.measures(recipe.module.measure, result, _BATCH)
         else:
             notes.append("measure() is to take a model and a batch")
 
-    if recipe.takes("model", config, taken, None):
-        jax.eval_shape(look, batch)
+    if recipe.takes("model", config, signature, None):
+        jax.eval_shape(check, batch)
     else:
         notes.append("model() is to take a config, a signature and rngs")
     if not notes:
@@ -266,26 +267,26 @@ def _check_module(net: Any, recipe: Recipe) -> None:
     raise BadInput(f"model() in {recipe.file} returned {named(net)}: {cure}.")
 
 
-def _check_outputs(found: Any, taken: Signature, recipe: Recipe) -> None:
-    """Refuses what is not as the signature says: its form, its shape or its kind of number."""
+def _check_outputs(result: Any, signature: Signature, recipe: Recipe) -> None:
+    """Refuses outputs whose number, shape or kind of dtype is not as the signature says."""
     where = f"the model of {recipe.file} gives"
-    outputs = tuple(found.values()) if isinstance(found, Mapping) else found
+    outputs = tuple(result.values()) if isinstance(result, Mapping) else result
     outputs = outputs if isinstance(outputs, tuple | list) else (outputs,)
-    if len(outputs) != len(taken.outputs):
-        names = ", ".join(tensor.name for tensor in taken.outputs)
+    if len(outputs) != len(signature.outputs):
+        names = ", ".join(tensor.name for tensor in signature.outputs)
         raise BadInput(
-            f"{where} {len(outputs)} outputs, and its signature says {len(taken.outputs)} "
+            f"{where} {len(outputs)} outputs, and its signature says {len(signature.outputs)} "
             f"({names}): return those, or say in signature() what the model gives."
         )
-    for output, tensor in zip(outputs, taken.outputs, strict=True):
+    for output, tensor in zip(outputs, signature.outputs, strict=True):
         if not hasattr(output, "shape"):
             raise BadInput(f"{where} {named(output)}: return an array of {tensor.name}.")
         shape = (_BATCH, *tensor.shape[1:])
         sizes = zip(output.shape, shape, strict=False)
-        fits = output.ndim == len(shape) and all(said in (-1, size) for size, said in sizes)
+        fits = output.ndim == len(shape) and all(side in (-1, size) for size, side in sizes)
         if not fits or not _alike(output.dtype, jnp.dtype(tensor.dtype)):
-            per_class = tensor.shape[1:] == (len(taken.labels),)
-            reason = f", one for each of the {len(taken.labels)} labels" if per_class else ""
+            per_class = tensor.shape[1:] == (len(signature.labels),)
+            reason = f", one for each of the {len(signature.labels)} labels" if per_class else ""
             raise BadInput(
                 f"{where} {tensor.name} of {form(output.dtype, ('batch', *output.shape[1:]))}, "
                 f"and its signature says {form(tensor.dtype, ('batch', *tensor.shape[1:]))}"
@@ -295,6 +296,6 @@ def _check_outputs(found: Any, taken: Signature, recipe: Recipe) -> None:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Says whether types are of one kind of number: half precision will do for float32."""
+    """Returns whether dtypes are of one kind of number: half precision will do for float32."""
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
     return any(all(jnp.issubdtype(dtype, kind) for dtype in (one, other)) for kind in kinds)

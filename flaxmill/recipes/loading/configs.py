@@ -1,4 +1,4 @@
-"""The values of a config, as they come from JSON: of the types that its fields have?"""
+"""Checks the values of a config, as they come from JSON, against the types of its fields."""
 
 import types
 import typing
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 def unfit(kind: type, fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Returns the first field of a dataclass that has not the type it should, and that in words.
+    """Returns the first field whose value is not of its type, and that type in words.
 
     Args:
         kind: The dataclass.
@@ -16,16 +16,16 @@ def unfit(kind: type, fields: Mapping[str, Any]) -> tuple[str, str] | None:
     hints = typing.get_type_hints(kind)
     known = (name for name in fields if name in hints)
     name = next((name for name in known if not _fits(fields[name], hints[name])), None)
-    return None if name is None else (name, _described(hints[name]))
+    return None if name is None else (name, _describe(hints[name]))
 
 
 def with_tuples(value: Any) -> Any:
-    """Returns a value of JSON as a config has it: its lists are tuples."""
+    """Returns a value from JSON as a config has it, with tuples for lists."""
     return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Says whether a value is of a field's type; an int will do where a float is expected."""
+    """Returns whether a value is of a field's type; an int will do where a float is expected."""
     kind, parts = typing.get_origin(hint), typing.get_args(hint)
     if kind is Literal:
         return value in parts
@@ -41,7 +41,7 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, int | float if hint is float else hint)
 
 
-def _described(hint: Any) -> str:
+def _describe(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return " or ".join(map(repr, typing.get_args(hint)))
     return hint.__name__ if isinstance(hint, type) else str(hint)

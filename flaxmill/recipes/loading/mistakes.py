@@ -1,4 +1,4 @@
-"""A mistake in a recipe file of one's own: told by its place in the file, without a traceback."""
+"""Errors in a recipe file of one's own, as messages with the line, without a traceback."""
 
 import sys
 import traceback
@@ -11,14 +11,14 @@ TRACEBACK = "FLAXMILL_TRACEBACK"
 
 _LOOP = "train"  # the function of a recipe that calls what a training is made of
 _PACKAGE = Path(__file__).parents[2]
-_MOST = 600  # characters of an error, some of which list everything that they know
+_MOST = 600  # characters of an error, for some list all possible values
 
 
-def told(error: Exception, file: Path | None) -> BadInput | None:
-    """Returns an error as a message about a recipe file of one's own; None where it is none.
+def as_bad_input(error: Exception, file: Path | None) -> BadInput | None:
+    """Returns an error as a message about a recipe file of one's own; None if it is not its fault.
 
-    It is the file's where it was raised there, or in something that the file called: but what the
-    loop calls of flaxmill's may have a defect of ours, whose traceback is wanted.
+    It is if the error was raised there, or in something that the file called; but what the loop
+    calls of flaxmill's may have a defect of ours, whose traceback is needed.
 
     Args:
         error: What was raised.
@@ -27,23 +27,23 @@ def told(error: Exception, file: Path | None) -> BadInput | None:
     if file is None or isinstance(error, BadInput | CannotGoOn | NotFinite | MemoryError):
         return None
     frames = traceback.extract_tb(error.__traceback__)
-    own = [at for at, frame in enumerate(frames) if _is_own(Path(frame.filename), file)]
+    own = [i for i, frame in enumerate(frames) if _is_of_recipe(Path(frame.filename), file)]
     if not own:
         return None
-    frame, below = frames[own[-1]], frames[own[-1] + 1 :]
-    ours = any(Path(called.filename).is_relative_to(_PACKAGE) for called in below)
-    if frame.name == _LOOP and ours:
+    frame, called = frames[own[-1]], frames[own[-1] + 1 :]
+    in_flaxmill = any(Path(inner.filename).is_relative_to(_PACKAGE) for inner in called)
+    if frame.name == _LOOP and in_flaxmill:
         return None
     where = "" if frame.name == "<module>" else f", in {frame.name}"
     return BadInput(
-        *f"{frame.filename}, line {frame.lineno}{where}: {_words(error)}".split("\n"),
+        *f"{frame.filename}, line {frame.lineno}{where}: {_describe(error)}".split("\n"),
         *([f"    {frame.line}"] if frame.line else []),
         f"({TRACEBACK}=1 shows how it came to that.)",
     )
 
 
-def _is_own(place: Path, file: Path) -> bool:
-    """Says whether code is of a recipe file, or of what lies beside it."""
+def _is_of_recipe(place: Path, file: Path) -> bool:
+    """Returns whether code is of a recipe file, or of what lies beside it."""
     if place == file:
         return True
     libraries = (_PACKAGE, Path(sys.prefix), Path(sys.base_prefix))
@@ -51,7 +51,7 @@ def _is_own(place: Path, file: Path) -> bool:
     return place.is_relative_to(file.parent) and not installed
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     words = str(error).strip()
     if len(words) > _MOST:
         words = f"{words[:_MOST]} …"
@@ -61,11 +61,11 @@ def _words(error: Exception) -> str:
 
 
 def _moved(module: str) -> str:
-    """Says where a module of flaxmill's lies now, for recipes that were written before it moved."""
+    """Describes where a module of flaxmill's lies now, for recipes written before it moved."""
     package, _, name = module.rpartition(".")
     if package.partition(".")[0] != _PACKAGE.name:
         return ""
     paths = [*_PACKAGE.rglob(f"{name}.py"), *_PACKAGE.rglob(f"{name}/__init__.py")]
     places = {path.parent if path.stem == "__init__" else path.with_suffix("") for path in paths}
-    found = sorted(".".join(place.relative_to(_PACKAGE.parent).parts) for place in places)
-    return f": it is {' or '.join(found)} now" if found else ""
+    modules = sorted(".".join(place.relative_to(_PACKAGE.parent).parts) for place in places)
+    return f": it is {' or '.join(modules)} now" if modules else ""

@@ -1,8 +1,8 @@
 """Whose code runs: the texts of recipe files that were trained here, by their digests.
 
 What flaxmill ships is run by its name, and a recipe file because a command names it. What a run or
-an export brings along is neither: its text is run where it is the very text of one that this user
-has trained, or where the person says so. Nothing is asked.
+an export brings along is neither: its text is run if it is the very text of one that this user has
+trained, or if a command says so. There is no prompt.
 """
 
 import os
@@ -17,7 +17,7 @@ PLACE = "FLAXMILL_TRUSTED"
 
 @dataclass(frozen=True)
 class RecipeText:
-    """What a command is told of the text that a run was trained by.
+    """The options of a command about the text that a run was trained by.
 
     Attributes:
         recipe: A file that holds the text, where it was edited since or is gone.
@@ -27,13 +27,13 @@ class RecipeText:
     recipe: str | None = None
     trust: bool = False
 
-    def said(self) -> dict[str, Any]:
-        """Returns it as arguments of a call."""
+    def arguments(self) -> dict[str, Any]:
+        """Returns the options as arguments of a call."""
         return asdict(self)
 
 
 RECORDED = RecipeText()
-"""Nothing is said: the text lies where it did, or else in the run's record of it."""
+"""Without options, the text lies where it did, or else in the run's record of it."""
 
 
 def place() -> Path:
@@ -56,7 +56,7 @@ def place() -> Path:
 
 
 def knows(sha256: str) -> bool:
-    """Says whether a recipe's text is one that this user has trained.
+    """Returns whether a recipe's text is one that this user has trained.
 
     A list that cannot be read knows nothing, and a line that is no digest is none.
 
@@ -70,13 +70,13 @@ def knows(sha256: str) -> bool:
 
 
 def remember(sha256: str) -> str:
-    """Puts the text of a recipe that is trained into the list.
+    """Adds the text of a recipe that is trained to the list.
 
     Args:
         sha256: Of the text.
 
     Returns:
-        What is to be told if it cannot be written, else nothing: the training goes on either way.
+        A message if the list cannot be written, else nothing: the training goes on either way.
     """
     if knows(sha256):
         return ""

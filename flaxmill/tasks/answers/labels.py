@@ -118,7 +118,7 @@ def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> None:
 
 def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns precision, recall, F1, support and average precision of each label."""
-    each = label_statistics.label_scores(logits, labels)
+    each = label_statistics.label_metrics(logits, labels)
     columns = (
         each.precision,
         each.recall,

@@ -146,10 +146,9 @@ def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[st
 
 def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
     """Returns precision, recall, F1 and support of each class."""
-    per_class = statistics.class_scores(
-        statistics.confusion_matrix(labels, predicted(logits), len(classes))
-    )
-    columns = (per_class.precision, per_class.recall, per_class.f1, per_class.support)
+    matrix = statistics.confusion_matrix(labels, predicted(logits), len(classes))
+    metrics = statistics.class_metrics(matrix)
+    columns = (metrics.precision, metrics.recall, metrics.f1, metrics.support)
     rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
     ranked = sorted((row for row in rows if math.isfinite(row[3])), key=lambda row: row[3])
     return {

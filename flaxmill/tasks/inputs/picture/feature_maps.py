@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend import core
 from jaxtyping import Float
 
-from flaxmill.devices.jaxprs import bound, inner_jaxprs
+from flaxmill.devices.jaxprs import inner_jaxprs, rebind
 
 LEAST_SIDE = 12
 """Places a side that a map must have.
@@ -113,7 +113,7 @@ class Traced:
         for step in self.steps:
             inputs = [read(one) for one in step.inputs]
             for number, value in zip(
-                step.outputs, bound(step.equation, step.equation.params, inputs), strict=True
+                step.outputs, rebind(step.equation, step.equation.params, inputs), strict=True
             ):
                 values[number] = value + added[number] if number in added else value
         return read(self.scores), {number: values[number] for number in self.maps}
