@@ -11,7 +11,7 @@ import numpy as np
 from flaxmill.commands.closing import next_commands
 from flaxmill.commands.order import Order, ordered
 from flaxmill.data.batches import Schedule
-from flaxmill.data.listings.layouts import scanned_once
+from flaxmill.data.listings.layouts import cached_scans
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, CannotGoOn, NotFinite, Stopped, Unreadable
 from flaxmill.machine import stopping
@@ -79,7 +79,7 @@ def train(
         raise KeyboardInterrupt from None
 
 
-@scanned_once()
+@cached_scans()
 def fulfil(order: Order, words: Words, clock: Clock) -> TrainedRun | None:
     """Trains what was ordered, or goes on with it; returns None after a dry run.
 

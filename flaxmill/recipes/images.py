@@ -122,7 +122,7 @@ def settle(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, d
     """
     if all(getattr(config, field) not in (0, "auto") for field in CHOSEN):
         return config, {}
-    found = choices.look(
+    found = choices.picture_facts(
         config.data,
         validation=config.validation,
         test=config.test,

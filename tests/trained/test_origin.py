@@ -11,7 +11,7 @@ from picture_files import classes
 from flaxmill import recipes
 from flaxmill.commands.order import Order
 from flaxmill.data.known.published import DATA_SETS
-from flaxmill.data.matched import matched, without
+from flaxmill.data.matching import absent_classes, match_classes
 from flaxmill.data.places import path_of
 from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
 from flaxmill.errors import BadInput
@@ -31,9 +31,9 @@ def origin() -> Origin:
 
 def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
     same, other = (classes(tmp_path / name, {name: 9, "bee": 9}) for name in ("ant", "wasp"))
-    found = origin().splits(str(same), saying(("ant", "bee")))
-    assert found.labels == ("ant", "bee")
-    assert len(found.test) == 18  # all of it: nothing there says which part is the test
+    splits = origin().splits(str(same), saying(("ant", "bee")))
+    assert splits.labels == ("ant", "bee")
+    assert len(splits.test) == 18  # all of it: nothing there says which part is the test
     words = (
         r"^runs/one knows the classes 'ant', 'bee'; wasp has the class 'wasp' too, and no answer "
         r"to a picture of that could be right\. .* Name the classes alike, take those pictures "
@@ -48,9 +48,9 @@ def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path)
 
 
 def test_a_model_of_two_classes_is_judged_by_pictures_of_one(tmp_path: Path) -> None:
-    found = origin().splits(str(classes(tmp_path, {"bee": 5})), saying(("ant", "bee")))
-    assert found.test.take(np.arange(5))["label"].tolist() == [1] * 5
-    assert without(found.test, found.labels) == {"absent": ["ant"]}
+    splits = origin().splits(str(classes(tmp_path, {"bee": 5})), saying(("ant", "bee")))
+    assert splits.test.take(np.arange(5))["label"].tolist() == [1] * 5
+    assert absent_classes(splits.test, splits.labels) == {"absent": ["ant"]}
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -58,19 +58,19 @@ def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: b
     """The model has them in another order, and one more in between."""
     place = classes(tmp_path / "insects", {"ant": 3, "bee": 5})
     plain = origin().splits(str(place)).test
-    found = origin().splits(str(place), saying(("bee", "fly", "ant"), several=several))
-    assert found.labels == ("bee", "fly", "ant")
-    assert (found.gives == "labels") == several
-    labels = found.test.take(np.arange(8))["label"]
+    splits = origin().splits(str(place), saying(("bee", "fly", "ant"), several=several))
+    assert splits.labels == ("bee", "fly", "ant")
+    assert (splits.gives == "labels") == several
+    labels = splits.test.take(np.arange(8))["label"]
     expected = np.array([2, 0])[plain.take(np.arange(8))["label"]]
     np.testing.assert_array_equal(labels, np.eye(3)[expected] if several else expected)
-    np.testing.assert_array_equal(found.test[0]["label"], labels[0])
-    np.testing.assert_array_equal(found.test[0]["image"], plain[0]["image"])
-    known = labels_known(found.test)
+    np.testing.assert_array_equal(splits.test[0]["label"], labels[0])
+    np.testing.assert_array_equal(splits.test[0]["image"], plain[0]["image"])
+    known = labels_known(splits.test)
     assert known is not None
     np.testing.assert_array_equal(known, labels)
-    assert without(found.test, found.labels) == {"absent": ["fly"]}
-    assert without(plain, ("ant", "bee")) == {}
+    assert absent_classes(splits.test, splits.labels) == {"absent": ["fly"]}
+    assert absent_classes(plain, ("ant", "bee")) == {}
 
 
 def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
     rows += [f"{path.relative_to(tmp_path)},bee" for path in sorted(place.rglob("*.png"))[4:]]
     (tmp_path / "labels.csv").write_text("\n".join(["path,labels", *rows]))
     labels = ("bee", "fly", "ant")
-    found = origin().splits(str(tmp_path / "labels.csv"), saying(labels, several=True))
-    given = np.sort(found.test.take(np.arange(6))["label"], axis=0)
-    np.testing.assert_array_equal(given, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
+    splits = origin().splits(str(tmp_path / "labels.csv"), saying(labels, several=True))
+    stored = np.sort(splits.test.take(np.arange(6))["label"], axis=0)
+    np.testing.assert_array_equal(stored, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
     with pytest.raises(BadInput, match=r"tells one class of each picture, and labels\.csv has any"):
         origin().splits(str(tmp_path / "labels.csv"), saying(labels))
 
@@ -90,18 +90,18 @@ def test_relabelled_arrays_and_views_are_the_same_examples() -> None:
     arrays = Arrays({"image": np.arange(4), "label": np.array([0, 1, 1, 0], np.int32)})
     _, source = hold_out(arrays, 3)
     splits = Splits("pets", source, source, source, ("cat", "dog"))
-    found = matched(splits, ("dog", "cow", "cat"), gives="one_class", where="a run")
-    assert found.whole is None
-    assert found.test.take(np.arange(3))["label"].tolist() == [0, 0, 2]
-    assert matched(splits, ("cat", "dog"), gives="one_class", where="a run") is splits
+    matched = match_classes(splits, ("dog", "cow", "cat"), gives="one_class", where="a run")
+    assert matched.whole is None
+    assert matched.test.take(np.arange(3))["label"].tolist() == [0, 0, 2]
+    assert match_classes(splits, ("cat", "dog"), gives="one_class", where="a run") is splits
 
 
 def test_fewer_pictures_than_the_run_held_out_are_a_test(tmp_path: Path) -> None:
     config = {"size": 8, "validation": 500, "test": 300}
     identity = {"recipe": "images", "recipe_file": None, "config": config}
     place = classes(tmp_path / "few", {"ant": 2, "bee": 1})
-    found = Origin("runs/one", identity, record="").splits(str(place), saying(("ant", "bee")))
-    assert len(found.test) == 3
+    splits = Origin("runs/one", identity, record="").splits(str(place), saying(("ant", "bee")))
+    assert len(splits.test) == 3
     (tmp_path / "few" / "cat").mkdir()
     with pytest.raises(BadInput, match="cat has no pictures"):
         Origin("runs/one", identity, record="").splits(str(place), saying(("ant", "bee")))
@@ -115,17 +115,17 @@ def test_what_was_trained_on_is_no_test_wherever_it_lies_now(tmp_path: Path) -> 
     picture = before.test[0]["image"]
     identity["data"] = {"digests": dict(before.digests)}
     (tmp_path / "ant").rename(tmp_path / "elsewhere")
-    found = Origin("runs/one", identity, record="").splits(str(tmp_path / "elsewhere"))
-    assert len(found.test) == len(before.test) < len(found.train)
-    np.testing.assert_array_equal(found.test[0]["image"], picture)
+    splits = Origin("runs/one", identity, record="").splits(str(tmp_path / "elsewhere"))
+    assert len(splits.test) == len(before.test) < len(splits.train)
+    np.testing.assert_array_equal(splits.test[0]["image"], picture)
 
 
 def test_the_test_of_another_place_is_its_own_where_it_has_one(tmp_path: Path) -> None:
     identity = {"recipe": "images", "recipe_file": None, "config": {"size": 8}}
     for part, count in (("train", 9), ("test", 2)):
         classes(tmp_path / "divided" / part, {"ant": count, "bee": count})
-    found = Origin("runs/one", identity, record="").splits(str(tmp_path / "divided"))
-    assert len(found.test) == 4
+    splits = Origin("runs/one", identity, record="").splits(str(tmp_path / "divided"))
+    assert len(splits.test) == 4
 
 
 def test_what_auto_came_to_is_looked_for_under_its_own_name(
