@@ -86,9 +86,9 @@ def readings(content: bytes, path: Path) -> Iterator[tuple[str, Any]]:
 
 def _checked(path: Path) -> None:
     """Raises what `flaxmill check` says of a picture."""
-    found = index(path.parent, [path.name], given=lambda _: path.read_bytes(), workers=1)
-    if found.troubles:
-        raise BadInput(found.troubles[0])
+    errors = index(path.parent, [path.name], load=lambda _: path.read_bytes(), workers=1).errors
+    if errors:
+        raise BadInput(errors[0])
 
 
 def outcome(content: bytes, path: Path) -> tuple[str, list[str], float]:

@@ -192,7 +192,7 @@ def lr_find(
     """
     from flaxmill.commands import range_test
     from flaxmill.commands.request import from_call
-    from flaxmill.data.listings.layouts import scanned_once
+    from flaxmill.data.listings.layouts import cached_scans
     from flaxmill.machine.progress import Words
     from flaxmill.training.initial import read_initial
 
@@ -200,6 +200,6 @@ def lr_find(
     range_test.check(request, steps, first, last)
     path = request.options.init_from
     initial = None if path is None else read_initial(path)
-    with scanned_once():
+    with cached_scans():
         request = request.resolved(initial)
         return range_test.find(request, Words(quiet=quiet), steps, first, last, initial)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from flaxmill.commands.range_test import RateCurve, check, find
 from flaxmill.commands.request import from_arguments, parse
-from flaxmill.data.listings.layouts import scanned_once
+from flaxmill.data.listings.layouts import cached_scans
 from flaxmill.machine import terminal
 from flaxmill.machine.progress import Words
 from flaxmill.recipes import Recipe
@@ -36,7 +36,7 @@ def arguments(config: type) -> type:
     return make_dataclass("Arguments", fields, bases=(training_arguments(config),), frozen=True)
 
 
-@scanned_once()
+@cached_scans()
 def command(recipe: Recipe, rest: list[str], program: str) -> None:
     """Tries rates as a command says, writes the curve, and prints what is suggested.
 

@@ -102,4 +102,4 @@ def manner(
     if size < 0 or train_size < 0 or not 0 <= share <= 1:
         raise BadInput(f"--size {size} --train-size {train_size} --share {share}: give 0 or more.")
     sides = {"size": size, "train_size": train_size, "share": share}
-    return preparing.usual(data, **sides, sign=separator, **more)
+    return preparing.default_preparation(data, **sides, sign=separator, **more)

@@ -11,7 +11,7 @@ import numpy as np
 from flaxmill.commands.next_steps import next_commands
 from flaxmill.commands.request import TrainRequest, from_call
 from flaxmill.data.batches import Schedule
-from flaxmill.data.listings.layouts import scanned_once
+from flaxmill.data.listings.layouts import cached_scans
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, CannotGoOn, NotFinite, Stopped, Unreadable
 from flaxmill.machine import stopping
@@ -79,7 +79,7 @@ def train(
         raise KeyboardInterrupt from None
 
 
-@scanned_once()
+@cached_scans()
 def execute(request: TrainRequest, words: Words, clock: Clock) -> TrainedRun | None:
     """Trains what a request asks for, or resumes it; returns None after a dry run.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flaxmill.data.listings.held_out import divided
+from flaxmill.data.listings.held_out import complete_splits
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.pictures import plain
@@ -34,8 +34,8 @@ _READ = 100  # of those that have more than 8 bits, which are read for their gre
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found of a person's pictures without reading them.
+class PictureFacts:
+    """What is known of a person's pictures without reading them.
 
     Attributes:
         train: How many there are to train on.
@@ -62,10 +62,10 @@ class Found:
     white: int = WHITES[-1]
 
 
-def look(
+def picture_facts(
     data: str, *, validation: int | float, test: int | float, sign: str = "", overfit: int = 0
-) -> Found:
-    """Counts pictures and looks up the sizes of some.
+) -> PictureFacts:
+    """Returns how many pictures there are, and the sizes of some.
 
     Args:
         data: What `flaxmill.data.listings.layouts.scan` finds pictures in.
@@ -78,12 +78,12 @@ def look(
         BadInput: There are none as expected.
     """
     listings = scan(Path(data).expanduser().absolute(), sign=sign)
-    train = divided(listings, validation, test)[0]["train"]
+    train = complete_splits(listings, validation, test)[0]["train"]
     sides, greatest = _sides(train)
     how = prepared_how(listings["test"].files) if "test" in listings else {}
     white = white_of(greatest) if greatest else WHITES[-1]
     shorter = [min(size) for size in sides]
-    return Found(
+    return PictureFacts(
         train=len(train),
         seen=overfit or len(train),
         side=round(float(np.median(shorter))) if shorter else 0,
@@ -132,27 +132,27 @@ def fitting_size(side: int, *, most: int = SIZES[-1], sizes: Sequence[int] = SIZ
     return max((size for size in allowed if size <= 1.1 * side), default=allowed[0])
 
 
-def usual_size(found: Found) -> int:
-    """Returns the pixels a side that a network gets which begins with weights of its own."""
-    return fitting_size(found.side, most=SMALL_SIDE if found.train < MANY else SIZES[-1])
+def usual_size(facts: PictureFacts) -> int:
+    """Returns the pixels a side for a network that begins with random weights."""
+    return fitting_size(facts.side, most=SMALL_SIDE if facts.train < MANY else SIZES[-1])
 
 
-def fitting_way(found: Found, fit: str = "auto") -> tuple[str, str]:
+def fitting_way(facts: PictureFacts, fit: str = "auto") -> tuple[str, str]:
     """Returns how pictures are to be brought to a square, and why."""
     if fit != "auto":
         return fit, "as was said"
-    if found.fit:
-        return found.fit, "the pictures were prepared so"
-    share = f"{found.long:.0%} of the pictures are {LONG:g} times as long as wide, or more"
-    if found.long >= MANY_LONG:
+    if facts.fit:
+        return facts.fit, "the pictures were prepared so"
+    share = f"{facts.long:.0%} of the pictures are {LONG:g} times as long as wide, or more"
+    if facts.long >= MANY_LONG:
         return "pad", f"{share}, and a crop would cut off their ends"
-    return "crop", share if found.long else f"no picture is {LONG:g} times as long as wide"
+    return "crop", share if facts.long else f"no picture is {LONG:g} times as long as wide"
 
 
-def fitting_batch(found: Found) -> int:
+def fitting_batch(facts: PictureFacts) -> int:
     """Returns how many pictures a step is to see: more where there are many."""
-    usual = 16 if found.train < 1000 else 32 if found.train < 10_000 else 64
-    return max(1, min(usual, found.seen))
+    usual = 16 if facts.train < 1000 else 32 if facts.train < 10_000 else 64
+    return max(1, min(usual, facts.seen))
 
 
 def fitting_epochs(seconds: float, each: float, examples: int, *, least: int, most: int) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from flaxmill.data.known.published import DataFile, DataSet
-from flaxmill.data.places import Progress, stored
+from flaxmill.data.places import Progress, stored_path
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine.files import UNPACKED_ANYWAY, sync_folder
 
@@ -127,7 +127,7 @@ def download(
         with _alone(folder):
             run = _Download(wanted, folder, on_progress, patience)
             for file in wanted.files:
-                if not _is_right(stored(folder, file), file):
+                if not _is_right(stored_path(folder, file), file):
                     _obtain(run, file)
     except OSError as error:  # the mirrors' errors are _MirrorFailed: what is left is the disk
         raise _disk_trouble(error, wanted, folder) from error
@@ -305,7 +305,9 @@ def _size(path: Path) -> int:
 
 def _by_hand(run: _Download, failures: dict[str, str]) -> list[str]:
     """Says what was tried, and which files to put where without us."""
-    absent = [file for file in run.wanted.files if not _is_right(stored(run.folder, file), file)]
+    absent = [
+        file for file in run.wanted.files if not _is_right(stored_path(run.folder, file), file)
+    ]
     lines = [f"{run.wanted.title} could not be downloaded."]
     lines += [f"  {mirror}: {reason}" for mirror, reason in failures.items()]
     lines.append(f"Get these files some other way and put them into {run.folder}:")

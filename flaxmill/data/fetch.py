@@ -14,9 +14,9 @@ from flaxmill.data.places import (
     fetch_command,
     find,
     listed_files,
-    missing,
+    missing_files,
     places,
-    strips,
+    strips_hint,
 )
 from flaxmill.errors import BadInput
 
@@ -44,9 +44,9 @@ def locate(
     wanted = data_set(name)
     lines = [f"{wanted.title} is not on this machine. Looked in:"]
     for folder in places(name):
-        absent = missing(folder, wanted)
+        absent = missing_files(folder, wanted)
         state = f"lacks {listed_files(absent)}" if folder.is_dir() else "no such folder"
-        packed = strips(folder, os.listdir(folder)) if os.access(folder, os.R_OK) else ""
+        packed = strips_hint(folder, os.listdir(folder)) if os.access(folder, os.R_OK) else ""
         lines.append(f"  {folder}: {packed or state}")
     try:
         return fetch(name, on_progress=on_progress, hurried=True)

@@ -13,15 +13,15 @@ from PIL import Image
 from flaxmill.data.listings.copies import Copies
 from flaxmill.data.listings.digests import digests, stamps
 from flaxmill.data.listings.dividing import interleaved
-from flaxmill.data.listings.held_out import divided
+from flaxmill.data.listings.held_out import complete_splits
 from flaxmill.data.listings.layouts import scan
-from flaxmill.data.listings.listing import Labels, Listing, Rows, name_of
-from flaxmill.data.listings.numpy_files import Frames
+from flaxmill.data.listings.listing import Labels, Listing, Subset, name_of
+from flaxmill.data.listings.numpy_files import PictureArray
 from flaxmill.data.pictures.decode import naming, open_picture
 from flaxmill.data.pictures.fit import covering, fit
 from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.data.pictures.plain import WHITES, upright
-from flaxmill.data.prepared import Prepared
+from flaxmill.data.prepared import PreparedPictures
 from flaxmill.data.source import Arrays, Example, Source, Splits, View, cycled
 from flaxmill.errors import BadInput
 
@@ -86,18 +86,18 @@ class Pictures:
         """Returns a picture's pixels, and its width divided by its height."""
         file, name = self.files[index], functools.partial(name_of, self.files, index)
         try:
-            picture = self._opened(file, name)
+            picture = self._open(file, name)
             picture = upright(picture, self.channels, white=self.white, lean=True, name=name)
         except BadInput:
             if isinstance(file, Path) and not file.exists():
-                raise _gone(file) from None
+                raise _missing(file) from None
             raise
         left, top, right, bottom = picture.extent
         with naming(name):
             pixels = fit(picture, self.size, self.fit, share=self.share, channels=self.channels)
         return pixels, (right - left) / (bottom - top)
 
-    def _opened(self, file: Any, name: Callable[[], str]) -> Image.Image:
+    def _open(self, file: Any, name: Callable[[], str]) -> Image.Image:
         if isinstance(file, np.ndarray):
             return as_picture(file)
         if isinstance(file, Image.Image):
@@ -106,7 +106,7 @@ class Pictures:
         return open_picture(file, least=least, name=name())
 
 
-def _gone(file: Path) -> BadInput:
+def _missing(file: Path) -> BadInput:
     if file.is_symlink():
         return BadInput(
             f"{file} is a link that leads to no file: put there what it leads to, or take it away."
@@ -134,8 +134,8 @@ def pictures(
 ) -> Splits:
     """Returns a person's own pictures, divided into training, validation and test.
 
-    Parts that are given are taken as they are; a single one beside training is the test set, since
-    what is reported must not have been chosen by. What is lacking is a share of the training
+    Splits that are there are taken as they are; a single one beside training is the test set, since
+    what is reported must not have been chosen by. What is lacking is held out of the training
     pictures, with every class in its proportion, and the same whatever the run's seed.
 
     Args:
@@ -160,57 +160,57 @@ def pictures(
     if white not in WHITES:
         raise BadInput(f"--white {white}: give one of {', '.join(map(str, WHITES))}.")
     how = {"channels": channels, "draft": draft, "white": white}
-    shown = {"size": _pair("size", size), "fit": fit, "share": share, **how}
-    learnt = {"size": _pair("train-size", train_size or size), "fit": fit_to_train(fit), **how}
-    found, title = _found(data, sign)
-    splits, note = divided(found, validation, test)
-    return _fitted(found, splits, title, note, overfit, learnt, shown)
+    evaluation = {"size": _pair("size", size), "fit": fit, "share": share, **how}
+    training = {"size": _pair("train-size", train_size or size), "fit": fit_to_train(fit), **how}
+    listings, title = _listings(data, sign)
+    splits, note = complete_splits(listings, validation, test)
+    return _fitted_splits(listings, splits, title, note, overfit, training, evaluation)
 
 
-def _fitted(
-    found: Mapping[str, Listing],
+def _fitted_splits(
+    listings: Mapping[str, Listing],
     splits: Mapping[str, Listing],
     title: str,
     note: str,
     overfit: int,
-    learnt: Mapping[str, Any],
-    shown: Mapping[str, Any],
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
 ) -> Splits:
     """Returns the pictures of listings as a network takes them.
 
     Args:
-        found: The listings as they were given.
+        listings: The listings before they were divided.
         splits: As they were divided.
         title: What they are called.
-        note: What to tell of them.
+        note: What to tell the person about them.
         overfit: Train and evaluate on so many training pictures only; 0 for all.
-        learnt: How `Pictures` fits those that are trained on.
-        shown: The same for those that are evaluated on.
+        training: Options of `Pictures` for those that are trained on.
+        evaluation: Options for those that are evaluated on.
     """
-    splits = {name: _ordered(listing) for name, listing in splits.items()}
+    splits = {name: _mix(listing) for name, listing in splits.items()}
     copies = Copies(splits)
-    known = digests(splits, copies.add)
-    written, total = stamps(splits), len(splits["train"])
+    by_content = digests(splits, copies.add)
+    write_stamps, total = stamps(splits), len(splits["train"])
     if overfit:
         splits, title = _few(splits, overfit), f"{title}, {overfit} training examples alone"
-    train = _source(Pictures(splits["train"], **learnt))
+    train = _as_arrays(Pictures(splits["train"], **training))
 
-    def fitted(listing: Listing) -> Source:
-        return _source(Pictures(listing, **shown))
+    def source(listing: Listing) -> Source:
+        return _as_arrays(Pictures(listing, **evaluation))
 
     return Splits(
         title=title,
         train=cycled(train, overfit, length=total) if overfit else train,
-        validation=fitted(splits["validation"]),
-        test=fitted(splits["test"]),
+        validation=source(splits["validation"]),
+        test=source(splits["test"]),
         labels=splits["train"].classes,
-        digests=known,
-        stamps=written,
+        digests=by_content,
+        stamps=write_stamps,
         seen=bool(overfit),
         note=" ".join(part for part in (note, copies.note()) if part),
         gives="labels" if splits["train"].multi_label else "one_class",
-        whole=fitted(_ordered(found["train"])) if len(found) == 1 and not overfit else None,
-        lacking=found["train"].lacking,
+        whole=source(_mix(listings["train"])) if len(listings) == 1 and not overfit else None,
+        lacking=listings["train"].lacking,
     )
 
 
@@ -223,8 +223,8 @@ def fit_to_train(fit: str) -> str:
     return "pad" if fit == "pad" else "squash"
 
 
-def _found(data: str | Mapping[str, Listing], sign: str) -> tuple[Mapping[str, Listing], str]:
-    """Returns the listings of what is given or has to be found, and what they are called."""
+def _listings(data: str | Mapping[str, Listing], sign: str) -> tuple[Mapping[str, Listing], str]:
+    """Returns the listings, which may have to be scanned for, and their title."""
     if not isinstance(data, str):
         return data, "pictures"
     place = Path(data).expanduser().absolute()
@@ -232,40 +232,40 @@ def _found(data: str | Mapping[str, Listing], sign: str) -> tuple[Mapping[str, L
 
 
 def _few(splits: Mapping[str, Listing], overfit: int) -> dict[str, Listing]:
-    """Leaves some training pictures, in every split."""
+    """Returns some training pictures as every split."""
     total = len(splits["train"])
     if not 0 < overfit <= total:
         raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
-    if isinstance(splits["train"].files, Prepared):
+    if isinstance(splits["train"].files, PreparedPictures):
         raise BadInput(
             "--overfit evaluates on training pictures, and these were prepared to be trained on "
             "alone: give the folder that they were made of."
         )
-    return dict.fromkeys(splits, splits["train"].rows(np.arange(overfit)))
+    return dict.fromkeys(splits, splits["train"].select(np.arange(overfit)))
 
 
-def _source(wanted: Pictures) -> Source:
-    """Returns pictures as they lie in an array, where that is what they are to become."""
-    files, share = wanted.files, wanted.share if wanted.fit == "crop" else 1
-    whole = files.whole if isinstance(files, Rows) else files
-    shape = (*wanted.size, wanted.channels)
-    if not isinstance(whole, Frames):
-        return wanted
-    if isinstance(whole, Prepared):
-        whole.check({name: getattr(wanted, name) for name in whole.how})
+def _as_arrays(source: Pictures) -> Source:
+    """Returns pictures as a source of arrays, where they lie in one as they are to become."""
+    files, share = source.files, source.share if source.fit == "crop" else 1
+    whole = files.whole if isinstance(files, Subset) else files
+    shape = (*source.size, source.channels)
+    if not isinstance(whole, PictureArray):
+        return source
+    if isinstance(whole, PreparedPictures):
+        whole.check({name: getattr(source, name) for name in whole.how})
     elif whole.array.shape[1:] != shape or share != 1:
-        return wanted
-    rows = files.indices if isinstance(files, Rows) else np.arange(len(whole))
-    labels = np.zeros((len(whole), *wanted.labels.shape[1:]), wanted.labels.dtype)
-    labels[rows] = wanted.labels
-    prepared = isinstance(whole, Prepared)
-    source = whole.examples(labels) if prepared else Arrays({"image": whole.array, "label": labels})
-    return View(source, len(rows), rows.__getitem__)
+        return source
+    rows = files.indices if isinstance(files, Subset) else np.arange(len(whole))
+    labels = np.zeros((len(whole), *source.labels.shape[1:]), source.labels.dtype)
+    labels[rows] = source.labels
+    prepared = isinstance(whole, PreparedPictures)
+    arrays = whole.examples(labels) if prepared else Arrays({"image": whole.array, "label": labels})
+    return View(arrays, len(rows), rows.__getitem__)
 
 
-def _ordered(listing: Listing) -> Listing:
+def _mix(listing: Listing) -> Listing:
     """Mixes the classes of a listing, unless that was done when it was prepared."""
-    return listing if isinstance(listing.files, Prepared) else interleaved(listing)
+    return listing if isinstance(listing.files, PreparedPictures) else interleaved(listing)
 
 
 def _pair(option: str, size: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Where data lies: a given folder, or the places that a known data set is looked for in.
+"""Where data lies: in a folder of the user's, or where a known data set is looked for.
 
 Read by commands that must answer at once, so it imports nothing heavy.
 """
@@ -33,7 +33,7 @@ def data_set(name: str) -> DataSet:
 
 
 def path_of(data: object) -> Path | None:
-    """Returns the absolute path that a choice of data means from this folder on.
+    """Returns the absolute path that a choice of data means, relative to this folder.
 
     Args:
         data: As a recipe's field has it: a path, or a word for a set.
@@ -81,7 +81,7 @@ def places(name: str) -> Iterator[Path]:
     yield cache_folder(name)
 
 
-def stored(folder: Path, file: DataFile) -> Path | None:
+def stored_path(folder: Path, file: DataFile) -> Path | None:
     """Returns where a file lies in a folder, as published or else unpacked; nothing if absent.
 
     Of an archive that was unpacked, it is the folder with what the archive holds.
@@ -89,7 +89,7 @@ def stored(folder: Path, file: DataFile) -> Path | None:
     packed = folder / file.name
     # os.path and not Path: an unreadable folder is one without the file, not an exception
     if file.holds and not os.path.isfile(packed):
-        return next((at for at in _unpacked(folder, file) if not _absent(at, file)), None)
+        return next((at for at in _unpacked(folder, file) if not _lacking(at, file)), None)
     unpacked = folder / file.name.removesuffix(".gz")
     return next((path for path in (packed, unpacked) if os.path.isfile(path)), None)
 
@@ -99,61 +99,61 @@ def _unpacked(folder: Path, file: DataFile) -> tuple[Path, Path]:
     return folder, folder / file.inside
 
 
-def _absent(folder: Path, file: DataFile) -> list[str]:
-    """Returns the names of what a folder lacks of the content of an archive."""
+def _lacking(folder: Path, file: DataFile) -> list[str]:
+    """Returns the names of the files in an archive that a folder lacks."""
     return [name for name in file.holds if not os.path.isfile(folder / name)]
 
 
-def missing(folder: Path, wanted: DataSet) -> list[str]:
+def missing_files(folder: Path, data_set: DataSet) -> list[str]:
     """Returns the names of a data set's files that a folder lacks.
 
     Of an archive that was unpacked in part, it is what is not there.
     """
     names = []
-    for file in wanted.files:
-        if stored(folder, file) is None:
-            parts = [_absent(at, file) for at in _unpacked(folder, file)] if file.holds else []
-            fewest = min(parts, key=len, default=[])
+    for file in data_set.files:
+        if stored_path(folder, file) is None:
+            contents = [_lacking(at, file) for at in _unpacked(folder, file)] if file.holds else []
+            fewest = min(contents, key=len, default=[])
             names += fewest if 0 < len(fewest) < len(file.holds) else [file.name]
     return names
 
 
-def require(folder: Path, wanted: DataSet) -> None:
+def require(folder: Path, data_set: DataSet) -> None:
     """Checks that a folder has all the files of a data set.
 
     Args:
         folder: The folder itself, not one that it is in.
-        wanted: The data set.
+        data_set: The data set.
 
     Raises:
         BadInput: It has not; the message names the folder, what it lacks and what it holds.
     """
-    absent = missing(folder, wanted)
+    absent = missing_files(folder, data_set)
     if not absent:
         return
     try:
         content = sorted(os.listdir(folder))
     except OSError as error:
         raise BadInput(
-            f"{folder} cannot be used as the folder of {wanted.title} "
+            f"{folder} cannot be used as the folder of {data_set.title} "
             f"({(error.strerror or str(error)).lower()}): "
             f"give a folder with {listed_files(absent)}."
         ) from None
-    if wanted.name in content and not missing(folder / wanted.name, wanted):
+    if data_set.name in content and not missing_files(folder / data_set.name, data_set):
         raise BadInput(
-            f"{folder} does not hold {wanted.title} itself, but its folder {wanted.name} does: "
-            f"give {folder / wanted.name}."
+            f"{folder} does not hold {data_set.title} itself, but its folder {data_set.name} does: "
+            f"give {folder / data_set.name}."
         )
-    if way := strips(folder, content):
+    if way := strips_hint(folder, content):
         raise BadInput(f"{folder} {way}.")
     lacking = f"lacks {listed_files(absent)}"
     holds = f"{lacking}; it holds {listed_files(content)}"
     what = holds if content else f"is an empty directory: it {lacking}"
-    raise BadInput(f"{folder} {what}. Put them there, or {whole_copy(wanted.name, folder)}.")
+    raise BadInput(f"{folder} {what}. Put them there, or {download_hint(data_set.name, folder)}.")
 
 
-def whole_copy(name: str, folder: Path) -> str:
-    """Says how to get a data set whole, where a folder does not hold it so.
+def download_hint(name: str, folder: Path) -> str:
+    """Returns how to get a data set whole, where a folder does not hold it so.
 
     Nothing is put into a folder that may hold something else, such as the set of a relative, whose
     files have the same names: only into one that is empty, or a place of the set itself.
@@ -170,7 +170,7 @@ def whole_copy(name: str, folder: Path) -> str:
 
 
 def _is_for(name: str, folder: Path) -> bool:
-    """Says whether a folder is there for a data set alone."""
+    """Returns whether a folder is there for a data set alone."""
     if folder.is_dir() and not any(folder.iterdir()):
         return True
     try:
@@ -179,20 +179,20 @@ def _is_for(name: str, folder: Path) -> bool:
         return False
 
 
-def strips(folder: Path, content: list[str]) -> str:
-    """Says how to go on with a folder that keeps its pictures as strips, smaller and as exact."""
+def strips_hint(folder: Path, content: list[str]) -> str:
+    """Returns how to go on with a folder of pictures in strips, which are smaller and as exact."""
     if "unpack.py" not in content or not any(name.endswith(".webp") for name in content):
         return ""
     command = f"python {quote(str(folder / 'unpack.py'))} TARGET"
     return f"holds the pictures as WebP strips: unpack them with `{command}`, then --data TARGET"
 
 
-def find(name: str, given: str | Path | None = None) -> Path | None:
+def find(name: str, folder: str | Path | None = None) -> Path | None:
     """Finds a data set on this machine.
 
     Args:
         name: Such as ``fashion-mnist``.
-        given: The very folder that holds it; without it, `places` is searched.
+        folder: The very folder that holds it; without it, `places` is searched.
 
     Returns:
         The folder as an absolute path, or nothing if no place has all the files.
@@ -200,16 +200,15 @@ def find(name: str, given: str | Path | None = None) -> Path | None:
     Raises:
         BadInput: The name is unknown, or the given folder does not hold the files.
     """
-    wanted = data_set(name)
-    if given is not None:
-        folder = absolute(given)
-        require(folder, wanted)
-        return folder
-    return next((folder for folder in places(name) if not missing(folder, wanted)), None)
+    description = data_set(name)
+    if folder is not None:
+        require(absolute(folder), description)
+        return absolute(folder)
+    return next((place for place in places(name) if not missing_files(place, description)), None)
 
 
 def absolute(path: str | Path) -> Path:
-    """Returns the path that a person means, from this folder or their home on."""
+    """Returns the absolute path, relative to this folder or the user's home."""
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 

@@ -1,4 +1,4 @@
-"""Makes pictures ready once: decoded, brought to their size, and packed into arrays on the disk.
+"""Prepares pictures once: decoded, brought to their size, and packed into arrays on the disk.
 
 Training then reads no picture files any more: the arrays are mapped into memory, and lie on the
 device as a whole if they fit there. What a run computes stays the same to the bit.
@@ -23,7 +23,7 @@ from flaxmill.data import choices
 from flaxmill.data.folder import fit_to_train, pictures
 from flaxmill.data.pictures.fit import usual_share
 from flaxmill.data.pictures.plain import WHITES
-from flaxmill.data.prepared import FACTS, FORMAT, digests_of, file_of, is_prepared
+from flaxmill.data.prepared import FORMAT, MANIFEST_NAME, digests_of, file_of, is_prepared
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
 from flaxmill.data.source import SPLITS, Example, Source, Splits
 from flaxmill.errors import BadInput, CannotGoOn
@@ -34,7 +34,7 @@ _PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
-class Manner:
+class Preparation:
     """What pictures are made into; see `flaxmill.data.folder.pictures`, which has the same names.
 
     Attributes:
@@ -78,7 +78,7 @@ class Manner:
         return height * width * self.channels
 
 
-def usual(
+def default_preparation(
     data: str,
     *,
     size: int = 0,
@@ -87,8 +87,8 @@ def usual(
     share: float = 0,
     white: int = 0,
     **more: Any,
-) -> Manner:
-    """Returns what the recipe images makes of pictures, where nothing else is said.
+) -> Preparation:
+    """Returns what the recipe images makes of pictures, where options leave it open.
 
     Args:
         data: The pictures.
@@ -97,21 +97,21 @@ def usual(
         fit: How to bring pictures to ``size``; "auto" for what suits most of them.
         share: Share of the sides that a crop leaves; 0 for the usual one.
         white: What is white in grey pictures of more than 8 bits; 0 for what their values fill.
-        more: Fields of `Manner`.
+        more: Fields of `Preparation`.
 
     Raises:
         BadInput: There are no pictures as expected.
     """
-    rest = Manner(**more)
-    parts = {"validation": rest.validation, "test": rest.test}
-    found = choices.look(data, sign=rest.sign, **parts)
-    size, fit = size or choices.usual_size(found), choices.fitting_way(found, fit)[0]
-    return Manner(
+    rest = Preparation(**more)
+    shares = {"validation": rest.validation, "test": rest.test}
+    facts = choices.picture_facts(data, sign=rest.sign, **shares)
+    size, fit = size or choices.usual_size(facts), choices.fitting_way(facts, fit)[0]
+    return Preparation(
         size,
         train_size or round(size / (share or usual_share(size))),
         fit=fit,
         share=share or usual_share(size, fit),
-        white=white or found.white,
+        white=white or facts.white,
         **more,
     )
 
@@ -119,7 +119,7 @@ def usual(
 def prepare(
     data: str,
     to: Path,
-    manner: Manner,
+    preparation: Preparation,
     *,
     readers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -132,10 +132,10 @@ def prepare(
     Args:
         data: What `flaxmill.data.listings.layouts.scan` finds pictures in.
         to: The folder to make.
-        manner: What the pictures are made into.
+        preparation: What the pictures are made into.
         readers: Threads that decode; 0 for as many as there are cores.
-        progress: Told how many pictures are packed, of how many.
-        say: Told how the pictures were divided, and what is not used, if there is anything to say.
+        progress: Called with how many pictures are packed, of how many.
+        say: Called with how the pictures were divided, and what is not used, if anything.
 
     Returns:
         The folder.
@@ -147,21 +147,23 @@ def prepare(
     """
     target, reading = to.expanduser().absolute(), Reading(readers)
     _check_places(data, to)
-    splits = manner.splits(data)
+    splits = preparation.splits(data)
     if splits.lacking:
         raise BadInput(splits.lacking)
     if splits.note:
         say(splits.note)
-    plan = {"manner": asdict(manner), "source": dict(splits.digests), "pillow": PIL.__version__}
+    plan: dict[str, Any] = {"manner": asdict(preparation), "source": dict(splits.digests)}
+    plan["pillow"] = PIL.__version__
     partial = target.with_name(f"{target.name}.partial")
-    _check_room(partial, sum(manner.bytes(split) * len(splits[split]) for split in SPLITS))
+    _check_room(partial, sum(preparation.bytes(split) * len(splits[split]) for split in SPLITS))
     try:
-        with _held(partial, plan):
+        with _locked(partial, plan):
             about = _pack(partial, splits, reading, progress)
             for split in SPLITS:
-                about[split] |= {"how": manner.how(split), "multi_label": splits.gives == "labels"}
+                about[split]["how"] = preparation.how(split)
+                about[split]["multi_label"] = splits.gives == "labels"
             facts = {"format": FORMAT, "classes": list(splits.labels), "splits": about, **plan}
-            files.write_json(partial / FACTS, facts)
+            files.write_json(partial / MANIFEST_NAME, facts)
             (partial / _PLAN).unlink()
             os.rename(partial, target)
         files.sync_folder(target.parent)
@@ -209,11 +211,11 @@ def _check_room(partial: Path, needed: int) -> None:
 
 
 @contextlib.contextmanager
-def _held(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
-    """Holds a folder that is begun; one that was begun with something else is begun anew.
+def _locked(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """Locks a folder that is begun; one that was begun with another plan is begun anew.
 
     Raises:
-        BadInput: Another process holds it, or it cannot be made.
+        BadInput: Another process has locked it, or it cannot be made.
     """
     place = partial / _PLAN
     try:
@@ -245,7 +247,7 @@ def _held(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
 def _pack(
     partial: Path, splits: Splits, reading: Reading, progress: Callable[[int, int], None]
 ) -> dict[str, dict[str, Any]]:
-    """Writes the arrays of all splits; returns what is to be said of each."""
+    """Writes the arrays of all splits; returns an entry of the manifest for each."""
     total, before, about = sum(len(splits[split]) for split in SPLITS), 0, {}
     for split in SPLITS:
         source = splits[split]
@@ -253,7 +255,7 @@ def _pack(
         example = dict(reading.first(source if len(source) else splits.test))
         example["digest"] = digests_of(example["image"][None])[0]
         places = {name: file_of(partial, split, name) for name in example}
-        for done in _written(source, example, places, reading):
+        for done in _write_missing(source, example, places, reading):
             progress(before + done, total)
         before += len(source)
         sums = {name: files.sha256(places[name]) for name in places if name != "image"}
@@ -261,7 +263,7 @@ def _pack(
     return about
 
 
-def _written(
+def _write_missing(
     source: Source, example: Example, places: dict[str, Path], reading: Reading
 ) -> Iterator[int]:
     """Writes what is missing in the files of a split; yields how many examples they hold."""
@@ -283,13 +285,13 @@ def _written(
                 yield np.where(ids < length, ids, -1), min(_TOGETHER, length - start)
 
         def examples(count: int, filled: Filled) -> dict[str, np.ndarray]:
-            found = {name: array[:count] for name, array in filled.arrays.items()}
-            return found | {"digest": digests_of(found["image"])}
+            rows = {name: array[:count] for name, array in filled.arrays.items()}
+            return rows | {"digest": digests_of(rows["image"])}
 
-        for found in read_ahead(source, requests(), reading, ahead=2, finish=examples):
+        for rows in read_ahead(source, requests(), reading, ahead=2, finish=examples):
             for name, array in arrays.items():
-                array.append(found[name])
-            done += len(next(iter(found.values())))
+                array.append(rows[name])
+            done += len(next(iter(rows.values())))
             yield done
 
 

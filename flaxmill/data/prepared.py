@@ -1,4 +1,4 @@
-"""Pictures that ``flaxmill prepare`` has made ready: arrays that are mapped into memory.
+"""Pictures that ``flaxmill prepare`` has packed: arrays that are mapped into memory.
 
 Each picture has a digest beside it, and each other array one in ``prepared.json``. The other arrays
 are compared when a folder is opened; a picture when it is read first, so that a set of any size
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from flaxmill.data.listings.listing import Listing
-from flaxmill.data.listings.numpy_arrays import mapped
-from flaxmill.data.listings.numpy_files import Frames
+from flaxmill.data.listings.numpy_arrays import map_npy
+from flaxmill.data.listings.numpy_files import PictureArray
 from flaxmill.data.source import SPLITS, Arrays, Example
 from flaxmill.errors import BadInput, quoted
 from flaxmill.machine import files, json_forms
 
 FORMAT = 2
-FACTS = "prepared.json"
+MANIFEST_NAME = "prepared.json"
 """Its presence says that a folder is whole: it is written last."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _TOGETHER = 1024  # pictures that a thread compares at a time
@@ -37,8 +37,8 @@ def file_of(place: Path, split: str, name: str) -> Path:
 
 def digests_of(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Returns the SHA-256 of each picture, uint8 [example, 32]."""
-    found = b"".join(hashlib.sha256(np.ascontiguousarray(one).data).digest() for one in pictures)
-    return np.frombuffer(found, np.uint8).reshape(-1, _DIGEST_BYTES)
+    joined = b"".join(hashlib.sha256(np.ascontiguousarray(one).data).digest() for one in pictures)
+    return np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Verified(Arrays):
         self._seen[rows] = True
 
 
-class Prepared(Frames):
+class PreparedPictures(PictureArray):
     """Pictures of a split, with what was done to them.
 
     Args:
@@ -107,7 +107,7 @@ class Prepared(Frames):
         digests: Of each picture.
         digest: What tells these pictures from any others.
         how: How they were brought to their size: fields of `flaxmill.data.folder.Pictures`.
-        beside: What else each example has, such as its aspect.
+        extras: What else each example has, such as its aspect.
     """
 
     def __init__(
@@ -118,10 +118,10 @@ class Prepared(Frames):
         digests: np.ndarray,
         digest: str,
         how: Mapping[str, Any],
-        beside: Mapping[str, np.ndarray],
+        extras: Mapping[str, np.ndarray],
     ) -> None:
         super().__init__(array, where)
-        self.where, self.digests, self.how, self.beside = where, digests, how, beside
+        self.where, self.digests, self.how, self.extras = where, digests, how, extras
         self.__dict__["digest"] = digest
 
     @property
@@ -131,19 +131,19 @@ class Prepared(Frames):
 
     def examples(self, labels: np.ndarray) -> Verified:
         """Returns the pictures with these labels, as a source."""
-        arrays = {"image": self.array, "label": labels, **self.beside}
+        arrays = {"image": self.array, "label": labels, **self.extras}
         return Verified(arrays, self.digests, self.where)
 
-    def check(self, wanted: Mapping[str, Any]) -> None:
-        """Refuses pictures that were made ready for something else.
+    def check(self, expected: Mapping[str, Any]) -> None:
+        """Refuses pictures that were prepared otherwise.
 
         Raises:
             BadInput: The message says what differs.
         """
-        apart = [name for name in wanted if self.how[name] != wanted[name]]
+        apart = [name for name in expected if self.how[name] != expected[name]]
         if apart:
             here = ", ".join(f"{name} {self.how[name]}" for name in apart)
-            there = ", ".join(f"{name} {wanted[name]}" for name in apart)
+            there = ", ".join(f"{name} {expected[name]}" for name in apart)
             raise BadInput(
                 f"{self.where} was prepared with {here}, and here {there} is wanted: ask for what "
                 f"was prepared, prepare the pictures again, or give their own folder."
@@ -156,12 +156,12 @@ def prepared_how(files: Any) -> Mapping[str, Any]:
     Args:
         files: Those of the listing.
     """
-    return files.how if isinstance(files, Prepared) else {}
+    return files.how if isinstance(files, PreparedPictures) else {}
 
 
 def is_prepared(place: Path) -> bool:
-    """Says whether a folder was written by ``flaxmill prepare``."""
-    return os.path.isfile(place / FACTS)  # Path.is_file raises where the folder is closed
+    """Returns whether a folder was written by ``flaxmill prepare``."""
+    return os.path.isfile(place / MANIFEST_NAME)  # Path.is_file raises where the folder is closed
 
 
 def read_prepared(place: Path) -> dict[str, Listing]:
@@ -173,16 +173,16 @@ def read_prepared(place: Path) -> dict[str, Listing]:
     Raises:
         BadInput: It is damaged or was changed, or is of another format.
     """
-    facts = files.read_json(place / FACTS)
-    number = facts.get("format") if isinstance(facts, dict) else None
+    manifest = files.read_json(place / MANIFEST_NAME)
+    number = manifest.get("format") if isinstance(manifest, dict) else None
     if number != FORMAT:
         raise BadInput(
             f"{place} was prepared in the format {quoted(number, 20)}, and this flaxmill reads "
             f"{FORMAT}: prepare the pictures again."
         )
-    json_forms.check(facts, _FORM, place / FACTS, "Prepare the pictures again.")
-    classes = tuple(facts["classes"])
-    return {split: _listing(place, split, facts["splits"][split], classes) for split in SPLITS}
+    json_forms.check(manifest, _FORM, place / MANIFEST_NAME, "Prepare the pictures again.")
+    classes = tuple(manifest["classes"])
+    return {split: _listing(place, split, manifest["splits"][split], classes) for split in SPLITS}
 
 
 _SIDE = json_forms.whole(1, 2**16)
@@ -212,16 +212,16 @@ _FORM = json_forms.record(
 
 
 def _listing(
-    place: Path, split: str, about: Mapping[str, Any], classes: tuple[str, ...]
+    place: Path, split: str, entry: Mapping[str, Any], classes: tuple[str, ...]
 ) -> Listing:
     """Returns a split.
 
     Raises:
         BadInput: An array of it is not as it was written.
     """
-    count, sums = about["count"], about["sha256"]
-    how = {**about["how"], "size": tuple(about["how"]["size"])}
-    row = (len(classes),) if about["multi_label"] else ()
+    count, sums = entry["count"], entry["sha256"]
+    how = {**entry["how"], "size": tuple(entry["how"]["size"])}
+    row = (len(classes),) if entry["multi_label"] else ()
     forms: dict[str, tuple[type, tuple[Any, ...]]] = {
         "image": (np.uint8, (count, *how["size"], how["channels"])),
         "label": (np.float32 if row else np.int32, (count, *row)),
@@ -239,13 +239,13 @@ def _listing(
             f"{file_of(place, split, 'label')} has labels from {labels.min():g} to "
             f"{labels.max():g}, expected {least} to {most}: prepare the pictures again."
         )
-    pictures = Prepared(
+    pictures = PreparedPictures(
         arrays["image"],
         f"{split} in {place}",
         digests=arrays["digest"],
         digest=json.dumps(sums, sort_keys=True),
         how=how,
-        beside={"aspect": arrays["aspect"]} if "aspect" in arrays else {},
+        extras={"aspect": arrays["aspect"]} if "aspect" in arrays else {},
     )
     return Listing(pictures, labels, classes, place)
 
@@ -267,7 +267,7 @@ def _array(path: Path, kind: type, shape: Sequence[int], sha256: str | None) -> 
     if sha256 is not None and files.sha256(path) != sha256:
         raise BadInput(f"{path} is not as it was prepared: prepare the pictures again.")
     try:
-        array = mapped(path)
+        array = map_npy(path)
     except BadInput as error:
         raise BadInput(f"{str(error).rstrip('.')}: prepare the pictures again.") from None
     if array.dtype != kind or array.shape != tuple(shape):

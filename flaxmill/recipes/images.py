@@ -122,7 +122,7 @@ def resolve(config: Config, weights: Mapping[str, Any] | None) -> tuple[Config, 
     """
     if all(getattr(config, field) not in (0, "auto") for field in CHOSEN):
         return config, {}
-    survey = choices.look(
+    survey = choices.picture_facts(
         config.data,
         validation=config.validation,
         test=config.test,

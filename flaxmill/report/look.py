@@ -11,7 +11,7 @@ import numpy as np
 
 from flaxmill import recipes
 from flaxmill.data.augment import Mixing, Transform
-from flaxmill.data.listings.layouts import scanned_once
+from flaxmill.data.listings.layouts import cached_scans
 from flaxmill.data.source import Splits, labels_known
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
@@ -26,7 +26,7 @@ COLUMNS = 5  # an example as it is, and as augmentation changes it in four epoch
 _READ_BYTES = 64 * 2**20  # of pictures that are read for a summary
 
 
-@scanned_once()
+@cached_scans()
 def draw(
     what: str,
     *,

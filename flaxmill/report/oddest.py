@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from flaxmill.data.check import Checked
-from flaxmill.data.check.index import opened
+from flaxmill.data.check.index import load_picture
 from flaxmill.data.pictures.plain import own_white, plain
 from flaxmill.errors import BadInput
 from flaxmill.report import figures
@@ -30,7 +30,7 @@ def draw(checked: Checked, path: Path) -> list[str]:
     Raises:
         BadInput: No picture can be shown.
     """
-    root, open_named = checked.facts.index.root, checked.facts.survey.given
+    root, load = checked.facts.index.root, checked.facts.survey.load
     shown: dict[str, str] = {}
     for name, reason in _odd(checked):
         if len(shown) < _MOST:
@@ -39,8 +39,8 @@ def draw(checked: Checked, path: Path) -> list[str]:
     serious = {f.caption for f in checked.findings if f.serious}
     for name, reason in shown.items():
         try:
-            item = root / name if open_named is None else open_named(name)
-            one = opened(item, name)
+            item = root / name if load is None else load(name)
+            one = load_picture(item, name)
             one = plain(one, 3, white=own_white(one), name=name)
         except BadInput:  # changed since it was read
             continue

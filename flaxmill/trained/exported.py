@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill.data.matched import without
+from flaxmill.data.matching import absent_classes
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
 from flaxmill.machine import files, json_forms
@@ -150,7 +150,7 @@ class Exported:
             **total(sums, source).means(),
             "step": run["step"],
             "weights_sha256": self.digest,
-            **without(source, self.signature.labels),
+            **absent_classes(source, self.signature.labels),
         }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill import recipes
-from flaxmill.data.matched import matched
+from flaxmill.data.matching import match_classes
 from flaxmill.data.places import path_of
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest, quoted, short
@@ -163,7 +163,7 @@ class Origin:
                 splits = dataclasses.replace(splits, **own)
             if signature is not None and signature.labels:
                 how = {"gives": signature.gives, "where": self._where}
-                splits = matched(splits, signature.labels, **how)
+                splits = match_classes(splits, signature.labels, **how)
             digests = self._identity.get("data", {}).get("digests")
             if splits.whole is None or dict(splits.digests) == digests:
                 return splits

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from flaxmill.data.matched import without
+from flaxmill.data.matching import absent_classes
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 from flaxmill.machine.progress import figures
@@ -213,7 +213,7 @@ class TrainedRun:
             **means,
             "step": self.step,
             "weights_sha256": self.weights_sha256(),
-            **without(source, self.signature.labels),
+            **absent_classes(source, self.signature.labels),
         }
 
     def logits(self, source: Source, model: nnx.Module | None = None) -> np.ndarray:

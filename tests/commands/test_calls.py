@@ -23,7 +23,7 @@ from flaxmill.commands.fetch import fetch
 from flaxmill.commands.prepare import prepare
 from flaxmill.commands.request import TrainRequest, from_call
 from flaxmill.data import check as checks
-from flaxmill.data.prepare import Manner
+from flaxmill.data.prepare import Preparation
 from flaxmill.errors import BadInput
 from flaxmill.export import export
 from flaxmill.trained.exported import Exported
@@ -67,7 +67,7 @@ def test_a_call_takes_its_commands_options(
 
 
 def test_prepare_takes_its_commands_options(tmp_path: Path) -> None:
-    fields = {field.name for field in dataclasses.fields(Manner)} - {"sign"}
+    fields = {field.name for field in dataclasses.fields(Preparation)} - {"sign"}
     named = {"no_draft": "draft", "separator": "sign"}
     found = {named.get(name, name) for name in options(prepare)}
     assert found - {"readers", "to"} == (fields - {"white"}) | {"sign"}

@@ -32,22 +32,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 def kinds(checked: Checked) -> dict[str, Finding]:
-    found = {finding.kind: finding for finding in checked.findings}
-    assert len(found) == len(checked.findings)
-    return found
+    findings = {finding.kind: finding for finding in checked.findings}
+    assert len(findings) == len(checked.findings)
+    return findings
 
 
 def test_a_good_folder_is_described_and_nothing_is_wrong(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, said, trouble = command(capsys, "check", str(folder))
+    status, output, trouble = command(capsys, "check", str(folder))
     assert (status, trouble) == (0, "")
-    assert "40 pictures" in said
-    assert "train       30 pictures in 2 classes: 개 20, 고양이 10" in said
-    assert "validation  10 pictures in 2 classes: 개 5, 고양이 5" in said
-    assert "width       90\n" in said
-    assert "40 PNG RGB" in said
-    assert said.endswith("Nothing is wrong.\n")
+    assert "40 pictures" in output
+    assert "train       30 pictures in 2 classes: 개 20, 고양이 10" in output
+    assert "validation  10 pictures in 2 classes: 개 5, 고양이 5" in output
+    assert "width       90\n" in output
+    assert "40 PNG RGB" in output
+    assert output.endswith("Nothing is wrong.\n")
 
 
 Spoil = Callable[[Path], object]
@@ -165,10 +165,10 @@ def test_each_trouble_is_found_and_told(
     folder: Path, spoil: Spoil, kind: str, serious: bool, words: str
 ) -> None:
     spoil(folder / "train" / "개")
-    found = kinds(check(folder))
-    assert found[kind].serious == serious
-    assert words in " ".join([found[kind].words, *found[kind].details])
-    assert found[kind].advice.endswith(".")
+    findings = kinds(check(folder))
+    assert findings[kind].serious == serious
+    assert words in " ".join([findings[kind].words, *findings[kind].details])
+    assert findings[kind].advice.endswith(".")
 
 
 def test_near_equal_class_names_and_unused_pictures(folder: Path) -> None:
@@ -176,9 +176,9 @@ def test_near_equal_class_names_and_unused_pictures(folder: Path) -> None:
         for part in ("train", "val"):
             shutil.copytree(folder / part / "개", folder / part / name)
     photo(120).save(folder / "loose.png")
-    found = kinds(check(folder))
-    assert "'Maine Coon' / 'maine-coons'" in found["class-names"].words
-    assert found["unlisted"].names == ("loose.png",)
+    findings = kinds(check(folder))
+    assert "'Maine Coon' / 'maine-coons'" in findings["class-names"].words
+    assert findings["unlisted"].names == ("loose.png",)
 
 
 def test_every_unreadable_file_is_named_and_the_status_tells_scripts(
@@ -187,28 +187,28 @@ def test_every_unreadable_file_is_named_and_the_status_tells_scripts(
     for number in range(23):
         (folder / "train" / "개" / f"leer {number:02}.png").touch()
     sheet = tmp_path / "odd.png"
-    status, said, trouble = command(capsys, "check", str(folder), "--sheet", str(sheet))
+    status, output, trouble = command(capsys, "check", str(folder), "--sheet", str(sheet))
     assert status == 2
     assert "1 of 1 findings" in trouble
     assert "would stop a training" in trouble
-    assert "leer 19.png" in said
-    assert "and 3 more, which --json lists" in said
-    assert f"wrote {sheet}" in said
+    assert "leer 19.png" in output
+    assert "and 3 more, which --json lists" in output
+    assert f"wrote {sheet}" in output
     with Image.open(sheet) as drawn:
         assert drawn.width > 1000
-    status, said, _ = command(capsys, "check", str(folder), "--json")
+    status, output, _ = command(capsys, "check", str(folder), "--json")
     assert status == 2
-    told = json.loads(said)
-    assert (told["pictures"], told["serious"], len(told["unreadable"])) == (63, 1, 23)
-    assert told["splits"]["train"] == {"개": 43, "고양이": 10}
-    assert told["sizes"]["width"] == [90, 90, 90, 90, 90]
+    report = json.loads(output)
+    assert (report["pictures"], report["serious"], len(report["unreadable"])) == (63, 1, 23)
+    assert report["splits"]["train"] == {"개": 43, "고양이": 10}
+    assert report["sizes"]["width"] == [90, 90, 90, 90, 90]
 
 
 def test_a_sheet_has_a_title_whatever_the_folder_is_called(folder: Path, tmp_path: Path) -> None:
     place = folder.rename(tmp_path / "\ue000")  # a letter that no font has
-    said = oddest.draw(check(place), tmp_path / "odd.png")
-    assert not any("\ue000" in line for line in said)
-    assert said[-1].startswith(f"wrote {tmp_path / 'odd.png'}, with")
+    lines = oddest.draw(check(place), tmp_path / "odd.png")
+    assert not any("\ue000" in line for line in lines)
+    assert lines[-1].startswith(f"wrote {tmp_path / 'odd.png'}, with")
 
 
 def test_special_files_are_counted(folder: Path) -> None:
@@ -220,28 +220,28 @@ def test_special_files_are_counted(folder: Path) -> None:
     turned = Image.Exif()
     turned[0x112] = 6
     photo(131).save(train / "turned.jpg", exif=turned)
-    found = check(folder).kinds()
-    assert found["JPEG CMYK"] == 1
-    assert found["of 16 bits"] == found["animated"] == found["turned by their EXIF data"] == 1
+    counts = check(folder).kinds()
+    assert counts["JPEG CMYK"] == 1
+    assert counts["of 16 bits"] == counts["animated"] == counts["turned by their EXIF data"] == 1
     assert check(folder).sizes()["height"] == [40, 60, 60, 60, 90]  # turned: 60 wide, 90 high
 
 
 def test_a_copy_that_no_split_has_is_no_copy(folder: Path) -> None:
     for to in ("loose.png", "loose.jpg"):
         copied(folder / "train" / "개", to=to)
-    found = kinds(check(folder))
-    assert found["unlisted"].names == ("loose.jpg", "loose.png")
-    assert found.keys() == {"unlisted"}
+    findings = kinds(check(folder))
+    assert findings["unlisted"].names == ("loose.jpg", "loose.png")
+    assert findings.keys() == {"unlisted"}
 
 
 def test_what_no_split_has_may_be_broken(folder: Path) -> None:
     """Training never reads it, so it does not stop one."""
     for name in ("loose.png", "._loose.png"):
         (folder / "train" / name).write_bytes(b"")
-    found = check(folder)
-    assert kinds(found).keys() == {"unlisted", "unreadable"}
-    assert not found.serious
-    assert kinds(found)["unreadable"].words == "1 picture cannot be read, and is in no split:"
+    checked = check(folder)
+    assert kinds(checked).keys() == {"unlisted", "unreadable"}
+    assert not checked.serious
+    assert kinds(checked)["unreadable"].words == "1 picture cannot be read, and is in no split:"
 
 
 def test_two_that_are_apart_are_named_of_a_group(folder: Path) -> None:
@@ -258,9 +258,9 @@ def test_names_that_are_no_text_are_written_as_escapes(
     train = os.fsencode(folder / "train")
     (folder / "val/개/copy.png").write_bytes((folder / "train/개/사진 1.png").read_bytes())
     os.rename(folder / "train/개/사진 1.png", train + "/개/".encode() + b"\xb3\xaa.png")
-    status, said, _ = command(capsys, "check", str(folder), "--json")
+    status, output, _ = command(capsys, "check", str(folder), "--json")
     assert status == 2
-    [leak] = [each for each in json.loads(said)["findings"] if each["kind"] == "leak"]
+    [leak] = [each for each in json.loads(output)["findings"] if each["kind"] == "leak"]
     assert leak["names"][0] == "train/개/\udcb3\udcaa.png"
     os.rename(folder / "train/고양이", train + b"/\xb0\xed")
     assert "Rename it, for it names a class" in kinds(check(folder))["refused"].words
@@ -285,9 +285,9 @@ def test_a_closed_folder_does_not_hide_the_rest() -> None:
             photo(len(name)).save(place / name / "x.png")
         with forbidden(place / "ants"):
             checked = check(place)
-        found = kinds(checked)
-    assert found["closed"].names == ("ants",)
-    assert "cannot be read" in found["refused"].words
+        findings = kinds(checked)
+    assert findings["closed"].names == ("ants",)
+    assert "cannot be read" in findings["refused"].words
     assert checked.facts.index.read == 2
 
 
@@ -319,6 +319,6 @@ def test_a_place_without_any_readable_picture(tmp_path: Path) -> None:
     (tmp_path / "empty" / "cat").mkdir(parents=True)
     assert kinds(check(tmp_path / "empty")).keys() == {"refused", "empty"}
     (tmp_path / "empty" / "cat" / "x.png").touch()
-    found = check(tmp_path / "empty")
-    assert kinds(found).keys() == {"refused", "unreadable"}
-    assert found.lines()[0].endswith("empty: 1 picture; 1 read now, 0 known from before.")
+    checked = check(tmp_path / "empty")
+    assert kinds(checked).keys() == {"refused", "unreadable"}
+    assert checked.lines()[0].endswith("empty: 1 picture; 1 read now, 0 known from before.")

@@ -58,20 +58,20 @@ def test_another_file_with_the_size_and_time_of_the_one_before_is_read(folder: P
 def test_trouble_is_looked_at_again(folder: Path) -> None:
     (folder / "x.png").touch()
     for _ in range(2):
-        found = index(folder, ["x.png"])
-        assert (found.read, list(found.troubles)) == (1, [0])
-        assert found.records[0] == np.zeros((), RECORD)
+        result = index(folder, ["x.png"])
+        assert (result.read, list(result.errors)) == (1, [0])
+        assert result.records[0] == np.zeros((), RECORD)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
 def test_a_damaged_index_is_made_anew(folder: Path, cache: Path, damage: str) -> None:
     names = files_of(folder)
     whole = index(folder, names).records
-    (kept,) = cache.glob("*.npz")
-    content = bytearray(kept.read_bytes())
+    (file,) = cache.glob("*.npz")
+    content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     damaged = {"cut": content[:-200], "flipped": content, "text": b"hello", "empty": b""}
-    kept.write_bytes(damaged[damage])
+    file.write_bytes(damaged[damage])
     again = index(folder, names)
     assert again.read == 40
     assert (again.records == whole).all()
@@ -88,33 +88,33 @@ def test_records_do_not_depend_on_the_number_of_readers(folder: Path, cache: Pat
 
 
 def test_several_may_check_at_once(folder: Path) -> None:
-    names, found = files_of(folder), []
+    names, records = files_of(folder), []
     both = threading.Barrier(2)
 
     def read() -> None:
         both.wait()
-        found.append(index(folder, names).records)
+        records.append(index(folder, names).records)
 
     threads = [threading.Thread(target=read) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (found[0] == found[1]).all()
+    assert (records[0] == records[1]).all()
     assert index(folder, names).read == 0
 
 
 def test_what_was_read_before_an_interruption_is_known(folder: Path) -> None:
     names = files_of(folder)
-    told: list[int] = []
+    counts: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
-        told.append(done)
+        counts.append(done)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         index(folder, names, progress=interrupt)
-    (read,) = told
+    (read,) = counts
     assert 0 < read < 40
     assert index(folder, names).read <= 40 - read  # what was under way was read to its end
     assert index(folder, names).read == 0

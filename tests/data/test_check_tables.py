@@ -19,9 +19,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def kinds(checked: Checked) -> dict[str, Finding]:
-    found = {finding.kind: finding for finding in checked.findings}
-    assert len(found) == len(checked.findings)
-    return found
+    findings = {finding.kind: finding for finding in checked.findings}
+    assert len(findings) == len(checked.findings)
+    return findings
 
 
 def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
@@ -34,12 +34,12 @@ def test_a_table_is_compared_with_what_is_there(folder: Path) -> None:
         "gone.png,개,train",
     ]
     (folder / "list.csv").write_text("\r\n".join(listed), encoding="utf-8")
-    found = kinds(check(folder / "list.csv"))
-    assert found["absent"].names == ("gone.png",)
-    assert found["absent"].serious
-    assert found["unlisted"].names == tuple(map(str, names[:2]))
-    assert found["repeated"].words.startswith("1 picture is listed more than once")
-    assert "'gone.png' (line 41)" in found["refused"].words
+    findings = kinds(check(folder / "list.csv"))
+    assert findings["absent"].names == ("gone.png",)
+    assert findings["absent"].serious
+    assert findings["unlisted"].names == tuple(map(str, names[:2]))
+    assert findings["repeated"].words.startswith("1 picture is listed more than once")
+    assert "'gone.png' (line 41)" in findings["refused"].words
 
 
 def test_a_table_may_contradict_itself_or_name_several_labels(folder: Path) -> None:
@@ -48,9 +48,9 @@ def test_a_table_may_contradict_itself_or_name_several_labels(folder: Path) -> N
     table.write_text("\n".join(["path,label", *(f"{n},{at % 2}" for at, n in enumerate(names))]))
     with table.open("a") as file:
         file.write(f"\n{names[4]},1\n")
-    found = kinds(check(table))
-    assert found["repeated"].serious
-    assert "lines 6 and 42: the picture" in found["refused"].words
+    findings = kinds(check(table))
+    assert findings["repeated"].serious
+    assert "lines 6 and 42: the picture" in findings["refused"].words
     several = [
         f"{name},{label}" for name, label in zip(names, ("a|b", "a|b", "b", ""), strict=False)
     ]
@@ -74,7 +74,7 @@ def test_several_labels_are_told_apart_as_training_does(
     names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
     rows = [f"{name},{'cat+dog' if at % 2 else 'cat'}" for at, name in enumerate(names)]
     (folder / "list.csv").write_text("\n".join(["path,label", *rows]))
-    status, said, _ = command(capsys, "check", str(folder / "list.csv"), "--separator", "+")
+    status, output, _ = command(capsys, "check", str(folder / "list.csv"), "--separator", "+")
     assert status == 0
-    assert "train       30 pictures in 2 classes: cat 30, dog 15" in said
-    assert "validation  10 pictures in 2 classes: cat 10, dog 5" in said
+    assert "train       30 pictures in 2 classes: cat 30, dog 15" in output
+    assert "validation  10 pictures in 2 classes: cat 10, dog 5" in output

@@ -44,10 +44,10 @@ def resolved(place: Path, **fields: object) -> tuple[images.Config, dict[str, st
 
 
 def test_pictures_are_looked_at_without_being_read(photos: Path) -> None:
-    found = choices.look(str(photos), validation=0.15, test=0.15)
-    assert 355 <= found.side <= 380  # about 366, the median of all that can be read
-    assert (found.smallest, found.largest) == (300, 500)
-    assert found.train == 29  # of 41 files, 0.15 of each class are held out twice
+    facts = choices.picture_facts(str(photos), validation=0.15, test=0.15)
+    assert 355 <= facts.side <= 380  # about 366, the median of all that can be read
+    assert (facts.smallest, facts.largest) == (300, 500)
+    assert facts.train == 29  # of 41 files, 0.15 of each class are held out twice
 
 
 def test_all_that_is_open_is_chosen_and_explained(photos: Path) -> None:
@@ -122,9 +122,9 @@ def test_the_head_alone_may_be_trained(photos: Path) -> None:
     config = dataclasses.replace(resolved(photos)[0], body_rate=0.0, optimizer="sgd")
     tx = images.optimizer(config, 10, given=True)
     params = {"head": np.ones(2, np.float32), "stem": np.ones(2, np.float32)}
-    found: Any = tx.update(params, tx.init(params), params)
-    assert found[0]["head"].all()
-    assert not found[0]["stem"].any()
+    update: Any = tx.update(params, tx.init(params), params)
+    assert update[0]["head"].all()
+    assert not update[0]["stem"].any()
 
 
 def test_a_batch_of_less_than_nothing_is_left_to_who_refuses_it(photos: Path) -> None:
@@ -169,9 +169,9 @@ def test_the_network_is_found_from_weights(photos: Path, name: Any) -> None:
     model = nnx.eval_shape(lambda: images._build_network(config, 224, 7, nnx.Rngs(0)))
     _, params, model_state = nnx.split(model, nnx.Param, ...)
     named = weights.flatten({"params": params, "model_state": model_state})
-    given = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
-    found, why = images.resolve(dataclasses.replace(config, network="auto", stem="auto"), given)
-    assert (found.network, found.stem) == (name, "cifar")
+    arrays = {key: np.zeros(leaf.shape, leaf.dtype) for key, leaf in named.items()}
+    resolved, why = images.resolve(dataclasses.replace(config, network="auto", stem="auto"), arrays)
+    assert (resolved.network, resolved.stem) == (name, "cifar")
     assert why["network"] == f"{name}: the weights to begin with are of one"
     with pytest.raises(BadInput, match="--init-from fit none of small, resnet18, resnet50"):
         images.resolve(dataclasses.replace(config, network="auto"), {"params.x": np.zeros(3)})
@@ -183,8 +183,8 @@ def test_only_the_head_is_trained_at_first(photos: Path) -> None:
     params = {"head": {"kernel": np.ones((2, 2), np.float32)}, "stem": np.ones(2, np.float32)}
     state, moved = tx.init(params), []
     for _ in range(4):
-        found: Any = tx.update(params, state, params)
-        updates, state = found
+        update: Any = tx.update(params, state, params)
+        updates, state = update
         moved.append((np.abs(updates["head"]["kernel"]).max(), np.abs(updates["stem"]).max()))
     assert all(head > 0 for head, _ in moved[:3])
     assert [stem > 0 for _, stem in moved] == [False, False, True, True]
@@ -278,11 +278,13 @@ def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -
     column = [{"bytes": file, "path": None} for file in files]
     table = pyarrow.table({"image": column, "label": [*("ab" * 5)]})
     parquet.write_table(table, tmp_path / "train.parquet")
-    found = choices.look(str(tmp_path / "train.parquet"), validation=0, test=2)
-    assert found.largest == 90 and 70 <= found.smallest <= found.side < 80
+    facts = choices.picture_facts(str(tmp_path / "train.parquet"), validation=0, test=2)
+    assert facts.largest == 90 and 70 <= facts.smallest <= facts.side < 80
     column[3] = {"bytes": None, "path": None}  # which --skip-unreadable may pass over
     parquet.write_table(table.set_column(0, "image", [column]), tmp_path / "train.parquet")
-    assert choices.look(str(tmp_path / "train.parquet"), validation=0, test=2).largest == 90
+    assert (
+        choices.picture_facts(str(tmp_path / "train.parquet"), validation=0, test=2).largest == 90
+    )
 
 
 def test_sizes_that_pictures_fill() -> None:
@@ -290,7 +292,7 @@ def test_sizes_that_pictures_fill() -> None:
 
 
 def test_prepare_takes_the_side_that_the_recipe_takes(photos: Path) -> None:
-    found = choices.look(str(photos), validation=0.15, test=0.15)
-    assert choices.usual_size(found) == resolved(photos)[0].size == 128
-    many = dataclasses.replace(found, train=choices.MANY)
+    facts = choices.picture_facts(str(photos), validation=0.15, test=0.15)
+    assert choices.usual_size(facts) == resolved(photos)[0].size == 128
+    many = dataclasses.replace(facts, train=choices.MANY)
     assert choices.usual_size(many) == 224

@@ -32,8 +32,8 @@ def table(place: Path, paths: list[Path], *, header: str = "path,label", more: s
     return place
 
 
-def counts(found: dict[str, Listing]) -> dict[str, int]:
-    return {name: len(part) for name, part in found.items()}
+def counts(listings: dict[str, Listing]) -> dict[str, int]:
+    return {name: len(listing) for name, listing in listings.items()}
 
 
 def test_a_table_counts_where_folders_are_no_classes(tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_a_table_counts_where_folders_are_no_classes(tmp_path: Path) -> None:
     table(tmp_path / "train.csv", train)
     (tmp_path / "test.csv").write_text("path\n" + "".join(f"test_images/{p.name}\n" for p in test))
     table(tmp_path / "sample_submission.csv", test)
-    found = scan(tmp_path)
-    assert (counts(found), found["train"].classes) == ({"train": 6}, ("cat", "dog"))
-    assert found["train"].note.endswith(
+    listings = scan(tmp_path)
+    assert (counts(listings), listings["train"].classes) == ({"train": 6}, ("cat", "dog"))
+    assert listings["train"].note.endswith(
         "Not used: 3 pictures in test_images (test_images/test_images 0.png, "
         "test_images/test_images 1.png, …), test.csv (no column of labels), sample_submission.csv "
         "(a form for answers, by its name)."
@@ -54,9 +54,9 @@ def test_a_table_counts_where_folders_are_no_classes(tmp_path: Path) -> None:
 def test_a_table_counts_where_folders_are_parts(tmp_path: Path) -> None:
     parts = filled(tmp_path / "part1", 4) + filled(tmp_path / "part2", 4)
     table(tmp_path / "labels.csv", parts)
-    found = scan(tmp_path)
-    assert (counts(found), found["train"].classes) == ({"train": 8}, ("cat", "dog"))
-    assert "Listed by labels.csv: the names of the folders do not count." in found["train"].note
+    listings = scan(tmp_path)
+    assert (counts(listings), listings["train"].classes) == ({"train": 8}, ("cat", "dog"))
+    assert "Listed by labels.csv: the names of the folders do not count." in listings["train"].note
 
 
 def test_a_table_that_says_otherwise_than_class_folders_is_refused(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_a_table_that_says_what_class_folders_say_takes_nothing_away(tmp_path: P
     for names, words in ((("ant", "bee"), ""), (("0", "1"), ", in other words")):
         rows = [f"{p.parent.name}/{p.name},{names[p in bees]}" for p in ants + bees]
         (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows, ""]))
-        found = scan(tmp_path)["train"]
-        assert found.classes == ("ant", "bee")
-        said = f"Not used: labels.csv (it says what the names of folders do{words})."
-        assert found.note == said
+        listing = scan(tmp_path)["train"]
+        assert listing.classes == ("ant", "bee")
+        note = f"Not used: labels.csv (it says what the names of folders do{words})."
+        assert listing.note == note
 
 
 def test_tables_of_splits_count_beside_class_folders(tmp_path: Path) -> None:
@@ -105,9 +105,9 @@ def test_a_table_of_other_pictures_takes_nothing_away(tmp_path: Path) -> None:
     classes(tmp_path, {"ant": 2, "bee": 2})
     (tmp_path / "old.csv").write_text("path,label\n/home/someone/1.jpg,ant\n")
     (tmp_path / "prices.csv").write_text("name,price\nant,3\n")
-    found = scan(tmp_path)["train"]
-    assert found.classes == ("ant", "bee")
-    assert found.note == (
+    listing = scan(tmp_path)["train"]
+    assert listing.classes == ("ant", "bee")
+    assert listing.note == (
         "Not used: prices.csv (no column of paths), old.csv (none of its pictures is here)."
     )
 
@@ -142,10 +142,10 @@ def test_a_column_may_say_the_split(
     pictures = filled(tmp_path / "pictures", 8)
     rows = [f"pictures/{p.name},{'ab'[n % 2]},{cells[n > 5]}" for n, p in enumerate(pictures)]
     (tmp_path / "labels.csv").write_text("\n".join([f"path,label,{column}", *rows, ""]))
-    wanted = {"train": 6, expected: 2} if expected else {"train": 8}
-    assert counts(scan(tmp_path)) == wanted
+    totals = {"train": 6, expected: 2} if expected else {"train": 8}
+    assert counts(scan(tmp_path)) == totals
     checked = check(tmp_path)
-    assert checked.facts.totals() == wanted
+    assert checked.facts.totals() == totals
 
 
 def test_a_flag_that_is_neither_is_named(tmp_path: Path) -> None:
@@ -169,9 +169,11 @@ def test_one_table_for_the_folders_of_all_splits(kind: str, tmp_path: Path) -> N
         place.unlink()
         lines = [json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]]
         (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
-    found = scan(tmp_path)
-    assert counts(found) == {"train": 4, "test": 2}
-    assert "Splits: as the folders of the pictures are called (train, test)." in found["train"].note
+    listings = scan(tmp_path)
+    assert counts(listings) == {"train": 4, "test": 2}
+    assert (
+        "Splits: as the folders of the pictures are called (train, test)." in listings["train"].note
+    )
     assert check(tmp_path).facts.totals() == {"train": 4, "test": 2}
 
 
@@ -192,8 +194,11 @@ def test_a_table_in_each_folder_of_a_split(tmp_path: Path) -> None:
         rows = [{"file_name": p.name, "label": n % 2} for n, p in enumerate(pictures)]
         lines = "\n".join(map(json.dumps, rows))
         (tmp_path / name / "metadata.jsonl").write_text(lines)
-    found = scan(tmp_path)
-    assert (counts(found), found["train"].classes) == ({"train": 4, "validation": 2}, ("0", "1"))
+    listings = scan(tmp_path)
+    assert (counts(listings), listings["train"].classes) == (
+        {"train": 4, "validation": 2},
+        ("0", "1"),
+    )
     (tmp_path / "train/metadata.jsonl").write_text('{"file_name": \n')
     with pytest.raises(BadInput, match=r"metadata\.jsonl, line 1: it is no JSON"):
         scan(tmp_path)
@@ -224,9 +229,9 @@ def test_folders_of_splits_go_by_many_names(
 ) -> None:
     for name, count in ((train, 3), (other, 2)):
         classes(tmp_path / name, {"ant": count, "bee": count})
-    found = scan(tmp_path)
-    assert (counts(found), found["train"].classes) == ({"train": 6, split: 4}, ("ant", "bee"))
-    assert found["train"].note == ""
+    listings = scan(tmp_path)
+    assert (counts(listings), listings["train"].classes) == ({"train": 6, split: 4}, ("ant", "bee"))
+    assert listings["train"].note == ""
 
 
 def test_a_folder_that_no_rule_uses_is_named(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_digest_of_a_large_set_takes_sizes_and_some_beginnings(
 ) -> None:
     classes(tmp_path, {"ant": 3, "bee": 3})
     monkeypatch.setattr("flaxmill.data.listings.digests.WHOLE", 100)
-    monkeypatch.setattr("flaxmill.data.listings.digests.SOME", 2)  # the first and the fourth
+    monkeypatch.setattr("flaxmill.data.listings.digests.SAMPLED", 2)  # the first and the fourth
     known, written = digests(scan(tmp_path)), stamps(scan(tmp_path))
     content = (tmp_path / "ant/1.png").read_bytes()
     (tmp_path / "ant/1.png").write_bytes(content[:-1] + b"!")
@@ -46,22 +46,22 @@ def test_the_digest_of_a_large_set_takes_sizes_and_some_beginnings(
 
 
 def test_a_digest_tells_files_that_cannot_be_read(tmp_path: Path) -> None:
-    found = scan(classes(tmp_path, {"ant": 2, "bee": 2}))
+    listings = scan(classes(tmp_path, {"ant": 2, "bee": 2}))
     (tmp_path / "bee/0.png").unlink()
-    gone = digests(found)
-    assert gone == digests(found)
+    gone = digests(listings)
+    assert gone == digests(listings)
     (tmp_path / "bee/0.png").symlink_to("nowhere.png")
     assert gone == digests(scan(tmp_path))
     (tmp_path / "bee/0.png").unlink()
     (tmp_path / "bee/0.png").touch()
-    assert gone != digests(found)
+    assert gone != digests(listings)
 
 
 def test_a_large_array_that_was_written_between_its_samples_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flaxmill.data.listings.numpy_files.WHOLE", 100)
-    monkeypatch.setattr("flaxmill.data.listings.numpy_files.SOME", 2)
+    monkeypatch.setattr("flaxmill.data.listings.numpy_files.SAMPLED", 2)
     np.save(tmp_path / "labels.npy", np.arange(40) % 2)
     np.save(tmp_path / "images.npy", np.zeros((40, 8, 8), np.uint8))
     known, written = digests(scan(tmp_path)), stamps(scan(tmp_path))

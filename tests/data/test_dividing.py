@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flaxmill.data.listings.dividing import stratified
-from flaxmill.data.listings.held_out import divided
+from flaxmill.data.listings.dividing import stratified_split
+from flaxmill.data.listings.held_out import complete_splits
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.source import Items, hold_out
 from flaxmill.errors import BadInput
@@ -38,40 +38,40 @@ def learnt(part: Listing) -> set[int]:
 
 
 def test_every_part_of_few_pictures_is_as_promised_or_refused() -> None:
-    dice, refused, kept = np.random.default_rng(1), 0, 0
+    dice, refused, divided = np.random.default_rng(1), 0, 0
     for whole in small_sets():  # all 13,440 choices of numbers take minutes, and hold too
         test, validation = (NUMBERS[place] for place in dice.integers((1, 0), len(NUMBERS)))
         try:
-            parts, _ = divided({"train": whole}, validation, test)
+            parts, _ = complete_splits({"train": whole}, validation, test)
         except BadInput as refusal:
             refused += 1
             assert re.search(r"[Aa]dd pictures|give a number|leave nothing", str(refusal))
             continue
-        kept += 1
+        divided += 1
         counts = {name: len(part) for name, part in parts.items()}
         assert counts["train"] > 0 < counts["test"]
         assert bool(counts["validation"]) == bool(validation)
         assert sum(counts.values()) == len(whole)
         assert learnt(parts["train"]) == learnt(whole)  # what can be tested can be learnt
-        for name, wanted in (("test", test), ("validation", validation)):
-            if isinstance(wanted, int) and not whole.multi_label:
-                assert counts[name] == wanted
-    assert refused > 10 < kept
+        for name, count in (("test", test), ("validation", validation)):
+            if isinstance(count, int) and not whole.multi_label:
+                assert counts[name] == count
+    assert refused > 10 < divided
 
 
 @pytest.mark.parametrize("counts", [[2, 2], [2, 2, 2], [3, 1], [2, 2, 1, 1]])
 def test_what_a_refusal_advises_is_taken(counts: list[int]) -> None:
     whole = listing(np.repeat(np.arange(len(counts)), counts).astype(np.int32), len(counts))
     with pytest.raises(BadInput, match="so none is left for validation: give") as refusal:
-        divided({"train": whole}, 0.15, 0.6)
+        complete_splits({"train": whole}, 0.15, 0.6)
     advised = re.search(
         r"give --test (\d+) --validation (\d+), or --validation 0", str(refusal.value)
     )
     assert advised is not None
     test, validation = map(int, advised.groups())
-    parts, _ = divided({"train": whole}, validation, test)
+    parts, _ = complete_splits({"train": whole}, validation, test)
     assert (len(parts["test"]), len(parts["validation"])) == (test, validation)
-    assert len(divided({"train": whole}, 0, 0.6)[0]["test"]) > 0
+    assert len(complete_splits({"train": whole}, 0, 0.6)[0]["test"]) > 0
 
 
 def test_too_few_pictures_to_be_divided_are_refused() -> None:
@@ -82,14 +82,14 @@ def test_too_few_pictures_to_be_divided_are_refused() -> None:
         r"from, so none can be held out, and the test takes one\. Add pictures, or a folder of "
         r"pictures for the test\.$",
     ):
-        divided({"train": whole}, 0, 0.15)
+        complete_splits({"train": whole}, 0, 0.15)
 
 
 def test_as_many_are_held_out_as_was_said_though_a_class_has_one() -> None:
     whole = listing(np.repeat([0, 1], [1, 29]).astype(np.int32), 2)
-    assert [len(part) for part in stratified(whole, 20)] == [10, 20]
+    assert [len(part) for part in stratified_split(whole, 20)] == [10, 20]
     with pytest.raises(BadInput, match="give a number from 0 to 28"):
-        stratified(whole, 29)
+        stratified_split(whole, 29)
 
 
 def test_the_share_that_a_refusal_advises_holds_out_one_or_more() -> None:
@@ -97,7 +97,7 @@ def test_the_share_that_a_refusal_advises_holds_out_one_or_more() -> None:
         with pytest.raises(BadInput) as refusal:
             hold_out(Items(range(total)), 0.001)
         if share := re.search(r"such as (0\.\d)", str(refusal.value)):
-            kept, held = hold_out(Items(range(total)), float(share[1]))
-            assert len(kept) > 0 < len(held)
+            train, held = hold_out(Items(range(total)), float(share[1]))
+            assert len(train) > 0 < len(held)
         else:
             assert str(refusal.value).endswith("does not fit 1 training examples: give 0.")

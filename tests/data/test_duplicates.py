@@ -64,8 +64,8 @@ def test_near_hashes_are_all_found() -> None:
     every = np.bitwise_count(queries[:, None] ^ known[None]) <= duplicates.DISTANCE
     pairs = {
         pair
-        for rows, found in duplicates.near(queries, known, duplicates.DISTANCE)
-        for pair in zip(rows.tolist(), found.tolist(), strict=True)
+        for rows, matches in duplicates.near(queries, known, duplicates.DISTANCE)
+        for pair in zip(rows.tolist(), matches.tolist(), strict=True)
     }
     assert 100 < len(pairs) < 400
     assert pairs == set(zip(*map(np.ndarray.tolist, every.nonzero()), strict=True))
@@ -74,8 +74,8 @@ def test_near_hashes_are_all_found() -> None:
 def test_many_pairs_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "_PAIRS", 50)
     same = np.full(30, 5, np.uint64)
-    found = list(duplicates.near(same, same, duplicates.DISTANCE))
-    assert max(len(rows) for rows, _ in found) <= 60
+    pairs = list(duplicates.near(same, same, duplicates.DISTANCE))
+    assert max(len(rows) for rows, _ in pairs) <= 60
     assert {
-        pair for rows, at in found for pair in zip(rows.tolist(), at.tolist(), strict=True)
+        pair for rows, at in pairs for pair in zip(rows.tolist(), at.tolist(), strict=True)
     } == {(one, other) for one in range(30) for other in range(30)}

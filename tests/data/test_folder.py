@@ -15,7 +15,7 @@ from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.pictures.fit import fit
-from flaxmill.data.prepare import Manner, prepare
+from flaxmill.data.prepare import Preparation, prepare
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput
 
@@ -38,7 +38,7 @@ def resized(picture: Image.Image, size: int, resized_to: tuple[int, int]) -> np.
 
 
 @pytest.mark.parametrize(
-    ("given", "size", "share", "resized_to"),
+    ("original", "size", "share", "resized_to"),
     [
         ((500, 375), 224, 0.875, (341, 256)),  # 341.33
         ((375, 500), 224, 0.875, (256, 341)),
@@ -49,9 +49,9 @@ def resized(picture: Image.Image, size: int, resized_to: tuple[int, int]) -> np.
     ],
 )
 def test_a_crop_is_torchvisions(
-    given: tuple[int, int], size: int, share: float, resized_to: tuple[int, int]
+    original: tuple[int, int], size: int, share: float, resized_to: tuple[int, int]
 ) -> None:
-    picture = textured(given)
+    picture = textured(original)
     expected = resized(picture, size, resized_to)
     np.testing.assert_array_equal(fit(picture, (size, size), "crop", share=share), expected)
 
@@ -83,8 +83,8 @@ def test_other_ways_to_fit_are_refused() -> None:
 
 
 def test_pictures_are_a_source(animals: Path) -> None:
-    found = scan(animals)["train"]
-    source = Pictures(found, (6, 8))
+    listing = scan(animals)["train"]
+    source = Pictures(listing, (6, 8))
     assert isinstance(source, Source)
     assert len(source) == 16
     batch = source.take(np.array([12, 3, 12]))
@@ -94,7 +94,7 @@ def test_pictures_are_a_source(animals: Path) -> None:
     assert batch["label"].tolist() == [1, 0, 1]
     for place, index in enumerate((12, 3, 12)):
         np.testing.assert_array_equal(source[index]["image"], batch["image"][place])
-    assert Pictures(found, (6, 8), channels=1)[0]["image"].shape == (6, 8, 1)
+    assert Pictures(listing, (6, 8), channels=1)[0]["image"].shape == (6, 8, 1)
 
 
 def test_a_squashed_picture_tells_its_aspect(tmp_path: Path) -> None:
@@ -114,14 +114,16 @@ def test_a_draft_is_only_taken_of_what_is_twice_as_large(tmp_path: Path) -> None
     for name, size in (("a/small.jpg", (190, 110)), ("b/large.jpg", (400, 300))):
         save(tmp_path / name)
         textured(size).save(tmp_path / name, quality=90)
-    found = scan(tmp_path)["train"]
+    listing = scan(tmp_path)["train"]
     draft, whole = (
-        Pictures(found, (56, 56), share=0.875, draft=draft).take(np.arange(2))["image"].astype(int)
+        Pictures(listing, (56, 56), share=0.875, draft=draft)
+        .take(np.arange(2))["image"]
+        .astype(int)
         for draft in (True, False)
     )
     np.testing.assert_array_equal(draft[0], whole[0])
     assert 0 < np.abs(draft[1] - whole[1]).max() < 40
-    with Image.open(found.files[1]) as picture:
+    with Image.open(listing.files[1]) as picture:
         expected = resized(picture.convert("RGB"), 56, (85, 64))
     np.testing.assert_array_equal(whole[1], expected)
 
@@ -305,16 +307,18 @@ def test_overfitting_takes_something_of_every_class(animals: Path) -> None:
 
 
 def test_overfitting_on_prepared_pictures_is_refused(animals: Path, tmp_path: Path) -> None:
-    ready = prepare(str(animals), tmp_path / "ready", Manner(8, 8, share=1.0))
+    made = prepare(str(animals), tmp_path / "ready", Preparation(8, 8, share=1.0))
     with pytest.raises(BadInput, match=r"--overfit evaluates on training pictures, .* give the fo"):
-        pictures(str(ready), size=8, train_size=8, overfit=4)
+        pictures(str(made), size=8, train_size=8, overfit=4)
 
 
 def test_listings_may_be_given(animals: Path) -> None:
-    found = scan(animals)["train"]
-    splits = pictures({"train": found, "test": found}, size=8, validation=3)
+    listing = scan(animals)["train"]
+    splits = pictures({"train": listing, "test": listing}, size=8, validation=3)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (13, 3, 16)
-    many = Listing(found.files, np.eye(2, dtype=np.float32)[found.labels], found.classes, animals)
+    many = Listing(
+        listing.files, np.eye(2, dtype=np.float32)[listing.labels], listing.classes, animals
+    )
     splits = pictures({"train": many}, size=8)
     assert splits.gives == "labels"
     assert splits.train[0]["label"].shape == (2,)

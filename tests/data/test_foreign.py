@@ -41,20 +41,20 @@ def test_hugging_faces_datasets_are_listings(dataset: Any) -> None:
         "test": dataset.select([5, 4]),
         "unsupervised": None,
     }
-    found = hugging_face(splits)
-    assert {name: len(listing) for name, listing in found.items()} == {"train": 4, "test": 2}
-    assert found["test"].classes == ("zebra", "ant", "bee")
-    assert found["test"].labels.tolist() == [2, 1]
-    source = Pictures(found["test"], (16, 20), "squash")
+    listings = hugging_face(splits)
+    assert {name: len(listing) for name, listing in listings.items()} == {"train": 4, "test": 2}
+    assert listings["test"].classes == ("zebra", "ant", "bee")
+    assert listings["test"].labels.tolist() == [2, 1]
+    source = Pictures(listings["test"], (16, 20), "squash")
     for index, picture in enumerate((made(6)[5], made(6)[4])):
         expected = np.asarray(picture.resize((20, 16), Image.Resampling.BILINEAR))
         np.testing.assert_array_equal(source[index]["image"], expected)
-    divided = pictures(found, size=16, validation=1)
+    divided = pictures(listings, size=16, validation=1)
     assert (len(divided.train), len(divided.validation), len(divided.test)) == (3, 1, 2)
     again = hugging_face({"train": dataset.select(range(4)), "test": dataset.select([5, 4])})
-    assert digests(again) == digests(found)
+    assert digests(again) == digests(listings)
     other = hugging_face({"train": dataset.select([0, 1, 2, 5]), "test": dataset.select([5, 4])})
-    assert digests(other)["train"] != digests(found)["train"]
+    assert digests(other)["train"] != digests(listings)["train"]
 
 
 def test_pictures_that_a_dataset_leaves_in_their_files_count_with_their_content(
@@ -82,9 +82,9 @@ def test_several_labels_of_a_dataset(tmp_path: Path) -> None:
     columns = {"image": made(3), "label": [[0, 2], [], [1]]}
     several = datasets.Dataset.from_dict(columns, features=kinds)
     several.to_parquet(str(tmp_path / "train.parquet"))
-    for found in (hugging_face({"train": several}), scan(tmp_path)):
-        assert found["train"].classes == ("zebra", "ant", "bee")
-        assert found["train"].labels.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    for listings in (hugging_face({"train": several}), scan(tmp_path)):
+        assert listings["train"].classes == ("zebra", "ant", "bee")
+        assert listings["train"].labels.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
 
 
 def test_a_dataset_of_other_columns_is_explained(dataset: Any) -> None:
@@ -105,15 +105,15 @@ class Photos:
 
 
 def test_torchvisions_data_sets_are_listings() -> None:
-    found = torchvision(Photos(), [0, 1] * 3, ["ant", "bee"])
-    splits = pictures({"train": found}, size=16, fit="squash", validation=1, test=2)
+    listing = torchvision(Photos(), [0, 1] * 3, ["ant", "bee"])
+    splits = pictures({"train": listing}, size=16, fit="squash", validation=1, test=2)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 1, 2)
     seen = np.concatenate([part.take(np.arange(len(part)))["image"]
                            for part in (splits.train, splits.validation, splits.test)])  # fmt: skip
     for picture in made(6):  # of other sizes, each
         expected = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR))
         assert (seen == expected).all((1, 2, 3)).sum() == 1
-    again = pictures({"train": found}, size=16, validation=1, test=2)
+    again = pictures({"train": listing}, size=16, validation=1, test=2)
     assert again.digests == splits.digests
     for wrong, words in (([0, 1], r"the shape \(2,\).* do not fit 6 items"),
                          ([0.0] * 6, "type float64"),

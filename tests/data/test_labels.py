@@ -103,10 +103,10 @@ def test_the_same_rows_have_the_same_classes_in_every_table(
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_separator_that_was_given_is_used_by_every_reader(reader: Reader, place: Path) -> None:
-    found = reader(place, ["cat+dog", "dog"], "label", "+")
-    assert read(found) == [["cat", "dog"], ["dog"]]
-    found = reader(place, ["tench, Tinca tinca", "cat"], "labels", ",")
-    assert read(found) == [["Tinca tinca", "tench"], ["cat"]]
+    listing = reader(place, ["cat+dog", "dog"], "label", "+")
+    assert read(listing) == [["cat", "dog"], ["dog"]]
+    listing = reader(place, ["tench, Tinca tinca", "cat"], "labels", ",")
+    assert read(listing) == [["Tinca tinca", "tench"], ["cat"]]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -211,7 +211,7 @@ def test_rows_of_arrays_follow_the_same_rule(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "cells", "sign", "said"),
+    ("title", "cells", "sign", "note"),
     [
         ("label", ["cat", "dog", "dog", "cat"], "",
          "Labels: one of 2 classes a picture, from the column 'label': 'cat', 'dog', 'dog', …"),
@@ -240,14 +240,14 @@ def test_rows_of_arrays_follow_the_same_rule(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_was_understood_is_said_by_training_and_by_check(
-    title: str, cells: list[str], sign: str, said: str, place: Path, cache: Path
+    title: str, cells: list[str], sign: str, note: str, place: Path, cache: Path
 ) -> None:
     for read, kind in ((in_csv, "csv"), (in_parquet, "parquet")):
         words, _, unused = read(place, cells, title, sign).note.partition(" Not used: ")
-        assert words == said
+        assert words == note
         assert len(cells) == 8 or unused  # of the eight pictures there
         lines = check(place / f"labels.{kind}", sign=sign).lines()
-        assert any(line.startswith(f"  {said}") for line in lines)
+        assert any(line.startswith(f"  {note}") for line in lines)
 
 
 def test_long_cells_are_quoted_in_part(place: Path) -> None:
@@ -264,12 +264,12 @@ def test_any_text_in_brackets_is_a_list_or_a_name_or_refused() -> None:
     letters = list("[]({})'\",\\ x1.\nnp_가")
     for _ in range(3000):
         text = "".join(dice.choice(letters, dice.integers(0, 12)))
-        for given in (text, f"['{text}"):
+        for cell in (text, f"['{text}"):
             try:
-                found = written_lists.read(given.strip(), bare=bool(dice.integers(2)))
+                items = written_lists.read(cell.strip(), bare=bool(dice.integers(2)))
             except BadInput:
                 continue
-            assert found is None or isinstance(found, list)
+            assert items is None or isinstance(items, list)
     for items in (["a", "it's", 'say "b"', "가", "\xa0", "back\\slash", "line\nbreak"], ["x"]):
         assert written_lists.read(str(items)) == items  # as Python writes them
 

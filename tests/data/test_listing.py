@@ -12,7 +12,7 @@ from forbidding import forbidden
 from picture_files import classes, save
 
 from flaxmill.data.listings.digests import digests
-from flaxmill.data.listings.dividing import interleaved, stratified
+from flaxmill.data.listings.dividing import interleaved, stratified_split
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput
@@ -38,17 +38,17 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     classes(tmp_path, {"bee": 2, "ant": 1})
     save(tmp_path / "bee/summer/2024/b.JPG".lower())
     os.rename(tmp_path / "bee/summer/2024/b.jpg", tmp_path / "bee/summer/2024/b.JPEG")
-    found = scan(tmp_path)
-    assert list(found) == ["train"]
-    assert found["train"].classes == ("ant", "bee")
-    assert names(found["train"]) == [
+    listings = scan(tmp_path)
+    assert list(listings) == ["train"]
+    assert listings["train"].classes == ("ant", "bee")
+    assert names(listings["train"]) == [
         "ant/0.png",
         "bee/0.png",
         "bee/1.png",
         "bee/summer/2024/b.JPEG",
     ]
-    assert found["train"].labels.tolist() == [0, 1, 1, 1]
-    assert not found["train"].multi_label
+    assert listings["train"].labels.tolist() == [0, 1, 1, 1]
+    assert not listings["train"].multi_label
 
 
 def test_what_is_hidden_or_no_picture_is_passed_over(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_what_might_have_been_meant_is_told(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     save(tmp_path / "stray.png")
-    found = scan(tmp_path)["train"]
-    assert found.note == (
+    listing = scan(tmp_path)["train"]
+    assert listing.note == (
         "Not used: stray.png, 2 .heic files (ant/1.HEIC, bee/more/2.heic), bee/clip.mp4, "
         "bee/notes.txt."
     )
@@ -75,9 +75,9 @@ def test_what_might_have_been_meant_is_told(tmp_path: Path) -> None:
 
 def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
     classes(tmp_path, {"10": 1, "9": 2, "1": 1})
-    found = scan(tmp_path)["train"]
-    assert found.classes == ("1", "9", "10")
-    assert found.labels.tolist() == [0, 1, 1, 2]
+    listing = scan(tmp_path)["train"]
+    assert listing.classes == ("1", "9", "10")
+    assert listing.labels.tolist() == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("held_out", ["val", "valid", "validation", "Val"])
@@ -89,12 +89,12 @@ def test_train_and_val_as_imagenet_has_them(held_out: str, tmp_path: Path) -> No
             tmp_path / f"train/{wnid}/{wnid}_18.png", tmp_path / f"train/{wnid}/{wnid}_18.JPEG"
         )
     save(tmp_path / "test/ILSVRC2012_test_00000001.png")  # no labels are published for these
-    found = scan(tmp_path)
-    assert list(found) == ["train", "validation"]
-    assert names(found["train"]) == ["train/n01440764/n01440764_18.JPEG",
+    listings = scan(tmp_path)
+    assert list(listings) == ["train", "validation"]
+    assert names(listings["train"]) == ["train/n01440764/n01440764_18.JPEG",
                                      "train/n01443537/n01443537_18.JPEG"]  # fmt: skip
-    assert found["validation"].classes == found["train"].classes
-    assert found["train"].note == (
+    assert listings["validation"].classes == listings["train"].classes
+    assert listings["train"].note == (
         f"{tmp_path / 'test'} has no pictures in class folders, so it tells nothing: it is not "
         "used. Not used: test/ILSVRC2012_test_00000001.png."
     )
@@ -121,9 +121,9 @@ def test_a_class_may_be_missing_in_validation_but_not_only_there(tmp_path: Path)
     classes(tmp_path / "train", {"ant": 2, "bee": 2, "cat": 2})
     classes(tmp_path / "val", {"bee": 1, "cat": 1})
     (tmp_path / "val/ant").mkdir()
-    found = scan(tmp_path)
-    assert found["validation"].classes == ("ant", "bee", "cat")
-    assert found["validation"].labels.tolist() == [1, 2]
+    listings = scan(tmp_path)
+    assert listings["validation"].classes == ("ant", "bee", "cat")
+    assert listings["validation"].labels.tolist() == [1, 2]
     classes(tmp_path / "val", {"bees": 1})
     with pytest.raises(
         BadInput,
@@ -139,10 +139,10 @@ def test_korean_names_with_spaces_in_either_form_of_unicode(tmp_path: Path) -> N
     for split, form in (("train", "NFC"), ("val", "NFD")):
         for label in (ant, bee):
             save(tmp_path / split / unicodedata.normalize(form, label) / "여름 1.png")
-    found = scan(tmp_path)
-    assert found["train"].classes == found["validation"].classes == (ant, bee)
-    assert names(found["validation"]) == [f"val/{ant}/여름 1.png", f"val/{bee}/여름 1.png"]
-    assert all(file.exists() for file in found["validation"].files)
+    listings = scan(tmp_path)
+    assert listings["train"].classes == listings["validation"].classes == (ant, bee)
+    assert names(listings["validation"]) == [f"val/{ant}/여름 1.png", f"val/{bee}/여름 1.png"]
+    assert all(file.exists() for file in listings["validation"].files)
     moved = tmp_path / "moved"
     for label in (ant, bee):
         save(
@@ -173,10 +173,10 @@ def test_symbolic_links_are_followed_but_not_round_and_round(tmp_path: Path) -> 
         (data / f"bee/again {number}").symlink_to(above)  # loops
     (data / "bee/self").symlink_to("self")
     (data / "bee/one more.png").symlink_to(tmp_path / "store/bee/0.png")
-    found = scan(data)["train"]
-    assert found.classes == ("ant", "bee")
-    assert names(found) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/one more.png"]
-    assert found.note == ("Not used: bee/self, 4 looping links (bee/again 0, bee/again 1, …).")
+    listing = scan(data)["train"]
+    assert listing.classes == ("ant", "bee")
+    assert names(listing) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/one more.png"]
+    assert listing.note == ("Not used: bee/self, 4 looping links (bee/again 0, bee/again 1, …).")
 
 
 def test_folders_a_thousand_deep_are_named(tmp_path: Path) -> None:
@@ -201,9 +201,9 @@ def test_a_folder_that_two_links_lead_to_counts_once(tmp_path: Path) -> None:
     data = classes(tmp_path / "data", {"ant": 1, "bee": 1})
     for name in ("one", "two"):
         (data / "ant" / name).symlink_to(tmp_path / "store/more")
-    found = scan(data)["train"]
-    assert names(found) == ["ant/0.png", "ant/one/0.png", "ant/one/1.png", "bee/0.png"]
-    assert found.note == ""
+    listing = scan(data)["train"]
+    assert names(listing) == ["ant/0.png", "ant/one/0.png", "ant/one/1.png", "bee/0.png"]
+    assert listing.note == ""
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,9 @@ def test_a_layout_that_is_another_is_explained(tmp_path: Path) -> None:
     ):
         scan(tmp_path)
     inner = classes(tmp_path / "unpacked/photos", {"ant": 1, "bee": 1})
-    found = scan(tmp_path / "unpacked")["train"]  # a model can be judged by one class
+    listings = scan(tmp_path / "unpacked")["train"]  # a model can be judged by one class
     words = r"in \S+unpacked there is one class only, 'photos': expected a folder for each of two "
-    assert re.match(words + r"classes or more\. If the classes are the folders", found.lacking)
+    assert re.match(words + r"classes or more\. If the classes are the folders", listings.lacking)
     assert len(scan(inner)["train"]) == 2
     heic = tmp_path / "phone"
     classes(heic, {"ant": 1})
@@ -287,19 +287,19 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("held_out", "each"), [(0.2, [2, 4, 1, 0]), (0.0, [0, 0, 0, 0])])
 def test_a_share_has_each_class_in_its_proportion(held_out: float, each: list[int]) -> None:
-    kept, held = stratified(many(10, 20, 2, 1), held_out)
+    train, held = stratified_split(many(10, 20, 2, 1), held_out)
     assert np.bincount(held.labels, minlength=4).tolist() == each
-    assert sorted([*kept.files, *held.files]) == sorted(many(10, 20, 2, 1).files)
-    again = stratified(many(10, 20, 2, 1), held_out)[1]
+    assert sorted([*train.files, *held.files]) == sorted(many(10, 20, 2, 1).files)
+    again = stratified_split(many(10, 20, 2, 1), held_out)[1]
     assert again.files == held.files
-    other = stratified(many(10, 20, 2, 1), held_out, seed=1)[1]
+    other = stratified_split(many(10, 20, 2, 1), held_out, seed=1)[1]
     assert (other.files != held.files) == (held_out > 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 13, 27])
 def test_a_number_is_held_out_exactly(count: int) -> None:
-    kept, held = stratified(many(10, 13, 7), count)
-    assert (len(kept), len(held)) == (30 - count, count)
+    train, held = stratified_split(many(10, 13, 7), count)
+    assert (len(train), len(held)) == (30 - count, count)
     expected = count * np.array([10, 13, 7]) / 30
     assert np.abs(np.bincount(held.labels, minlength=3) - expected).max() <= 1
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_held_out_is_refused(wrong: float) -> None:
         match=rf"--test {wrong} does not fit 30 pictures of 3 classes, each of which keeps one "
         r"to be learnt from: give a number from 0 to 27, or a share such as 0\.1\.",
     ):
-        stratified(many(10, 13, 7), wrong, option="--test")
+        stratified_split(many(10, 13, 7), wrong, option="--test")
 
 
 def test_several_labels_have_their_proportions_too() -> None:
@@ -320,15 +320,15 @@ def test_several_labels_have_their_proportions_too() -> None:
     labels[:, 4] = 0
     labels[7, 4] = 1  # the only one of its kind
     listing = Listing(many(400).files, labels, tuple("abcde"), Path("/data"))
-    kept, held = stratified(listing, 0.25)
-    assert len(kept) + len(held) == 400
+    train, held = stratified_split(listing, 0.25)
+    assert len(train) + len(held) == 400
     assert abs(len(held) - 100) <= 2
     assert np.abs(held.labels.sum(axis=0) - labels.sum(axis=0) / 4).max() <= 1
-    assert kept.labels[:, 4].sum() == 1
-    assert stratified(listing, 0.25)[1].files == held.files
-    assert stratified(listing, 0.25, seed=1)[1].files != held.files
-    assert len(stratified(listing, 0)[1]) == 0
-    assert abs(len(stratified(listing, 40)[1]) - 40) <= 2
+    assert train.labels[:, 4].sum() == 1
+    assert stratified_split(listing, 0.25)[1].files == held.files
+    assert stratified_split(listing, 0.25, seed=1)[1].files != held.files
+    assert len(stratified_split(listing, 0)[1]) == 0
+    assert abs(len(stratified_split(listing, 40)[1]) - 40) <= 2
 
 
 def test_the_beginning_has_something_of_every_class() -> None:

@@ -17,7 +17,7 @@ from flaxmill.commands.request import configure
 from flaxmill.data import choices
 from flaxmill.data.check.index import index
 from flaxmill.data.pictures.plain import plain
-from flaxmill.data.prepare import prepare, usual
+from flaxmill.data.prepare import default_preparation, prepare
 from flaxmill.errors import BadInput
 from flaxmill.recipes import images
 from flaxmill.tasks.inputs.picture import preprocess
@@ -88,7 +88,7 @@ def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path
     files = splits.test.files
     for at in range(3):
         np.testing.assert_array_equal(preprocess(files[at], signature), splits.test[at]["image"])
-    made = prepare(str(long), tmp_path / "made", usual(str(long), fit=fit, size=16))
+    made = prepare(str(long), tmp_path / "made", default_preparation(str(long), fit=fit, size=16))
     again, why = resolved(made)
     assert (again.fit, why["fit"]) == (fit, f"{fit}: the pictures were prepared so")
     for part in ("train", "test"):
@@ -103,9 +103,9 @@ def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path
 
 def test_prepare_says_how_and_what_trains_with_it(long: Path, tmp_path: Path, capsys: Any) -> None:
     to = tmp_path / "made"
-    status, said, _ = command(capsys, "prepare", str(long), "--to", str(to))
+    status, output, _ = command(capsys, "prepare", str(long), "--to", str(to))
     assert status == 0
-    assert "32 to evaluate, padded); train with --data" in said
+    assert "32 to evaluate, padded); train with --data" in output
 
 
 def test_what_is_squashed_is_trained_on_as_it_is(long: Path) -> None:
@@ -133,7 +133,7 @@ def test_one_scale_of_deep_pictures_is_found_said_and_kept(deep: Path, tmp_path:
     dim.save(tmp_path / "dim.png")
     assert (preprocess(tmp_path / "dim.png", signature) == 200 >> 4).all()
     assert (preprocess(dim, signature) == 200 >> 4).all()
-    made = prepare(str(deep), tmp_path / "made", usual(str(deep)))
+    made = prepare(str(deep), tmp_path / "made", default_preparation(str(deep)))
     again, why = resolved(made)
     assert again.white == 4095 and "white" not in why
     np.testing.assert_array_equal(images.data(again).test[0]["image"], splits.test[0]["image"])
@@ -148,8 +148,8 @@ def test_white_is_the_greatest_value_of_the_bits_that_are_filled(bits: int, tmp_
         path = tmp_path / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((8, 8), white * 3 // 4, np.uint16)).save(path)
-    found = choices.look(str(tmp_path), validation=2, test=2)
-    assert (found.greatest, found.white) == (white * 3 // 4, white)
+    facts = choices.picture_facts(str(tmp_path), validation=2, test=2)
+    assert (facts.greatest, facts.white) == (white * 3 // 4, white)
     bright = Image.fromarray(np.array([[0, white // 2, white, 65535]], np.uint16))
     assert np.asarray(plain(bright, 1, white=white)).tolist() == [[0, 127, 255, 255]]
 
@@ -167,7 +167,7 @@ def test_a_run_of_before_is_read_as_it_was_trained() -> None:
 
 def test_check_sees_deep_pictures_as_they_are(deep: Path) -> None:
     names = [str(path.relative_to(deep)) for path in sorted(deep.rglob("*.png"))]
-    found = index(deep, names[:4])
-    assert not found.troubles
-    assert (found.records["brightness"] > 60).all()  # 6, were the upper 8 of 16 bits taken
-    assert (found.records["bits"] == 16).all()
+    result = index(deep, names[:4])
+    assert not result.errors
+    assert (result.records["brightness"] > 60).all()  # 6, were the upper 8 of 16 bits taken
+    assert (result.records["bits"] == 16).all()

@@ -96,7 +96,7 @@ U8 = np.zeros((2, 4, 4), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("kept", "words"),
+    ("arrays", "words"),
     [
         ({"a": U8}, r"holds a \(2, 4, 4\); expected images and labels, or train_images, train_lab"
          r".* test_labels: give the arrays these names \(numpy\.savez\(FILE, images=…, labels"),
@@ -115,9 +115,9 @@ U8 = np.zeros((2, 4, 4), np.uint8)
     ],
 )  # fmt: skip
 def test_arrays_of_another_kind_are_explained(
-    kept: dict[str, Any], words: str, tmp_path: Path
+    arrays: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    np.savez(tmp_path / "set.npz", **kept)
+    np.savez(tmp_path / "set.npz", **arrays)
     with pytest.raises(BadInput, match=words):
         scan(tmp_path / "set.npz")
 
@@ -145,8 +145,8 @@ def test_other_names_are_not_guessed(tmp_path: Path) -> None:
 
 def test_nothing_is_learnt_from_one_class(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=U8, labels=[0, 0])
-    found = scan(tmp_path / "set.npz")["train"]
-    assert re.search(r"set\.npz has one class only, '0': expected two or more\.", found.lacking)
+    listing = scan(tmp_path / "set.npz")["train"]
+    assert re.search(r"set\.npz has one class only, '0': expected two or more\.", listing.lacking)
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:

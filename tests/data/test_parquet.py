@@ -13,7 +13,7 @@ from picture_files import encoded, save, textured
 from pyarrow import parquet
 
 from flaxmill.data.check import check
-from flaxmill.data.choices import look
+from flaxmill.data.choices import picture_facts
 from flaxmill.data.folder import Pictures, pictures
 from flaxmill.data.listings.digests import digests
 from flaxmill.data.listings.foreign import hugging_face
@@ -87,8 +87,8 @@ def test_of_two_columns_without_a_known_name_none_is_guessed(place: Path) -> Non
 
 def test_bytes_in_the_column_of_labels_are_no_pictures(place: Path) -> None:
     labels = [b"ant", "개미".encode()] * 2
-    found = listed(place, {"path": NAMES, "label": labels})
-    assert (found.classes, read(found)) == (("ant", "개미"), STORED)
+    listing = listed(place, {"path": NAMES, "label": labels})
+    assert (listing.classes, read(listing)) == (("ant", "개미"), STORED)
     with pytest.raises(BadInput, match=r"line 1: the label is b'\\xff', and no text in UTF-8"):
         listed(place, {"path": NAMES, "label": [b"\xff", b"a"] * 2})
 
@@ -100,14 +100,14 @@ def test_paths_without_bytes_are_pictures_for_every_reader(place: Path) -> None:
     column = [{"bytes": STORED[0], "path": "a.png"}]
     column += [{"bytes": None, "path": str(place / name)} for name in NAMES[1:]]
     for some in (column, column[1:]):
-        found = listed(place, {"image": some, "label": LABELS[: len(some)]})
+        listing = listed(place, {"image": some, "label": LABELS[: len(some)]})
         theirs = datasets.load_dataset("parquet", data_files=str(place / "x.parquet"),
                                        cache_dir=str(place / "kept"))  # fmt: skip
         theirs = theirs.cast_column("image", datasets.Image())
         other = hugging_face(theirs)["train"]
-        assert read(found) == read(other) == STORED[4 - len(some) :]
-        assert not check(place / "x.parquet").facts.index.troubles
-        assert look(str(place / "x.parquet"), validation=0, test=1).largest == 9
+        assert read(listing) == read(other) == STORED[4 - len(some) :]
+        assert not check(place / "x.parquet").facts.index.errors
+        assert picture_facts(str(place / "x.parquet"), validation=0, test=1).largest == 9
         splits = pictures(str(place / "x.parquet"), size=8, validation=0, test=1)
         assert splits.train[0]["image"].shape == (8, 8, 3)
 
@@ -197,11 +197,11 @@ def test_every_type_is_right_or_explained(kind: str, role: str, place: Path) -> 
     if role == "labels":
         del columns["label"]
     try:
-        found = listed(place, columns | {role: VALUES[kind]})
-        source = Pictures(found, (8, 8))
-        for number in range(len(found)):
+        listing = listed(place, columns | {role: VALUES[kind]})
+        source = Pictures(listing, (8, 8))
+        for number in range(len(listing)):
             source[number]
-        digests({"train": found})
+        digests({"train": listing})
     except BadInput as refused:
         assert len(str(refused)) < 800, str(refused)[:2000]
         assert role in ("label", "labels", "image", "split")
@@ -221,9 +221,9 @@ def test_columns_that_datasets_calls_pictures_are_not_labels(place: Path) -> Non
     features = {"coarse": {"names": ["x", "y"], "_type": "ClassLabel"}}
     note = {"huggingface": json.dumps({"info": {"features": features}})}
     table = pyarrow.table({"img": STORED, "coarse": [0, 1, 1, 0]}).replace_schema_metadata(note)
-    found = listed(place, table)
-    assert (found.classes, found.labels.tolist()) == (("x", "y"), [0, 1, 1, 0])
-    assert "from the column 'coarse'" in found.note
+    listing = listed(place, table)
+    assert (listing.classes, listing.labels.tolist()) == (("x", "y"), [0, 1, 1, 0])
+    assert "from the column 'coarse'" in listing.note
 
 
 def test_data_sets_of_another_kind_are_explained(place: Path) -> None:
@@ -299,8 +299,8 @@ def test_a_footer_that_says_less_than_the_pages_is_not_believed(
     place = tmp_path / "x.parquet"
     parquet.write_table(pyarrow.table(columns), place, compression="zstd", use_dictionary=False)
     column = parquet.read_metadata(place).row_group(0).column(0)
-    said = 2 * column.total_uncompressed_size  # Thrift doubles numbers, and has seven bits a byte
-    written = bytes((said >> 7 * at & 127) | (128 if at < 3 else 0) for at in range(4))
+    size = 2 * column.total_uncompressed_size  # Thrift doubles numbers, and has seven bits a byte
+    written = bytes((size >> 7 * at & 127) | (128 if at < 3 else 0) for at in range(4))
     assert place.read_bytes().count(written) == 1
     place.write_bytes(place.read_bytes().replace(written, b"\x80\x80\x80\0"))
     assert parquet.read_metadata(place).row_group(0).column(0).total_uncompressed_size == 0

@@ -12,13 +12,13 @@ from PIL import Image
 from flaxmill.data import prepare as preparing
 from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures
-from flaxmill.data.prepare import Manner, prepare, usual
-from flaxmill.data.prepared import FACTS
+from flaxmill.data.prepare import Preparation, default_preparation, prepare
+from flaxmill.data.prepared import MANIFEST_NAME
 from flaxmill.data.source import SPLITS, Splits
 from flaxmill.errors import BadInput, CannotGoOn, Unreadable
 from flaxmill.recipes import images
 
-MANNER = Manner(size=12, train_size=16, share=0.875, validation=0.25, test=0.25)
+PREPARATION = Preparation(size=12, train_size=16, share=0.875, validation=0.25, test=0.25)
 
 
 @pytest.fixture
@@ -47,24 +47,24 @@ def assert_equal(one: Splits, other: Splits) -> None:
             np.testing.assert_array_equal(array, theirs[name])
 
 
-def read(data: Path, manner: Manner = MANNER) -> Splits:
-    return manner.splits(str(data))
+def read(data: Path, preparation: Preparation = PREPARATION) -> Splits:
+    return preparation.splits(str(data))
 
 
 def test_what_was_prepared_is_read_as_the_pictures_would_be(folder: Path, tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
-    said = {"progress": lambda at, of: progress.append((at, of))}
-    made = prepare(str(folder), tmp_path / "to", MANNER, **said)
+    options = {"progress": lambda at, of: progress.append((at, of))}
+    made = prepare(str(folder), tmp_path / "to", PREPARATION, **options)
     assert progress[-1] == (200, 200)
     assert sorted(progress) == progress
-    ready, plain = read(made), read(folder)
-    assert_equal(ready, plain)
-    assert "aspect" in ready.train[0]
-    assert "aspect" not in ready.test[0]
-    assert ready.digests != plain.digests
-    assert Gear().choose(ready.train).name == "resident"
+    prepared, plain = read(made), read(folder)
+    assert_equal(prepared, plain)
+    assert "aspect" in prepared.train[0]
+    assert "aspect" not in prepared.test[0]
+    assert prepared.digests != plain.digests
+    assert Gear().choose(prepared.train).name == "resident"
     assert Gear().choose(plain.train).name == "streaming"
-    arrays, _ = ready.train.resident()
+    arrays, _ = prepared.train.resident()
     assert isinstance(arrays["image"], np.memmap)
     assert not (tmp_path / "to.partial").exists()
 
@@ -72,12 +72,12 @@ def test_what_was_prepared_is_read_as_the_pictures_would_be(folder: Path, tmp_pa
 def test_several_labels_and_an_empty_split_can_be_prepared(folder: Path, tmp_path: Path) -> None:
     lines = ["file,labels", *(f"{p},{'a|b' if i % 3 else 'a'}" for i, p in listed(folder))]
     (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
-    manner = Manner(size=12, channels=1, fit="squash", validation=0, test=20, sign="|")
-    made = prepare(str(tmp_path / "list.csv"), tmp_path / "to", manner)
-    ready = read(made, manner)
-    assert ready.gives == "labels"
-    assert len(ready.validation) == 0
-    assert_equal(ready, read(tmp_path / "list.csv", manner))
+    preparation = Preparation(size=12, channels=1, fit="squash", validation=0, test=20, sign="|")
+    made = prepare(str(tmp_path / "list.csv"), tmp_path / "to", preparation)
+    prepared = read(made, preparation)
+    assert prepared.gives == "labels"
+    assert len(prepared.validation) == 0
+    assert_equal(prepared, read(tmp_path / "list.csv", preparation))
 
 
 def listed(folder: Path) -> list[tuple[int, Path]]:
@@ -93,21 +93,21 @@ def test_a_stopped_preparation_goes_on(folder: Path, tmp_path: Path) -> None:
             raise Enough
 
     with pytest.raises(Enough):
-        prepare(str(folder), tmp_path / "to", MANNER, progress=stop)
+        prepare(str(folder), tmp_path / "to", PREPARATION, progress=stop)
     assert not (tmp_path / "to").exists()
     with pytest.raises(BadInput, match=r"to\.partial"):
         read(tmp_path / "to.partial")
     with (tmp_path / "to.partial" / "train_images.npy").open("ab") as file:
         file.write(b"half a pic")  # as a kill may leave it
     done: list[int] = []
-    prepare(str(folder), tmp_path / "to", MANNER, progress=lambda at, _: done.append(at))
+    prepare(str(folder), tmp_path / "to", PREPARATION, progress=lambda at, _: done.append(at))
     assert done[0] > 64
     assert_equal(read(tmp_path / "to"), read(folder))
 
 
 def test_what_is_made_lies_beside_the_pictures(folder: Path) -> None:
     with pytest.raises(BadInput, match=r"--to .*ready lies in .*pictures, and would be taken for"):
-        prepare(str(folder), folder / "ready", MANNER)
+        prepare(str(folder), folder / "ready", PREPARATION)
     assert not list(folder.glob("ready*"))
 
 
@@ -119,14 +119,14 @@ def test_a_place_without_locks_is_named(
 
     monkeypatch.setattr(preparing.fcntl, "flock", refuse)
     with pytest.raises(BadInput, match=r"to\.partial cannot be locked \(No locks available\)"):
-        prepare(str(folder), tmp_path / "to", MANNER)
+        prepare(str(folder), tmp_path / "to", PREPARATION)
 
 
 def test_damaged_facts_are_named(folder: Path, tmp_path: Path) -> None:
-    made = prepare(str(folder), tmp_path / "to", MANNER)
-    facts = json.loads((made / FACTS).read_text())
+    made = prepare(str(folder), tmp_path / "to", PREPARATION)
+    facts = json.loads((made / MANIFEST_NAME).read_text())
     for damaged in ({**facts, "splits": {}}, {**facts, "splits": []}):
-        (made / FACTS).write_text(json.dumps(damaged))
+        (made / MANIFEST_NAME).write_text(json.dumps(damaged))
         with pytest.raises(
             BadInput, match=r"prepared\.json (lacks|has) .*splits.* Prepare the pictures again"
         ):
@@ -138,13 +138,13 @@ def test_another_manner_begins_anew(folder: Path, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(str(folder), tmp_path / "to", MANNER, progress=stop)
-    other = Manner(size=10)
+        prepare(str(folder), tmp_path / "to", PREPARATION, progress=stop)
+    other = Preparation(size=10)
     assert_equal(read(prepare(str(folder), tmp_path / "to", other), other), read(folder, other))
 
 
 def test_what_was_prepared_otherwise_is_refused(folder: Path, tmp_path: Path) -> None:
-    made = prepare(str(folder), tmp_path / "to", MANNER)
+    made = prepare(str(folder), tmp_path / "to", PREPARATION)
     words = r"train in .*to was prepared with size \(16, 16\), and here size \(12, 12\) is wanted"
     with pytest.raises(BadInput, match=words):
         pictures(str(made), size=12, share=0.875)
@@ -152,13 +152,13 @@ def test_what_was_prepared_otherwise_is_refused(folder: Path, tmp_path: Path) ->
     with pytest.raises(BadInput, match=words):
         pictures(str(made), size=12, train_size=16, fit="pad")
     with pytest.raises(BadInput, match="is prepared already: train with --data"):
-        prepare(str(made), tmp_path / "more", MANNER)
+        prepare(str(made), tmp_path / "more", PREPARATION)
     with pytest.raises(BadInput, match="to is there already: give another place with --to"):
-        prepare(str(folder), made, MANNER)
+        prepare(str(folder), made, PREPARATION)
 
 
 def test_damage_to_what_was_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
-    made = prepare(str(folder), tmp_path / "to", MANNER)
+    made = prepare(str(folder), tmp_path / "to", PREPARATION)
     whole = (made / "test_images.npy").read_bytes()
     pictures, again = made / "test_images.npy", "prepare the pictures again"
     for content in (whole[:-5], b"", b"\x93NUMPY\1\0v\0" + 10_000 * b"("):
@@ -172,14 +172,14 @@ def test_damage_to_what_was_prepared_is_refused(folder: Path, tmp_path: Path) ->
     pictures.unlink()
     with pytest.raises(BadInput, match=rf"test_images\.npy is missing: {again}"):
         read(made)
-    facts = json.loads((made / FACTS).read_text())
-    (made / FACTS).write_text(json.dumps(facts | {"format": 1}))
+    facts = json.loads((made / MANIFEST_NAME).read_text())
+    (made / MANIFEST_NAME).write_text(json.dumps(facts | {"format": 1}))
     with pytest.raises(BadInput, match="was prepared in the format 1, and this flaxmill reads 2"):
         read(made)
 
 
 def test_what_was_changed_since_it_was_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
-    made = prepare(str(folder), tmp_path / "to", MANNER)
+    made = prepare(str(folder), tmp_path / "to", PREPARATION)
     assert_equal(read(made), read(folder))
     for name in ("label", "aspect", "digest"):
         place = made / f"train_{name}s.npy"
@@ -202,7 +202,7 @@ def test_what_was_changed_since_it_was_prepared_is_refused(folder: Path, tmp_pat
 def test_a_changed_picture_ends_a_training_in_both_gears(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = prepare(str(folder), tmp_path / "to", usual(str(folder)))
+    made = prepare(str(folder), tmp_path / "to", default_preparation(str(folder)))
     np.load(made / "train_images.npy", mmap_mode="r+")[3] = 0
     for gear in ("resident", "streaming"):
         run = ("--run", str(tmp_path / gear), "--gear", gear, "--batch-size", "50")
@@ -212,12 +212,12 @@ def test_a_changed_picture_ends_a_training_in_both_gears(
 
 
 def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
-    made = prepare(str(folder), tmp_path / "to", MANNER)
-    facts = json.loads((made / FACTS).read_text())
+    made = prepare(str(folder), tmp_path / "to", PREPARATION)
+    facts = json.loads((made / MANIFEST_NAME).read_text())
 
     def lie(words: str, **about: Any) -> None:
         splits = facts["splits"] | {"train": facts["splits"]["train"] | about}
-        (made / FACTS).write_text(json.dumps(facts | {"splits": splits}))
+        (made / MANIFEST_NAME).write_text(json.dumps(facts | {"splits": splits}))
         with pytest.raises(BadInput, match=words):
             read(made)
 
@@ -229,7 +229,7 @@ def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
     lie("lacks splits.train.sha256.label", sha256={"digest": "", "aspect": ""})
     lie("has None at splits.train.sha256, expected values by name", sha256=None)
     lie(r"labels\.npy holds int32\[100\], expected float32\[100, 2\]", multi_label=True)
-    (made / FACTS).write_text(json.dumps(facts | {"classes": ["one"]}))
+    (made / MANIFEST_NAME).write_text(json.dumps(facts | {"classes": ["one"]}))
     with pytest.raises(BadInput, match=r"labels\.npy has labels from 0 to 1, expected 0 to 0"):
         read(made)
 
@@ -237,19 +237,19 @@ def test_facts_that_lie_are_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
     (bad := next(folder.rglob("100.png"))).write_bytes(b"")
     with pytest.raises(Unreadable, match=rf"{bad} is no picture that can be read: it is empty"):
-        prepare(str(folder), tmp_path / "to", MANNER)
+        prepare(str(folder), tmp_path / "to", PREPARATION)
 
 
 def test_a_disk_without_room_is_said(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BadInput, match=r"has room for [\d,.]+ GB, and this takes 479,999\.8 GB: "):
-        prepare(str(folder), tmp_path / "to", Manner(size=894_427))
+        prepare(str(folder), tmp_path / "to", Preparation(size=894_427))
     assert list(tmp_path.iterdir()) == [folder]
     limited(monkeypatch, 30_000)
     words = "is full. Make room and give the same command again: it goes on with what is packed in"
     with pytest.raises(CannotGoOn, match=words):
-        prepare(str(folder), tmp_path / "to", MANNER)
+        prepare(str(folder), tmp_path / "to", PREPARATION)
     assert not (tmp_path / "to").exists()
 
 
@@ -290,11 +290,12 @@ def test_the_command_prepares(
 def test_what_nothing_is_said_of_is_chosen_as_the_recipe_chooses_it(
     folder: Path, tmp_path: Path
 ) -> None:
-    manner = usual(str(folder), validation=0.25)
-    assert (manner.size, manner.train_size, manner.share) == (32, 32, 1.0)  # of 14 to 39 pixels
-    assert usual(str(folder), size=96) == Manner(96, 110, share=0.875)
-    made = prepare(str(folder), tmp_path / "to", manner)
+    preparation = default_preparation(str(folder), validation=0.25)
+    assert preparation.size == preparation.train_size == 32  # of 14 to 39 pixels
+    assert preparation.share == 1.0
+    assert default_preparation(str(folder), size=96) == Preparation(96, 110, share=0.875)
+    made = prepare(str(folder), tmp_path / "to", preparation)
     config, why = images.resolve(images.Config(data=str(made)), None)
     assert (config.size, why["size"]) == (32, "32: the pictures were prepared so")
-    ready, plain = images.data(config), images.data(replace(config, data=str(folder)))
-    assert ready.train[0]["image"].shape == plain.train[0]["image"].shape
+    prepared, plain = images.data(config), images.data(replace(config, data=str(folder)))
+    assert prepared.train[0]["image"].shape == plain.train[0]["image"].shape

@@ -9,10 +9,10 @@ import pytest
 from picture_files import classes, photo
 
 from flaxmill.data.folder import pictures
-from flaxmill.data.listings import same
-from flaxmill.data.listings.account import Account
+from flaxmill.data.listings import same_files
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
+from flaxmill.data.listings.unused import UnusedFiles
 from flaxmill.errors import BadInput
 
 Link = Callable[[Path, Path], None]
@@ -50,9 +50,9 @@ def test_a_file_in_two_classes_is_refused(link: Link, tmp_path: Path) -> None:
     ):
         scan(tmp_path)
     shutil.move(tmp_path / "bee/x.png", tmp_path / "ant/x.png")
-    found = scan(tmp_path)["train"]
-    assert names(found) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"]
-    assert found.note == "Not used: ant/x.png (the same file as 0.png)."
+    listing = scan(tmp_path)["train"]
+    assert names(listing) == ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"]
+    assert listing.note == "Not used: ant/x.png (the same file as 0.png)."
 
 
 def test_a_folder_that_is_a_link_to_another_class_is_refused(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_a_folder_that_is_a_link_to_another_class_is_refused(tmp_path: Path) -> 
 
 def test_inodes_that_a_file_system_makes_up_are_not_believed(tmp_path: Path) -> None:
     classes(tmp_path, {"ant": 2, "bee": 2})
-    found = {
-        label: [same.File(path, 1) for path in sorted((tmp_path / label).iterdir())]
+    by_label = {
+        label: [same_files.File(path, 1) for path in sorted((tmp_path / label).iterdir())]
         for label in ("ant", "bee")
     }
-    kept = same.once(tmp_path, {"train": found}, Account(tmp_path))
-    assert sum(map(len, kept["train"].values())) == 4
+    unique = same_files.deduplicate(tmp_path, {"train": by_label}, UnusedFiles(tmp_path))
+    assert sum(map(len, unique["train"].values())) == 4
 
 
 @pytest.mark.parametrize("spelling", ["./a/0.png", "a/../a/0.png", "b/link.png", "b/hard.png"])

@@ -56,9 +56,9 @@ EXPECTED = [("ant 1.png", "ant"), ("ant2.png", "ant"), ("bee1.png", "bee")]
     ids=["plain", "windows", "byte-order mark", "semicolons", "tabs", "columns", "quoted"],
 )
 def test_csv_as_people_write_it(text: str, tmp_path: Path) -> None:
-    found = scan(written(tmp_path, text))["train"]
-    assert rows(found) == EXPECTED
-    assert found.files[0] == tmp_path / "pictures/ant 1.png"
+    listing = scan(written(tmp_path, text))["train"]
+    assert rows(listing) == EXPECTED
+    assert listing.files[0] == tmp_path / "pictures/ant 1.png"
 
 
 def test_a_folder_with_a_table_is_read_by_it(tmp_path: Path) -> None:
@@ -75,17 +75,17 @@ def test_splits_are_tables_or_a_column(tmp_path: Path) -> None:
     tested = held.replace("꿀벌", "bee2")
     for name, text in (("train", PLAIN), ("val", held), ("test_final", tested)):
         written(tmp_path / "tables", text, name=f"{name}.csv")
-    found = scan(tmp_path / "tables")
-    assert {name: len(listing) for name, listing in found.items()} == {
+    listings = scan(tmp_path / "tables")
+    assert {name: len(listing) for name, listing in listings.items()} == {
         "train": 3,
         "validation": 1,
         "test": 1,
     }
     column = "path,label,split\npictures/ant 1.png,ant,train\npictures/bee1.png,bee,Train\n"
     place = written(tmp_path / "column", column + "pictures/꿀벌.png,bee,valid\n")
-    found = scan(place)
-    assert rows(found["train"]) == [EXPECTED[0], EXPECTED[2]]
-    assert rows(found["validation"]) == [("꿀벌.png", "bee")]
+    listings = scan(place)
+    assert rows(listings["train"]) == [EXPECTED[0], EXPECTED[2]]
+    assert rows(listings["validation"]) == [("꿀벌.png", "bee")]
     place.write_text(column + "pictures/꿀벌.png,bee,tset\n")
     with pytest.raises(BadInput, match=r"line 4: no split is called 'tset'. Did you mean 'test'\?"):
         scan(place)
@@ -117,25 +117,25 @@ def test_names_are_found_in_either_form_of_unicode(tmp_path: Path) -> None:
 def test_several_labels(tmp_path: Path) -> None:
     text = "path,labels\npictures/ant 1.png,small|black\npictures/ant2.png,\n"
     text += "pictures/bee1.png, striped | small\n"
-    found = scan(written(tmp_path, text))["train"]
-    assert found.multi_label
-    assert found.classes == ("black", "small", "striped")
-    assert found.labels.dtype == np.float32
-    assert found.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 1]]
+    listing = scan(written(tmp_path, text))["train"]
+    assert listing.multi_label
+    assert listing.classes == ("black", "small", "striped")
+    assert listing.labels.dtype == np.float32
+    assert listing.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 1]]
     one = PLAIN.replace("ant\n", "ant/small\n", 1)
     assert scan(written(tmp_path, one))["train"].classes == ("ant", "ant/small", "bee")
-    found = scan(tmp_path / "labels.csv", sign="/")["train"]
-    assert found.classes == ("ant", "bee", "small")
-    assert found.labels.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
+    listing = scan(tmp_path / "labels.csv", sign="/")["train"]
+    assert listing.classes == ("ant", "bee", "small")
+    assert listing.labels.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
     single = scan(written(tmp_path, PLAIN.replace("label", "labels")))["train"]
     assert not single.multi_label  # no sign occurs in it
 
 
 def test_labels_may_be_numbers(tmp_path: Path) -> None:
     text = "path,label\npictures/ant 1.png,10\npictures/ant2.png,9\npictures/bee1.png,10\n"
-    found = scan(written(tmp_path, text))["train"]
-    assert found.classes == ("9", "10")
-    assert found.labels.tolist() == [1, 0, 1]
+    listing = scan(written(tmp_path, text))["train"]
+    assert listing.classes == ("9", "10")
+    assert listing.labels.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_a_table_of_another_kind_is_explained(text: str, words: str, tmp_path: P
 
 
 def test_nothing_is_learnt_from_one_class(tmp_path: Path) -> None:
-    found = scan(written(tmp_path, PLAIN.replace("bee\n", "ant\n")))["train"]
-    assert "has one class only for training, 'ant': expected two or more." in found.lacking
+    listing = scan(written(tmp_path, PLAIN.replace("bee\n", "ant\n")))["train"]
+    assert "has one class only for training, 'ant': expected two or more." in listing.lacking
 
 
 def test_one_picture_with_two_classes_is_refused(tmp_path: Path) -> None:
@@ -175,10 +175,10 @@ def test_one_picture_with_two_classes_is_refused(tmp_path: Path) -> None:
 def test_a_picture_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
     repeated = "pictures/ant2.png,ant\n./pictures/ant2.png,ant\n"
     plain = scan(written(tmp_path, PLAIN))["train"]
-    found = scan(written(tmp_path, PLAIN + repeated))["train"]
-    assert found.files == plain.files
-    assert found.labels.tolist() == plain.labels.tolist()
-    assert "labels.csv: 2 rows repeat a picture, which counts once." in found.note
+    listing = scan(written(tmp_path, PLAIN + repeated))["train"]
+    assert listing.files == plain.files
+    assert listing.labels.tolist() == plain.labels.tolist()
+    assert "labels.csv: 2 rows repeat a picture, which counts once." in listing.note
 
 
 def test_a_picture_in_two_splits_is_refused(tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_two_tables_with_rows_for_one_split_are_refused(tmp_path: Path) -> None:
 
 def test_a_column_of_labels_may_hold_one_at_most_for_each(tmp_path: Path) -> None:
     rows = "path,labels\npictures/ant2.png,red\npictures/bee1.png,blue\npictures/꿀벌.png,\n"
-    found = scan(written(tmp_path, rows))["train"]
-    assert found.classes == ("blue", "red")
-    assert found.labels.tolist() == [[0, 1], [1, 0], [0, 0]]
+    listing = scan(written(tmp_path, rows))["train"]
+    assert listing.classes == ("blue", "red")
+    assert listing.labels.tolist() == [[0, 1], [1, 0], [0, 0]]
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_parquet_lists_pictures(tmp_path: Path) -> None:
     written(tmp_path, PLAIN)
     names = [f"pictures/{name}" for name, _ in EXPECTED]
     place = table({"image": names, "label": [3, 3, 12]}, tmp_path / "labels.parquet")
-    found = scan(place)["train"]
-    assert found.classes == ("3", "12")
-    assert found.files[2] == tmp_path / "pictures/bee1.png"
+    listing = scan(place)["train"]
+    assert listing.classes == ("3", "12")
+    assert listing.files[2] == tmp_path / "pictures/bee1.png"
     place = table({"image": names, "label": [3.0, 3.0, 12.0]}, tmp_path / "pandas.parquet")
     assert scan(place)["train"].classes == ("3", "12")
     gap = table({"image": names, "label": [3.0, float("nan"), 12.0]}, tmp_path / "gap.parquet")
@@ -278,18 +278,18 @@ def test_parquet_holds_pictures_as_hugging_face_stores_them(tmp_path: Path) -> N
                        ("test-00000-of-00001", slice(4, 5))):  # fmt: skip
         columns = {"image": stored[part], "label": [0, 1, 0, 1, 1][part]}
         table(columns, tmp_path / f"data/{name}.parquet", features=features)
-    found = scan(tmp_path)
-    assert {name: len(listing) for name, listing in found.items()} == {"train": 4, "test": 1}
-    assert found["train"].classes == ("zebra", "ant")  # in the order of their numbers
-    assert found["train"].labels.tolist() == [0, 1, 0, 1]
-    source = Pictures(found["train"], (16, 22), "squash")
+    listings = scan(tmp_path)
+    assert {name: len(listing) for name, listing in listings.items()} == {"train": 4, "test": 1}
+    assert listings["train"].classes == ("zebra", "ant")  # in the order of their numbers
+    assert listings["train"].labels.tolist() == [0, 1, 0, 1]
+    source = Pictures(listings["train"], (16, 22), "squash")
     for index in (3, 0):
         expected = np.asarray(made[index].resize((22, 16), 2))
         np.testing.assert_array_equal(source[index]["image"], expected)
     assert source[3]["aspect"] == np.float32(23 / 16)
     splits = pictures(str(tmp_path), size=16, validation=1)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 1, 1)
-    known = digests(found)
+    known = digests(listings)
     assert digests(scan(tmp_path)) == known
 
 
@@ -310,8 +310,8 @@ def test_parquet_files_of_one_split_need_one_type(tmp_path: Path) -> None:
 def test_a_path_beside_the_picture_itself_is_passed_over(tmp_path: Path) -> None:
     stored = [{"bytes": encoded(textured((9, 8), seed=n)), "path": None} for n in range(2)]
     columns = {"path": ["a.jpg", "b.jpg"], "image": stored, "label": ["a", "b"]}
-    found = scan(table(columns, tmp_path / "x.parquet"))["train"]
-    assert [found.files[number] for number in range(2)] == [each["bytes"] for each in stored]
+    listing = scan(table(columns, tmp_path / "x.parquet"))["train"]
+    assert [listing.files[number] for number in range(2)] == [each["bytes"] for each in stored]
 
 
 def test_a_bad_picture_in_a_parquet_file_is_named_by_its_row(tmp_path: Path) -> None:

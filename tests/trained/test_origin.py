@@ -11,7 +11,7 @@ from picture_files import classes
 from flaxmill import recipes
 from flaxmill.commands.request import TrainRequest
 from flaxmill.data.known.published import DATA_SETS
-from flaxmill.data.matched import matched, without
+from flaxmill.data.matching import absent_classes, match_classes
 from flaxmill.data.places import path_of
 from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
 from flaxmill.errors import BadInput
@@ -50,7 +50,7 @@ def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path: Path)
 def test_a_model_of_two_classes_is_judged_by_pictures_of_one(tmp_path: Path) -> None:
     splits = origin().splits(str(classes(tmp_path, {"bee": 5})), saying(("ant", "bee")))
     assert splits.test.take(np.arange(5))["label"].tolist() == [1] * 5
-    assert without(splits.test, splits.labels) == {"absent": ["ant"]}
+    assert absent_classes(splits.test, splits.labels) == {"absent": ["ant"]}
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -69,8 +69,8 @@ def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: b
     known = labels_known(splits.test)
     assert known is not None
     np.testing.assert_array_equal(known, labels)
-    assert without(splits.test, splits.labels) == {"absent": ["fly"]}
-    assert without(plain, ("ant", "bee")) == {}
+    assert absent_classes(splits.test, splits.labels) == {"absent": ["fly"]}
+    assert absent_classes(plain, ("ant", "bee")) == {}
 
 
 def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_several_labels_are_matched_by_name(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(["path,labels", *rows]))
     labels = ("bee", "fly", "ant")
     splits = origin().splits(str(tmp_path / "labels.csv"), saying(labels, several=True))
-    holds = np.sort(splits.test.take(np.arange(6))["label"], axis=0)
-    np.testing.assert_array_equal(holds, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
+    stored = np.sort(splits.test.take(np.arange(6))["label"], axis=0)
+    np.testing.assert_array_equal(stored, [[1, 0, 0]] * 2 + [[1, 0, 1]] * 4)
     with pytest.raises(BadInput, match=r"tells one class of each picture, and labels\.csv has any"):
         origin().splits(str(tmp_path / "labels.csv"), saying(labels))
 
@@ -90,10 +90,10 @@ def test_relabelled_arrays_and_views_are_the_same_examples() -> None:
     arrays = Arrays({"image": np.arange(4), "label": np.array([0, 1, 1, 0], np.int32)})
     _, source = hold_out(arrays, 3)
     splits = Splits("pets", source, source, source, ("cat", "dog"))
-    relabelled = matched(splits, ("dog", "cow", "cat"), gives="one_class", where="a run")
+    relabelled = match_classes(splits, ("dog", "cow", "cat"), gives="one_class", where="a run")
     assert relabelled.whole is None
     assert relabelled.test.take(np.arange(3))["label"].tolist() == [0, 0, 2]
-    assert matched(splits, ("cat", "dog"), gives="one_class", where="a run") is splits
+    assert match_classes(splits, ("cat", "dog"), gives="one_class", where="a run") is splits
 
 
 def test_fewer_pictures_than_the_run_held_out_are_a_test(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures as own_pictures
-from flaxmill.data.prepare import Manner, prepare
+from flaxmill.data.prepare import Preparation, prepare
 from flaxmill.data.source import labels_known
 from flaxmill.errors import Stopped, Unreadable
 from flaxmill.export.int8 import _Examples
@@ -129,7 +129,7 @@ def test_prepared_pictures_train_the_same_model(
     unbroken: TrainedRun, recipe: Path, pictures: Path, folder: Path
 ) -> None:
     prepared = folder / "ready"
-    prepare(str(pictures), prepared, Manner(**SPLIT))
+    prepare(str(pictures), prepared, Preparation(**SPLIT))
     assert Gear().choose(own_pictures(str(prepared), **SPLIT).train).name == "resident"
     resident = train(recipe, folder / "prepared", prepared, {"report": False})
     small_runs.assert_same_run(resident, unbroken)

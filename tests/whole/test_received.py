@@ -120,7 +120,7 @@ def test_what_is_written_over_is_the_folders_own(tmp_path: Path) -> None:
     folder.mkdir()
     doors: dict[str, Callable[[], Any]] = {
         "lock": RunDirectory(folder).locked,
-        "plan.json": lambda: prepare._held(folder, {}),
+        "plan.json": lambda: prepare._locked(folder, {}),
         "train-image.npy": lambda: prepare._Array(folder / "train-image.npy", np.zeros(1), 1),
     }
     for name, door in doors.items():

@@ -1,4 +1,4 @@
-"""`flaxmill check`: reads every picture once, and says what is there, what is wrong, what to do."""
+"""`flaxmill check`: reads every picture once; reports what there is, what is wrong, what to do."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.check import classes, copies, given, index, looks, survey, troubles
+from flaxmill.data.check import classes, copies, embedded, index, looks, survey, unusable
 from flaxmill.data.check.finding import Facts, Finding, number
 from flaxmill.data.source import Splits
 from flaxmill.errors import short
@@ -19,7 +19,7 @@ _POINTS = (0, 5, 50, 95, 100)  # percentiles
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What was found in a place.
+    """The result of a check.
 
     Attributes:
         place: What was checked.
@@ -32,10 +32,10 @@ class Checked:
     findings: list[Finding]
 
     def __repr__(self) -> str:
-        """Says what was checked and found, in a line."""
+        """Returns what was checked and found, in a line."""
         pictures = number(len(self.facts.index.names))
-        found = f"{number(len(self.findings), 'finding')}, {self.serious} serious"
-        return f"<Checked {self.place}: {pictures}, {found}>"
+        findings = f"{number(len(self.findings), 'finding')}, {self.serious} serious"
+        return f"<Checked {self.place}: {pictures}, {findings}>"
 
     @property
     def serious(self) -> int:
@@ -55,7 +55,7 @@ class Checked:
             "sizes": self.sizes(),
             "kinds": self.kinds(),
             "labels": self.facts.survey.labels,
-            "unreadable": {known.names[at]: words for at, words in known.troubles.items()},
+            "unreadable": {known.names[at]: words for at, words in known.errors.items()},
             "serious": self.serious,
             "findings": [
                 {
@@ -71,7 +71,7 @@ class Checked:
         }
 
     def sizes(self) -> dict[str, list[float]]:
-        """Returns the smallest, 5 %, median, 95 % and largest of what pictures measure."""
+        """Returns the smallest, 5 %, median, 95 % and largest of the pictures' measures."""
         some = self.facts.records[self.facts.good]
         if not len(some):
             return {}
@@ -89,59 +89,59 @@ class Checked:
             f"{form.decode()} {mode.decode()}".strip()
             for form, mode in zip(some["format"], some["mode"], strict=True)
         ]
-        found = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+        counts = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
         special = {
             "of 16 bits": some["bits"] > 8,
             "animated": some["frames"] > 1,
             "turned by their EXIF data": some["orientation"] > 1,
         }
-        return found | {what: int(which.sum()) for what, which in special.items() if which.any()}
+        return counts | {what: int(which.sum()) for what, which in special.items() if which.any()}
 
     def lines(self) -> list[str]:
-        """Says what there is, and then what to do, most important first."""
+        """Returns lines of what there is, and then what to do, most important first."""
         known = self.facts.index
         megabytes = self.facts.records["bytes"].sum() / 1e6
         size = f", {megabytes:,.1f} MB" if megabytes else ""
-        said = [
+        lines = [
             f"{self.place}: {number(len(known.names))}{size}; {known.read:,} read now, "
             f"{len(known.names) - known.read:,} known from before."
         ]
         totals = self.facts.totals()
-        for split, part in self.facts.counts().items():
-            said.append(f"  {split:10}  {_shares(totals[split], part)}")
+        for split, per_class in self.facts.counts().items():
+            lines.append(f"  {split:10}  {_shares(totals[split], per_class)}")
         for name, (least, low, median, high, most) in self.sizes().items():
             spread = (
                 f"{least:g} to {most:g}, nine in ten from {low:g} to {high:g}, median {median:g}"
             )
-            said.append(f"  {name:10}  {f'{least:g}' if least == most else spread}")
+            lines.append(f"  {name:10}  {f'{least:g}' if least == most else spread}")
         if kinds := self.kinds():
-            said.append(
+            lines.append(
                 f"  {'kinds':10}  {', '.join(f'{n:,} {what}' for what, n in kinds.items())}"
             )
         if self.facts.survey.labels:
-            said.append(f"  {self.facts.survey.labels}")
+            lines.append(f"  {self.facts.survey.labels}")
         if known.note:
-            said.append(known.note)
+            lines.append(known.note)
         if not self.findings:
-            return [*said, "Nothing is wrong."]
-        said += ["", "What to do, most important first:"]
+            return [*lines, "Nothing is wrong."]
+        lines += ["", "What to do, most important first:"]
         for place, finding in enumerate(self.findings, start=1):
             mark = "!" if finding.serious else " "
-            said.append(f"{mark}{place:3}. {finding.words[0].upper()}{finding.words[1:]}")
-            said += [f"      - {line}" for line in finding.details[:_DETAILS]]
+            lines.append(f"{mark}{place:3}. {finding.words[0].upper()}{finding.words[1:]}")
+            lines += [f"      - {line}" for line in finding.details[:_DETAILS]]
             if (left := len(finding.details) - _DETAILS) > 0:
-                said.append(f"      - and {left:,} more, which --json lists")
-            said.append(f"      {finding.advice}")
-        return said
+                lines.append(f"      - and {left:,} more, which --json lists")
+            lines.append(f"      {finding.advice}")
+        return lines
 
 
-def _shares(pictures: int, part: dict[str, int]) -> str:
-    """Says how many pictures each class has, the largest first."""
-    total = f"{number(pictures)} in {number(len(part), 'class')}"
-    least, most = min(part.values(), default=0), max(part.values(), default=0)
-    if least == most and len(part) > _CLASSES:
+def _shares(pictures: int, per_class: dict[str, int]) -> str:
+    """Returns how many pictures each class has, the largest first, in words."""
+    total = f"{number(pictures)} in {number(len(per_class), 'class')}"
+    least, most = min(per_class.values(), default=0), max(per_class.values(), default=0)
+    if least == most and len(per_class) > _CLASSES:
         return f"{total}, {most:,} of each"
-    rows = [f"{short(label)} {count:,}" for label, count in part.items()]
+    rows = [f"{short(label)} {count:,}" for label, count in per_class.items()]
     if len(rows) > _CLASSES:
         rows = [*rows[: _CLASSES - 2], "…", *rows[-2:]]
     return f"{total}: {', '.join(rows)}"
@@ -156,9 +156,9 @@ def check(
     progress: Callable[[int, int], None] = lambda done, total: None,
     splits: Splits | None = None,
 ) -> Checked:
-    """Reads every picture of a folder or table once, and says what is wrong or odd.
+    """Reads every picture of a folder or table once, and returns what is wrong or odd.
 
-    What was found is remembered: the next time, only new and changed files are read.
+    Records of the files are cached: the next time, only new and changed ones are read.
 
     Args:
         place: A folder of class folders, with splits or without; a CSV file that lists pictures;
@@ -166,29 +166,29 @@ def check(
         size: Side of the pictures that a model will take, in pixels; 0 if that is not known.
         sign: What stands between the labels of a picture that has several, in a table.
         workers: Threads that read; 0 takes one for each processor.
-        progress: Told how many files are read, of how many.
+        progress: Called with how many files are read, of how many.
         splits: The data, where it is open already; then the place is what it is called.
 
     Raises:
         BadInput: There is no such place, or it is of another kind.
     """
-    found = _survey(place, sign) if splits is None else given.survey_of_splits(place, splits)
-    listed = list(dict.fromkeys(row.name for row in found.rows))
-    how = {"given": found.given, "workers": workers, "progress": progress}
-    facts = Facts(found, index.index(found.root, listed, **how))
-    every = [
-        *troubles.troubles(facts),
+    overview = _survey(place, sign) if splits is None else embedded.survey_of_splits(place, splits)
+    names = list(dict.fromkeys(row.name for row in overview.rows))
+    options = {"load": overview.load, "workers": workers, "progress": progress}
+    facts = Facts(overview, index.index(overview.root, names, **options))
+    findings = [
+        *unusable.unusable(facts),
         *copies.same(facts),
         *copies.alike(facts),
         *classes.classes(facts),
         *classes.names(facts),
         *looks.looks(facts, size),
     ]
-    return Checked(place, facts, sorted(every, key=lambda finding: not finding.serious))
+    return Checked(place, facts, sorted(findings, key=lambda finding: not finding.serious))
 
 
 def _survey(place: Path, sign: str) -> survey.Survey:
-    listed = survey.tables_of(place)
-    if listed is None:
-        return given.survey_of_listings(place, sign=sign)
-    return survey.survey(place, listed, sign=sign)
+    by_split = survey.tables_of(place)
+    if by_split is None:
+        return embedded.survey_of_listings(place, sign=sign)
+    return survey.survey(place, by_split, sign=sign)

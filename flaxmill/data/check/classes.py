@@ -26,9 +26,9 @@ def classes(facts: Facts) -> Iterator[Finding]:
     """
     counts = facts.counts()
     train = counts.get("train", {})
-    everything = {label for part in counts.values() for label in part}
-    for split, part in counts.items():
-        if strangers := [label for label in part if label not in train]:
+    everything = {label for per_class in counts.values() for label in per_class}
+    for split, per_class in counts.items():
+        if strangers := [label for label in per_class if label not in train]:
             yield Finding(
                 "unknown-class",
                 True,
@@ -37,7 +37,7 @@ def classes(facts: Facts) -> Iterator[Finding]:
                 "Put pictures of them into train, or take them away.",
                 tuple(strangers),
             )
-        if lacking := [label for label in train if label not in part]:
+        if lacking := [label for label in train if label not in per_class]:
             yield Finding(
                 "untested-class",
                 False,
@@ -107,7 +107,7 @@ def names(facts: Facts) -> Iterator[Finding]:
         )
     wrong = []
     for at in facts.good:
-        if not (kind := facts.records[at]["format"].decode()) or facts.survey.given:
+        if not (kind := facts.records[at]["format"].decode()) or facts.survey.load:
             continue  # it has no file of its own
         endings = _ENDINGS.get(kind, (f".{kind.lower()}",))
         if not facts.names[at].lower().endswith(endings):

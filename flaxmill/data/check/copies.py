@@ -18,9 +18,9 @@ def same(facts: Facts) -> Iterator[Finding]:
     groups = duplicates.equal([pixels[at] for at in used])
     groups = [[used[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
-    torn = [group for group in groups if len(_labels(facts, group)) > 1]
-    told = {group[0] for group in across + torn}
-    within = [g for g in groups if g[0] not in told and len(_splits(facts, g)) == 1]
+    apart = [group for group in groups if len(_labels(facts, group)) > 1]
+    reported = {group[0] for group in across + apart}
+    within = [g for g in groups if g[0] not in reported and len(_splits(facts, g)) == 1]
     if across:
         yield Finding(
             "leak",
@@ -32,14 +32,14 @@ def same(facts: Facts) -> Iterator[Finding]:
             _flat(facts, across),
             "in two splits",
         )
-    if torn:
+    if apart:
         yield Finding(
             "contradiction",
             True,
-            f"{number(len(torn))} {are(len(torn))} there with different labels, equal in every "
-            f"pixel: {_pairs(facts, torn, facts.labels)}.",
+            f"{number(len(apart))} {are(len(apart))} there with different labels, equal in every "
+            f"pixel: {_pairs(facts, apart, facts.labels)}.",
             "Decide on one label, and delete the others.",
-            _flat(facts, torn),
+            _flat(facts, apart),
             "two labels",
         )
     if within:
@@ -78,9 +78,9 @@ def alike(facts: Facts) -> Iterator[Finding]:
     groups = duplicates.alike(known["hash"], known["mirrored"], known["small"])
     groups = [[places[at] for at in group] for group in groups]
     across = [group for group in groups if len(_splits(facts, group)) > 1]
-    told = {group[0] for group in across}
-    rest = [group for group in groups if group[0] not in told]
-    torn = [group for group in rest if len(_labels(facts, group)) > 1]
+    reported = {group[0] for group in across}
+    rest = [group for group in groups if group[0] not in reported]
+    apart = [group for group in rest if len(_labels(facts, group)) > 1]
     within = [group for group in rest if len(_labels(facts, group)) == 1]
     if across:
         yield Finding(
@@ -91,13 +91,13 @@ def alike(facts: Facts) -> Iterator[Finding]:
             _flat(facts, across),
             "alike, two splits",
         )
-    if torn:
+    if apart:
         yield Finding(
             "near-contradiction",
             False,
-            f"with different labels there {_groups(facts, torn, facts.labels)}.",
+            f"with different labels there {_groups(facts, apart, facts.labels)}.",
             "Look at them; one of the labels may be wrong.",
-            _flat(facts, torn),
+            _flat(facts, apart),
             "alike, two labels",
         )
     if within:

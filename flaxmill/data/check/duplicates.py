@@ -84,32 +84,32 @@ def alike(
     """
     detailed = np.flatnonzero(pictures.std(axis=1, dtype=np.float32) >= _DETAIL)
     distinct, first = np.unique(hashed[detailed], return_index=True)
-    keepers = detailed[first]  # one picture of each hash stands for the others
-    turned = pictures.reshape(-1, _SMALL, _SMALL)[..., ::-1].reshape(pictures.shape)
+    representatives = detailed[first]  # one picture of each hash stands for the others
+    flipped = pictures.reshape(-1, _SMALL, _SMALL)[..., ::-1].reshape(pictures.shape)
     groups = _Groups(len(hashed))
 
-    def confirm(other: np.ndarray, rows: np.ndarray, found: np.ndarray) -> None:
-        same = _same(other[rows], pictures[found]) & (rows != found)
-        groups.join(rows[same], found[same])
+    def confirm(other: np.ndarray, rows: np.ndarray, matches: np.ndarray) -> None:
+        same = _same(other[rows], pictures[matches]) & (rows != matches)
+        groups.join(rows[same], matches[same])
 
-    confirm(pictures, detailed, keepers[np.searchsorted(distinct, hashed[detailed])])
-    for queries, other in ((hashed, pictures), (mirrored, turned)):
-        for rows, found in near(queries[keepers], distinct, DISTANCE):
-            confirm(other, keepers[rows], keepers[found])
+    confirm(pictures, detailed, representatives[np.searchsorted(distinct, hashed[detailed])])
+    for queries, other in ((hashed, pictures), (mirrored, flipped)):
+        for rows, matches in near(queries[representatives], distinct, DISTANCE):
+            confirm(other, representatives[rows], representatives[matches])
     return groups.listed()
 
 
 def _same(
     one: UInt8[np.ndarray, "pair 256"], other: UInt8[np.ndarray, "pair 256"]
 ) -> Bool[np.ndarray, " pair"]:
-    """Says which pairs are the same but for brightness and contrast."""
+    """Returns which pairs are the same but for brightness and contrast."""
 
-    def normal(pixels: np.ndarray) -> np.ndarray:
+    def standardized(pixels: np.ndarray) -> np.ndarray:
         centred = pixels.astype(np.float32)
         centred -= centred.mean(axis=1, keepdims=True)
         return centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-6)
 
-    return ((normal(one) - normal(other)) ** 2).mean(axis=1) <= _DIFFERENCE**2
+    return ((standardized(one) - standardized(other)) ** 2).mean(axis=1) <= _DIFFERENCE**2
 
 
 def near(
@@ -130,9 +130,9 @@ def near(
         mask = (np.uint64(1) << (high - low)) - np.uint64(1)
         bands = (known >> low) & mask
         order = np.argsort(bands)
-        wanted = (queries >> low) & mask
-        begin = np.searchsorted(bands[order], wanted, "left")
-        counts = np.searchsorted(bands[order], wanted, "right") - begin
+        query_bands = (queries >> low) & mask
+        begin = np.searchsorted(bands[order], query_bands, "left")
+        counts = np.searchsorted(bands[order], query_bands, "right") - begin
         ends = np.cumsum(counts)
         start = 0
         while start < len(queries):
@@ -142,9 +142,9 @@ def near(
             within = np.arange(len(rows)) - np.repeat(
                 ends[start:stop] - counts[start:stop] - done, counts[start:stop]
             )
-            found = order[begin[rows] + within]
-            close = np.bitwise_count(queries[rows] ^ known[found]) <= most
-            yield rows[close], found[close]
+            matches = order[begin[rows] + within]
+            close = np.bitwise_count(queries[rows] ^ known[matches]) <= most
+            yield rows[close], matches[close]
             start = stop
 
 

@@ -22,7 +22,7 @@ class Finding:
         advice: What to do.
         names: The files that are meant, the most telling first.
         caption: What a sheet says below such a picture.
-        details: What is told of each file, a line each.
+        details: A line on each file.
     """
 
     kind: str
@@ -42,13 +42,13 @@ class Facts:
         records: From `flaxmill.data.check.index`.
         good: Places of the pictures that can be read.
         splits: The splits that each is in.
-        labels: The labels that each is given, once or several times.
+        labels: The labels that each has, from one row or several.
     """
 
     def __init__(self, survey: Survey, index: Index) -> None:
         self.survey, self.index = survey, index
         self.names, self.records = index.names, index.records
-        self.good = [at for at in range(len(index.names)) if at not in index.troubles]
+        self.good = [at for at in range(len(index.names)) if at not in index.errors]
         place = {name: at for at, name in enumerate(index.names)}
         self.splits: list[set[str]] = [set() for _ in index.names]
         self.labels: list[set[tuple[str, ...]]] = [set() for _ in index.names]
@@ -70,9 +70,9 @@ class Facts:
         counts: dict[str, dict[str, int]] = {}
         for row in self.survey.rows:
             if row.split:
-                part = counts.setdefault(row.split, {})
+                per_class = counts.setdefault(row.split, {})
                 for label in row.labels:
-                    part[label] = part.get(label, 0) + 1
+                    per_class[label] = per_class.get(label, 0) + 1
         order = [split for split in ("train", "validation", "test") if split in counts]
         return {
             split: dict(sorted(counts[split].items(), key=lambda item: (-item[1], item[0])))

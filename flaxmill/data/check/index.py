@@ -1,7 +1,7 @@
-"""What each picture file of a folder is: read whole once, and remembered until the file changes.
+"""What each picture file of a folder is: read whole once, and cached until the file changes.
 
-What was found is kept in the user's cache, one file for each folder, under each file's name, size
-and times of change. It is replaced as a whole, so two processes cannot spoil it, and read with its
+The records are in the user's cache, one file for each folder, under each file's name, size and
+times of change. It is replaced as a whole, so two processes cannot spoil it, and read with its
 checksums, so a damaged one is made anew.
 """
 
@@ -67,16 +67,16 @@ class Index:
     Attributes:
         root: The folder.
         names: Of the files, below the folder.
-        records: One `RECORD` for each; nothing but zeros for a file with trouble.
-        troubles: Why a file cannot be used, by its place among the names.
+        records: One `RECORD` for each; zeros for a file with an error.
+        errors: Why a file cannot be used, by its place among the names.
         read: How many files were read now; the others were known.
-        note: Why what was found could not be kept; empty if it was.
+        note: Why the records could not be cached; empty if they were.
     """
 
     root: Path
     names: tuple[str, ...]
     records: Shaped[np.ndarray, " file"]
-    troubles: dict[int, str]
+    errors: dict[int, str]
     read: int
     note: str = ""
 
@@ -85,7 +85,7 @@ def index(
     root: Path,
     names: Sequence[str],
     *,
-    given: Callable[[str], Any] | None = None,
+    load: Callable[[str], Any] | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Index:
@@ -94,69 +94,69 @@ def index(
     Args:
         root: The folder.
         names: Of picture files below it.
-        given: For pictures that have no files of their own, what gives each by its name: a picture
-            file's content, a Pillow picture, or an array. They are read each time.
+        load: Loads pictures that have no files of their own by their names: a picture file's
+            content, a Pillow picture, or an array. They are read each time.
         workers: Threads that read; 0 takes one for each processor.
-        progress: Told how many files are read, of how many.
+        progress: Called with how many files are read, of how many.
     """
-    place, note = None, ""
-    if given is None:
+    cache, note = None, ""
+    if load is None:
         try:
-            place = _place(root)
-        except BadInput as trouble:  # no home directory
-            note = str(trouble)
-    records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
-    if place is not None:
-        records, fresh = _known(place, root, names)
-    troubles: dict[int, str] = {}
-    unknown = np.flatnonzero(fresh).tolist()
-    groups = [unknown[at : at + _TOGETHER] for at in range(0, len(unknown), _TOGETHER)]
+            cache = _cache_path(root)
+        except BadInput as error:  # no home directory
+            note = str(error)
+    records, unread = np.zeros(len(names), RECORD), np.ones(len(names), bool)
+    if cache is not None:
+        records, unread = _cached(cache, root, names)
+    errors: dict[int, str] = {}
+    indices = np.flatnonzero(unread).tolist()
+    groups = [indices[at : at + _TOGETHER] for at in range(0, len(indices), _TOGETHER)]
     done = 0
 
-    def note_down(group: list[int], read: tuple[np.ndarray, dict[int, str]]) -> None:
+    def fill_in(group: list[int], read: tuple[np.ndarray, dict[int, str]]) -> None:
         nonlocal done
         records[group], wrong = read
-        troubles.update({group[at]: words for at, words in wrong.items()})
-        fresh[group] = False
+        errors.update({group[at]: words for at, words in wrong.items()})
+        unread[group] = False
         done += len(group)
 
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="index")
-    waiting: dict[int, Future[tuple[np.ndarray, dict[int, str]]]] = {}
+    pending: dict[int, Future[tuple[np.ndarray, dict[int, str]]]] = {}
     try:
         for number, group in enumerate(groups):
-            waiting[number] = pool.submit(_read, root, [names[at] for at in group], given)
+            pending[number] = pool.submit(_read, root, [names[at] for at in group], load)
         for number, group in enumerate(groups):
-            note_down(group, waiting[number].result())
-            del waiting[number]
-            progress(done, len(unknown))
+            fill_in(group, pending[number].result())
+            del pending[number]
+            progress(done, len(indices))
     finally:  # also after Ctrl-C: what was read is known next time
         pool.shutdown(wait=True, cancel_futures=True)
-        for number, future in waiting.items():
+        for number, future in pending.items():
             if not future.cancelled() and future.exception() is None:
-                note_down(groups[number], future.result())
-        keep = [at for at in np.flatnonzero(~fresh).tolist() if at not in troubles]
-        if done and place is not None:
-            note = _store(place, [names[at] for at in keep], records[keep])
-    return Index(root, tuple(names), records, troubles, done, note)
+                fill_in(groups[number], future.result())
+        stored = [at for at in np.flatnonzero(~unread).tolist() if at not in errors]
+        if done and cache is not None:
+            note = _store(cache, [names[at] for at in stored], records[stored])
+    return Index(root, tuple(names), records, errors, done, note)
 
 
-def _place(root: Path) -> Path:
-    """Returns where what is known of a folder is kept."""
+def _cache_path(root: Path) -> Path:
+    """Returns where the records of a folder are cached."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
     return cache_folder("checked") / f"{digest[:24]}.npz"
 
 
-def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the records of files that have not changed, and which others there are."""
-    records, fresh = np.zeros(len(names), RECORD), np.ones(len(names), bool)
+def _cached(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the cached records of files that have not changed, and which files to read."""
+    records, unread = np.zeros(len(names), RECORD), np.ones(len(names), bool)
     try:
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            if kept["version"].item() != _VERSION or kept["records"].dtype != RECORD:
-                return records, fresh
-            rows, known = kept["records"], os.fsdecode(kept["names"].tobytes()).split("\0")
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if archive["version"].item() != _VERSION or archive["records"].dtype != RECORD:
+                return records, unread
+            rows, stored = archive["records"], os.fsdecode(archive["names"].tobytes()).split("\0")
     except Exception:  # there is none, or it is damaged: NumPy, zip and zlib say so in many ways
-        return records, fresh
-    at = {name: row for row, name in enumerate(known)} if len(known) == len(rows) else {}
+        return records, unread
+    at = {name: row for row, name in enumerate(stored)} if len(stored) == len(rows) else {}
     for number, name in enumerate(names):
         if (row := at.get(name)) is None:
             continue
@@ -164,12 +164,12 @@ def _known(place: Path, root: Path, names: Sequence[str]) -> tuple[np.ndarray, n
             now = os.stat(root / name)
             stamp = tuple(rows[row][name] for name in _STAMP)
             if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == stamp:
-                records[number], fresh[number] = rows[row], False
-    return records, fresh
+                records[number], unread[number] = rows[row], False
+    return records, unread
 
 
 def _store(place: Path, names: Sequence[str], records: np.ndarray) -> str:
-    """Keeps what is known; returns why that failed, if it did."""
+    """Caches records; returns why that failed, if it did."""
     content = io.BytesIO()
     joined = np.frombuffer(os.fsencode("\0".join(names)), np.uint8)
     np.savez(content, version=np.array(_VERSION), names=joined, records=records)
@@ -181,29 +181,29 @@ def _store(place: Path, names: Sequence[str], records: np.ndarray) -> str:
 
 
 def _read(
-    root: Path, names: Sequence[str], given: Callable[[str], Any] | None = None
+    root: Path, names: Sequence[str], load: Callable[[str], Any] | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Reads some files; returns their records, and why some cannot be used."""
-    records, troubles = np.zeros(len(names), RECORD), {}
+    records, errors = np.zeros(len(names), RECORD), {}
     thumbnails = np.zeros((len(names), duplicates.SIDE, duplicates.SIDE), np.uint8)
     for at, name in enumerate(names):
         try:
-            item = _content(root / name, records[at]) if given is None else given(name)
+            item = _content(root / name, records[at]) if load is None else load(name)
             with naming(str(root / name)):
                 thumbnails[at] = _describe(item, str(root / name), records[at])
-        except BadInput as trouble:
-            troubles[at] = str(trouble)
-        except OSError as trouble:
-            words = (trouble.strerror or str(trouble)).lower()
-            troubles[at] = f"{root / name} cannot be read ({words})."
-        if at in troubles:
+        except BadInput as error:
+            errors[at] = str(error)
+        except OSError as error:
+            words = (error.strerror or str(error)).lower()
+            errors[at] = f"{root / name} cannot be read ({words})."
+        if at in errors:
             records[at] = np.zeros((), RECORD)
     records["hash"], records["mirrored"] = duplicates.hashes(thumbnails)
     records["small"] = duplicates.small(thumbnails)
     records["brightness"] = thumbnails.mean((1, 2))
     varied = records["contrast"] > 0
     records["contrast"] = np.where(varied, np.maximum(thumbnails.std((1, 2)), 0.01), 0)
-    return records, troubles
+    return records, errors
 
 
 def _content(path: Path, record: np.void) -> bytes:
@@ -216,8 +216,8 @@ def _content(path: Path, record: np.void) -> bytes:
     return path.read_bytes()
 
 
-def opened(item: Any, name: str) -> Image.Image:
-    """Returns a picture, whichever way it is given.
+def load_picture(item: Any, name: str) -> Image.Image:
+    """Returns a picture as Pillow's, from whatever holds it.
 
     Args:
         item: A picture file's path or content, a Pillow picture, or an array.
@@ -233,7 +233,7 @@ def opened(item: Any, name: str) -> Image.Image:
 
 def _describe(item: Any, name: str, record: np.void) -> np.ndarray:
     """Fills in the record of a picture; returns it grey and small."""
-    picture = opened(item, name)
+    picture = load_picture(item, name)
     upright = plain(picture, 3, white=own_white(picture), lean=True, name=name)
     record["pixels"] = record["file"] = _digest(upright)
     record["width"], record["height"] = upright.size

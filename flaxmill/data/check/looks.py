@@ -39,12 +39,12 @@ def looks(facts: Facts, size: int) -> Iterator[Finding]:
             "long",
         ),
     )
-    for kind, chosen, order, words, caption in rows:
-        count = int(chosen.sum())
+    for kind, mask, order, words, caption in rows:
+        count = int(mask.sum())
         common = count > max(1.0, _RARE * len(good)) and kind != "blank"
         if not count or (common and not (kind == "small" and size)):
             continue
-        places = good[np.flatnonzero(chosen)[np.argsort(order[chosen], kind="stable")]]
+        places = good[np.flatnonzero(mask)[np.argsort(order[mask], kind="stable")]]
         names = tuple(facts.names[at] for at in places.tolist())
         verb = {"have": "has", "are": "is"}[words.split()[0]] if count == 1 else words.split()[0]
         advice = {

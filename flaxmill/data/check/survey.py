@@ -1,4 +1,4 @@
-"""What a folder or table of pictures says it holds, taken as it is: nothing is refused here.
+"""What a folder or table of pictures holds by its own account: nothing is refused here.
 
 Training refuses what it cannot use, with one message (`flaxmill.data.listings.layouts.scan`). To
 check data means to see all that is wrong with it at once.
@@ -14,11 +14,11 @@ from typing import Any
 
 from flaxmill.data import prepared
 from flaxmill.data.listings import choosing, class_folders, labels, layouts, numpy_files, tables
-from flaxmill.data.listings.account import Tree
-from flaxmill.data.listings.label_words import said
+from flaxmill.data.listings.label_notes import describe
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import normal, split_of
-from flaxmill.data.listings.written_tables import Written, open_table
+from flaxmill.data.listings.raw_tables import RawTable, read_raw_table
+from flaxmill.data.listings.unused import Tree
 from flaxmill.errors import BadInput
 
 _TABLES = (".csv", ".tsv", ".jsonl")
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass
 class Survey:
-    """What there is and what it is said to be.
+    """The pictures that there are, with their splits and labels.
 
     Attributes:
         place: What was surveyed.
@@ -50,12 +50,12 @@ class Survey:
         absent: Names in a table of which there is no file.
         others: Files beside the pictures that are none by their names.
         empty: Class folders without pictures.
-        mistaken: Folders that are called as splits are, and count as classes.
+        split_like: Folders that are named as splits are, and count as classes.
         tables: Why tables are not read, by their names.
         closed: Folders that could not be read, or lie in themselves.
         labels: How the labels of a table or of arrays are understood; empty for class folders.
         refusal: What training would say; empty if it would begin.
-        given: What gives each picture by its name, where they have no files of their own.
+        load: Loads a picture by its name, where pictures have no files of their own.
     """
 
     place: Path
@@ -64,12 +64,12 @@ class Survey:
     absent: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
-    mistaken: list[str] = field(default_factory=list)
+    split_like: list[str] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     labels: str = ""
     refusal: str = ""
-    given: Callable[[str], Any] | None = None
+    load: Callable[[str], Any] | None = None
 
 
 def tables_of(place: Path) -> dict[str, list[Path]] | None:
@@ -83,124 +83,125 @@ def tables_of(place: Path) -> dict[str, list[Path]] | None:
     """
     if not place.is_dir():
         return {"train": [place]} if place.suffix.lower() in _TABLES else None
-    if prepared.is_prepared(place) or numpy_files.in_folder(place):
+    if prepared.is_prepared(place) or numpy_files.npy_files(place):
         return None
-    found = _chosen(place).tables
-    kinds = {table.suffix.lower() for part in found.values() for table in part}
-    return found if kinds.issubset(_TABLES) else None
+    by_split = _choice(place).tables
+    kinds = {table.suffix.lower() for paths in by_split.values() for table in paths}
+    return by_split if kinds.issubset(_TABLES) else None
 
 
-def _chosen(place: Path) -> choosing.Choice:
+def _choice(place: Path) -> choosing.Choice:
     try:
         return choosing.choose(place)
-    except BadInput:  # `survey` tells it, as what training refuses
+    except BadInput:  # `survey` reports it as what training refuses
         return choosing.Choice({} if _has_class_folders(place) else choosing.tables_in(place))
 
 
 def _has_class_folders(place: Path) -> bool:
     try:
-        return class_folders.present(place)
-    except BadInput:  # `survey` tells it, as what training refuses
+        return class_folders.exist_in(place)
+    except BadInput:  # `survey` reports it as what training refuses
         return True
 
 
-def survey(place: Path, listed: Mapping[str, Sequence[Path]], *, sign: str = "") -> Survey:
+def survey(place: Path, by_split: Mapping[str, Sequence[Path]], *, sign: str = "") -> Survey:
     """Looks at a folder of class folders, with splits or without, or at pictures in CSV files.
 
     Args:
         place: The folder or file. In a folder of another layout, all pictures are without a class.
-        listed: From `tables_of`.
+        by_split: From `tables_of`.
         sign: What stands between the labels of a picture that has several, in a table.
 
     Raises:
         BadInput: A table cannot be understood.
     """
-    found = _of_tables(place, listed, sign) if listed else _of_folder(place)
+    result = _of_tables(place, by_split, sign) if by_split else _of_folder(place)
     if place.is_dir():
-        unused = _chosen(place).unused
-        found.tables = {os.path.relpath(path, place): why for path, why in unused.items()}
-        read = {os.path.relpath(path, place) for part in listed.values() for path in part}
-        found.others = [n for n in found.others if n not in found.tables and n not in read]
+        unused = _choice(place).unused
+        result.tables = {os.path.relpath(path, place): why for path, why in unused.items()}
+        names = {os.path.relpath(path, place) for paths in by_split.values() for path in paths}
+        result.others = [n for n in result.others if n not in result.tables and n not in names]
     try:
-        found.refusal = scan(place, sign=sign)["train"].lacking
-    except BadInput as refusal:
-        found.refusal = str(refusal)
-    return found
+        result.refusal = scan(place, sign=sign)["train"].lacking
+    except BadInput as error:
+        result.refusal = str(error)
+    return result
 
 
 def _of_folder(place: Path) -> Survey:
-    found, tree = Survey(place, place), Tree(place)
-    found.closed = sorted(tree.closed)
-    found.others = sorted(tree.others)
+    survey, tree = Survey(place, place), Tree(place)
+    survey.closed = sorted(tree.closed)
+    survey.others = sorted(tree.others)
     try:
-        parts = {folder: split for split, folder in class_folders.splits(place).items()}
-    except BadInput:  # which is told as what training refuses
-        parts = {}
+        splits = {folder: split for split, folder in class_folders.split_folders(place).items()}
+    except BadInput:  # which is reported as what training refuses
+        splits = {}
     tops = {folder for folder in tree.folders if "/" not in folder}
-    if not parts:
-        found.mistaken = sorted(choosing.like_splits(tops))
-    depth = 1 if parts else 0  # of the folder that names the class
+    if not splits:
+        survey.split_like = sorted(choosing.like_splits(tops))
+    depth = 1 if splits else 0  # of the folder that names the class
     for name in sorted(tree.pictures):
         above = name.split("/")[:-1]
-        split = parts.get(above[0] if above else "", "") if parts else "train"
+        split = splits.get(above[0] if above else "", "") if splits else "train"
         if len(above) <= depth:
             split = ""  # it lies in no class folder
         label = (normal(above[depth]),) if split else ()
-        found.rows.append(Row(name, split, label))
+        survey.rows.append(Row(name, split, label))
     filled = {name.rpartition("/")[0] for name in tree.pictures}
     for folder in sorted(tree.folders):
         path = folder.split("/")
         inside = any(other == folder or other.startswith(folder + "/") for other in filled)
-        if len(path) == depth + 1 and not inside and (not parts or path[0] in parts):
-            found.empty.append(folder)
-    return found
+        if len(path) == depth + 1 and not inside and (not splits or path[0] in splits):
+            survey.empty.append(folder)
+    return survey
 
 
-def _of_tables(place: Path, listed: Mapping[str, Sequence[Path]], sign: str) -> Survey:
-    found = Survey(place, place if place.is_dir() else place.parent)
-    _add_tables(found, listed, sign)
-    known = {row.name for row in found.rows}
+def _of_tables(place: Path, by_split: Mapping[str, Sequence[Path]], sign: str) -> Survey:
+    survey = Survey(place, place if place.is_dir() else place.parent)
+    _add_tables(survey, by_split, sign)
+    known = {row.name for row in survey.rows}
     # Beside the pictures that are listed, and not below: a table may lie in a home directory.
-    tree = Tree(found.root, None if place.is_dir() else map(os.path.dirname, known))
-    found.closed = sorted(tree.closed)
-    found.others = sorted(tree.others) if place.is_dir() else []
-    found.rows += [Row(name, "", ()) for name in tree.pictures if name not in known]
-    found.rows.sort(key=lambda row: row.name)
-    return found
+    tree = Tree(survey.root, None if place.is_dir() else map(os.path.dirname, known))
+    survey.closed = sorted(tree.closed)
+    survey.others = sorted(tree.others) if place.is_dir() else []
+    survey.rows += [Row(name, "", ()) for name in tree.pictures if name not in known]
+    survey.rows.sort(key=lambda row: row.name)
+    return survey
 
 
-def _by_folder(table: Written, paths: Sequence[Path | None]) -> dict[str, str]:
+def _by_folder(table: RawTable, paths: Sequence[Path | None]) -> dict[str, str]:
     if table.splits is not None:
         return {}
     try:
-        return layouts.by_folder(table.place, [path for path in paths if path is not None])
-    except BadInput:  # which is told as what training refuses
+        return layouts.splits_by_folder(table.place, [path for path in paths if path is not None])
+    except BadInput:  # which is reported as what training refuses
         return {}
 
 
-def _add_tables(found: Survey, listed: Mapping[str, Sequence[Path]], sign: str) -> None:
+def _add_tables(survey: Survey, by_split: Mapping[str, Sequence[Path]], sign: str) -> None:
     """Adds what CSV files list; their rows are of a split, unless they have a column for it."""
-    read = [(split, open_table(table)) for split, places in listed.items() for table in places]
-    given = [table.labels for _, table in read]
+    raw = [(split, read_raw_table(table)) for split, paths in by_split.items() for table in paths]
+    columns = [table.labels for _, table in raw]
     form, understood = labels.Form(), False
-    with contextlib.suppress(BadInput):  # as all else below, it is told as what training refuses
-        form, understood = labels.form_of(given, sign), True
-    for split, table in read:
+    with contextlib.suppress(BadInput):  # reported, as all else below, as what training refuses
+        form, understood = labels.form_of(columns, sign), True
+    for split, table in raw:
         folder = table.place.parent
-        paths = [tables.path_of(folder, cell.strip()) for cell in table.paths]
-        splits = _by_folder(table, paths) if len(read) == 1 else {}
+        paths = [tables.picture_path(folder, cell.strip()) for cell in table.paths]
+        splits = _by_folder(table, paths) if len(raw) == 1 else {}
         for row, (cell, path) in enumerate(zip(table.paths, paths, strict=True)):
             if path is None:
-                found.absent.append(cell.strip())
+                survey.absent.append(cell.strip())
                 continue
-            part = split_of(table.splits[row]) if table.splits else split
-            part = splits[layouts.top_of(table.place, path)] if splits else part
+            row_split = split_of(table.splits[row]) if table.splits else split
+            if splits:
+                row_split = splits[layouts.top_of(table.place, path)]
             try:
                 names = form.read(table.labels, row)
             except BadInput:
                 names = []
-            name = os.path.relpath(path, found.root)
-            found.rows.append(Row(name, part, tuple(sorted(names))))
-    every = [row.labels for row in found.rows]
+            name = os.path.relpath(path, survey.root)
+            survey.rows.append(Row(name, row_split, tuple(sorted(names))))
+    every = [row.labels for row in survey.rows]
     if every and understood:
-        found.labels = said(given, form, every, sorted(set(chain.from_iterable(every))))
+        survey.labels = describe(columns, form, every, sorted(set(chain.from_iterable(every))))

@@ -11,7 +11,7 @@ from flaxmill.data.known.archives import members, read_limited
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
 from flaxmill.data.known.published import CIFAR_10, DataFile, DataSet
 from flaxmill.data.known.real_or_drawn import Known, pictures
-from flaxmill.data.places import require, stored, whole_copy
+from flaxmill.data.places import download_hint, require, stored_path
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import opened
@@ -94,14 +94,14 @@ def read_cifar10(
     """
     require(folder, data_set)
     file = data_set.files[0]
-    place = stored(folder, file)
+    place = stored_path(folder, file)
     assert place is not None, "its absence was refused"
     try:
         contents = _contents(place, file.inside, batches)
         parts = {path.name: _checked(path, content, batches) for path, content in contents}
         notes = _lacking(data_set.title, batches, parts), _packed_again(place, file)
     except BadInput as error:
-        way = whole_copy(data_set.name, folder)
+        way = download_hint(data_set.name, folder)
         raise BadInput(f"{error} Replace the file, or {way}.") from None
     *training, test = parts.values()
     digests = {name: hashlib.sha256(rows.tobytes()).hexdigest() for name, rows in parts.items()}

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
-from flaxmill.data.places import require, stored, whole_copy
+from flaxmill.data.places import download_hint, require, stored_path
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import opened
 
@@ -92,7 +92,7 @@ def read_idx_set(folder: Path, data_set: DataSet, num_classes: int = 10) -> Labe
     try:
         return _read_checked(folder, data_set, num_classes)
     except BadInput as error:
-        way = whole_copy(data_set.name, folder)
+        way = download_hint(data_set.name, folder)
         raise BadInput(f"{error} Replace the file, or {way}.") from None
 
 
@@ -111,7 +111,7 @@ def read_fashion_mnist(folder: Path) -> LabelledImages:
 
 
 def _read_checked(folder: Path, data_set: DataSet, num_classes: int) -> LabelledImages:
-    paths = [path for file in data_set.files if (path := stored(folder, file))]
+    paths = [path for file in data_set.files if (path := stored_path(folder, file))]
     kinds: tuple[Kind, ...] = ("pictures", "labels", "pictures", "labels")
     with ThreadPoolExecutor(len(paths)) as pool:  # zlib and hashlib let other threads run
         contents = list(pool.map(_unpack, paths))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxmill.data.listings.dividing import interleaved, stratified
+from flaxmill.data.listings.dividing import interleaved, stratified_split
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.places import absolute, listed_files, places
 from flaxmill.data.source import Splits
@@ -194,7 +194,7 @@ def _real(known: Known, folder: Path, cut: Cut, validation: int | float, overfit
         for split, (texts, labels) in parts.items()
     }
     if not validation:  # nothing is chosen by it, so nothing is kept from being learnt from
-        listings["validation"] = listings["validation"].rows(np.arange(0))
+        listings["validation"] = listings["validation"].select(np.arange(0))
     return divided_texts(known.title, listings, cut, overfit=overfit, licence=known.licence)
 
 
@@ -225,7 +225,7 @@ def _drawn(cut: Cut, validation: int | float, overfit: int, note: str = "") -> S
     listings = {
         split: _listing(CLASSES, *every, Path("sentences")) for split, every in made.items()
     }
-    train, held_out = stratified(listings["train"], validation, option="--validation")
+    train, held_out = stratified_split(listings["train"], validation, option="--validation")
     listings |= {"train": train, "validation": held_out}
     version = {"version": f"{VERSION}, seed 0, {TRAIN} and {TEST} sentences"}
     splits = divided_texts(

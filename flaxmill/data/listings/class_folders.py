@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flaxmill.data.listings.account import Account, hidden, is_picture
 from flaxmill.data.listings.listing import Listing, class_order, normal, split_of
-from flaxmill.data.listings.same import File, once
+from flaxmill.data.listings.same_files import File, deduplicate
+from flaxmill.data.listings.unused import UnusedFiles, is_hidden, is_picture
 from flaxmill.data.pictures.decode import SUFFIXES
 from flaxmill.data.source import SPLITS
 from flaxmill.errors import BadInput, nearest
@@ -28,34 +28,36 @@ class _Folder:
     pictures: dict[str, int] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
-    def words(self) -> str:
-        """Names what there is."""
+    def describe(self) -> str:
+        """Returns what there is, in words."""
         kinds = Counter(
             f"{os.path.splitext(name)[1].lower()} file".lstrip() for name in self.others
         )
         counts = Counter(folder=len(self.folders), picture=len(self.pictures)) | kinds
-        found = [f"{n:,} {noun}{'s' * (n > 1)}" for noun, n in counts.items() if n]
-        return " and ".join(", ".join(found).rsplit(", ", 1)) or "nothing"
+        counted = [f"{n:,} {noun}{'s' * (n > 1)}" for noun, n in counts.items() if n]
+        return " and ".join(", ".join(counted).rsplit(", ", 1)) or "nothing"
 
 
-def present(place: Path) -> bool:
-    """Says whether a folder, or the ``train`` in it, has folders with pictures for two classes."""
-    top = _look(place)
-    folder = _look(place / parts["train"]) if (parts := _parts(top)) else top
-    filled = (name for name in folder.folders if any(_within(folder, name, Account(place))))
+def exist_in(place: Path) -> bool:
+    """Returns whether a folder, or ``train`` in it, has folders with pictures for two classes."""
+    top = _scan(place)
+    folder = _scan(place / names["train"]) if (names := _split_folders(top)) else top
+    filled = (
+        name for name in folder.folders if any(_pictures_in(folder, name, UnusedFiles(place)))
+    )
     return next(filled, None) is not None and next(filled, None) is not None
 
 
-def splits(place: Path) -> dict[str, str]:
+def split_folders(place: Path) -> dict[str, str]:
     """Returns the folders of the splits in a folder, by split; none where it holds classes.
 
     Raises:
         BadInput: It cannot be read, or has two folders for one split.
     """
-    return _parts(_look(place))
+    return _split_folders(_scan(place))
 
 
-def read_folders(place: Path, account: Account) -> dict[str, Listing]:
+def read_folders(place: Path, unused: UnusedFiles) -> dict[str, Listing]:
     """Lists the pictures of a folder of class folders, or of ``train``, ``val`` and ``test``.
 
     Hidden files and folders are passed over. Symbolic links are followed, but no folder is gone
@@ -63,72 +65,72 @@ def read_folders(place: Path, account: Account) -> dict[str, Listing]:
 
     Args:
         place: The folder.
-        account: Is told what is not used.
+        unused: Collects what is not used.
 
     Raises:
         BadInput: It has another layout, its classes do not fit each other, or a file is in two
             splits or classes.
     """
-    top = _look(place)
-    parts = _parts(top)
-    folders = {name: _look(place / folder) for name, folder in parts.items()} or {"train": top}
-    if parts:
+    top = _scan(place)
+    names = _split_folders(top)
+    folders = {name: _scan(place / folder) for name, folder in names.items()} or {"train": top}
+    if names:
         for name in (*top.pictures, *top.others):
-            account.leave(place / name)
+            unused.add(place / name)
         for name in top.folders:
-            if name not in parts.values():
-                _leave(place / name, account)
-    found = {name: _classes(folder, account) for name, folder in folders.items()}
-    lacking = _check_training(folders["train"], found["train"])
+            if name not in names.values():
+                _add_unused(place / name, unused)
+    pictures = {name: _pictures_by_class(folder, unused) for name, folder in folders.items()}
+    lacking = _check_training(folders["train"], pictures["train"])
     notes = []
-    if "test" in found and not any(found["test"].values()):
+    if "test" in pictures and not any(pictures["test"].values()):
         notes.append(
-            f"{place / parts['test']} has no pictures in class folders, so it tells nothing: it is "
-            "not used."
+            f"{place / names['test']} has no pictures in class folders, so it tells nothing: it "
+            "is not used."
         )
-        del found["test"]
-    for name in found:
+        del pictures["test"]
+    for name in pictures:
         if name != "train":
-            _check_known(place, parts, name, found)
+            _check_classes(place, names, name, pictures)
     if empty := [
-        f"{parts[name]}/{label}"
-        for name in found
-        for label, files in found[name].items()
+        f"{names[name]}/{label}"
+        for name in pictures
+        for label, files in pictures[name].items()
         if not files
     ]:
         notes.append(f"Empty: {', '.join(empty)}.")
-    kept = once(place, found, account)
-    classes = class_order(kept["train"])
+    unique = deduplicate(place, pictures, unused)
+    classes = class_order(unique["train"])
     return {
         name: replace(
-            _listing(place, {label: inside.get(label, []) for label in classes}, " ".join(notes)),
+            _listing(place, {label: by_label.get(label, []) for label in classes}, " ".join(notes)),
             lacking=lacking,
         )
-        for name, inside in kept.items()
+        for name, by_label in unique.items()
     }
 
 
-def _look(place: Path) -> _Folder:
+def _scan(place: Path) -> _Folder:
     """Lists a folder, sorted, without what is hidden.
 
     Raises:
         BadInput: It may not be read.
     """
-    found = _Folder(place)
+    folder = _Folder(place)
     try:
         entries = sorted(os.scandir(place), key=lambda entry: (normal(entry.name), entry.name))
     except OSError as error:
         raise _unreadable(place, error) from None
     for entry in entries:
-        if hidden(entry.name):
+        if is_hidden(entry.name):
             continue
         if _is_folder(entry):
-            found.folders.append(entry.name)
+            folder.folders.append(entry.name)
         elif is_picture(entry.name):
-            found.pictures[entry.name] = -1 if entry.is_symlink() else entry.inode()
+            folder.pictures[entry.name] = -1 if entry.is_symlink() else entry.inode()
         else:
-            found.others.append(entry.name)
-    return found
+            folder.others.append(entry.name)
+    return folder
 
 
 def _unreadable(place: Path, error: OSError) -> BadInput:
@@ -143,35 +145,35 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _parts(top: _Folder) -> dict[str, str]:
+def _split_folders(top: _Folder) -> dict[str, str]:
     """Returns the folders of the splits, if there are such and not classes of these names."""
-    parts: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name in top.folders:
-        part = split_of(name)
-        if part and part in parts:
+        split = split_of(name)
+        if split and split in folders:
             raise BadInput(
-                f"in {top.place} there are both {parts[part]} and {name}: leave one of them."
+                f"in {top.place} there are both {folders[split]} and {name}: leave one of them."
             )
-        if part:
-            parts[part] = name
-    if "train" not in parts:
+        if split:
+            folders[split] = name
+    if "train" not in folders:
         return {}
-    inside = _look(top.place / parts["train"])
-    own = len(parts) == len(top.folders) or (inside.folders and not inside.pictures)
-    return {part: parts[part] for part in SPLITS if part in parts} if own else {}
+    inside = _scan(top.place / folders["train"])
+    are_splits = len(folders) == len(top.folders) or (inside.folders and not inside.pictures)
+    return {split: folders[split] for split in SPLITS if split in folders} if are_splits else {}
 
 
-def _classes(folder: _Folder, account: Account) -> dict[str, list[File]]:
+def _pictures_by_class(folder: _Folder, unused: UnusedFiles) -> dict[str, list[File]]:
     """Returns the pictures of each class folder in a folder, by the class's name.
 
     Args:
         folder: What lies in it.
-        account: Is told what is not used.
+        unused: Collects what is not used.
 
     Raises:
         BadInput: Two names differ in their Unicode form only.
     """
-    found: dict[str, list[File]] = {}
+    by_label: dict[str, list[File]] = {}
     stored: dict[str, str] = {}
     for name in folder.folders:
         if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
@@ -180,43 +182,43 @@ def _classes(folder: _Folder, account: Account) -> dict[str, list[File]]:
                 "text, as from an archive in another encoding. Rename it, for it names a class."
             )
         label = normal(name)
-        if label in found:
+        if label in by_label:
             raise BadInput(
                 f"in {folder.place} two folders are called {label!r}: their names are stored in "
                 f"two forms of Unicode ({stored[label]!a} and {name!a}). Move the pictures of one "
                 "into the other."
             )
         stored[label] = name
-        found[label] = list(_within(folder, name, account))
+        by_label[label] = list(_pictures_in(folder, name, unused))
     for name in (*folder.pictures, *folder.others):
-        account.leave(folder.place / name)
-    return found
+        unused.add(folder.place / name)
+    return by_label
 
 
-def _leave(place: Path, account: Account) -> None:
-    """Notes down that nothing in a folder is used."""
+def _add_unused(place: Path, unused: UnusedFiles) -> None:
+    """Notes that nothing in a folder is used."""
     try:
-        for file in _inside(place, _above(place.parent), set(), account):
-            account.leave(file.path)
+        for file in _walk(place, _ancestors(place.parent), set(), unused):
+            unused.add(file.path)
     except BadInput:  # it may not be looked into
-        account.leave(place, "closed folder")
+        unused.add(place, "closed folder")
 
 
-def _within(folder: _Folder, name: str, account: Account) -> Iterator[File]:
+def _pictures_in(folder: _Folder, name: str, unused: UnusedFiles) -> Iterator[File]:
     """Yields the pictures in one of the folders in a folder."""
-    return _inside(folder.place / name, _above(folder.place), set(), account)
+    return _walk(folder.place / name, _ancestors(folder.place), set(), unused)
 
 
-def _inside(
-    place: Path, above: set[_Id], seen: set[_Id], account: Account, deep: int = 0
+def _walk(
+    place: Path, ancestors: set[_Id], visited: set[_Id], unused: UnusedFiles, deep: int = 0
 ) -> Iterator[File]:
     """Yields the pictures in a folder and its folders; each folder once, whatever leads to it.
 
     Args:
         place: The folder.
-        above: The folders that it lies in, into which a link would lead round and round.
-        seen: The folders gone into.
-        account: Is told what is not used.
+        ancestors: The folders that it lies in, into which a link would lead round and round.
+        visited: The folders gone into.
+        unused: Collects what is not used.
         deep: How many folders it lies in, from the first of them on.
 
     Raises:
@@ -228,21 +230,21 @@ def _inside(
             f"pictures up, or take it away."
         )
     here = _id(place)
-    if here in seen or here in above:
-        if here in above:
-            account.leave(place, "looping link")
+    if here in visited or here in ancestors:
+        if here in ancestors:
+            unused.add(place, "looping link")
         return
-    seen.add(here)
-    found = _look(place)
-    for name in found.others:
-        account.leave(place / name)
-    for name, inode in found.pictures.items():
-        yield File(place / name, here[0] << 64 | inode if inode >= 0 else _led_to(place / name))
-    for name in found.folders:
-        yield from _inside(place / name, above | {here}, seen, account, deep + 1)
+    visited.add(here)
+    folder = _scan(place)
+    for name in folder.others:
+        unused.add(place / name)
+    for name, inode in folder.pictures.items():
+        yield File(place / name, here[0] << 64 | inode if inode >= 0 else _target(place / name))
+    for name in folder.folders:
+        yield from _walk(place / name, ancestors | {here}, visited, unused, deep + 1)
 
 
-def _led_to(link: Path) -> int:
+def _target(link: Path) -> int:
     try:
         device, inode = _id(link)
     except BadInput:  # a link to nothing: whoever reads the picture says so
@@ -258,38 +260,38 @@ def _id(place: Path) -> _Id:
     return status.st_dev, status.st_ino
 
 
-def _above(place: Path) -> set[_Id]:
+def _ancestors(place: Path) -> set[_Id]:
     """Returns a folder and all that it lies in."""
     real = place.resolve()
     return {_id(folder) for folder in (real, *real.parents)}
 
 
-def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> str:
-    """Makes sure that there are classes, and pictures of each.
+def _check_training(folder: _Folder, by_label: Mapping[str, Sequence[File]]) -> str:
+    """Checks that there are classes, and pictures of each.
 
     Returns:
-        What a listing is said to be lacking, where there is one class only.
+        What the listing lacks, where there is one class only; else nothing.
 
     Raises:
-        BadInput: There are not.
+        BadInput: There are none.
     """
     place = folder.place
-    if not any(found.values()):
+    if not any(by_label.values()):
         raise BadInput(
-            f"found in {place}: {folder.words()}, and no pictures in folders. Expected a folder "
+            f"found in {place}: {folder.describe()}, and no pictures in folders. Expected a folder "
             f"for each class ({place / 'cat'}, {place / 'dog'}) with its pictures in it "
             f"({', '.join(SUFFIXES)}), or train/ and val/ folders of such, or a CSV file that "
             "lists them, with the columns path and label."
         )
     for name in folder.folders:
-        if not found[normal(name)]:
+        if not by_label[normal(name)]:
             raise BadInput(
                 f"the class folder {place / name} has no pictures ({', '.join(SUFFIXES)}). Found "
-                f"in it: {_look(place / name).words()}. Put some in, or take it away."
+                f"in it: {_scan(place / name).describe()}. Put some in, or take it away."
             )
-    if len(found) > 1:
+    if len(by_label) > 1:
         return ""
-    deeper = _look(place / folder.folders[0])
+    deeper = _scan(place / folder.folders[0])
     inside = f" If the classes are the folders in it, give {deeper.place}."
     return (
         f"in {place} there is one class only, {folder.folders[0]!r}: expected a folder for "
@@ -297,32 +299,32 @@ def _check_training(folder: _Folder, found: Mapping[str, Sequence[File]]) -> str
     )
 
 
-def _check_known(
-    place: Path, parts: Mapping[str, str], name: str, found: Mapping[str, Mapping[str, object]]
+def _check_classes(
+    place: Path, names: Mapping[str, str], split: str, files: Mapping[str, Mapping[str, object]]
 ) -> None:
-    """Makes sure that training has every class that another split has.
+    """Checks that training has every class that another split has.
 
     Raises:
         BadInput: It lacks one, or the split has no classes.
     """
-    here, train = place / parts[name], place / parts["train"]
-    if not any(found[name].values()):
+    here, train = place / names[split], place / names["train"]
+    if not any(files[split].values()):
         raise BadInput(
-            f"found in {here}: {_look(here).words()}, and no pictures in folders. Expected a "
-            f"folder for each class, as in {train}. Sort its pictures into such folders, or take "
-            "it away: then a share of the training pictures is held out instead."
+            f"found in {here}: {_scan(here).describe()}, and no pictures in folders. "
+            f"Expected a folder for each class, as in {train}. Sort its pictures into such "
+            "folders, or take it away: then a share of the training pictures is held out instead."
         )
-    for label in found[name]:
-        if found[name][label] and not found["train"].get(label):
+    for label in files[split]:
+        if files[split][label] and not files["train"].get(label):
             raise BadInput(
                 f"{here} has the class {label!r}, which {train} lacks, so it cannot be learnt."
-                f"{nearest(label, found['train'])} Put pictures of it there, or take the folder "
+                f"{nearest(label, files['train'])} Put pictures of it there, or take the folder "
                 "away."
             )
 
 
-def _listing(place: Path, found: Mapping[str, Sequence[Path]], note: str) -> Listing:
-    classes = class_order(found)
-    labels = np.repeat(np.arange(len(classes)), [len(found[label]) for label in classes])
-    files = tuple(file for label in classes for file in found[label])
+def _listing(place: Path, by_label: Mapping[str, Sequence[Path]], note: str) -> Listing:
+    classes = class_order(by_label)
+    labels = np.repeat(np.arange(len(classes)), [len(by_label[label]) for label in classes])
+    files = tuple(file for label in classes for file in by_label[label])
     return Listing(files, labels.astype(np.int32), classes, place, note)

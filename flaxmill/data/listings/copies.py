@@ -22,7 +22,7 @@ class Copies:
         self._torn: list[str] = []
 
     def add(self, split: str, index: int, content: bytes) -> None:
-        """Takes note of a file.
+        """Adds a file.
 
         Args:
             split: Where it is; that which is trained on comes first.
@@ -44,19 +44,19 @@ class Copies:
         return name_of(listing.files, index).removeprefix(f"{listing.root}/")
 
     def note(self) -> str:
-        """Says what was found; nothing if nothing was."""
-        said = []
+        """Returns a note on the copies; empty if there are none."""
+        sentences = []
         if self._torn:
-            said.append(
+            sentences.append(
                 f"{_counted(self._torn)} under two labels, byte for byte {_pairs(self._torn)}: "
                 "nobody can learn both."
             )
         if self._across:
-            said.append(
+            sentences.append(
                 f"{_counted(self._across)} in two splits, byte for byte {_pairs(self._across)}: "
                 "what is trained on, or chosen by, must not be tested on."
             )
-        return " ".join([*said, f"{typed('check')} names all."]) if said else ""
+        return " ".join([*sentences, f"{typed('check')} names all."]) if sentences else ""
 
 
 def _counted(pairs: list[str]) -> str:

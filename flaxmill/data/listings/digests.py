@@ -1,4 +1,4 @@
-"""What tells the content of a data set from any other, for resuming."""
+"""Digests that tell the content of a data set from any other, for resuming."""
 
 import contextlib
 import functools
@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from flaxmill.data.listings.listing import Listing, Rows, normal
+from flaxmill.data.listings.listing import Listing, Subset, normal
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import opened
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""
-SOME = 1000
+SAMPLED = 1000
 """Pictures of a larger set that are read."""
 _MANY = 20_000  # files, from which on a set is large whatever its bytes
 _BEGINNING = 64 * 2**10  # bytes of a file that are read of a large set
@@ -22,7 +22,7 @@ _NOTHING = str(_UNREADABLE).encode()  # in the place of a digest
 
 
 def digests(
-    splits: Mapping[str, Listing], told: Callable[[str, int, bytes], object] | None = None
+    splits: Mapping[str, Listing], on_read: Callable[[str, int, bytes], object] | None = None
 ) -> dict[str, str]:
     """Returns a digest of each split: of its classes, and each picture's name, label and content.
 
@@ -36,74 +36,74 @@ def digests(
 
     Args:
         splits: The listings.
-        told: Is given the split, the place and a digest of the content of each file that is read
-            whole.
+        on_read: Called with the split, the index and a digest of the content of each file that is
+            read whole.
     """
-    found = {}
-    for name in sorted(splits, key=lambda name: name != "train"):
-        listing = splits[name]
-        found[name] = _digest(listing, None if told is None else functools.partial(told, name))
-    return {name: found[name] for name in splits}
+    by_split = {}
+    for split in sorted(splits, key=lambda split: split != "train"):
+        callback = None if on_read is None else functools.partial(on_read, split)
+        by_split[split] = _digest(splits[split], callback)
+    return {split: by_split[split] for split in splits}
 
 
 def stamps(splits: Mapping[str, Listing]) -> dict[str, str]:
-    """Returns what tells when the files of a split were written, of splits that are not read whole.
+    """Returns a digest of when its files were written, for each split that is not read whole.
 
-    It says nothing of their content, and is another where they were copied. But files of a large
-    set that were edited between two attempts, each keeping its size, show by it.
+    It does not depend on their content, and changes where they are copied. But it shows that files
+    of a large set were edited between two attempts, even if each kept its size.
 
     Args:
         splits: The listings.
     """
-    found = {name: _stamp(listing) for name, listing in splits.items()}
-    return {name: stamp for name, stamp in found.items() if stamp}
+    by_split = {split: _stamp(listing) for split, listing in splits.items()}
+    return {split: stamp for split, stamp in by_split.items() if stamp}
 
 
 def _stamp(listing: Listing) -> str:
     files = listing.files
-    whole = files.whole if isinstance(files, Rows) else files
+    whole = files.whole if isinstance(files, Subset) else files
     if hasattr(type(whole), "digest"):
         return getattr(whole, "stamp", "")
     paths = [str(file) for file in files]
-    return "" if _is_small([_size(path) for path in paths]) else stamp(paths)
+    return "" if _read_whole([_size(path) for path in paths]) else stamp(paths)
 
 
 def stamp(paths: Iterable[str]) -> str:
     """Returns a digest of the times at which files were written."""
-    summed = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in paths:
         with contextlib.suppress(OSError):
-            summed.update(os.stat(path).st_mtime_ns.to_bytes(16, "little", signed=True))
-    return summed.hexdigest()
+            digest.update(os.stat(path).st_mtime_ns.to_bytes(16, "little", signed=True))
+    return digest.hexdigest()
 
 
-def _digest(listing: Listing, told: Callable[[int, bytes], object] | None) -> str:
+def _digest(listing: Listing, on_read: Callable[[int, bytes], object] | None) -> str:
     files = listing.files
-    own = getattr(files.whole if isinstance(files, Rows) else files, "digest", None)
-    summed = hashlib.sha256(repr(listing.classes).encode())
-    summed.update(listing.labels.tobytes())
-    if own is not None:
-        if isinstance(files, Rows):
-            summed.update(files.indices.astype("<i8").tobytes())
-        summed.update(own.encode())
-        return summed.hexdigest()
+    files_digest = getattr(files.whole if isinstance(files, Subset) else files, "digest", None)
+    digest = hashlib.sha256(repr(listing.classes).encode())
+    digest.update(listing.labels.tobytes())
+    if files_digest is not None:
+        if isinstance(files, Subset):
+            digest.update(files.indices.astype("<i8").tobytes())
+        digest.update(files_digest.encode())
+        return digest.hexdigest()
     root = len(str(listing.root)) + 1
     paths = [str(file) for file in files]
     sizes = [_size(path) for path in paths]
     for path, size in zip(paths, sizes, strict=True):
         inside = path[root:] if path.startswith(f"{listing.root}{os.sep}") else path
-        summed.update(f"{normal(inside)}\0{size}\0".encode(errors="surrogateescape"))
-    whole = _is_small(sizes)
-    read = paths if whole else paths[:: max(1, len(paths) // SOME)]
+        digest.update(f"{normal(inside)}\0{size}\0".encode(errors="surrogateescape"))
+    whole = _read_whole(sizes)
+    read = paths if whole else paths[:: max(1, len(paths) // SAMPLED)]
     for index, content in enumerate(contents(read, whole=whole)):
-        summed.update(content)
-        if whole and told is not None and content != _NOTHING:
-            told(index, content)
-    return summed.hexdigest()
+        digest.update(content)
+        if whole and on_read is not None and content != _NOTHING:
+            on_read(index, content)
+    return digest.hexdigest()
 
 
-def _is_small(sizes: Sequence[int]) -> bool:
-    """Says whether files of these sizes are all read."""
+def _read_whole(sizes: Sequence[int]) -> bool:
+    """Returns whether files of these sizes are all read."""
     return sum(sizes) <= WHOLE and len(sizes) <= _MANY
 
 
@@ -114,7 +114,7 @@ def contents(paths: Sequence[str], *, whole: bool | None = None) -> Iterator[byt
         paths: The files.
         whole: Whether all of each is read; None for that where it takes not too long.
     """
-    whole = _is_small([_size(path) for path in paths]) if whole is None else whole
+    whole = _read_whole([_size(path) for path in paths]) if whole is None else whole
     with ThreadPoolExecutor() as pool:
         yield from pool.map(lambda path: _content(path, whole=whole), paths)
 

@@ -8,10 +8,10 @@ from flaxmill.data.permutation import permute
 from flaxmill.errors import BadInput
 
 
-def stratified(
+def stratified_split(
     listing: Listing, held_out: int | float, *, seed: int = 0, option: str = "the number"
 ) -> tuple[Listing, Listing]:
-    """Divides a listing so that both parts have each class in its proportion.
+    """Divides a listing in two, each with every class in its proportion.
 
     The draw depends on nothing but the listing's order and the seed. Pictures with several labels
     are divided as Sechidis, Tsoumakas and Vlahavas (2011, "On the stratification of multi-label
@@ -35,34 +35,34 @@ def stratified(
     most = spare(listing)
     fits = 0 <= held_out < 1 if isinstance(held_out, float) else 0 <= held_out <= most  # NaN not
     if not fits or (held_out and not most):
-        raise BadInput(f"{option} {held_out} does not fit {_possible(listing, most)}")
+        raise BadInput(f"{option} {held_out} does not fit {_describe_limits(listing, most)}")
     if listing.multi_label:
-        part = held_out if isinstance(held_out, float) else held_out / len(listing)
-        held = _several(listing.labels, part, seed)
-        return listing.rows(np.flatnonzero(~held)), listing.rows(np.flatnonzero(held))
+        share = held_out if isinstance(held_out, float) else held_out / len(listing)
+        held = _hold_out_labelled(listing.labels, share, seed)
+        return listing.select(np.flatnonzero(~held)), listing.select(np.flatnonzero(held))
     groups = listing.groups()
-    rows = _dealt(groups, seed)
-    each, place = np.unique(groups, return_counts=True), _places(groups[rows])
-    counts = _counts(each[1], held_out)
-    held = place < counts[np.searchsorted(each[0], groups[rows])]
-    return listing.rows(np.sort(rows[~held])), listing.rows(np.sort(rows[held]))
+    rows = _shuffled(groups, seed)
+    classes, rank = np.unique(groups, return_counts=True), _ranks(groups[rows])
+    counts = _counts(classes[1], held_out)
+    held = rank < counts[np.searchsorted(classes[0], groups[rows])]
+    return listing.select(np.sort(rows[~held])), listing.select(np.sort(rows[held]))
 
 
 def spare(listing: Listing) -> int:
-    """Returns how many pictures can be held out, at most, if every class keeps one."""
+    """Returns the most pictures that can be held out if every class keeps one."""
     if not listing.multi_label:
         return len(listing) - len(np.unique(listing.labels))
-    return len(listing) - 1 if len(listing) > 1 and _free(listing.labels).any() else 0
+    return len(listing) - 1 if len(listing) > 1 and _can_be_held_out(listing.labels).any() else 0
 
 
-def _free(labels: Float32[np.ndarray, "example class"]) -> Bool[np.ndarray, " example"]:
+def _can_be_held_out(labels: Float32[np.ndarray, "example class"]) -> Bool[np.ndarray, " example"]:
     """Returns which pictures have no label that is theirs alone."""
     alone = labels.sum(axis=0) == 1
     return np.logical_not(labels[:, alone].any(axis=1))
 
 
-def _possible(listing: Listing, most: int) -> str:
-    """Says how many pictures there are, and how many of them can be held out."""
+def _describe_limits(listing: Listing, most: int) -> str:
+    """Returns how many pictures there are, and how many of them can be held out, in words."""
     each = listing.labels.sum(axis=0) if listing.multi_label else np.bincount(listing.labels)
     classes, what = int(np.count_nonzero(each)), "labels" if listing.multi_label else "classes"
     things = listing.things.removesuffix("s" * (len(listing) == 1))
@@ -73,52 +73,52 @@ def _possible(listing: Listing, most: int) -> str:
     return f"{words}: give a number from 0 to {most:,}, or a share such as 0.1."
 
 
-def _several(
+def _hold_out_labelled(
     labels: Float32[np.ndarray, "example class"], share: float, seed: int
 ) -> Bool[np.ndarray, " example"]:
     """Returns which pictures with several labels to hold out."""
-    rows = _dealt(np.zeros(len(labels), np.int32), seed)
-    wanted = np.array([1 - share, share])
-    of_label, of_all = wanted[:, None] * labels.sum(axis=0), wanted * len(labels)
+    rows = _shuffled(np.zeros(len(labels), np.int32), seed)
+    shares = np.array([1 - share, share])
+    of_label, of_all = shares[:, None] * labels.sum(axis=0), shares * len(labels)
     held, left = np.zeros(len(labels), bool), np.ones(len(labels), bool)
 
-    def put(row: int, part: bool) -> None:
-        held[row], left[row] = part, False
-        of_label[int(part)] -= labels[row]
-        of_all[int(part)] -= 1
+    def put(row: int, to_hold: bool) -> None:
+        held[row], left[row] = to_hold, False
+        of_label[int(to_hold)] -= labels[row]
+        of_all[int(to_hold)] -= 1
 
     while (counts := labels[left].sum(axis=0)).any():
         label = np.where(counts > 0, counts, np.inf).argmin()
         for row in rows[left[rows] & (labels[rows, label] > 0)].tolist():
-            kept, apart = zip(of_label[:, label].tolist(), of_all.tolist(), strict=True)
-            put(row, apart > kept)
+            kept_need, held_need = zip(of_label[:, label].tolist(), of_all.tolist(), strict=True)
+            put(row, held_need > kept_need)
     for row in rows[left[rows]].tolist():  # those of which no label holds
         put(row, bool(of_all[1] > of_all[0]))
     for label in np.flatnonzero(labels[held].any(axis=0) & ~labels[~held].any(axis=0)):
-        if not labels[~held, label].any():  # nor does a picture that was given back before have it
+        if not labels[~held, label].any():  # nor has a picture that was put back before it
             held[next(row for row in rows if labels[row, label])] = False
     if held.all():
         held[rows[0]] = False
     if share and not held.any():
-        held[next(row for row in rows if _free(labels)[row])] = True
+        held[next(row for row in rows if _can_be_held_out(labels)[row])] = True
     return held
 
 
 def interleaved(listing: Listing, *, seed: int = 0) -> Listing:
     """Orders a listing so that its beginning has something of every class."""
     groups = listing.groups()
-    rows = _dealt(groups, seed)
-    return listing.rows(rows[np.argsort(_places(groups[rows]), kind="stable")])
+    rows = _shuffled(groups, seed)
+    return listing.select(rows[np.argsort(_ranks(groups[rows]), kind="stable")])
 
 
-def _dealt(groups: Int32[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
+def _shuffled(groups: Int32[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
     """Returns all rows, group by group, in a drawn order within each."""
     total = len(groups)
-    drawn = permute(np.arange(total), total, seed=seed, epoch=np.zeros(total, np.int64))
-    return drawn[np.argsort(groups[drawn], kind="stable")]
+    shuffled = permute(np.arange(total), total, seed=seed, epoch=np.zeros(total, np.int64))
+    return shuffled[np.argsort(groups[shuffled], kind="stable")]
 
 
-def _places(groups: Int32[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
+def _ranks(groups: Int32[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
     """Numbers the examples of each group, given group by group, from 0 on."""
     starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
     return np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))

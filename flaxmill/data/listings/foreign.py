@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's ``datasets`` and of torchvision, as listings of pictures."""
+"""Data sets of Hugging Face's ``datasets`` and of torchvision as listings of pictures."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings.digests import SOME, contents, stamp
+from flaxmill.data.listings.digests import SAMPLED, contents, stamp
 from flaxmill.data.listings.labels import Column
-from flaxmill.data.listings.listing import PARTS, Listing
-from flaxmill.data.listings.picture_cells import PIXELS, picture
+from flaxmill.data.listings.listing import SPLIT_NAMES, Listing
+from flaxmill.data.listings.picture_cells import PIXELS, content_or_path
 from flaxmill.data.listings.tables import Table, listings
 from flaxmill.errors import BadInput, nearest, quoted
 
@@ -39,7 +39,7 @@ class Records(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         """Returns the content of a picture's file, or its path."""
-        return picture(self._rows[int(index)][self._column], Path(), self.name(index))
+        return content_or_path(self._rows[int(index)][self._column], Path(), self.name(index))
 
     def name(self, index: int) -> str:
         """Returns what messages call a picture."""
@@ -48,9 +48,9 @@ class Records(Sequence[Any]):
     @property
     def digest(self) -> str:
         """What tells these pictures from any others: their number, and a thousand of them."""
-        summed = hashlib.sha256(str(len(self)).encode())
+        digest = hashlib.sha256(str(len(self)).encode())
         outside = []
-        for row in range(0, len(self), max(1, len(self) // SOME)):
+        for row in range(0, len(self), max(1, len(self) // SAMPLED)):
             try:
                 content = self[row]
             except BadInput:  # whoever reads the pictures says so, or skips it
@@ -58,21 +58,21 @@ class Records(Sequence[Any]):
             if isinstance(content, Path):
                 outside.append(str(content))
                 content = content.name.encode(errors="surrogateescape")
-            summed.update(content)
+            digest.update(content)
         for content in contents(outside):
-            summed.update(content)
-        return summed.hexdigest()
+            digest.update(content)
+        return digest.hexdigest()
 
     @property
     def stamp(self) -> str:
         """When the files of a data set were written of which not all rows are in the digest."""
-        if len(self) < 2 * SOME:
+        if len(self) < 2 * SAMPLED:
             return ""
         return stamp(file["filename"] for file in self._rows.cache_files)
 
 
-class First(Sequence[Any]):
-    """What the items of a data set begin with: pictures, of any sizes.
+class ItemPictures(Sequence[Any]):
+    """The pictures, of any sizes, that the items of a data set begin with.
 
     Args:
         items: Have ``len`` and ``[i]``, which gives a tuple.
@@ -94,10 +94,10 @@ class First(Sequence[Any]):
     @property
     def digest(self) -> str:
         """What tells these pictures from any others: their number, and a few of them."""
-        summed = hashlib.sha256(str(len(self)).encode())
+        digest = hashlib.sha256(str(len(self)).encode())
         for row in range(0, len(self), max(1, len(self) // _FEW)):
-            summed.update(np.asarray(self[row]).tobytes())
-        return summed.hexdigest()
+            digest.update(np.asarray(self[row]).tobytes())
+        return digest.hexdigest()
 
 
 def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
@@ -116,8 +116,8 @@ def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
 
     Example::
 
-        found = torchvision(pets, pets._labels, pets.classes)
-        splits = pictures({"train": found}, size=224)
+        listing = torchvision(pets, pets._labels, pets.classes)
+        splits = pictures({"train": listing}, size=224)
     """
     numbers = np.asarray(labels)
     if numbers.shape != (len(data_set),) or numbers.dtype.kind not in "iu":
@@ -131,7 +131,7 @@ def torchvision(data_set: Any, labels: Any, classes: Sequence[str]) -> Listing:
         raise BadInput(
             f"the label {outside[0]} is none of {len(classes)} classes, from 0 on.{none}"
         )
-    return Listing(First(data_set), numbers.astype(np.int32), tuple(classes), Path())
+    return Listing(ItemPictures(data_set), numbers.astype(np.int32), tuple(classes), Path())
 
 
 def hugging_face(
@@ -154,8 +154,8 @@ def hugging_face(
 
     Example::
 
-        found = hugging_face(datasets.load_dataset("beans"), label="labels")
-        splits = pictures(found, size=224)
+        listings = hugging_face(datasets.load_dataset("beans"), label="labels")
+        splits = pictures(listings, size=224)
     """
     if not isinstance(splits, Mapping):
         raise BadInput(
@@ -164,12 +164,12 @@ def hugging_face(
         )
     tables = {}
     for name, data_set in splits.items():
-        if name not in PARTS:
+        if name not in SPLIT_NAMES:
             continue
-        if PARTS[name] in tables:
+        if (split := SPLIT_NAMES[name]) in tables:
             raise BadInput(
-                f"the splits {name} and {tables[PARTS[name]].place.name.split()[-1]} are both for "
-                f"{PARTS[name]}: leave one of them."
+                f"the splits {name} and {tables[split].place.name.split()[-1]} are both for "
+                f"{split}: leave one of them."
             )
         _check_columns(name, data_set, image, label)
         kind = data_set.features[label]
@@ -177,7 +177,7 @@ def hugging_face(
         values = list(data_set.select_columns([label]).with_format(None)[label])
         place, lines = Path(f"the split {name}"), range(len(values))
         labels = Column(label, values, place, lines, tuple(names or ()))
-        tables[PARTS[name]] = Table(place, Records(data_set, image, name), labels, None, lines)
+        tables[split] = Table(place, Records(data_set, image, name), labels, None, lines)
     if not tables:
         raise BadInput(f"no split is called train.{nearest('train', splits)}")
     return listings(tables, sign=sign)
@@ -187,7 +187,7 @@ def _check_columns(name: str, data_set: Any, image: str, label: str) -> None:
     """Refuses a split that cannot be read in any order, or has no pictures and labels.
 
     Raises:
-        BadInput: It is such a one; the message says what would do.
+        BadInput: It is such a split; the message says what would do.
     """
     if not hasattr(data_set, "__len__"):
         raise BadInput(

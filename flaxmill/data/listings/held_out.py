@@ -1,41 +1,41 @@
-"""What is held out of a person's pictures, where no parts or not all of them are given."""
+"""What is held out of a person's pictures, where not all splits are given."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
 
 import numpy as np
 
-from flaxmill.data.listings.dividing import spare, stratified
+from flaxmill.data.listings.dividing import spare, stratified_split
 from flaxmill.data.listings.listing import Listing
 from flaxmill.errors import BadInput, quoted
 
 _SHOWN = 3  # classes that a note names
 
 
-def divided(
-    found: Mapping[str, Listing], validation: int | float, test: int | float
+def complete_splits(
+    listings: Mapping[str, Listing], validation: int | float, test: int | float
 ) -> tuple[dict[str, Listing], str]:
-    """Returns the three splits, and what to say of them.
+    """Returns the three splits, and a note on them.
 
     Args:
-        found: What was given of them, from `flaxmill.data.listings.layouts.scan`.
+        listings: The splits that there are, from `flaxmill.data.listings.layouts.scan`.
         validation: How many training pictures to hold out, or which share of them.
         test: The same for the test set, where none is given.
 
     Raises:
         BadInput: A number does not fit the pictures.
     """
-    train, things = found["train"], found["train"].things
+    train, things = listings["train"], listings["train"].things
     notes = [train.note]
-    given = [name for name in ("test", "validation") if name in found]
-    splits = dict(found)
-    if not given:
+    present = [name for name in ("test", "validation") if name in listings]
+    splits = dict(listings)
+    if not present:
         if not test:
             raise BadInput(
                 f"--test 0: there must be {things} to test on; give a number, or a share."
             )
         _check_room(train, validation)
-        train, splits["test"] = stratified(train, test, option="--test")
+        train, splits["test"] = stratified_split(train, test, option="--test")
         if isinstance(validation, float) and isinstance(test, float):
             if validation >= 1 - test:
                 raise BadInput(
@@ -43,24 +43,26 @@ def divided(
                     f"together they must be below 1, such as 0.15 each."
                 )
             validation = validation / (1 - test)  # a share of all there was
-    if len(given) < 2:
+    if len(present) < 2:
         splits["test"] = splits["test" if "test" in splits else "validation"]
-        if validation and not given and not spare(train):
-            raise BadInput(_all_tested(found["train"], test, len(splits["test"])))
-        splits["train"], splits["validation"] = stratified(train, validation, option="--validation")
+        if validation and not present and not spare(train):
+            raise BadInput(_all_tested(listings["train"], test, len(splits["test"])))
+        splits["train"], splits["validation"] = stratified_split(
+            train, validation, option="--validation"
+        )
     elif validation and not len(splits["validation"]):
         raise BadInput(
             f"{train.root} has no {things} for validation, as it was prepared: give --validation 0."
         )
-    if given == ["validation"]:
+    if present == ["validation"]:
         notes.append(
             f"The {things} given for validation are kept for the test, and a share of those "
             f"for training is held out in their place."
         )
-    elif not given:
-        chosen_by = f"{len(splits['validation']):,} {things} for validation, " * bool(validation)
+    elif not present:
+        first = f"{len(splits['validation']):,} {things} for validation, " * bool(validation)
         notes.append(
-            f"Held out of each class, the same at every run: {chosen_by}"
+            f"Held out of each class, the same at every run: {first}"
             f"{len(splits['test']):,}{f' {things}' * (not validation)} for the test."
         )
     notes.append(_untested(splits["test"]))
@@ -68,7 +70,7 @@ def divided(
 
 
 def _check_room(train: Listing, validation: int | float) -> None:
-    """Makes sure that a picture can be held out for each part that there is to be.
+    """Checks that a picture can be held out for each split that is lacking.
 
     Raises:
         BadInput: There are too few.
@@ -85,19 +87,19 @@ def _check_room(train: Listing, validation: int | float) -> None:
         )
 
 
-def _all_tested(whole: Listing, test: int | float, taken: int) -> str:
-    """Says how to leave something for validation, where the test has all that can be held out."""
+def _all_tested(whole: Listing, test: int | float, count: int) -> str:
+    """Returns how to leave something for validation, where the test takes all there is to spare."""
     half = spare(whole) // 2
     share = "" if whole.multi_label else f"--test {spare(whole) - half} --validation {half}, or "
     return (
-        f"--test {test} holds out {taken:,} of {len(whole):,} {whole.things}. Every class keeps "
+        f"--test {test} holds out {count:,} of {len(whole):,} {whole.things}. Every class keeps "
         f"one to be learnt from, so none is left for validation: give {share}--validation 0, or "
         f"add {whole.things}."
     )
 
 
 def _untested(test: Listing) -> str:
-    """Says which classes have no picture in the test; nothing if all have one."""
+    """Returns a note on the classes without a picture in the test; empty if all have one."""
     groups = test.labels.sum(axis=0) if test.multi_label else np.bincount(test.labels)
     missing = [name for name, count in zip_longest(test.classes, groups, fillvalue=0) if not count]
     if not missing:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill.data.listings.labels import SEVERAL, TITLES, TRUTHS, Column, plain, word
+from flaxmill.data.listings.labels import PLURAL, TITLES, TRUTHS, Column, plain, word
 from flaxmill.errors import BadInput, listed
 
 FLAGS = {"1": True, "True": True, "0": False, "False": False}
 """What a column that has a class's name for its title may hold."""
 
 
-def column_of(
+def label_column(
     place: Path,
     header: Sequence[str],
     at: Mapping[str, int],
@@ -36,7 +36,7 @@ def column_of(
         return Column(header[at["label"]], cells(at["label"]), place, lines, names)
     rest = [number for number in range(len(header)) if number not in at.values()]
     words = {number: [_flag(cell) for cell in cells(number)] for number in rest}
-    kinds = {number: set(found) for number, found in words.items()}
+    kinds = {number: set(column) for number, column in words.items()}
     signed = all(kind <= {"1", "-1"} for kind in kinds.values())  # as CelebA has them
     known = {**FLAGS, "-1": False} if signed else FLAGS
     flags = [number for number in rest if kinds[number] <= known.keys()]
@@ -47,15 +47,15 @@ def column_of(
             more = (
                 f" {len(flags)} columns are of 0 and 1, which may be classes, but {others} "
                 f"{'is' if len(rest) == len(flags) + 1 else 'are'} not: leave in the table what is "
-                f"a class, or write a column {SEVERAL} with | between the names."
+                f"a class, or write a column {PLURAL} with | between the names."
             )
         raise BadInput(
             f"{place} has no column of labels: its columns are {listed(header)}; expected one "
             f"called {' or '.join(TITLES)} (in the first row of a CSV file).{more}"
         )
     rows = range(len(lines))
-    found = [[header[n].strip() for n in flags if known[words[n][row]]] for row in rows]
-    return Column("", found, place, lines, flags=True, source="columns of 0 and 1")
+    names_of = [[header[n].strip() for n in flags if known[words[n][row]]] for row in rows]
+    return Column("", names_of, place, lines, flags=True, source="columns of 0 and 1")
 
 
 def _flag(cell: Any) -> str:

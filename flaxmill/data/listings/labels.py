@@ -1,7 +1,7 @@
 """Labels in tables: what the cells of a column, however they are written, say of each picture.
 
-Readers of CSV, Parquet and NumPy's files and of Hugging Face's data sets give the cells as they lie
-there; what they mean is said here, and only here, so the same rows have the same classes anywhere.
+Readers of CSV, Parquet and NumPy's files and of Hugging Face's data sets pass the cells on as they
+lie there. What they mean is decided here alone, so equal rows have equal classes everywhere.
 """
 
 import re
@@ -22,7 +22,7 @@ from flaxmill.errors import BadInput, quoted
 TITLES = ("label", "labels", "class")
 SIGNS = ("|", ";", ",")
 """What may stand between the labels of a picture, if the column is called labels."""
-SEVERAL = "labels"  # the title of a column that may hold several
+PLURAL = "labels"  # the title of a column that may hold several
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{,18})\.0+")  # a whole number as one with decimals
 _GAPS = ("nan", "<na>", "nat", "#n/a")  # what programs write where there is nothing
 TRUTHS = ("true", "false")
@@ -30,7 +30,7 @@ TRUTHS = ("true", "false")
 
 @dataclass(frozen=True)
 class Column:
-    """The cells that say what the pictures of a table show, as they lie there.
+    """The cells of a table that label its pictures, as they lie there.
 
     Attributes:
         title: Of the column: one that is called "labels" may hold several in a cell.
@@ -38,8 +38,8 @@ class Column:
         place: The file, for messages.
         lines: The number of each row, as a person counts them.
         names: What whole numbers in the cells mean, in their order; without them, they are names.
-        flags: Whether each cell lists the columns that held a 1, see `column_of`.
-        source: What messages call it; the column of its title, if nothing else is said.
+        flags: Whether each cell lists the columns that held a 1, see `label_column`.
+        source: What messages call it; empty for the column of its title.
         unit: What messages call a row.
     """
 
@@ -53,9 +53,9 @@ class Column:
     unit: str = "line"
 
     @property
-    def several(self) -> bool:
-        """Whether the title says that a cell may hold several labels."""
-        return self.title.strip().lower() == SEVERAL
+    def multi_label(self) -> bool:
+        """Whether a cell may hold several labels, by the column's title."""
+        return self.title.strip().lower() == PLURAL
 
     def at(self, row: int) -> str:
         """Returns where a cell stands, for messages."""
@@ -68,19 +68,19 @@ class Form:
 
     Attributes:
         sign: What stands between several labels in a cell; empty if nothing does.
-        asked: Whether a person gave the sign; one that was found is for columns called labels.
+        explicit: Whether a person gave the sign; an inferred one is for columns called labels.
         bare: Whether words in brackets are lists although they are in no quotation marks.
         truths: Whether all words are true or false, in whatever letters.
         lists: Whether there are lists.
-        many: Whether any number of labels may hold of a picture.
+        multi_label: Whether any number of labels may hold of a picture.
     """
 
     sign: str = ""
-    asked: bool = False
+    explicit: bool = False
     bare: bool = False
     truths: bool = False
     lists: bool = False
-    many: bool = False
+    multi_label: bool = False
 
     def rows(self, column: Column) -> list[list[str]]:
         """Returns the class names of every row; equal cells are read once.
@@ -88,20 +88,20 @@ class Form:
         Raises:
             BadInput: One cannot be read.
         """
-        known: dict[tuple[type, Any], list[str]] = {}
-        found = []
+        cache: dict[tuple[type, Any], list[str]] = {}
+        names = []
         for row, cell in enumerate(column.cells):
             if not isinstance(cell, str | int | float):
-                found.append(self.read(column, row))
+                names.append(self.read(column, row))
                 continue
             key = type(cell), cell
-            if key not in known:
-                known[key] = self.read(column, row)
-            found.append(known[key])
-        return found
+            if key not in cache:
+                cache[key] = self.read(column, row)
+            names.append(cache[key])
+        return names
 
     def read(self, column: Column, row: int) -> list[str]:
-        """Returns the class names that a cell says, each once; none where none holds.
+        """Returns the class names in a cell, each once; none where none holds.
 
         Raises:
             BadInput: It is empty in a table of one class a picture, or no label; the message names
@@ -111,10 +111,10 @@ class Form:
             cell = column.cells[row]
             parts = cell if column.flags else self._parts(column, cell)
             names = parts if column.flags else [self._name(each, column.names) for each in parts]
-        except BadInput as wrong:
-            raise BadInput(f"{column.at(row)}: {wrong}") from None
-        if not names and not self.many:
-            none = f"; if pictures may have none, call the column {SEVERAL}" if column.title else ""
+        except BadInput as error:
+            raise BadInput(f"{column.at(row)}: {error}") from None
+        if not names and not self.multi_label:
+            none = f"; if pictures may have none, call the column {PLURAL}" if column.title else ""
             raise BadInput(
                 f"{column.at(row)}: the label is empty. Write one, or take the row out{none}."
             )
@@ -131,7 +131,7 @@ class Form:
             return [cell]
         if (items := written_lists.read(cell, bare=self.bare)) is not None:
             return items
-        if self.sign and (self.asked or column.several):
+        if self.sign and (self.explicit or column.multi_label):
             return [part for each in cell.split(self.sign) if (part := each.strip())]
         return [cell]
 
@@ -207,7 +207,7 @@ def word(value: Any) -> str:
 
 
 def form_of(columns: Sequence[Column], sign: str = "") -> Form:
-    """Finds out how the cells of all the columns of a data set are written.
+    """Infers how the cells of all the columns of a data set are written.
 
     Args:
         columns: Of its tables.
@@ -216,55 +216,55 @@ def form_of(columns: Sequence[Column], sign: str = "") -> Form:
     Raises:
         BadInput: It is open whether a comma stands between labels, or in their names.
     """
-    cells = [(column, tried(cell)) for column in columns for cell in column.cells]
+    cells = [(column, plain_or_zero(cell)) for column in columns for cell in column.cells]
     texts = {cell for _, cell in cells if isinstance(cell, str)}
     bare = bool(texts) and all(written_lists.in_brackets(text) for text in texts)
     lists = {text for text in texts if written_lists.is_list(text, bare=bare)}
     words = texts - lists
-    asked, sign = bool(sign), sign or _found(columns, words)
+    explicit, sign = bool(sign), sign or _separator(columns, words)
     gaps = any(
-        cell is None and column.several and not column.names and not column.flags
+        cell is None and column.multi_label and not column.names and not column.flags
         for column, cell in cells
     )
-    listing = bool(lists) or any(
+    has_lists = bool(lists) or any(
         isinstance(cell, list) and not column.flags for column, cell in cells
     )
-    flagged = any(
+    has_flags = any(
         column.flags and any(len(cell) != 1 for cell in column.cells) for column in columns
     )
     truths = bool(words) and all(text.lower() in TRUTHS for text in words)
-    many = bool(sign) or listing or gaps or flagged
-    return Form(sign, asked, bare, truths, listing, many)
+    multi_label = bool(sign) or has_lists or gaps or has_flags
+    return Form(sign, explicit, bare, truths, has_lists, multi_label)
 
 
-def tried(cell: Any) -> Any:
-    """Returns a cell as `plain` does; 0, which tells nothing, where that is refused."""
+def plain_or_zero(cell: Any) -> Any:
+    """Returns a cell as `plain` does; 0, which tells nothing, where that raises."""
     try:
         return plain(cell)
     except BadInput:  # which is raised anew where the row is read
         return 0
 
 
-def _found(columns: Sequence[Column], words: set[str]) -> str:
+def _separator(columns: Sequence[Column], words: set[str]) -> str:
     """Returns the sign that stands between labels in columns whose title says that it may.
 
     Raises:
         BadInput: It is a comma, and may as well stand in names.
     """
     for column in columns:
-        if not column.several:
+        if not column.multi_label:
             continue
         texts: dict[str, int] = {}
         for row, cell in enumerate(column.cells):
             if isinstance(cell, str) and (text := cell.strip()) in words:
                 texts.setdefault(text, row)
         for sign in SIGNS:
-            some = [text for text in texts if sign in text]
-            if not some:
+            joined = next((text for text in texts if sign in text), None)
+            if joined is None:
                 continue
-            if sign == "," and not _apart(list(texts)):
+            if sign == "," and not _commas_separate(list(texts)):
                 raise BadInput(
-                    f"{column.at(texts[some[0]])}: the label {quoted(some[0])} may be one name, or "
+                    f"{column.at(texts[joined])}: the label {quoted(joined)} may be one name, or "
                     f"several with commas between them. If it is one, call the column "
                     f"{TITLES[0]}, and not {column.title.strip()}; if several, say so with "
                     "--separator ','."
@@ -273,8 +273,8 @@ def _found(columns: Sequence[Column], words: set[str]) -> str:
     return ""
 
 
-def _apart(texts: Sequence[str]) -> bool:
-    """Says whether commas stand between labels, and not in names such as "tench, Tinca tinca".
+def _commas_separate(texts: Sequence[str]) -> bool:
+    """Returns whether commas stand between labels, and not in names such as "tench, Tinca tinca".
 
     Labels come together with one and with another; the parts of a name are always together. Where
     a comma has no space behind it, one part that recurs is enough.

@@ -1,4 +1,4 @@
-"""Finds out how a person's pictures lie there: in folders, tables or arrays."""
+"""Finds the layout of a person's pictures: folders, tables or arrays."""
 
 import contextlib
 import os
@@ -9,33 +9,33 @@ from pathlib import Path
 
 from flaxmill.data import prepared
 from flaxmill.data.listings import class_folders, numpy_files, parquet, tables
-from flaxmill.data.listings.account import Account, Tree
-from flaxmill.data.listings.choosing import TABLES, choose, like_splits, named
+from flaxmill.data.listings.choosing import TABLES, choose, like_splits, split_of_table
 from flaxmill.data.listings.listing import Listing, split_of
+from flaxmill.data.listings.unused import Tree, UnusedFiles
 from flaxmill.errors import BadInput
 
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KINDS = "a folder, a CSV or Parquet file, or an .npz file"
 
 
-_Scanned = dict[tuple[Path, str], dict[str, Listing]]
-_SCANNED: ContextVar[_Scanned | None] = ContextVar("scanned", default=None)
+_Scans = dict[tuple[Path, str], dict[str, Listing]]
+_CACHE: ContextVar[_Scans | None] = ContextVar("scans", default=None)
 
 
 @contextlib.contextmanager
-def scanned_once() -> Iterator[None]:
-    """Has every place scanned once, however often it is asked for within.
+def cached_scans() -> Iterator[None]:
+    """Caches scans: within, every place is scanned once, however often it is asked for.
 
-    What a recipe chooses by is then what it is trained on, also where files come and go meanwhile.
+    So a recipe trains on what it chose by, even if files come and go meanwhile.
     """
-    if _SCANNED.get() is not None:
+    if _CACHE.get() is not None:
         yield
         return
-    token = _SCANNED.set({})
+    token = _CACHE.set({})
     try:
         yield
     finally:
-        _SCANNED.reset(token)
+        _CACHE.reset(token)
 
 
 def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
@@ -59,12 +59,12 @@ def scan(place: Path, *, sign: str = "") -> dict[str, Listing]:
     Raises:
         BadInput: There is nothing of the kind; the message says what was found and expected.
     """
-    scanned = _SCANNED.get()
-    if scanned is None:
+    cache = _CACHE.get()
+    if cache is None:
         return _scan(place, sign)
-    if (place, sign) not in scanned:
-        scanned[place, sign] = _scan(place, sign)
-    return dict(scanned[place, sign])
+    if (place, sign) not in cache:
+        cache[place, sign] = _scan(place, sign)
+    return dict(cache[place, sign])
 
 
 def _scan(place: Path, sign: str) -> dict[str, Listing]:
@@ -80,10 +80,10 @@ def _scan(place: Path, sign: str) -> dict[str, Listing]:
     if place.suffix.lower() == ".npz":
         return numpy_files.read_npz(place, sign=sign)
     if place.suffix.lower() in TABLES:
-        found = _read_tables({"train": [place]}, sign)
-        account = Account(place.parent)
-        _leave_rest(place.parent, found, account)
-        return _noted(found, [account.words()])
+        listings = _read_tables({"train": [place]}, sign)
+        unused = UnusedFiles(place.parent)
+        _add_unused(place.parent, listings, unused)
+        return _with_notes(listings, [unused.describe()])
     if place.suffix.lower() in _PACKED:
         raise BadInput(f"{place} is packed: unpack it, and give its folder.")
     raise BadInput(f"{place} is a file of a kind that is not known: give {_KINDS}.")
@@ -92,61 +92,61 @@ def _scan(place: Path, sign: str) -> dict[str, Listing]:
 def _read_folder(place: Path, sign: str) -> dict[str, Listing]:
     if prepared.is_prepared(place):
         return prepared.read_prepared(place)
-    account = Account(place)
-    if arrays := numpy_files.in_folder(place):
-        found = numpy_files.read_npy(place, arrays, sign=sign)
-        _leave_rest(place, {}, account, read=arrays.values(), below=True)
-        return _noted(found, [account.words()])
+    unused = UnusedFiles(place)
+    if arrays := numpy_files.npy_files(place):
+        listings = numpy_files.read_npy(place, arrays, sign=sign)
+        _add_unused(place, {}, unused, also_used=arrays.values(), below=True)
+        return _with_notes(listings, [unused.describe()])
     choice = choose(place, sign=sign)
     for table, reason in choice.unused.items():
-        account.leave(table, reason=reason)
+        unused.add(table, reason=reason)
     if choice.tables:
-        found = _read_tables(choice.tables, sign)
-        read = [table for some in choice.tables.values() for table in some]
-        _leave_rest(place, found, account, read=read, below=True)
-        return _noted(found, [choice.note, account.words()])
-    found = class_folders.read_folders(place, account)
-    doubt = mistaken(place, found["train"].classes) if len(found) == 1 else ""
-    return _noted(found, [doubt, account.words()])
+        listings = _read_tables(choice.tables, sign)
+        table_paths = [table for paths in choice.tables.values() for table in paths]
+        _add_unused(place, listings, unused, also_used=table_paths, below=True)
+        return _with_notes(listings, [choice.note, unused.describe()])
+    listings = class_folders.read_folders(place, unused)
+    doubt = doubtful_splits(place, listings["train"].classes) if len(listings) == 1 else ""
+    return _with_notes(listings, [doubt, unused.describe()])
 
 
-def _noted(found: dict[str, Listing], words: Sequence[str]) -> dict[str, Listing]:
-    """Adds to what the person is told."""
-    note = " ".join(part for part in (found["train"].note, *words) if part)
-    return {**found, "train": replace(found["train"], note=note)}
+def _with_notes(listings: dict[str, Listing], words: Sequence[str]) -> dict[str, Listing]:
+    """Returns the listings with more notes."""
+    note = " ".join(part for part in (listings["train"].note, *words) if part)
+    return {**listings, "train": replace(listings["train"], note=note)}
 
 
-def _leave_rest(
+def _add_unused(
     root: Path,
-    found: Mapping[str, Listing],
-    account: Account,
+    listings: Mapping[str, Listing],
+    unused: UnusedFiles,
     *,
-    read: Iterable[Path] = (),
+    also_used: Iterable[Path] = (),
     below: bool = False,
 ) -> None:
-    """Notes down what lies beside the pictures of tables or arrays, and is not used.
+    """Notes what lies beside the pictures of tables or arrays, and is not used.
 
     Args:
         root: The folder.
-        found: What is used.
-        account: Is told what is not.
-        read: Other files that are used.
+        listings: What is used.
+        unused: Collects what is not.
+        also_used: Other files that are used.
         below: Whether the folder was given, and all below it is meant. Where a table was, it may
             lie in one's home: then only pictures beside those that it lists are.
     """
     above = f"{root}{os.sep}"
-    files = (part.files for part in found.values() if isinstance(part.files, tuple))
-    used = {os.path.normpath(file).removeprefix(above) for some in files for file in some}
+    groups = (listing.files for listing in listings.values() if isinstance(listing.files, tuple))
+    used = {os.path.normpath(file).removeprefix(above) for files in groups for file in files}
     tree = Tree(root, None if below else map(os.path.dirname, used))
-    for path in read:
-        account.use(path)
+    for path in also_used:
+        unused.mark_used(path)
     for name in sorted([*tree.pictures, *(tree.others if below else ())]):
         if name not in used:
-            account.leave(name)
+            unused.add(name)
 
 
-def mistaken(place: Path, names: Sequence[str]) -> str:
-    """Says which class folders may be splits, if some may.
+def doubtful_splits(place: Path, names: Sequence[str]) -> str:
+    """Returns a note on class folders that may be splits, if some may.
 
     Args:
         place: The folder that they lie in.
@@ -171,44 +171,44 @@ def mistaken(place: Path, names: Sequence[str]) -> str:
     )
 
 
-def _read_tables(found: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
-    read: dict[str, tables.Table] = {}
-    for name, places in found.items():
-        packed = [place for place in places if place.suffix.lower() == ".parquet"]
-        if packed and len(packed) == len(places):
-            read[name] = parquet.read_parquet(packed)
+def _read_tables(paths: dict[str, list[Path]], sign: str) -> dict[str, Listing]:
+    by_split: dict[str, tables.Table] = {}
+    for name, group in paths.items():
+        parquet_files = [place for place in group if place.suffix.lower() == ".parquet"]
+        if parquet_files and len(parquet_files) == len(group):
+            by_split[name] = parquet.read_parquet(parquet_files)
         else:
-            read[name] = tables.read_table(places[0])
+            by_split[name] = tables.read_table(group[0])
     splits, note = {}, ""
-    table = next(iter(read.values()))
-    if len(read) == 1 and table.splits is None and isinstance(table.files, tuple):
-        splits = by_folder(table.place, table.files)
+    table = next(iter(by_split.values()))
+    if len(by_split) == 1 and table.splits is None and isinstance(table.files, tuple):
+        splits = splits_by_folder(table.place, table.files)
     if splits:
-        read = {
+        by_split = {
             "train": replace(
                 table, splits=[splits[top_of(table.place, file)] for file in table.files]
             )
         }
         note = f"Splits: as the folders of the pictures are called ({', '.join(splits)})."
-    return _noted(tables.listings(read, sign=sign), [note])
+    return _with_notes(tables.listings(by_split, sign=sign), [note])
 
 
-def by_folder(place: Path, files: Iterable[Path]) -> dict[str, str]:
-    """Returns the splits that the folders of a table's pictures are called as, by folder.
+def splits_by_folder(place: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Returns the splits that the folders of a table's pictures are named after, by folder.
 
     Args:
-        place: The table, which lists all pictures and does not say which are for what.
+        place: The table, which lists all pictures and does not name their splits.
         files: The pictures.
 
     Returns:
-        Nothing where the folders are not called so.
+        Nothing where the folders are not named so.
 
     Raises:
-        BadInput: Some are called so, and others not.
+        BadInput: Some are named so, and others not.
     """
     splits = {top: split_of(top) for top in dict.fromkeys(top_of(place, file) for file in files)}
-    meant = set(splits.values()) - {""}
-    if named(place) or "train" not in meant or len(meant) < 2:
+    distinct = set(splits.values()) - {""}
+    if split_of_table(place) or "train" not in distinct or len(distinct) < 2:
         return {}
     if others := [top for top, split in splits.items() if not split]:
         raise BadInput(

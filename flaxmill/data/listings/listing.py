@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
-PARTS = {
+SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -24,18 +24,18 @@ PARTS = {
     "testing": "test",
 }
 """What the splits are called in folders and tables."""
-_FILLING = ("set", "data", "split", "image", "images", "img", "imgs", "pictures", "photos")
+_FILLERS = ("set", "data", "split", "image", "images", "img", "imgs", "pictures", "photos")
 
 Labels = Int32[np.ndarray, " example"] | Float32[np.ndarray, "example class"]
 
 
 @dataclass(frozen=True)
-class Rows(Sequence[Any]):
-    """Some of what another sequence reads and gives.
+class Subset(Sequence[Any]):
+    """Some elements of another sequence.
 
     Attributes:
         whole: The other sequence.
-        indices: Which of it.
+        indices: Which of its elements.
     """
 
     whole: Sequence[Any]
@@ -52,13 +52,13 @@ class Rows(Sequence[Any]):
         return name_of(self.whole, int(self.indices[index]))
 
 
-def chosen(files: Sequence[Any], rows: Int[np.ndarray, " row"]) -> Sequence[Any]:
+def subset(files: Sequence[Any], rows: Int[np.ndarray, " row"]) -> Sequence[Any]:
     """Returns some of a listing's files, none of which is read."""
     if isinstance(files, tuple):
         return tuple(files[row] for row in rows.tolist())
-    if isinstance(files, Rows):
-        return Rows(files.whole, files.indices[rows])
-    return Rows(files, rows)
+    if isinstance(files, Subset):
+        return Subset(files.whole, files.indices[rows])
+    return Subset(files, rows)
 
 
 def name_of(files: Sequence[Any], index: int) -> str:
@@ -78,7 +78,7 @@ class Listing:
             of zeros and ones for each.
         classes: Class names.
         root: The folder, or file, that they were found in.
-        note: What to tell the person about how they were found; empty if nothing.
+        note: What to tell the person about how they were listed; empty if nothing.
         lacking: Why nothing can be learnt from them, though a model can be judged by them; empty if
             something can.
         things: What messages call them.
@@ -100,12 +100,12 @@ class Listing:
         """Whether any number of labels may hold of a picture."""
         return self.labels.ndim == 2
 
-    def rows(self, rows: Int[np.ndarray, " row"]) -> "Listing":
+    def select(self, rows: Int[np.ndarray, " row"]) -> "Listing":
         """Returns some of the pictures, in the order asked for."""
-        return replace(self, files=chosen(self.files, rows), labels=self.labels[rows])
+        return replace(self, files=subset(self.files, rows), labels=self.labels[rows])
 
     def groups(self) -> Int32[np.ndarray, " example"]:
-        """Returns what dividing keeps apart: the class, or the rarest of the labels."""
+        """Returns what dividing stratifies by: the class, or the rarest of the labels."""
         if not self.multi_label:
             return self.labels
         count = self.labels.sum(axis=0)
@@ -120,8 +120,8 @@ def split_of(name: str) -> str:
     ['train', 'train', 'test', 'validation', '']
     """
     bare = re.sub(r"(?<=[a-z])[_ -]?(19|20)\d\d$", "", name.strip().lower())  # COCO's train2017
-    words = [word for word in re.split(r"[_ .-]+", bare) if word and word not in _FILLING]
-    return PARTS.get(words[0].removesuffix("set"), "") if len(words) == 1 else ""
+    words = [word for word in re.split(r"[_ .-]+", bare) if word and word not in _FILLERS]
+    return SPLIT_NAMES.get(words[0].removesuffix("set"), "") if len(words) == 1 else ""
 
 
 def normal(name: str, form: Literal["NFC", "NFD"] = "NFC") -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.listings.digests import SOME, WHOLE, stamp
-from flaxmill.data.listings.label_words import said
+from flaxmill.data.listings.digests import SAMPLED, WHOLE, stamp
+from flaxmill.data.listings.label_notes import describe
 from flaxmill.data.listings.labels import Column, form_of
 from flaxmill.data.listings.listing import Listing, class_order, normal
-from flaxmill.data.listings.numpy_arrays import mapped, unpacked
+from flaxmill.data.listings.numpy_arrays import load_npz, map_npy
 from flaxmill.errors import BadInput, nearest, quoted, short
 
 _KINDS = {
@@ -27,7 +27,7 @@ _SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
 _SHOWN = 12  # arrays that a message names
 
 
-class Frames(Sequence[Any]):
+class PictureArray(Sequence[Any]):
     """Pictures in an array, uint8 [example, height, width, channel], which may lie on the disk.
 
     Args:
@@ -52,11 +52,11 @@ class Frames(Sequence[Any]):
     def digest(self) -> str:
         """What tells these pictures from any others: of a large array, a thousand are read."""
         whole = self.array.nbytes <= WHOLE
-        step = 1 if whole else max(1, len(self.array) // SOME)
-        summed = hashlib.sha256(repr(self.array.shape).encode())
+        step = 1 if whole else max(1, len(self.array) // SAMPLED)
+        digest = hashlib.sha256(repr(self.array.shape).encode())
         for picture in self.array[::step]:
-            summed.update(picture.tobytes())
-        return summed.hexdigest()
+            digest.update(picture.tobytes())
+        return digest.hexdigest()
 
     @property
     def stamp(self) -> str:
@@ -77,32 +77,32 @@ def read_npz(place: Path, *, sign: str = "") -> dict[str, Listing]:
     Raises:
         BadInput: It is damaged, or its arrays are not those of pictures and labels.
     """
-    return _listings(place, unpacked(place, lambda name: bool(_kind(name)[1])), sign)
+    return _listings(place, load_npz(place, lambda name: bool(_kind(name)[1])), sign)
 
 
-def in_folder(place: Path) -> dict[str, Path]:
+def npy_files(place: Path) -> dict[str, Path]:
     """Returns the ``.npy`` files of pictures and labels in a folder, by their names."""
     kinds = {path: _kind(path.stem)[1] for path in sorted(place.glob("*.npy"))}
-    found = {path.stem: path for path, kind in kinds.items() if kind}
-    return found if {"images", "labels"} <= set(kinds.values()) else {}
+    paths = {path.stem: path for path, kind in kinds.items() if kind}
+    return paths if {"images", "labels"} <= set(kinds.values()) else {}
 
 
-def read_npy(place: Path, found: Mapping[str, Path], *, sign: str = "") -> dict[str, Listing]:
+def read_npy(place: Path, paths: Mapping[str, Path], *, sign: str = "") -> dict[str, Listing]:
     """Maps ``.npy`` files of a folder into memory: only what is asked for is read from the disk.
 
     Args:
         place: The folder.
-        found: Its files, by their names, which mean what they mean in an ``.npz`` file.
+        paths: Its files, by their names, which mean what they mean in an ``.npz`` file.
         sign: What stands between several labels of a picture, where they are text.
 
     Raises:
         BadInput: One is damaged, or they are not those of pictures and labels.
     """
-    return _listings(place, {name: mapped(path) for name, path in found.items()}, sign)
+    return _listings(place, {name: map_npy(path) for name, path in paths.items()}, sign)
 
 
 def _kind(name: str) -> tuple[str, str]:
-    """Returns the split and the kind that an array's name tells; empty if it tells none."""
+    """Returns the split and the kind that an array's name stands for; empty if none."""
     name = name.lower()
     for word, split in _SPLITS.items():
         if (rest := name.removeprefix(f"{word}_").removesuffix(f"_{word}")) != name:
@@ -110,8 +110,8 @@ def _kind(name: str) -> tuple[str, str]:
     return "train", _KINDS.get(name, "")
 
 
-def _refused(place: Path, arrays: Mapping[str, np.ndarray], why: str = "") -> BadInput:
-    """Says which arrays there are, and what they have to be called."""
+def _wrong_arrays(place: Path, arrays: Mapping[str, np.ndarray], why: str = "") -> BadInput:
+    """Returns an error that says which arrays there are, and what to call them."""
     shapes = (f"{short(name)} {array.shape}" for name, array in arrays.items())
     shown = ", ".join(islice(shapes, _SHOWN)) or "no arrays"
     shown += f" and {len(arrays) - _SHOWN:,} more" if len(arrays) > _SHOWN else ""
@@ -123,23 +123,23 @@ def _refused(place: Path, arrays: Mapping[str, np.ndarray], why: str = "") -> Ba
 
 
 def _listings(place: Path, arrays: Mapping[str, np.ndarray], sign: str) -> dict[str, Listing]:
-    found: dict[tuple[str, str], str] = {}
+    array_names: dict[tuple[str, str], str] = {}
     for name in arrays:
         split, kind = _kind(name)
-        if kind and (other := found.setdefault((split, kind), name)) != name:
+        if kind and (other := array_names.setdefault((split, kind), name)) != name:
             both = f", of which {other} and {name} are both {kind} for {split}"
-            raise _refused(place, arrays, both)
-    splits = [name for name in ("train", "validation", "test") if (name, "images") in found]
-    if "train" not in splits or any((name, "labels") not in found for name in splits):
-        raise _refused(place, arrays)
-    labels = {name: _labels(place, found[name, "labels"], arrays) for name in splits}
-    names = arrays.get(found.get(("train", "classes"), ""))
+            raise _wrong_arrays(place, arrays, both)
+    splits = [name for name in ("train", "validation", "test") if (name, "images") in array_names]
+    if "train" not in splits or any((name, "labels") not in array_names for name in splits):
+        raise _wrong_arrays(place, arrays)
+    labels = {name: _labels(place, array_names[name, "labels"], arrays) for name in splits}
+    names = arrays.get(array_names.get(("train", "classes"), ""))
     classes, indices, note = _classes(place, names, labels, sign)
     one = len(classes) < 2 and indices["train"].ndim == 1
     lacking = f"{place} has one class only, {quoted(classes[0])}: expected two or more." * one
     return {
         name: Listing(
-            _pictures(place, found[name, "images"], arrays, len(indices[name])),
+            _pictures(place, array_names[name, "images"], arrays, len(indices[name])),
             indices[name],
             classes,
             place,
@@ -171,37 +171,37 @@ def _pictures(place: Path, name: str, arrays: Mapping[str, Any], count: int) -> 
         )
     if len(array) != count:
         raise BadInput(f"{where} holds {len(array):,} pictures, but there are {count:,} labels.")
-    return Frames(array[..., None] if array.ndim == 3 else array, where)
+    return PictureArray(array[..., None] if array.ndim == 3 else array, where)
 
 
 def _classes(
-    place: Path, names: np.ndarray | None, given: Mapping[str, np.ndarray], sign: str
+    place: Path, names: np.ndarray | None, arrays: Mapping[str, np.ndarray], sign: str
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray], str]:
-    """Returns class names, the labels of each split as a listing has them, and what to tell."""
+    """Returns class names, the labels of each split as a listing has them, and a note."""
     known = _names(place, names)
-    columns = {split: _column(place, split, array, known) for split, array in given.items()}
+    columns = {split: _column(place, split, array, known) for split, array in arrays.items()}
     form = form_of(list(columns.values()), sign)
     rows = {split: form.rows(column) for split, column in columns.items()}
-    trained = (name for row in rows["train"] for name in row)
-    wide = given["train"].shape[1] if given["train"].ndim == 2 else 0
-    classes = known or tuple(map(str, range(wide))) or class_order(trained)
+    train_names = (name for row in rows["train"] for name in row)
+    wide = arrays["train"].shape[1] if arrays["train"].ndim == 2 else 0
+    classes = known or tuple(map(str, range(wide))) or class_order(train_names)
     number = {name: at for at, name in enumerate(classes)}
     labels: dict[str, np.ndarray] = {}
-    for split, found in rows.items():
-        if strange := sorted({name for row in found for name in row} - set(number)):
+    for split, split_rows in rows.items():
+        if strange := sorted({name for row in split_rows for name in row} - set(number)):
             raise BadInput(
                 f"in {place} the class {quoted(strange[0])} is among the labels for {split} and "
                 f"not among those for training, so it cannot be learnt."
                 f"{nearest(strange[0], classes)}"
             )
-        if form.many:
-            labels[split] = np.zeros((len(found), len(classes)), np.float32)
-            for at, row in enumerate(found):
+        if form.multi_label:
+            labels[split] = np.zeros((len(split_rows), len(classes)), np.float32)
+            for at, row in enumerate(split_rows):
                 labels[split][at, [number[name] for name in row]] = 1
         else:
-            labels[split] = np.array([number[name] for [name] in found], np.int32)
-    every = [row for found in rows.values() for row in found]
-    return classes, labels, said(list(columns.values()), form, every, classes)
+            labels[split] = np.array([number[name] for [name] in split_rows], np.int32)
+    all_rows = [row for split_rows in rows.values() for row in split_rows]
+    return classes, labels, describe(list(columns.values()), form, all_rows, classes)
 
 
 def _names(place: Path, names: np.ndarray | None) -> tuple[str, ...]:

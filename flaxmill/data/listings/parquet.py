@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.data.listings import split_columns
-from flaxmill.data.listings.label_columns import column_of
+from flaxmill.data.listings.label_columns import label_column
 from flaxmill.data.listings.labels import TITLES as LABELS
 from flaxmill.data.listings.parquet_pages import extent
 from flaxmill.data.listings.picture_cells import PIXELS, TITLES, Embedded, fields, paths_alone
-from flaxmill.data.listings.tables import Table, existing, path_of
-from flaxmill.data.listings.written_tables import PATHS, columns
+from flaxmill.data.listings.raw_tables import PATHS, find_columns
+from flaxmill.data.listings.tables import Table, existing_paths, picture_path
 from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.machine import files, json_forms
 from flaxmill.machine.program import installing
@@ -26,7 +26,7 @@ _STORED = ("binary", "large_binary", "binary_view", "string", "large_string", "s
 
 
 def lists_pictures(place: Path) -> bool:
-    """Says whether a file has columns of pictures, or of their paths, and of labels."""
+    """Returns whether a file has columns of pictures, or of their paths, and of labels."""
     try:
         schema = _schema(place)
         return "label" in _columns(place, schema)
@@ -37,7 +37,7 @@ def lists_pictures(place: Path) -> bool:
 def read_parquet(places: Sequence[Path]) -> Table:
     """Reads the files of one split, in which each row has a picture, or its path, and its label.
 
-    Class names are those that Hugging Face's ``datasets`` notes in the file, if it wrote it.
+    Class names are those that Hugging Face's ``datasets`` notes in a file that it writes.
 
     Args:
         places: The files, all with the same columns. Paths are relative to the first one's folder.
@@ -50,32 +50,32 @@ def read_parquet(places: Sequence[Path]) -> Table:
     schema = _schema(first)
     header = schema.names
     at = _columns(first, schema)
-    wanted = [header[number] for number in at.values()] if "label" in at else header
-    wanted = list(wanted) + [
-        name for name in header if name.lower() in split_columns.TITLES and name not in wanted
+    selected = [header[number] for number in at.values()] if "label" in at else header
+    selected = list(selected) + [
+        name for name in header if name.lower() in split_columns.TITLES and name not in selected
     ]
-    if twice := [name for name in wanted if header.count(name) > 1]:
+    if twice := [name for name in selected if header.count(name) > 1]:
         raise BadInput(f"{first} has two columns called {quoted(twice[0])}: rename one of them.")
-    table = _table(places, wanted)
+    table = _table(places, selected)
     lines = range(1, table.num_rows + 1)
 
     def cells(number: int) -> list[Any]:
         return _values(first, header[number], table.column(header[number]))
 
     names = _class_names(schema).get(header[at["label"]], []) if "label" in at else []
-    by_split, words = split_columns.find(first, header, cells, lines)
-    meant = at | {f"split {number}": number for number in by_split}
-    labels = column_of(first, header, meant, cells, lines, tuple(names))
-    splits = None if words is None else split_columns.named(first, lines, words)
-    pictures = table.column(header[at["path"]])
+    by_split, words = split_columns.find_split_columns(first, header, cells, lines)
+    known = at | {f"split {number}": number for number in by_split}
+    labels = label_column(first, header, known, cells, lines, tuple(names))
+    splits = None if words is None else split_columns.splits_of(first, lines, words)
+    column = table.column(header[at["path"]])
     digest = "".join(files.sha256(place) for place in places)
-    given: Any = Embedded(pictures, first, digest)
-    if not _holds_pictures(pictures.type):
-        paths = cells(at["path"])
-        given = existing(first, lines, ["" if path is None else str(path) for path in paths])
-    elif len(paths := paths_alone(pictures)) == len(pictures):
-        given = existing(first, lines, paths)
-    return Table(first, given, labels, splits, lines)
+    contents: Any = Embedded(column, first, digest)
+    if not _holds_pictures(column.type):
+        paths = ["" if path is None else str(path) for path in cells(at["path"])]
+        contents = existing_paths(first, lines, paths)
+    elif len(paths := paths_alone(column)) == len(column):
+        contents = existing_paths(first, lines, paths)
+    return Table(first, contents, labels, splits, lines)
 
 
 def _columns(place: Path, schema: Any) -> dict[str, int]:
@@ -99,12 +99,12 @@ def _columns(place: Path, schema: Any) -> dict[str, int]:
     own.sort(
         key=lambda number: known.index(names[number]) if names[number] in known else len(known)
     )
-    called = bool(own) and names[own[0]] in known
+    is_named = bool(own) and names[own[0]] in known
     text = [number for number, kind in enumerate(schema.types) if _holds_text(kind)]
     listing = {names[number] for number in text} & set(PATHS)
-    if own and not called and listing and _lead_somewhere(place, schema, names, text):
+    if own and not is_named and listing and _paths_exist(place, schema, names, text):
         own = []
-    if len(own) > 1 and not called:
+    if len(own) > 1 and not is_named:
         raise BadInput(
             f"{place} holds pictures in the columns {listed(schema.names[n] for n in own)}, and "
             f"none is called {TITLES[0]}: rename the one to learn from to that, or choose it with "
@@ -114,18 +114,18 @@ def _columns(place: Path, schema: Any) -> dict[str, int]:
         names = ["" if name in PATHS else name for name in names]  # a path beside the picture
         names[own[0]] = PATHS[0]  # whatever it is called
     else:
-        columns(place, schema.names)  # whose message names them as they are
-    found = columns(place, names)
-    kind = schema.types[found["path"]]
+        find_columns(place, schema.names)  # whose message names them as they are
+    meaning = find_columns(place, names)
+    kind = schema.types[meaning["path"]]
     if not own and not _may_be_path(kind):
         raise BadInput(
-            f"the column {quoted(schema.names[found['path']])} of {place} is of {_type(kind)}: "
+            f"the column {quoted(schema.names[meaning['path']])} of {place} is of {_type(kind)}: "
             f"{PIXELS}"
         )
-    return found
+    return meaning
 
 
-def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
+def _table(places: Sequence[Path], selected: Sequence[str]) -> Any:
     """Returns some columns of all the files as one table of pyarrow."""
     import pyarrow
 
@@ -140,24 +140,24 @@ def _table(places: Sequence[Path], wanted: Sequence[str]) -> Any:
     for place in places:
         schema = _schema(place)
         names = schema.names
-        if missing := [name for name in wanted if name not in names]:
+        if missing := [name for name in selected if name not in names]:
             raise BadInput(
                 f"{place} has no column {quoted(missing[0])}, which {places[0]} has: files of one "
                 "split need the same."
             )
-        if other := [n for n in wanted if not schema.field(n).type.equals(first.field(n).type)]:
+        if other := [n for n in selected if not schema.field(n).type.equals(first.field(n).type)]:
             kinds = [_type(one.field(other[0]).type)[9:] for one in (schema, first)]
             raise BadInput(
                 f"{place} has a column {quoted(other[0])} of {kinds[0]}, and {places[0]} one of "
                 f"{kinds[1]}: files of one split need the same. Write both with one type."
             )
-    table = pyarrow.concat_tables(_unpacked(place, wanted) for place in places)
+    table = pyarrow.concat_tables(_read_columns(place, selected) for place in places)
     if not table.num_rows:
         raise BadInput(f"{places[0]} has no rows: expected one for each picture.")
     return table
 
 
-def _unpacked(place: Path, wanted: Sequence[str], rows: int | None = None) -> Any:
+def _read_columns(place: Path, selected: Sequence[str], rows: int | None = None) -> Any:
     """Returns some columns of a file, each of their values as often as it is there.
 
     What they unpack to is known before it is read. Values that are there many times, for a few
@@ -165,7 +165,7 @@ def _unpacked(place: Path, wanted: Sequence[str], rows: int | None = None) -> An
 
     Args:
         place: The file.
-        wanted: The names of the columns.
+        selected: The names of the columns.
         rows: How many rows to read, at least; None for all.
 
     Raises:
@@ -174,32 +174,32 @@ def _unpacked(place: Path, wanted: Sequence[str], rows: int | None = None) -> An
     import pyarrow
 
     packed = place.stat().st_size
-    with _opened(place) as file:
+    with _open(place) as file:
         with files.opened(place) as content:
-            found = extent(content, file.metadata, file.schema, wanted)
-        files.check_unpacked(place, found.size, packed)
-        files.check_rows(place, max(found.values, file.metadata.num_rows), packed)
-        together = max(1, min(_ROWS, _BATCH // max(1, found.longest)))
+            total = extent(content, file.metadata, file.schema, selected)
+        files.check_unpacked(place, total.size, packed)
+        files.check_rows(place, max(total.values, file.metadata.num_rows), packed)
+        together = max(1, min(_ROWS, _BATCH // max(1, total.longest)))
         tables, size, count = [], 0, 0
-        for batch in file.iter_batches(together, columns=list(wanted)):
-            tables.append(_decoded(pyarrow.Table.from_batches([batch])))
+        for batch in file.iter_batches(together, columns=list(selected)):
+            tables.append(_decode_dictionaries(pyarrow.Table.from_batches([batch])))
             size, count = size + tables[-1].nbytes, count + len(batch)
             files.check_unpacked(place, size, packed)
             if rows is not None and count >= rows:
                 break
-        schema = pyarrow.schema([file.schema_arrow.field(name) for name in wanted])
-        return pyarrow.concat_tables(tables or [_decoded(schema.empty_table())])
+        schema = pyarrow.schema([file.schema_arrow.field(name) for name in selected])
+        return pyarrow.concat_tables(tables or [_decode_dictionaries(schema.empty_table())])
 
 
 def _schema(place: Path) -> Any:
     """Returns the columns of a file, as pyarrow has them."""
-    with _opened(place) as file:
+    with _open(place) as file:
         return file.schema_arrow
 
 
 @contextlib.contextmanager
-def _opened(place: Path) -> Iterator[Any]:
-    """Opens a file with pyarrow, and says what is wrong with it while it is read."""
+def _open(place: Path) -> Iterator[Any]:
+    """Opens a file with pyarrow, whose errors while it is read become `BadInput`."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -223,7 +223,7 @@ def _check_footer(place: Path) -> None:
     """Refuses a footer that is too long to describe pictures and labels.
 
     Raises:
-        BadInput: It is; where there is none, nothing is said.
+        BadInput: It is too long. A file without a footer is left to pyarrow.
     """
     with files.opened(place) as file:
         size = file.seek(0, os.SEEK_END)
@@ -236,8 +236,8 @@ def _check_footer(place: Path) -> None:
         )
 
 
-def _decoded(table: Any) -> Any:
-    """Returns a table without columns of which each value is kept once."""
+def _decode_dictionaries(table: Any) -> Any:
+    """Returns a table without dictionary-encoded columns."""
     from pyarrow import types
 
     for number, field in enumerate(table.schema):
@@ -271,25 +271,25 @@ def _type(kind: Any) -> str:
     return f"the type {text if len(text) <= _WORDS else text[:_WORDS] + '…'}"
 
 
-def _kind(kind: Any) -> Any:
-    """Returns a type, or the type of the values that a dictionary-encoded one has."""
+def _value_type(kind: Any) -> Any:
+    """Returns a type, or that of the values where it is dictionary-encoded."""
     from pyarrow import types
 
     return kind.value_type if types.is_dictionary(kind) else kind
 
 
 def _holds_pictures(kind: Any) -> bool:
-    """Says whether a column's type is that of pictures: bytes, or a struct that has them."""
+    """Returns whether a column's type is that of pictures: bytes, or a struct that has them."""
     from pyarrow import types
 
-    kind = _kind(kind)
+    kind = _value_type(kind)
     tests = (types.is_binary, types.is_large_binary, types.is_binary_view)
     tests += (types.is_fixed_size_binary,)
     return any(test(kind) for test in tests) or _has_bytes(kind)
 
 
 def _has_bytes(kind: Any) -> bool:
-    """Says whether a struct is one of ``bytes``, or of ``path`` alone, as datasets keeps files."""
+    """Returns whether a struct has ``bytes``, or ``path`` alone, as datasets stores files."""
     names = fields(kind)
     types = [str(kind.field(name).type) for name in names if name in ("bytes", "path")]
     return bool(types) and all(type in _STORED for type in types)
@@ -299,37 +299,37 @@ def _holds_text(kind: Any) -> bool:
     from pyarrow import types
 
     tests = (types.is_string, types.is_large_string, types.is_string_view)
-    return any(test(_kind(kind)) for test in tests)
+    return any(test(_value_type(kind)) for test in tests)
 
 
 def _may_be_path(kind: Any) -> bool:
-    """Says whether a cell may name a file: by text, by a number, or by nothing."""
+    """Returns whether a cell may name a file: by text, by a number, or by nothing."""
     from pyarrow import types
 
-    return _holds_text(kind) or types.is_integer(_kind(kind)) or types.is_null(kind)
+    return _holds_text(kind) or types.is_integer(_value_type(kind)) or types.is_null(kind)
 
 
-def _lead_somewhere(place: Path, schema: Any, names: Sequence[str], text: Sequence[int]) -> bool:
-    """Says whether the first path of a column that is called so leads to a file."""
+def _paths_exist(place: Path, schema: Any, names: Sequence[str], text: Sequence[int]) -> bool:
+    """Returns whether the first path in a column of paths, by its title, leads to a file."""
     order = [number for name in PATHS for number in text if names[number] == name]
     name = schema.names[order[0]]
-    first = _unpacked(place, [name], rows=1).column(name)
-    return bool(len(first)) and path_of(place.parent, str(first[0].as_py() or "")) is not None
+    first = _read_columns(place, [name], rows=1).column(name)
+    return bool(len(first)) and picture_path(place.parent, str(first[0].as_py() or "")) is not None
 
 
 def _class_names(schema: Any) -> dict[str, list[str]]:
-    """Returns the names of classes for each column of which ``datasets`` noted them."""
+    """Returns the class names that ``datasets`` noted, by column."""
     try:
-        noted = files.parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        found = {
+        features = files.parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        classes = {
             name: (kind.get("feature") or kind)["names"]
-            for name, kind in noted.items()
+            for name, kind in features.items()
             if "names" in (kind.get("feature") or kind)
         }
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
     fits = json_forms.each(json_forms.text())
     with contextlib.suppress(json_forms.Misfit):
-        json_forms.by_name(fits)(found, "")
-        return found
+        json_forms.by_name(fits)(classes, "")
+        return classes
     return {}

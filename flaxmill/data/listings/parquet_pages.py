@@ -29,14 +29,14 @@ class Extent:
     longest: int
 
 
-def extent(file: IO[bytes], metadata: Any, schema: Any, wanted: Iterable[str]) -> Extent:
+def extent(file: IO[bytes], metadata: Any, schema: Any, names: Iterable[str]) -> Extent:
     """Returns what some columns of a file come to.
 
     Args:
         file: The file, open.
         metadata: Of pyarrow: the content of its footer.
         schema: Of pyarrow: its Parquet schema.
-        wanted: The names of the columns.
+        names: The names of the columns.
 
     Raises:
         ValueError: A page lies outside of the file, or its header is damaged.
@@ -45,7 +45,7 @@ def extent(file: IO[bytes], metadata: Any, schema: Any, wanted: Iterable[str]) -
     end = file.seek(0, 2)
     for column in range(metadata.num_columns):
         path = f"{schema.column(column).path}."
-        if not any(path.startswith(f"{name}.") for name in wanted):
+        if not any(path.startswith(f"{name}.") for name in names):
             continue
         count = 0
         for group in range(metadata.num_row_groups):
@@ -99,10 +99,10 @@ def _number(header: dict[int, Any], field: int, otherwise: int = -1) -> int:
     Raises:
         ValueError: There is something else, or nothing where it must be there.
     """
-    found = header.get(field, otherwise)
-    if not isinstance(found, int) or found < 0:
+    number = header.get(field, otherwise)
+    if not isinstance(number, int) or number < 0:
         raise ValueError(f"field {field} in the header of a page is damaged")
-    return found
+    return number
 
 
 class _Compact:
@@ -122,12 +122,12 @@ class _Compact:
         return self._content[self.at - 1]
 
     def _varint(self) -> int:
-        found, shift = 0, 0
+        number, shift = 0, 0
         while shift < 70:
             byte = self._byte()
-            found |= (byte & 0x7F) << shift
+            number |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return found
+                return number
             shift += 7
         raise ValueError("the header of a page has a number without end")
 
@@ -139,12 +139,12 @@ class _Compact:
         """Returns the fields of a struct by their numbers: those that are integers or structs."""
         if deep > _DEEPEST:
             raise ValueError("the header of a page is nested too deep")
-        found: dict[int, Any] = {}
-        number = 0
+        fields: dict[int, Any] = {}
+        field = 0
         while kind := self._byte():
-            number = number + (kind >> 4) if kind >> 4 else self._integer()
-            found[number] = self._value(kind & 15, deep)
-        return found
+            field = field + (kind >> 4) if kind >> 4 else self._integer()
+            fields[field] = self._value(kind & 15, deep)
+        return fields
 
     def _value(self, kind: int, deep: int) -> Any:
         match kind:

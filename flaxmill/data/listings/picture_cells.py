@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.data.listings.digests import contents
-from flaxmill.data.listings.tables import path_of
+from flaxmill.data.listings.tables import picture_path
 from flaxmill.errors import BadInput, quoted
 
 TITLES = ("image", "picture", "img", "photo", "image_bytes", "jpg", "jpeg", "png", "webp")
@@ -22,7 +22,7 @@ PIXELS = (
 _LONG = 80  # characters of a path that a name has
 
 
-def picture(cell: Any, folder: Path, name: str) -> bytes | Path:
+def content_or_path(cell: Any, folder: Path, name: str) -> bytes | Path:
     """Returns a picture file's content, or its path, whichever a cell has.
 
     Args:
@@ -44,13 +44,13 @@ def picture(cell: Any, folder: Path, name: str) -> bytes | Path:
         raise BadInput(f"{name} holds {quoted(content, 24)}: {PIXELS}")
     if not path:
         raise BadInput(f"{name} has no picture: take the row out.")
-    found = path_of(folder, str(path))
-    if found is None:
+    file = picture_path(folder, str(path))
+    if file is None:
         raise BadInput(
             f"{name} has no picture, but a path, {quoted(path)}, at which there is no file. Paths "
             f"are taken from {folder}."
         )
-    return found
+    return file
 
 
 class Embedded(Sequence[Any]):
@@ -75,7 +75,7 @@ class Embedded(Sequence[Any]):
             BadInput: The row has none.
         """
         cell = self._column[int(index)].as_py()
-        return picture(cell, self._place.parent, self.name(int(index)))
+        return content_or_path(cell, self._place.parent, self.name(int(index)))
 
     def name(self, index: int) -> str:
         """Returns what messages call a picture."""
@@ -91,8 +91,8 @@ class Embedded(Sequence[Any]):
         if not outside:
             return self._digest
         summed = hashlib.sha256(self._digest.encode())
-        found = [path_of(self._place.parent, path) for path in outside]
-        for content in contents([str(path or "") for path in found]):
+        paths = [picture_path(self._place.parent, path) for path in outside]
+        for content in contents([str(path or "") for path in paths]):
             summed.update(content)
         return summed.hexdigest()
 

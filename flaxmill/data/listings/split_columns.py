@@ -1,28 +1,28 @@
-"""Which columns of a table say what is for training, validation and the test."""
+"""The columns of a table that name the split of each row."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flaxmill.data.listings.listing import PARTS, split_of
+from flaxmill.data.listings.listing import SPLIT_NAMES, split_of
 from flaxmill.errors import BadInput, nearest, quoted
 
 TITLE = "split"
-_PERHAPS = ("subset", "set", "partition", "usage", "phase")  # where all cells are names of splits
+_MAYBE = ("subset", "set", "partition", "usage", "phase")  # where all cells are names of splits
 _FLAGS = {"is_valid": "validation", "is_val": "validation", "is_validation": "validation"}
 _FLAGS |= {"is_test": "test"}
-TITLES = (TITLE, *_PERHAPS, *_FLAGS)
+TITLES = (TITLE, *_MAYBE, *_FLAGS)
 """What columns are called that may say it."""
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
-def find(
+def find_split_columns(
     place: Path,
     header: Sequence[str],
     cells: Callable[[int], Sequence[Any]],
     lines: Sequence[int],
 ) -> tuple[list[int], list[str] | None]:
-    """Returns which columns say the split of each row, and what they say.
+    """Returns the columns that name the split of each row, and their cells.
 
     Args:
         place: The file, for messages.
@@ -42,7 +42,7 @@ def find(
     if TITLE in names:
         at = names.index(TITLE)
         return [at], [str(cell) for cell in cells(at)]
-    for title in _PERHAPS:
+    for title in _MAYBE:
         if title in names:
             words = [str(cell) for cell in cells(names.index(title))]
             if all(split_of(word) for word in set(words)):
@@ -67,7 +67,7 @@ def _flag(place: Path, title: str, cell: Any, line: int) -> bool:
     return word in _TRUE
 
 
-def named(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]:
+def splits_of(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]:
     """Returns the splits that a column names, as flaxmill calls them.
 
     Raises:
@@ -77,6 +77,7 @@ def named(place: Path, lines: Sequence[int], column: Sequence[str]) -> list[str]
     for line, cell in zip(lines, column, strict=True):
         if not known[cell]:
             raise BadInput(
-                f"{place}, line {line}: no split is called {quoted(cell)}.{nearest(cell, PARTS)}"
+                f"{place}, line {line}: no split is called {quoted(cell)}."
+                f"{nearest(cell, SPLIT_NAMES)}"
             )
     return [known[cell] for cell in column]

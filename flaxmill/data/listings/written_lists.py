@@ -21,12 +21,12 @@ _CONSTANTS = {"true": True, "false": False, "null": None, "none": None, "nan": N
 
 
 def in_brackets(text: str) -> bool:
-    """Says whether square brackets stand around a text."""
+    """Returns whether square brackets stand around a text."""
     return text.startswith("[") and text.endswith("]")
 
 
 def is_list(text: str, *, bare: bool = False) -> bool:
-    """Says whether a text is a list, or begins as one."""
+    """Returns whether a text is a list, or begins as one."""
     try:
         return read(text, bare=bare) is not None
     except BadInput:
@@ -66,14 +66,14 @@ def read(text: str, *, bare: bool = False) -> list[Any] | None:
 
 def _items(inside: str) -> list[Any] | None:
     """Returns the items of a list in which some are in quotation marks; None if it is no such."""
-    found, at = [], 0
+    items, at = [], 0
     while at < len(inside.rstrip()):
         item = _ITEM.match(inside, at)
         if item is None:
             return None
-        found.append(_value(item[1]))
+        items.append(_value(item[1]))
         at = item.end()
-    return found
+    return items
 
 
 def _value(text: str) -> Any:

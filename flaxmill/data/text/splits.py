@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from flaxmill.data.folder import divided
 from flaxmill.data.listings.dividing import interleaved
+from flaxmill.data.listings.held_out import complete_splits
 from flaxmill.data.listings.listing import Listing
 from flaxmill.data.sizes import Sized, chosen
 from flaxmill.data.source import Arrays, Splits
@@ -98,7 +98,7 @@ def texts(
     """
     place = Path(data).expanduser().absolute()
     found = read(place, text=text, label=label)
-    listings, note = divided(found, validation, test)
+    listings, note = complete_splits(found, validation, test)
     listings = {name: interleaved(listing) for name, listing in listings.items()}
     whole = interleaved(found["train"]) if len(found) == 1 and not overfit else None
     splits = divided_texts(place.name, listings, cut, overfit=overfit, whole=whole)
@@ -131,7 +131,7 @@ def divided_texts(
     if overfit:
         if not 0 < overfit <= total:
             raise BadInput(f"--overfit {overfit}: give a number from 1 to {total:,}.")
-        few = listings["train"].rows(np.arange(overfit))
+        few = listings["train"].select(np.arange(overfit))
         listings = dict.fromkeys(listings, few)
         title = f"{title}, {overfit} training texts alone"
     train = listings["train"]
@@ -177,7 +177,7 @@ def _fitted(
 
     train = listings["train"]
     found = {name: source(listing) for name, listing in listings.items() if name != "train"}
-    found["train"] = source(train if again is None else train.rows(again))
+    found["train"] = source(train if again is None else train.select(again))
     return {**found, "whole": None if whole is None else source(whole)}
 
 

@@ -1,4 +1,4 @@
-"""What is written in tables that list pictures, before it is asked whether it is so."""
+"""Tables that list pictures as they are written, before anything in them is checked."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.data.listings import labels, split_columns
-from flaxmill.data.listings.label_columns import column_of
+from flaxmill.data.listings.label_columns import label_column
 from flaxmill.errors import BadInput, listed
 from flaxmill.machine.files import check_regular
 
@@ -17,8 +17,8 @@ PATHS = ("path", "file", "filename", "file_name", "image", "picture", "img")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What is written in a table, before it is asked whether it is so.
+class RawTable:
+    """A table as it is written, before anything in it is checked.
 
     Attributes:
         place: The file.
@@ -35,7 +35,7 @@ class Written:
     lines: Sequence[int]
 
 
-def open_table(place: Path) -> Written:
+def read_raw_table(place: Path) -> RawTable:
     """Reads a CSV file with a header, or a file with an object of JSON in each line.
 
     Between the cells of a CSV file are commas, semicolons or tabs.
@@ -46,23 +46,23 @@ def open_table(place: Path) -> Written:
     Raises:
         BadInput: It is no such table, or has no columns of paths and labels.
     """
-    read = objects if place.suffix.lower() == ".jsonl" else cells
+    read = read_jsonl if place.suffix.lower() == ".jsonl" else read_csv
     lines, header, rows = read(place)
 
     def column(number: int) -> list[Any]:
         return [row[number] for row in rows]
 
-    at = columns(place, header)
-    by_split, splits = split_columns.find(place, header, column, lines)
-    meant = at | {f"split {number}": number for number in by_split}
-    found = column_of(place, header, meant, column, lines)
+    at = find_columns(place, header)
+    by_split, splits = split_columns.find_split_columns(place, header, column, lines)
+    known = at | {f"split {number}": number for number in by_split}
+    label_cells = label_column(place, header, known, column, lines)
     paths = [path if isinstance(path, str) else "" for path in column(at["path"])]
-    return Written(place, paths, found, splits, lines)
+    return RawTable(place, paths, label_cells, splits, lines)
 
 
-def objects(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
+def read_jsonl(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
     """Returns the line numbers, the names and the rows of a file with JSON in each line."""
-    lines, read = [], []
+    lines, rows = [], []
     for number, line in enumerate(_text(place).splitlines(), start=1):
         if not line.strip():
             continue
@@ -76,16 +76,16 @@ def objects(place: Path) -> tuple[list[int], list[str], list[list[Any]]]:
                 '{"file_name": "1.png", "label": "cat"}.'
             )
         lines.append(number)
-        read.append(row)
-    if not read:
+        rows.append(row)
+    if not rows:
         raise BadInput(f"{place} has no rows: expected one for each picture.")
-    header = list(dict.fromkeys(name for row in read for name in row))
+    header = list(dict.fromkeys(name for row in rows for name in row))
     if len(header) > _COLUMNS:  # of which each row would have a cell
         raise BadInput(
             f"{place} has {len(header):,} names in its rows, and up to {_COLUMNS:,} columns are "
             f"read: give all rows the same names."
         )
-    return lines, header, [[row.get(name) for name in header] for row in read]
+    return lines, header, [[row.get(name) for name in header] for row in rows]
 
 
 def _text(place: Path) -> str:
@@ -102,9 +102,9 @@ def _closed(place: Path, error: OSError) -> BadInput:
     return BadInput(f"{place} cannot be read: {(error.strerror or str(error)).lower()}.")
 
 
-def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
+def read_csv(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
     """Returns the line numbers, the header and the rows of a CSV file."""
-    line, read, delimiter = 0, [], ","
+    line, rows, delimiter = 0, [], ","
     try:
         check_regular(place)
         with place.open(encoding="utf-8-sig", newline="") as file:
@@ -114,7 +114,7 @@ def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
             for row in reader:
                 line = reader.line_num
                 if any(map(str.strip, row)):
-                    read.append((line, row))
+                    rows.append((line, row))
     except OSError as error:
         raise _closed(place, error) from None
     except UnicodeDecodeError:
@@ -123,19 +123,19 @@ def cells(place: Path) -> tuple[list[int], list[str], list[list[str]]]:
         ) from None
     except csv.Error as error:
         raise BadInput(f"{place}, line {line + 1}: it is no CSV ({error}).") from None
-    if len(read) < 2:
+    if len(rows) < 2:
         raise BadInput(f"{place} has no rows below its header: expected one for each picture.")
-    (_, header), *rows = read
-    for line, row in rows:
+    (_, header), *numbered = rows
+    for line, row in numbered:
         if len(row) != len(header):
             raise BadInput(
                 f"{place}, line {line}: there are {len(row)} cells, but the header has "
                 f"{len(header)}. Put a cell with {delimiter!r} in it into quotation marks."
             )
-    return [line for line, _ in rows], header, [row for _, row in rows]
+    return [line for line, _ in numbered], header, [row for _, row in numbered]
 
 
-def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
+def find_columns(place: Path, header: Sequence[str]) -> dict[str, int]:
     """Returns which column holds "path", and which may hold "label".
 
     Raises:
@@ -143,14 +143,14 @@ def columns(place: Path, header: Sequence[str]) -> dict[str, int]:
     """
     names = [name.strip().lower() for name in header]
     known = {"path": PATHS, "label": labels.TITLES}
-    found = {
+    meaning = {
         what: names.index(name)
-        for what, wanted in known.items()
-        if (name := next((name for name in wanted if name in names), None))
+        for what, titles in known.items()
+        if (name := next((name for name in titles if name in names), None))
     }
-    if "path" not in found:
+    if "path" not in meaning:
         raise BadInput(
             f"{place} has no column of paths: its columns are {listed(header)}; expected one "
             f"called {' or '.join(PATHS)} (in the first row of a CSV file)."
         )
-    return found
+    return meaning

@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flaxmill.data.listings.account import Account
+from flaxmill.data.listings.unused import UnusedFiles
 from flaxmill.errors import BadInput
 
 _SHOWN = 2  # pairs of names that a message shows
 
 
 class File(NamedTuple):
-    """A picture, and what tells its file from most others: see `once`."""
+    """A picture, and what tells its file from most others: see `deduplicate`."""
 
     path: Path
-    guess: int
+    key: int
 
 
 def identity(path: str | Path) -> Any:
@@ -33,15 +33,15 @@ def identities(files: Iterable[Any]) -> Sequence[Any] | None:
 
 
 def _one_file(path: Path, other: Path) -> bool:
-    """Says whether two paths lead to one file that is there."""
+    """Returns whether two paths lead to one file that is there."""
     try:
         return os.path.samefile(path, other)
     except OSError:
         return False
 
 
-def once(
-    place: Path, found: Mapping[str, Mapping[str, Sequence[File]]], account: Account
+def deduplicate(
+    place: Path, pictures: Mapping[str, Mapping[str, Sequence[File]]], unused: UnusedFiles
 ) -> dict[str, dict[str, list[Path]]]:
     """Leaves out files that lie there again, by a link or a hard link, in the same class.
 
@@ -52,30 +52,30 @@ def once(
         BadInput: One is in two splits, or in two classes.
     """
     first: dict[int, tuple[str, str, Path]] = {}
-    kept: dict[str, dict[str, list[Path]]] = {name: {} for name in found}
-    apart: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
-    for split, labels in found.items():
-        for label, files in labels.items():
-            some = kept[split].setdefault(label, [])
-            for path, guess in files:
+    unique: dict[str, dict[str, list[Path]]] = {name: {} for name in pictures}
+    conflicts: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    for split, by_label in pictures.items():
+        for label, files in by_label.items():
+            paths = unique[split].setdefault(label, [])
+            for path, key in files:
                 here = split, label, path
-                before = first.setdefault(guess, here)
-                if before is here or guess < 0 or not _one_file(before[2], path):
-                    some.append(path)
+                before = first.setdefault(key, here)
+                if before is here or key < 0 or not _one_file(before[2], path):
+                    paths.append(path)
                 elif before[0] != split:
-                    apart.setdefault((split, before[0]), []).append((path, before[2]))
+                    conflicts.setdefault((split, before[0]), []).append((path, before[2]))
                 elif before[1] != label:
                     classes = f"class {label}", f"class {before[1]}"
-                    apart.setdefault(classes, []).append((path, before[2]))
+                    conflicts.setdefault(classes, []).append((path, before[2]))
                 else:
-                    account.leave(path, reason=f"the same file as {before[2].name}")
-    for (here, there), pairs in apart.items():
-        raise BadInput(_apart(place, pairs, here, there))
-    return kept
+                    unused.add(path, reason=f"the same file as {before[2].name}")
+    for (here, there), pairs in conflicts.items():
+        raise BadInput(_conflict(place, pairs, here, there))
+    return unique
 
 
-def _apart(place: Path, pairs: Sequence[tuple[Path, Path]], here: str, there: str) -> str:
-    """Says that files are in two splits, or in two classes."""
+def _conflict(place: Path, pairs: Sequence[tuple[Path, Path]], here: str, there: str) -> str:
+    """Returns that files are in two splits, or in two classes, in words."""
     names = [" = ".join(os.path.relpath(path, place) for path in pair) for pair in pairs[:_SHOWN]]
     more = f" and {len(pairs) - _SHOWN:,} more" if len(pairs) > _SHOWN else ""
     count = "1 picture" if len(pairs) == 1 else f"{len(pairs):,} pictures"

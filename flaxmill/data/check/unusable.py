@@ -6,19 +6,19 @@ from flaxmill.data.check.finding import Facts, Finding, are, few, number
 from flaxmill.data.check.survey import Survey
 
 
-def troubles(facts: Facts) -> Iterator[Finding]:
+def unusable(facts: Facts) -> Iterator[Finding]:
     """Finds what training cannot use, or passes over.
 
     Args:
         facts: Of all pictures.
     """
-    yield from _refused(facts.survey)
-    yield from _mistaken(facts.survey)
+    yield from _refusal(facts.survey)
+    yield from _split_like(facts.survey)
     yield from _unreadable(facts)
     yield from _missing(facts.survey)
 
 
-def _refused(survey: Survey) -> Iterator[Finding]:
+def _refusal(survey: Survey) -> Iterator[Finding]:
     if survey.refusal:
         yield Finding(
             "refused",
@@ -28,33 +28,33 @@ def _refused(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _mistaken(survey: Survey) -> Iterator[Finding]:
-    if survey.mistaken:
+def _split_like(survey: Survey) -> Iterator[Finding]:
+    if names := survey.split_like:
         yield Finding(
             "layout",
             True,
-            f"{few(survey.mistaken)} would be taken for {number(len(survey.mistaken), 'class')}, "
+            f"{few(names)} would be taken for {number(len(names), 'class')}, "
             f"for they are not called train, val and test, or not alone.",
             "If they are splits, call them so, leave nothing beside them, and in them nothing but "
             "class folders.",
-            tuple(survey.mistaken),
+            tuple(names),
         )
 
 
 def _unreadable(facts: Facts) -> Iterator[Finding]:
-    troubles = facts.index.troubles
+    errors = facts.index.errors
     for used, cannot in ((True, "cannot be read"), (False, "cannot be read, and is in no split")):
-        some = [at for at in troubles if bool(facts.splits[at]) == used]
-        if some:
+        indices = [at for at in errors if bool(facts.splits[at]) == used]
+        if indices:
             yield Finding(
                 "unreadable",
                 used,
-                f"{number(len(some))} {cannot}:",
+                f"{number(len(indices))} {cannot}:",
                 "Save them anew or delete them (train --skip-unreadable leaves them out)."
                 if used
                 else "Nothing needs doing, unless they are meant to be used.",
-                tuple(facts.names[at] for at in some),
-                details=tuple(troubles[at] for at in some),
+                tuple(facts.names[at] for at in indices),
+                details=tuple(errors[at] for at in indices),
             )
     if closed := facts.survey.closed:
         yield Finding(

@@ -1,4 +1,4 @@
-"""What lies below a folder of pictures and is not used: every file of it is one or the other."""
+"""The files below a folder of pictures, and which of them are not used."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from flaxmill.data.pictures.decode import SUFFIXES
 
-NOT_OURS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 """Folders that archives, servers and Windows leave."""
-_THEIRS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # files of that kind
-_GROUPS = 6  # that a line tells
+_SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # files of that kind
+_GROUPS = 6  # that a line names
 _SHOWN = 2  # names of a group
 
 
-def hidden(name: str) -> bool:
-    """Says whether nobody who looks at a folder means to see a file or folder of this name."""
-    return name.startswith(".") or name in NOT_OURS or name.lower() in _THEIRS
+def is_hidden(name: str) -> bool:
+    """Returns whether a file or folder of this name is hidden, or one that systems leave."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS or name.lower() in _SYSTEM_FILES
 
 
 def is_picture(name: str) -> bool:
-    """Says whether a name is that of a picture file."""
+    """Returns whether a name is that of a picture file."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -30,7 +30,7 @@ class _Group:
     names: list[str] = field(default_factory=list)
 
 
-class Account:
+class UnusedFiles:
     """Counts what is not used, by kind and folder, and remembers a few names.
 
     Args:
@@ -42,22 +42,22 @@ class Account:
         self._groups: dict[tuple[str, str], _Group] = {}
         self._known: set[str] = set()
 
-    def use(self, path: Path | str) -> None:
-        """Notes down that a file beside the pictures is used: it is not to be told of."""
+    def mark_used(self, path: Path | str) -> None:
+        """Notes that a file beside the pictures is used, so that it is not reported."""
         self._known.add(str(path).removeprefix(self._above))
 
-    def leave(self, path: Path | str, kind: str = "", *, reason: str = "") -> None:
-        """Notes down that a file is not used.
+    def add(self, path: Path | str, kind: str = "", *, reason: str = "") -> None:
+        """Notes that a file is not used.
 
         Args:
             path: The file, or its name below the folder.
-            kind: What it is; found from the name, if nothing is said.
+            kind: What it is; taken from the name if empty.
             reason: Why it is not used, where that is not plain.
         """
         name = str(path).removeprefix(self._above)
         if name in self._known:
             return
-        if reason:  # it is told once
+        if reason:  # it is reported once
             self._known.add(name)
         folder = os.path.dirname(name) if is_picture(name) else ""
         ending = os.path.splitext(name)[1].lower()
@@ -70,16 +70,16 @@ class Account:
         if len(group.names) <= _SHOWN:
             group.names.append(f"{name} ({reason})" if reason else name)
 
-    def words(self) -> str:
-        """Says what is not used, in one line; nothing if all is."""
+    def describe(self) -> str:
+        """Returns what is not used, in one line; nothing if all is."""
         groups = sorted(self._groups.items(), key=lambda item: item[0][0] != "picture")
-        told = [_told(*key, group) for key, group in groups[:_GROUPS]]
+        parts = [_describe(*key, group) for key, group in groups[:_GROUPS]]
         if left := sum(group.count for _, group in groups[_GROUPS:]):
-            told.append(f"{left:,} more")
-        return f"Not used: {', '.join(told)}." if told else ""
+            parts.append(f"{left:,} more")
+        return f"Not used: {', '.join(parts)}." if parts else ""
 
 
-def _told(kind: str, folder: str, group: _Group) -> str:
+def _describe(kind: str, folder: str, group: _Group) -> str:
     if group.count == 1:
         return group.names[0]
     more = ", …" if group.count > _SHOWN else ""
@@ -94,7 +94,7 @@ class Tree:
 
     Args:
         root: The folder.
-        only: The folders in it to look at, and not below; all, if nothing is said.
+        only: The folders in it to look at, and not below; None for all.
 
     Attributes:
         pictures: Files that are pictures by their names.
@@ -110,18 +110,18 @@ class Tree:
         self.closed: list[str] = []
         if only is not None:
             for folder in sorted(set(only)):
-                self._look(root, folder, (), {})
+                self._read_folder(root, folder, (), {})
             return
-        above: dict[str, tuple[tuple[int, int], ...]] = {"": ()}
-        while above:
-            self._look(root, *above.popitem(), above)
+        pending: dict[str, tuple[tuple[int, int], ...]] = {"": ()}
+        while pending:
+            self._read_folder(root, *pending.popitem(), pending)
 
-    def _look(
+    def _read_folder(
         self,
         root: Path,
         folder: str,
-        above: tuple[tuple[int, int], ...],
-        waiting: dict[str, tuple[tuple[int, int], ...]],
+        ancestors: tuple[tuple[int, int], ...],
+        pending: dict[str, tuple[tuple[int, int], ...]],
     ) -> None:
         try:
             status = os.stat(root / folder)
@@ -130,24 +130,24 @@ class Tree:
             self.closed.append(folder or ".")
             return
         here = (status.st_dev, status.st_ino)
-        if here in above:
+        if here in ancestors:
             self.closed.append(folder)
             return
         for entry in entries:
-            if hidden(entry.name):
+            if is_hidden(entry.name):
                 continue
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if _is(entry.is_dir):
+            if _holds(entry.is_dir):
                 self.folders.append(name)
-                waiting[name] = (*above, here)
-            elif is_picture(name) and (_is(entry.is_file) or entry.is_symlink()):
+                pending[name] = (*ancestors, here)
+            elif is_picture(name) and (_holds(entry.is_file) or entry.is_symlink()):
                 self.pictures.append(name)
             else:
                 self.others.append(name)
 
 
-def _is(what: Callable[[], bool]) -> bool:
+def _holds(test: Callable[[], bool]) -> bool:
     try:
-        return what()
+        return test()
     except OSError:  # a link that leads to itself
         return False

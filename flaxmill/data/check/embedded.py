@@ -13,29 +13,29 @@ from flaxmill.data.source import SPLITS, Splits, behind, labels_known
 
 
 def survey_of_splits(place: Path, splits: Splits) -> Survey:
-    """Looks at data that is open already, such as that of a recipe.
+    """Surveys data that is open already, such as that of a recipe.
 
     Args:
         place: What it is called.
         splits: The data.
     """
 
-    def give(part: str, row: int) -> Any:
-        source, rows = behind(splits[part], np.array([row]))
+    def load(split: str, row: int) -> Any:
+        source, rows = behind(splits[split], np.array([row]))
         files = getattr(source, "files", None)  # as they lie there, not as a network gets them
-        return splits[part][row]["image"] if files is None else files[int(rows[0])]
+        return splits[split][row]["image"] if files is None else files[int(rows[0])]
 
-    labels = {part: labels_known(splits[part]) for part in SPLITS}
+    labels = {split: labels_known(splits[split]) for split in SPLITS}
     return _survey(
         place,
-        {part: found for part, found in labels.items() if found is not None},
+        {split: column for split, column in labels.items() if column is not None},
         splits.labels,
-        give,
+        load,
     )
 
 
 def survey_of_listings(place: Path, *, sign: str = "") -> Survey:
-    """Looks at arrays of pictures, or at a Parquet file.
+    """Surveys arrays of pictures, or a Parquet file.
 
     Args:
         place: What `flaxmill.data.listings.layouts.scan` finds pictures in.
@@ -45,29 +45,29 @@ def survey_of_listings(place: Path, *, sign: str = "") -> Survey:
         BadInput: There are none as expected.
     """
     listings: dict[str, Listing] = scan(place, sign=sign)
-    found = _survey(
+    survey = _survey(
         place,
-        {part: listing.labels for part, listing in listings.items()},
+        {split: listing.labels for split, listing in listings.items()},
         listings["train"].classes,
-        lambda part, row: listings[part].files[row],
+        lambda split, row: listings[split].files[row],
     )
-    found.labels, found.refusal = listings["train"].note, listings["train"].lacking
-    return found
+    survey.labels, survey.refusal = listings["train"].note, listings["train"].lacking
+    return survey
 
 
 def _survey(
     place: Path,
     labels: Mapping[str, np.ndarray],
     classes: tuple[str, ...],
-    give: Callable[[str, int], Any],
+    load: Callable[[str, int], Any],
 ) -> Survey:
-    def given(name: str) -> Any:
-        part, _, number = name.rpartition(" ")
-        return give(part, int(number))
+    def load_by_name(name: str) -> Any:
+        split, _, index = name.rpartition(" ")
+        return load(split, int(index))
 
-    found = Survey(place, place, given=given)
-    for part, column in labels.items():
-        for number, label in enumerate(np.asarray(column)):
+    survey = Survey(place, place, load=load_by_name)
+    for split, split_labels in labels.items():
+        for index, label in enumerate(np.asarray(split_labels)):
             which = np.flatnonzero(label) if label.ndim else [int(label)]
-            found.rows.append(Row(f"{part} {number}", part, tuple(classes[at] for at in which)))
-    return found
+            survey.rows.append(Row(f"{split} {index}", split, tuple(classes[at] for at in which)))
+    return survey

@@ -21,9 +21,9 @@ def test_arrays_are_checked_as_files_are(tmp_path: Path, cache: Path) -> None:
     pictures[7], pictures[9] = pictures[4], pictures[3]
     np.savez(tmp_path / "set.npz", images=pictures, labels=labels)
     checked = check(tmp_path / "set.npz")
-    found = {finding.kind: finding for finding in checked.findings}
-    assert found["contradiction"].names == ("train 4", "train 7")
-    assert found["duplicate"].names == ("train 3", "train 9")
+    findings = {finding.kind: finding for finding in checked.findings}
+    assert findings["contradiction"].names == ("train 4", "train 7")
+    assert findings["duplicate"].names == ("train 3", "train 9")
     assert checked.facts.counts() == {"train": {"0": 12, "1": 12}}
     assert checked.kinds() == {"RGB": 24}
     assert not cache.exists()
@@ -41,11 +41,11 @@ def test_the_data_of_a_recipe_is_checked(
     ]
     file = small_runs.fork(tmp_path / "mine.py", *edits)
     sheet = tmp_path / "odd.png"
-    status, said, _ = command(capsys, "check", str(file), "--sheet", str(sheet))
+    status, output, _ = command(capsys, "check", str(file), "--sheet", str(sheet))
     assert status == 0
-    assert "mine.py: 240 pictures; 240 read now" in said
-    assert "train       160 pictures in 10 classes" in said
-    assert "Ankle boot 4" in said
+    assert "mine.py: 240 pictures; 240 read now" in output
+    assert "train       160 pictures in 10 classes" in output
+    assert "Ankle boot 4" in output
     assert sheet.exists()
 
 
@@ -56,5 +56,5 @@ def test_a_recipe_is_checked_by_its_files_and_not_by_what_its_network_gets(
     shutil.copy(folder / "train" / "개" / "사진 1.png", folder / "val" / "개" / "copy.png")
     edits = [('data: str = "photos"', f"data: str = {str(folder)!r}")]
     file = small_runs.fork(tmp_path / "mine.py", *edits, recipe="images")
-    found = {finding.kind for finding in checked_data(file).findings}
-    assert "leak" in found and "small" not in found
+    kinds = {finding.kind for finding in checked_data(file).findings}
+    assert "leak" in kinds and "small" not in kinds

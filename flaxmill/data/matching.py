@@ -1,4 +1,4 @@
-"""Data of another place with its classes as a model knows them: matched by name, not by order."""
+"""Data from elsewhere with its classes as a model has them: matched by name, not by order."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -49,11 +49,11 @@ class Relabelled:
         return {**examples, "label": self.relabel(examples["label"])}
 
 
-def matched(splits: Splits, labels: Sequence[str], *, gives: str, where: str) -> Splits:
+def match_classes(splits: Splits, labels: Sequence[str], *, gives: str, where: str) -> Splits:
     """Returns data with the labels of a model in their order, whatever the order there.
 
-    The data may lack classes of the model. Where the model tells several labels and the data has
-    one for each example, that is the one which holds.
+    The data may lack classes of the model. Where the model gives several labels and the data has
+    one for each example, that one holds.
 
     Args:
         splits: The data.
@@ -63,7 +63,7 @@ def matched(splits: Splits, labels: Sequence[str], *, gives: str, where: str) ->
 
     Raises:
         BadInput: The data has a class that the model does not know, or several labels an example
-            where the model tells one class.
+            where the model gives one class.
     """
     if splits.gives == "labels" and gives != "labels":
         raise BadInput(
@@ -80,56 +80,56 @@ def matched(splits: Splits, labels: Sequence[str], *, gives: str, where: str) ->
     if tuple(splits.labels) == tuple(labels) and splits.gives == gives:
         return splits
     table = np.array([labels.index(name) for name in splits.labels], np.int32)
-    several, given = gives == "labels", splits.gives == "labels"
-    relabel = _relabelling(table, len(labels), several, given)
-    parts = ("train", "validation", "test", "whole")
-    found = {name: _relabelled(getattr(splits, name), relabel) for name in parts}
-    return dataclasses.replace(splits, **found, labels=tuple(labels), gives=gives)
+    model_multi, data_multi = gives == "labels", splits.gives == "labels"
+    relabel = _relabelling(table, len(labels), model_multi, data_multi)
+    names = ("train", "validation", "test", "whole")
+    relabelled = {name: _relabel_source(getattr(splits, name), relabel) for name in names}
+    return dataclasses.replace(splits, **relabelled, labels=tuple(labels), gives=gives)
 
 
-def _relabelling(table: np.ndarray, classes: int, several: bool, given: bool) -> _Relabel:
-    """Returns what makes a model's labels of those of data.
+def _relabelling(table: np.ndarray, classes: int, model_multi: bool, data_multi: bool) -> _Relabel:
+    """Returns the function from labels of data to those of a model.
 
     Args:
         table: The model's index of each class of the data.
         classes: How many the model knows.
-        several: Whether the model tells any number of labels.
-        given: Whether the data has any number of labels.
+        model_multi: Whether the model gives any number of labels.
+        data_multi: Whether the data has any number of labels.
     """
-    if not several:
+    if not model_multi:
         return lambda labels: table[labels]
-    if not given:
+    if not data_multi:
         return lambda labels: np.eye(classes, dtype=np.float32)[table[labels]]
 
     def relabel(labels: Any) -> np.ndarray:
-        found = np.zeros((*np.shape(labels)[:-1], classes), np.float32)
-        found[..., table] = labels
-        return found
+        multi_hot = np.zeros((*np.shape(labels)[:-1], classes), np.float32)
+        multi_hot[..., table] = labels
+        return multi_hot
 
     return relabel
 
 
-def _relabelled(source: Any, relabel: _Relabel) -> Any:
+def _relabel_source(source: Any, relabel: _Relabel) -> Any:
     """Returns a source with other labels; views stay views, for they tell where examples lie."""
     if source is None:
         return None
     if isinstance(source, View):
-        return View(_relabelled(source.source, relabel), source.length, source.rows)
+        return View(_relabel_source(source.source, relabel), source.length, source.rows)
     if isinstance(source, Arrays):
         return Arrays({**source.arrays, "label": relabel(source.arrays["label"])})
     return Relabelled(source, relabel)
 
 
-def without(source: Source, labels: Sequence[str]) -> dict[str, list[str]]:
-    """Returns what is told of an evaluation: as ``absent``, the classes that had no example.
+def absent_classes(source: Source, labels: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what an evaluation reports as ``absent``: the classes that had no example.
 
-    Nothing where all had one, or where that is not known without reading the examples.
+    It is empty where all had one, or where that is not known without reading the examples.
     """
     known = labels_known(source)
     if known is None or known.shape[1:] not in ((), (len(labels),)):
         return {}
-    there = set(np.flatnonzero(known.any(0)) if known.ndim == 2 else known.tolist())
-    absent = [name for label, name in enumerate(labels) if label not in there]
+    present = set(np.flatnonzero(known.any(0)) if known.ndim == 2 else known.tolist())
+    absent = [name for label, name in enumerate(labels) if label not in present]
     return {"absent": absent} if absent else {}
 
 
