@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flaxmill.machine import terminal
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 
 
 def fork(recipe: str, file: Path | None = None, /) -> None:
@@ -16,4 +16,4 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     from flaxmill import recipes
 
     made = recipes.fork(recipe, file)
-    terminal.show(f"wrote {made}; change it, then: {typed(f'train {quote(made)}')}")
+    terminal.show(f"wrote {made}; change it, then: {command_line(f'train {quote(made)}')}")

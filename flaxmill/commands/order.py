@@ -202,7 +202,7 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
     other_names.refuse(recipe.name, rest, set(spelt(kind)), program)
-    with terminal.parsing(rest):
+    with terminal.plain_parser_errors(rest):
         given = tyro.cli(
             kind,
             args=rest,

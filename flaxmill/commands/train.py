@@ -16,7 +16,7 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, CannotGoOn, NotFinite, Stopped, Unreadable
 from flaxmill.machine import stopping
 from flaxmill.machine.clock import WAITING, Clock, process_age
-from flaxmill.machine.program import placed, typed
+from flaxmill.machine.program import command_line, shell_path
 from flaxmill.machine.progress import Words, duration, figures
 from flaxmill.maths import calibration
 from flaxmill.recipes.loading import border, mistakes, trust
@@ -189,7 +189,7 @@ def _closed(
     trained = TrainedRun(directory.path, recipe=order.recipe)
     if order.options.report and not trained.has_report:
         began = time.perf_counter()
-        told = typed(f"report {placed(directory.path)}")
+        told = command_line(f"report {shell_path(directory.path)}")
         with stopping.scope(f"stopped; the run is finished, and {told} makes its report."):
             TrainedRun(directory.path, recipe=order.recipe, opened=opened).report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
@@ -211,7 +211,7 @@ def carry_out(order: Order, run: Run) -> None:
     """
     seen = None
     try:
-        with run.asked.answered(), run.early.awaited(), run.clock("train"):
+        with run.asked.handling(), run.early.awaited(), run.clock("train"):
             order.recipe.module.train(order.config, run)
     except NotFinite as trouble:
         seen = trouble.step  # looked into below, when what the loop held is let go
@@ -293,8 +293,9 @@ def waiting_words(seconds: Mapping[str, float]) -> str:
     share = 100 * waited / seconds["train"]
     return (
         f"For {duration(waited)} of the training ({share:.0f} %) the device "
-        f"waited for data. Pictures can be made ready once ({typed('prepare DATA --to DIR')}), or "
-        f"smaller; where cores are idle, more --readers help."
+        f"waited for data. Pictures can be made ready once "
+        f"({command_line('prepare DATA --to DIR')}), or smaller; where cores are "
+        f"idle, more --readers help."
     )
 
 

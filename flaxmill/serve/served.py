@@ -81,7 +81,7 @@ class Served:
 
 def _signature_file(path: Path, signature: Signature) -> StaticFile:
     """Returns a signature that names what the model takes and gives, which the page goes by."""
-    content = files.content(path)
+    content = files.read_bytes(path)
     if json.loads(content)["format"] < FORMAT:
         content = json.dumps(signature.as_json(), ensure_ascii=False).encode()
     return static_file(path.name, content)
@@ -99,7 +99,7 @@ def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
     found = {}
     for name in chosen:
         try:
-            content = files.content(folder / name, _EXAMPLE_BYTES, links=False)
+            content = files.read_bytes(folder / name, _EXAMPLE_BYTES, links=False)
             if not name.isprintable():
                 raise BadInput(f"{name!r} is no name that can be shown.")
         except (BadInput, OSError) as trouble:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from flaxmill.errors import BadInput, named
+from flaxmill.errors import BadInput, describe
 from flaxmill.maths.metrics import Measures, Sums
 
 
@@ -110,7 +110,7 @@ def transformation(found: Any) -> None:
     """
     if not (callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))):
         raise BadInput(
-            f"the optimizer is {named(found)}: optimizer() of a recipe returns an Optax "
+            f"the optimizer is {describe(found)}: optimizer() of a recipe returns an Optax "
             f"transformation, such as optax.sgd(0.1), and train() gives it to create_state."
         )
 
@@ -139,4 +139,4 @@ def _told(value: Any) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         kind = "one number" if value.ndim == 0 else "an array"
         return f"{kind}, {form(value.dtype, value.shape)}"
-    return named(value)
+    return describe(value)

@@ -84,7 +84,7 @@ class Run:
         self._saved_at = time.monotonic()
         self.meter = Meter(self.clock)
         self.early, self._examples = Early(), self.schedule.batch_size * len(self.seeds)  # a step
-        self.asked = stopping.Asked(lambda: f"stopped; {self.kept()}")
+        self.asked = stopping.StopRequest(lambda: f"stopped; {self.kept()}")
 
     # Before the loop.
 
@@ -207,19 +207,19 @@ class Run:
                 self._heard(step, sums, self.hear)
             return
         if split == "train":
-            self.meter.given(sums)
+            self.meter.track(sums)
             if not self.schedule.logs(step):
-                if self.words.wanted():
+                if self.words.due():
                     self._show(step, spread(sums.finite_means(step))[0])
                 return
         self._begin()
         self.check_place()
         each = sums.finite_means(step)
         if split == "train":
-            clock = self.meter.trained(step, self._examples)
+            clock = self.meter.training_speed(step, self._examples)
         else:
             examples = sums.examples or float(np.mean(sums.weights["loss"]))
-            clock = self.meter.evaluated(examples * len(self.seeds))
+            clock = self.meter.evaluation_speed(examples * len(self.seeds))
         place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
         self._log_unreadable(place)
         for seed, means in zip(self.seeds, each, strict=True):
@@ -233,9 +233,9 @@ class Run:
 
     def _heard(self, step: int, sums: Sums, hear: Callable[[float], bool]) -> None:
         """Passes on the loss of a step; where that is enough, the recipe's loop ends here."""
-        self.meter.given(sums)
+        self.meter.track(sums)
         loss = sums.means()["loss"]
-        if self.words.wanted():
+        if self.words.due():
             self._show(step, {"loss": loss})
         if hear(loss) or step == self.schedule.steps:
             self.early.end()

@@ -36,9 +36,9 @@ def test_places_are_searched_in_order(
     assert find("tiny") == below
     named = put(tmp_path / "sets" / "tiny")
     assert find("tiny") == named
-    given = put(tmp_path / "anything")
-    assert find("tiny", given) == given
-    assert find("tiny", "../anything") == given
+    folder = put(tmp_path / "anything")
+    assert find("tiny", folder) == folder
+    assert find("tiny", "../anything") == folder
 
 
 def test_an_incomplete_folder_is_passed_over(empty_machine: Path, tmp_path: Path) -> None:

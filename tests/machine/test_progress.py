@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flaxmill.machine import progress
-from flaxmill.machine.progress import Reading, Words
+from flaxmill.machine.progress import ReadingProgress, Words
 from flaxmill.training.facts import costs
 
 
@@ -65,7 +65,7 @@ def test_a_device_that_waits_for_data_is_told_of(capsys: pytest.CaptureFixture[s
 def test_reading_shows_a_bar_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal(monkeypatch)
     monkeypatch.setattr(sys, "stderr", sys.stdout)
-    with Reading() as shown:
+    with ReadingProgress() as shown:
         shown(500, 2000)
     assert "25 %  read 500 of 2,000" in sys.stdout.getvalue()  # pyrefly: ignore
 
@@ -73,7 +73,7 @@ def test_reading_shows_a_bar_and_how_many(monkeypatch: pytest.MonkeyPatch) -> No
 def test_reading_is_told_in_lines_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Reading() as shown:
+    with ReadingProgress() as shown:
         shown(1, 2)  # too soon after the beginning
         monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)
         shown(500, 2000)
@@ -90,7 +90,7 @@ def test_nothing_is_said_where_all_should_be_quiet(monkeypatch: pytest.MonkeyPat
     words.say("a line")
     words.facts({"data": "many"})
     show(words)
-    assert not words.wanted()
+    assert not words.due()
     assert screen.getvalue() == ""
 
 
@@ -115,11 +115,11 @@ def test_figures_are_asked_for_again_after_a_pause(monkeypatch: pytest.MonkeyPat
     words = Words()
     words.begin(0, 1000)
     try:
-        assert not words.wanted()
+        assert not words.due()
         now += 0.3
-        assert words.wanted()
+        assert words.due()
         words.show(1, 1000, {}, 0.1, 64)
-        assert not words.wanted()
+        assert not words.due()
     finally:
         words.end()
 

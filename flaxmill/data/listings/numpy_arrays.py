@@ -30,7 +30,7 @@ def mapped(path: Path) -> np.ndarray:
         BadInput: It is damaged, or no file of an array of numbers or text.
     """
     try:
-        with files.opened(path) as file:
+        with files.open_regular(path) as file:
             shape, fortran, kind = form = _form(file)
             start, size = file.tell(), os.fstat(file.fileno()).st_size
         if start + _bytes(form) > size:
@@ -61,7 +61,7 @@ def unpacked(place: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray
         BadInput: It is damaged, or its arrays are far larger than the file.
     """
     try:
-        with files.opened(place) as file:
+        with files.open_regular(place) as file:
             if file.peek(6)[:6] == np.lib.format.MAGIC_PREFIX:
                 raise BadInput(f"{place} is an .npy file: give the folder of such files.")
             size = os.fstat(file.fileno()).st_size

@@ -105,7 +105,7 @@ def read(given: Any, signature: Signature) -> UInt8[np.ndarray, "height width ch
         if array.shape == (height, width, channels):
             return array
         picture = as_picture(array)
-    wanted, name = signature.preprocess, decode.called(picture)
+    wanted, name = signature.preprocess, decode.name_of(picture)
     white = int(wanted.get("white", WHITES[-1]))
     picture = upright(picture, channels, white=white, lean=True, name=name)
     dark_ground = str(wanted.get("background", "")).startswith("dark")

@@ -14,7 +14,7 @@ from numpy import ndarray
 from PIL import ImageFile, JpegImagePlugin
 
 from flaxmill.data.pictures import bounds
-from flaxmill.data.pictures.decode import decoded, header
+from flaxmill.data.pictures.decode import header, read_pixels
 from flaxmill.errors import BadInput, TooLarge
 from flaxmill.tasks.kinds import Large
 
@@ -87,7 +87,7 @@ def received(
                     f"{name}: with it, the request has {passed:,.0f} pixels to read, more than "
                     f"{limits.max_request_pixels:,}."
                 )
-            ready.append(signature.input_kind.read(decoded(picture, name=name), signature))
+            ready.append(signature.input_kind.read(read_pixels(picture, name=name), signature))
     return ready
 
 
