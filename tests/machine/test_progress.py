@@ -23,9 +23,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    made = Terminal()
-    monkeypatch.setattr(sys, "stdout", made)
-    return made
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    return screen
 
 
 def show(words: Words) -> None:
@@ -77,9 +77,9 @@ def test_reading_is_told_in_lines_where_there_is_no_terminal(
         shown(1, 2)  # too soon after the beginning
         monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)
         shown(500, 2000)
-    out, told = capsys.readouterr()
+    out, errors = capsys.readouterr()
     assert out == ""
-    (line,) = told.splitlines()
+    (line,) = errors.splitlines()
     assert line.startswith("  read 500 of 2,000, 0.")
     assert line.endswith(" s left")
 
@@ -130,5 +130,5 @@ def test_before_a_step_was_timed_no_speed_is_claimed(capsys: pytest.CaptureFixtu
 
 
 def test_what_a_step_takes_is_told_in_units_that_are_read() -> None:
-    told = [costs(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)]
-    assert told == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]
+    words = [costs(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)]
+    assert words == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]
