@@ -30,7 +30,7 @@ from machine import large_pages, machine
 from PIL import Image
 
 from flaxmill.data.known.cifar import cifar10
-from flaxmill.data.source import behind
+from flaxmill.data.source import unwrap_views
 from flaxmill.models import weights
 from flaxmill.recipes import images
 from flaxmill.trained.run import TrainedRun
@@ -104,7 +104,7 @@ SETTINGS = (
 
 
 def _listed(source: Any) -> list[tuple[str, int]]:
-    found, rows = behind(source, np.arange(len(source)))
+    found, rows = unwrap_views(source, np.arange(len(source)))
     return [(str(found.files[int(row)]), int(found.labels[row])) for row in rows]
 
 

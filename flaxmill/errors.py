@@ -10,12 +10,12 @@ _NAMES = 12  # that a message lists
 _KNOWN = 50  # of which one was meant
 
 
-class Told(Exception):
-    """Something that a person is told without a traceback.
+class FlaxmillError(Exception):
+    """An error that is shown as a message, without a traceback.
 
     Args:
-        lines: Of the message. A line break in one of them comes from what it quotes, and is shown
-            as an escape.
+        lines: Of the message. A line break within one comes from what it quotes, and is shown as an
+            escape.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -26,8 +26,8 @@ class Told(Exception):
         return "\n".join(self.lines)
 
 
-class BadInput(Told, ValueError):
-    """Something given to flaxmill cannot be used; the message says what, where and how to mend it.
+class BadInput(FlaxmillError, ValueError):
+    """An input that cannot be used; the message says what, where and how to mend it.
 
     The command line shows the message alone and ends with exit status 2.
     """
@@ -41,7 +41,7 @@ class TooLarge(BadInput):
     """A picture that would take too much time or memory; the message says why."""
 
 
-class CannotGoOn(Told, RuntimeError):
+class CannotGoOn(FlaxmillError, RuntimeError):
     """The run cannot continue (not a number, full disk); its last good state is kept.
 
     The command line shows the message alone and ends with exit status 3.
@@ -49,7 +49,7 @@ class CannotGoOn(Told, RuntimeError):
 
 
 def quoted(value: Any, most: int = _LINE) -> str:
-    """Returns what a message quotes of something given: of a long one, its beginning and length.
+    """Quotes a value for a message: of a long one, its beginning and length.
 
     Args:
         value: A cell of a table, the name of a column or class, or the like.
@@ -68,10 +68,10 @@ def quoted(value: Any, most: int = _LINE) -> str:
     return f"{repr(value[:most])[:-1][: most + 2]}…{shown[-1]} ({len(value):,} {unit})"
 
 
-def named(value: Any) -> str:
-    """Says what something is, for a message: its type, and its value where that is short.
+def describe(value: Any) -> str:
+    """Describes a value for a message: its type, and the value itself where that is short.
 
-    >>> named(3), named([1.5] * 20)
+    >>> describe(3), describe([1.5] * 20)
     ('an int (3)', 'a list')
     """
     kind, shown = type(value).__name__, repr(value)
@@ -80,7 +80,7 @@ def named(value: Any) -> str:
 
 
 def short(text: str, most: int = _LINE) -> str:
-    """Returns a name as a list of counts has it: the beginning of a long one.
+    """Returns a name, of a long one the beginning.
 
     >>> short("cat"), short("catfish", 4)
     ('cat', 'cat…')
@@ -100,7 +100,7 @@ def listed(names: Iterable[Any], most: int = _NAMES) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Says which known name was probably meant, as the end of an error message.
+    """Returns the end of an error message: which known name was probably meant.
 
     Args:
         name: The name that was not found.
@@ -122,11 +122,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def check_range(option: str, value: float, least: float, most: float) -> None:
-    """Refuses a number that is out of its range, under the name that a person gave it by.
+    """Refuses a number that is out of its range, under the name of its option.
 
     Args:
         option: Such as ``--crop``.
-        value: What was given.
+        value: Of the option.
         least: The least that is allowed.
         most: The most that is allowed.
 

@@ -32,11 +32,11 @@ def check(
         workers: Threads that read; 0 takes one for each processor.
         json: Print JSON.
     """
-    from flaxmill.machine.progress import Reading
+    from flaxmill.machine.progress import ReadingProgress
 
     if size < 0 or workers < 0:
         raise BadInput(f"--size {size} --workers {workers}: give 0 or more.")
-    with Reading() as progress:
+    with ReadingProgress() as progress:
         how = {"size": size, "sign": separator, "workers": workers, "progress": progress}
         checked = checked_data(place, **how)
     if json:

@@ -21,7 +21,7 @@ from flaxmill.commands.report import look, report
 from flaxmill.commands.serve import serve
 from flaxmill.errors import BadInput, nearest
 from flaxmill.machine import terminal
-from flaxmill.machine.program import typed
+from flaxmill.machine.program import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,9 +48,9 @@ def _overview() -> list[str]:
     lines = [
         "flaxmill trains, looks at, ships and serves deep-learning models on JAX and Flax.",
         "",
-        f"  {typed('train fashion_mnist')}     a trained clothing classifier in 15 seconds",
+        f"  {command_line('train fashion_mnist')}     a trained clothing classifier in 15 seconds",
         "",
-        f"Commands ({typed('COMMAND --help')} says more):",
+        f"Commands ({command_line('COMMAND --help')} says more):",
     ]
     for name, command in COMMANDS.items():
         headline = (command.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -67,7 +67,7 @@ def _status(name: str, *arguments: str) -> int:
         if name in ("train", "lr-find"):
             COMMANDS[name](list(arguments))
         else:
-            _parse(COMMANDS[name], typed(name), list(arguments), flag_pairs=False)
+            _parse(COMMANDS[name], command_line(name), list(arguments), flag_pairs=False)
 
     return exit_status.run_command(command, usual=name == "serve")  # from its first moment on
 
@@ -82,7 +82,7 @@ def _parse(
         if name.endswith("_"):  # a word of Python, which the option's name may be
             target.__annotations__[name] = Annotated[kind, arg(name=name[:-1])]
     style = (OmitArgPrefixes,) if flag_pairs else (OmitArgPrefixes, FlagCreatePairsOff)
-    with terminal.parsing(arguments):
+    with terminal.plain_parser_errors(arguments):
         return tyro.cli(target, args=arguments, prog=program, config=style, **how)
 
 
@@ -98,7 +98,7 @@ def train(arguments: list[str]) -> None:
     from flaxmill.machine.clock import Clock
     from flaxmill.machine.progress import Words
 
-    request = from_command(recipe, arguments[1:], typed(f"train {arguments[0]}"))
+    request = from_command(recipe, arguments[1:], command_line(f"train {arguments[0]}"))
     execute(request, Words(), Clock())
 
 
@@ -108,7 +108,7 @@ def lr_find(arguments: list[str]) -> None:
         return
     from flaxmill.commands.lr_find import command
 
-    command(recipe, arguments[1:], typed(f"lr-find {arguments[0]}"))
+    command(recipe, arguments[1:], command_line(f"lr-find {arguments[0]}"))
 
 
 def _recipe_of(command: str, arguments: list[str]) -> Any:
@@ -119,12 +119,12 @@ def _recipe_of(command: str, arguments: list[str]) -> Any:
         return recipes.load(arguments[0])
     if not arguments or arguments[0] not in ("-h", "--help"):
         raise BadInput(
-            f"{command} takes the recipe first: {typed(f'{command} RECIPE [OPTIONS]')}."
+            f"{command} takes the recipe first: {command_line(f'{command} RECIPE [OPTIONS]')}."
             + nearest("", recipes.names())
         )
-    terminal.show(f"usage: {typed(command)} RECIPE [--preset NAME] [OPTIONS]", "")
+    terminal.show(f"usage: {command_line(command)} RECIPE [--preset NAME] [OPTIONS]", "")
     list_recipes()
-    terminal.show("", f"{typed(f'{command} RECIPE --help')} lists all options of a recipe.")
+    terminal.show("", f"{command_line(f'{command} RECIPE --help')} lists all options of a recipe.")
     return None
 
 

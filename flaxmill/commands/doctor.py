@@ -11,7 +11,7 @@ from flaxmill.data import places
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.errors import BadInput
 from flaxmill.machine import terminal
-from flaxmill.machine.program import installing, typed
+from flaxmill.machine.program import command_line, install_command
 
 PACKAGES = ("flaxmill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tyro")
 EXTRAS = {
@@ -51,7 +51,7 @@ def _packages() -> Findings:
         try:
             rows.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            wrong.append(f"{name} is not installed: {installing()}")
+            wrong.append(f"{name} is not installed: {install_command()}")
     return rows, wrong
 
 
@@ -61,7 +61,7 @@ def _extras() -> Findings:
         try:
             here = ", ".join(f"{name} {metadata.version(name)}" for name in names)
         except metadata.PackageNotFoundError:
-            here = f"not here: {installing(extra)}"
+            here = f"not here: {install_command(extra)}"
         rows.append((f"extra {extra}", here))
     return rows, []
 
@@ -101,7 +101,7 @@ def _devices() -> Findings:
     ]
     wrong = []
     if backend == "cpu" and shutil.which("nvidia-smi"):
-        wrong.append(f"there is an NVIDIA GPU that JAX does not use: {installing('cuda')}")
+        wrong.append(f"there is an NVIDIA GPU that JAX does not use: {install_command('cuda')}")
     return rows, wrong
 
 
@@ -135,7 +135,7 @@ def _data() -> Findings:
         except BadInput as trouble:
             folder = None
             wrong.append(str(trouble))
-        rows.append((name, str(folder) if folder else f"not here: {typed(f'fetch {name}')}"))
+        rows.append((name, str(folder) if folder else f"not here: {command_line(f'fetch {name}')}"))
     rows.append(("sketches", "built in"))
     return rows, wrong
 

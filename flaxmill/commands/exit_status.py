@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from flaxmill.errors import BadInput, CannotGoOn, Stopped, short
 from flaxmill.machine import stopping, terminal
-from flaxmill.machine.files import meant
+from flaxmill.machine.files import final_name
 from flaxmill.recipes.loading.mistakes import TRACEBACK
 
 _NAME = 300  # letters of a file's name that are shown; one alone has 255 at most
@@ -31,10 +31,10 @@ def exit_with(status_of: Callable[[], int], *, own: bool) -> NoReturn:
         status_of: Runs the command that has it.
         own: Whether this process is the command's own, and ends soon when a signal asks for that.
     """
-    with stopping.watched() if own else contextlib.nullcontext():
+    with stopping.watching() if own else contextlib.nullcontext():
         status = status_of()
-        if own and stopping.ended():
-            stopping.leave(status)
+        if own and stopping.pending_stop():
+            stopping.exit_at_once(status)
     gc.freeze()  # Python need not look through all of JAX's objects once more before it ends
     sys.exit(status)
 
@@ -90,7 +90,7 @@ def _in_good_order(command: Callable[[], None], usual: bool) -> None:
             command()
             sys.stdout.flush()
         except BaseException:
-            if (stopped := stopping.ended()) is not None:
+            if (stopped := stopping.pending_stop()) is not None:
                 raise stopped from None
             raise
 
@@ -126,7 +126,9 @@ def print_if_read(*lines: str) -> None:
 
 def _place(trouble: OSError, otherwise: str) -> str:
     """Returns where something went wrong, by the name that a person knows."""
-    return short(meant(os.fsdecode(trouble.filename)), _NAME) if trouble.filename else otherwise
+    return (
+        short(final_name(os.fsdecode(trouble.filename)), _NAME) if trouble.filename else otherwise
+    )
 
 
 def _say(status: int, first: str = "", *more: str) -> int:

@@ -13,8 +13,8 @@ def fetch(name: str, /, *, to: Path | None = None) -> None:
         to: The folder to put its files in; by default one in the user's cache.
     """
     from flaxmill.data import fetch as fetching
-    from flaxmill.machine.progress import Download
+    from flaxmill.machine.progress import DownloadProgress
 
-    with Download() as progress:
+    with DownloadProgress() as progress:
         folder = fetching.fetch(name, to, on_progress=progress)
     terminal.show(f"{name} is in {folder}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flaxmill.machine import terminal
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 
 
 def fork(recipe: str, file: Path | None = None, /) -> None:
@@ -16,4 +16,4 @@ def fork(recipe: str, file: Path | None = None, /) -> None:
     from flaxmill import recipes
 
     copy = recipes.fork(recipe, file)
-    terminal.show(f"wrote {copy}; change it, then: {typed(f'train {quote(copy)}')}")
+    terminal.show(f"wrote {copy}; change it, then: {command_line(f'train {quote(copy)}')}")

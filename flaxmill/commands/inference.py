@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import BadInput
-from flaxmill.machine.program import typed
+from flaxmill.machine.program import command_line
 from flaxmill.machine.terminal import plain, show, show_json
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.exported import ENGINES, Exported, is_export
@@ -47,7 +47,7 @@ def open_model(
     if format is not None:
         raise BadInput(
             f"{path} is no export directory, and --format {format} is of one: "
-            f"{typed('export RUN')} makes it, by default in RUN/export."
+            f"{command_line('export RUN')} makes it, by default in RUN/export."
         )
     return TrainedRun(path, recipe=recipe, checkpoint=checkpoint, trust=trust)
 

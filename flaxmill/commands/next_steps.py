@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flaxmill.machine.program import placed, quote, typed
+from flaxmill.machine.program import command_line, quote, shell_path
 from flaxmill.trained.run import TrainedRun
 
 
@@ -13,11 +13,12 @@ def next_commands(trained: TrainedRun) -> list[str]:
         trained: The run.
     """
     run = quote(trained.path)
+    serve = command_line(f"serve {run}")
     return [
-        typed(f"look {run}"),
-        f"{typed(f'predict {run}')} {trained.signature.input_kind.SUCH_AS}",
-        f"{typed(f'serve {run}')}    # a page to try it, and a service that clients speak to",
-        f"{typed(f'export {run}')}    # files that run elsewhere",
+        command_line(f"look {run}"),
+        f"{command_line(f'predict {run}')} {trained.signature.input_kind.SUCH_AS}",
+        f"{serve}    # a page to try it, and a service that clients speak to",
+        f"{command_line(f'export {run}')}    # files that run elsewhere",
         _change(trained),
     ]
 
@@ -26,15 +27,15 @@ def _change(trained: TrainedRun) -> str:
     """Returns how to change the loop: copy it, or if it is a copy already, train it again."""
     identity = trained.identity
     if identity["recipe_file"] is None:
-        fork = typed(f"fork {trained.recipe_name} mine.py")
+        fork = command_line(f"fork {trained.recipe_name} mine.py")
         return f"{fork}    # change the loop, then train mine.py"
-    words = ["train", placed(identity["recipe_file"])]
+    words = ["train", shell_path(identity["recipe_file"])]
     if identity["preset"] != trained.recipe.default_preset:
         words += ["--preset", quote(identity["preset"])]
     data = identity["config"].get("data")
     if data != _usual_data(trained):
         words += ["--data", quote(data)]
-    return f"{typed(' '.join(words))}    # after another edit: a run of its own"
+    return f"{command_line(' '.join(words))}    # after another edit: a run of its own"
 
 
 def _usual_data(trained: TrainedRun) -> Any:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from flaxmill.errors import BadInput
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 
 OPTIONS = {
     "--learning-rate": "lr learning-rate-init base-lr",
@@ -67,5 +67,5 @@ def _of_devices() -> str:
     return (
         f"JAX takes an accelerator where it finds one, and here has {jax.device_count()} × "
         f"{jax.default_backend()} ({kinds}). JAX_PLATFORMS=cpu before the command keeps to the "
-        f"processor; {typed('doctor')} says what is missing for a GPU."
+        f"processor; {command_line('doctor')} says what is missing for a GPU."
     )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from flaxmill.commands.opening import Checkpoint
 from flaxmill.errors import BadInput
-from flaxmill.machine.program import typed
+from flaxmill.machine.program import command_line
 from flaxmill.recipes.loading.trust import RECORDED, RecipeText
 
 
@@ -36,7 +36,9 @@ def predict(
     from flaxmill.commands import inference
 
     if not files:
-        raise BadInput(f"predict takes pictures after the model: {typed('predict RUN PICTURE …')}")
+        raise BadInput(
+            f"predict takes pictures after the model: {command_line('predict RUN PICTURE …')}"
+        )
     if top < 1:
         raise BadInput(f"--top {top}: give 1 or more.")
     opened = inference.open_model(model, format=format, checkpoint=checkpoint, **recipe.arguments())

@@ -44,7 +44,7 @@ def prepare(
     """
     from flaxmill.data import prepare as preparing
     from flaxmill.machine import stopping
-    from flaxmill.machine.progress import Reading
+    from flaxmill.machine.progress import ReadingProgress
 
     form = manner(
         data,
@@ -59,7 +59,7 @@ def prepare(
         separator=separator,
     )
     stopped = "stopped; the same command goes on with what is packed."
-    with stopping.scope(stopped), Reading() as progress:
+    with stopping.scope(stopped), ReadingProgress() as progress:
         folder = preparing.prepare(
             data, to, form, readers=readers, progress=progress, say=terminal.show
         )

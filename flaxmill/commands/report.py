@@ -5,7 +5,7 @@ from typing import Literal
 
 from flaxmill.errors import BadInput
 from flaxmill.machine import terminal
-from flaxmill.machine.program import typed
+from flaxmill.machine.program import command_line
 from flaxmill.recipes.loading.trust import RECORDED, RecipeText
 
 
@@ -75,7 +75,7 @@ def report(
     from flaxmill.report.compared import opened
 
     if not runs:
-        raise BadInput(f"report takes run directories: {typed('report RUN [RUN …]')}")
+        raise BadInput(f"report takes run directories: {command_line('report RUN [RUN …]')}")
     target = to or (runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html"))
     trained = opened(runs, recipe, trust=trust)
     page.write_page([evidence.subject(one, data) for one in trained], target)

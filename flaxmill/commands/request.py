@@ -205,7 +205,7 @@ def parse(recipe: Recipe, arguments: list[str], program: str, kind: type) -> tup
     presets.add_argument("--preset", default=recipe.default_preset)
     chosen, rest = presets.parse_known_args(arguments)
     option_aliases.refuse(recipe.name, rest, set(option_names(kind)), program)
-    with terminal.parsing(rest):
+    with terminal.plain_parser_errors(rest):
         parsed = tyro.cli(
             kind,
             args=rest,

@@ -16,7 +16,7 @@ from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, CannotGoOn, NotFinite, Stopped, Unreadable
 from flaxmill.machine import stopping
 from flaxmill.machine.clock import WAITING, Clock, process_age
-from flaxmill.machine.program import placed, typed
+from flaxmill.machine.program import command_line, shell_path
 from flaxmill.machine.progress import Words, duration, figures
 from flaxmill.maths import calibration
 from flaxmill.recipes.loading import border, mistakes, trust
@@ -190,7 +190,7 @@ def _report_result(
     trained = TrainedRun(directory.path, recipe=request.recipe)
     if request.options.report and not trained.has_report:
         began = time.perf_counter()
-        command = typed(f"report {placed(directory.path)}")
+        command = command_line(f"report {shell_path(directory.path)}")
         with stopping.scope(f"stopped; the run is finished, and {command} makes its report."):
             TrainedRun(directory.path, recipe=request.recipe, opened=splits).report()
         words.say(f"The report took {duration(time.perf_counter() - began)}.")
@@ -212,7 +212,7 @@ def run_loop(request: TrainRequest, run: Run) -> None:
     """
     nan_step = None
     try:
-        with run.asked.answered(), run.early.awaited(), run.clock("train"):
+        with run.asked.handling(), run.early.awaited(), run.clock("train"):
             request.recipe.module.train(request.config, run)
     except NotFinite as trouble:
         nan_step = trouble.step  # looked into below, when what the loop held is let go
@@ -295,8 +295,9 @@ def waiting_hint(seconds: Mapping[str, float]) -> str:
     share = 100 * waited / seconds["train"]
     return (
         f"For {duration(waited)} of the training ({share:.0f} %) the device "
-        f"waited for data. Pictures can be made ready once ({typed('prepare DATA --to DIR')}), or "
-        f"smaller; where cores are idle, more --readers help."
+        f"waited for data. Pictures can be made ready once "
+        f"({command_line('prepare DATA --to DIR')}), or smaller; where cores are "
+        f"idle, more --readers help."
     )
 
 

@@ -53,7 +53,7 @@ HURRIED = Patience(connect=4.0)
 
 
 class _MirrorFailed(Exception):
-    """A mirror did not give the file; the next one may."""
+    """A mirror did not send the file; the next one may."""
 
 
 class _Unreachable(_MirrorFailed):
@@ -85,9 +85,9 @@ def _opener() -> urllib.request.OpenerDirector:
 
 @dataclass
 class _Download:
-    """The download of one data set: what is asked of whom, and what went wrong so far."""
+    """The download of one data set: what to get from where, and what went wrong so far."""
 
-    wanted: DataSet
+    data_set: DataSet
     folder: Path
     on_progress: Progress | None
     patience: Patience
@@ -97,7 +97,7 @@ class _Download:
 
 
 def download(
-    wanted: DataSet,
+    data_set: DataSet,
     folder: Path,
     *,
     on_progress: Progress | None = None,
@@ -109,9 +109,9 @@ def download(
     against the system's authorities; ``SSL_CERT_FILE`` names others.
 
     Args:
-        wanted: What to download and from where.
+        data_set: What to download and from where.
         folder: Where to put the files; made if need be.
-        on_progress: Told of every piece that arrives.
+        on_progress: Called for every piece that arrives.
         patience: How long to wait for mirrors.
 
     Returns:
@@ -124,13 +124,13 @@ def download(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
-            run = _Download(wanted, folder, on_progress, patience)
-            for file in wanted.files:
-                if not _is_right(stored_path(folder, file), file):
+        with _locked(folder):
+            run = _Download(data_set, folder, on_progress, patience)
+            for file in data_set.files:
+                if not _is_published(stored_path(folder, file), file):
                     _obtain(run, file)
     except OSError as error:  # the mirrors' errors are _MirrorFailed: what is left is the disk
-        raise _disk_trouble(error, wanted, folder) from error
+        raise _disk_trouble(error, data_set, folder) from error
     return folder
 
 
@@ -140,12 +140,12 @@ def _obtain(run: _Download, file: DataFile) -> None:
     part = run.folder / f"{file.name}.part"
     if _size(part) >= file.size and _md5(part) != file.md5:
         part.unlink()
-    waiting = deque(mirror for mirror in run.wanted.mirrors if mirror not in run.unreachable)
+    waiting = deque(mirror for mirror in run.data_set.mirrors if mirror not in run.unreachable)
     failures = dict(run.unreachable)
     attempts = 0
     while _size(part) != file.size:
         if not waiting or attempts == ATTEMPTS:
-            raise BadInput(*_by_hand(run, failures))
+            raise BadInput(*_failure_lines(run, failures))
         attempts += 1
         mirror = waiting.popleft()
         begun = _size(part)
@@ -155,7 +155,7 @@ def _obtain(run: _Download, file: DataFile) -> None:
             failures[mirror] = str(failure)
             if isinstance(failure, _Unreachable):
                 run.unreachable[mirror] = str(failure)
-            elif _size(part) > begun:  # it gave something: it may give the rest
+            elif _size(part) > begun:  # it sent something: it may send the rest
                 waiting.append(mirror)
         else:
             if (digest := _md5(part)) != file.md5:
@@ -207,7 +207,7 @@ def _open(run: _Download, request: urllib.request.Request) -> http.client.HTTPRe
 
     Looking up a name knows no time limit, so it happens in a thread that may be left behind.
     """
-    seconds = run.patience.connect / len(run.wanted.mirrors)
+    seconds = run.patience.connect / len(run.data_set.mirrors)
     answer: Future[Any] = Future()
 
     def ask() -> None:
@@ -255,8 +255,8 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps a second process from writing the same files; it waits, then finds them there."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Locks a folder against a second download; that waits, and then finds the files there."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # not every network file system can lock a directory
@@ -270,7 +270,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _is_right(path: Path | None, file: DataFile) -> bool:
+def _is_published(path: Path | None, file: DataFile) -> bool:
     if path is None:
         return False
     if path.name == file.name and _md5(path) == file.md5:
@@ -286,7 +286,7 @@ def _is_right(path: Path | None, file: DataFile) -> bool:
 
 
 def _digest(content: Any, algorithm: str, most: int | None = None) -> str:
-    """Returns the digest of a content, or of as many of its bytes as are read at most."""
+    """Returns the digest of a file, or of its first bytes: it stops once it has read ``most``."""
     digest, read = hashlib.new(algorithm, usedforsecurity=False), 0
     while (most is None or read < most) and (block := content.read(BLOCK)):
         digest.update(block)
@@ -303,12 +303,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _by_hand(run: _Download, failures: dict[str, str]) -> list[str]:
-    """Says what was tried, and which files to put where without us."""
+def _failure_lines(run: _Download, failures: dict[str, str]) -> list[str]:
+    """Describes what was tried, and which files to put where by hand."""
     absent = [
-        file for file in run.wanted.files if not _is_right(stored_path(run.folder, file), file)
+        file
+        for file in run.data_set.files
+        if not _is_published(stored_path(run.folder, file), file)
     ]
-    lines = [f"{run.wanted.title} could not be downloaded."]
+    lines = [f"{run.data_set.title} could not be downloaded."]
     lines += [f"  {mirror}: {reason}" for mirror, reason in failures.items()]
     lines.append(f"Get these files some other way and put them into {run.folder}:")
     lines += [f"  {file.name}  {file.size:,} bytes  MD5 {file.md5}" for file in absent]
@@ -317,16 +319,16 @@ def _by_hand(run: _Download, failures: dict[str, str]) -> list[str]:
     return lines
 
 
-def _disk_trouble(error: OSError, wanted: DataSet, folder: Path) -> BadInput | CannotGoOn:
+def _disk_trouble(error: OSError, data_set: DataSet, folder: Path) -> BadInput | CannotGoOn:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        size = sum(file.size for file in wanted.files)
+        size = sum(file.size for file in data_set.files)
         return CannotGoOn(
-            f"the disk is full: {wanted.title} needs {size:,} bytes in {folder}. Make room and try "
-            f"again (what has arrived is kept), or download to another disk with --to DIR or "
+            f"the disk is full: {data_set.title} needs {size:,} bytes in {folder}. Make room and "
+            f"try again (what has arrived is kept), or download to another disk with --to DIR or "
             f"FLAXMILL_CACHE."
         )
     reason = (error.strerror or str(error)).lower()
     return BadInput(
-        f"{folder} cannot take the files of {wanted.title} ({reason}: {error.filename or folder}). "
-        f"Choose another folder with --to DIR or FLAXMILL_CACHE."
+        f"{folder} cannot take the files of {data_set.title} ({reason}: {error.filename or folder})"
+        f". Choose another folder with --to DIR or FLAXMILL_CACHE."
     )

@@ -22,14 +22,14 @@ from flaxmill.errors import BadInput
 
 
 def locate(
-    name: str, given: str | Path | None = None, *, on_progress: Progress | None = None
+    name: str, folder: str | Path | None = None, *, on_progress: Progress | None = None
 ) -> Path:
     """Finds a data set on this machine or else downloads it.
 
     Args:
         name: Such as ``fashion-mnist``.
-        given: The very folder that holds it; then nothing is downloaded.
-        on_progress: Told of every piece of a download.
+        folder: The very folder that holds it; then nothing is downloaded.
+        on_progress: Called for every piece of a download.
 
     Returns:
         The folder as an absolute path.
@@ -39,15 +39,15 @@ def locate(
             why the download failed, and what to do.
         CannotGoOn: The disk is full.
     """
-    if found := find(name, given):
+    if found := find(name, folder):
         return found
-    wanted = data_set(name)
-    lines = [f"{wanted.title} is not on this machine. Looked in:"]
-    for folder in places(name):
-        absent = missing_files(folder, wanted)
-        state = f"lacks {listed_files(absent)}" if folder.is_dir() else "no such folder"
-        packed = strips_hint(folder, os.listdir(folder)) if os.access(folder, os.R_OK) else ""
-        lines.append(f"  {folder}: {packed or state}")
+    known = data_set(name)
+    lines = [f"{known.title} is not on this machine. Looked in:"]
+    for place in places(name):
+        absent = missing_files(place, known)
+        state = f"lacks {listed_files(absent)}" if place.is_dir() else "no such folder"
+        packed = strips_hint(place, os.listdir(place)) if os.access(place, os.R_OK) else ""
+        lines.append(f"  {place}: {packed or state}")
     try:
         return fetch(name, on_progress=on_progress, hurried=True)
     except BadInput as error:
@@ -73,7 +73,7 @@ def fetch(
     Args:
         name: Such as ``fashion-mnist``.
         to: The very folder to put the files in; by default one in the user's cache.
-        on_progress: Told of every piece that arrives.
+        on_progress: Called for every piece that arrives.
         hurried: Give up within 5 seconds where there is no network.
 
     Returns:

@@ -18,7 +18,7 @@ from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Labels, Listing, Subset, name_of
 from flaxmill.data.listings.numpy_files import PictureArray
 from flaxmill.data.pictures.decode import naming, open_picture
-from flaxmill.data.pictures.fit import covering, fit
+from flaxmill.data.pictures.fit import covering_size, fit
 from flaxmill.data.pictures.pixels import as_picture
 from flaxmill.data.pictures.plain import WHITES, upright
 from flaxmill.data.prepared import PreparedPictures
@@ -102,7 +102,7 @@ class Pictures:
             return as_picture(file)
         if isinstance(file, Image.Image):
             return file
-        least = max(covering(self.size, self.share)) if self.draft else None
+        least = max(covering_size(self.size, self.share)) if self.draft else None
         return open_picture(file, least=least, name=name())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.source import Arrays, Example, Source, Splits, View, labels_known
+from flaxmill.data.source import Arrays, Example, Source, Splits, View, known_labels
 from flaxmill.errors import BadInput, nearest
 
 _SHOWN = 5  # classes that a message names
@@ -125,7 +125,7 @@ def absent_classes(source: Source, labels: Sequence[str]) -> dict[str, list[str]
 
     It is empty where all had one, or where that is not known without reading the examples.
     """
-    known = labels_known(source)
+    known = known_labels(source)
     if known is None or known.shape[1:] not in ((), (len(labels),)):
         return {}
     present = set(np.flatnonzero(known.any(0)) if known.ndim == 2 else known.tolist())

@@ -15,7 +15,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: steps of it spread evenly."""
 
 
-def mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
+def scramble(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
     """Scrambles 64-bit integers so that neighbours become unrelated; no two become the same.
 
     Source: the output function of SplitMix64 (Steele, Lea and Flood, 2014, section 5.1).
@@ -28,11 +28,11 @@ def mix(value: UInt64[np.ndarray, "*dims"]) -> UInt64[np.ndarray, "*dims"]:
 def permute(
     positions: Int[np.ndarray, "*dims"], length: int, *, seed: int, epoch: Int[np.ndarray, "*dims"]
 ) -> Int[np.ndarray, "*dims"]:
-    """Sends positions to their places in a random permutation of ``range(length)``.
+    """Maps positions to their places in a random permutation of ``range(length)``.
 
-    A Feistel network permutes the next larger power of four, and values outside the range are sent
-    on until they fall inside it (Black and Rogaway 2002, "Ciphers with arbitrary finite domains",
-    section 3: cycle walking). It needs no memory, whatever the length.
+    A Feistel network permutes the next larger power of four, and is applied again to values
+    outside the range until they fall inside it (Black and Rogaway 2002, "Ciphers with arbitrary
+    finite domains", section 3: cycle walking). It needs no memory, whatever the length.
 
     Args:
         positions: Places in the order, from 0 to ``length - 1``.
@@ -49,13 +49,13 @@ def permute(
     half = np.uint64(max(1, math.ceil((length - 1).bit_length() / 2)))
     mask = (np.uint64(1) << half) - np.uint64(1)
     with np.errstate(over="ignore"):
-        stream = mix(mix(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * GOLDEN))
-        keys = [mix(stream + np.uint64(r + 1) * GOLDEN) for r in range(_ROUNDS)]
+        stream = scramble(scramble(np.asarray(seed, np.uint64) + epoch.astype(np.uint64) * GOLDEN))
+        keys = [scramble(stream + np.uint64(r + 1) * GOLDEN) for r in range(_ROUNDS)]
 
-        def encrypt(value: np.ndarray, chosen: Any) -> np.ndarray:
+        def encrypt(value: np.ndarray, subset: Any) -> np.ndarray:
             left, right = value >> half, value & mask
             for key in keys:
-                left, right = right, left ^ (mix(right ^ key[chosen]) & mask)
+                left, right = right, left ^ (scramble(right ^ key[subset]) & mask)
             return (left << half) | right
 
         value = encrypt(positions.astype(np.uint64), ...)
@@ -67,7 +67,7 @@ def permute(
 def order(
     start: int, stop: int, batch_size: int, length: int, seed: int
 ) -> tuple[Int[np.ndarray, "step batch"], UInt32[np.ndarray, "step batch"]]:
-    """Returns which example every place of the steps from ``start`` to ``stop`` holds.
+    """Returns the examples in the batches of the steps from ``start`` to ``stop``.
 
     Args:
         start: First step.
@@ -80,6 +80,6 @@ def order(
         Indices of examples, and the epoch that each belongs to.
     """
     places = np.arange(start * batch_size, stop * batch_size, dtype=np.int64)
-    places = places.reshape(stop - start, batch_size)
+    places = places.reshape(stop - start, batch_size)  # [step, batch]
     epochs = places // length
     return permute(places % length, length, seed=seed, epoch=epochs), epochs.astype(np.uint32)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flaxmill.data.known.published import DATA_SETS, DataFile, DataSet
 from flaxmill.errors import BadInput, nearest
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 
 DRAWN = ("sketches", "sentences")
 """What the built-in data is called, which is nowhere."""
@@ -221,4 +221,4 @@ def listed_files(names: list[str], most: int = 5) -> str:
 def fetch_command(name: str, folder: Path | None = None) -> str:
     """Returns the command that downloads a data set, as it is to be typed."""
     to = f" --to {quote(folder)}" if folder else ""
-    return f"`{typed(f'fetch {name}{to}')}`"
+    return f"`{command_line(f'fetch {name}{to}')}`"

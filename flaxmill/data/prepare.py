@@ -220,7 +220,7 @@ def _locked(partial: Path, plan: dict[str, Any]) -> Iterator[None]:
     place = partial / _PLAN
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        file = open(place, "a+", encoding="utf-8", opener=files.own)  # noqa: SIM115
+        file = open(place, "a+", encoding="utf-8", opener=files.open_own)  # noqa: SIM115
     except OSError as error:
         raise BadInput(f"{partial} cannot be written: {(error.strerror or '').lower()}.") from None
     with file:
@@ -311,7 +311,7 @@ class _Array:
         form = {"descr": row.dtype.str, "fortran_order": False, "shape": (length, *row.shape)}
         np.lib.format.write_array_header_1_0(header, form)
         self._header, self.row = header.getvalue(), row.nbytes
-        self._file = open(path, "r+b" if path.exists() else "w+b", opener=files.own)  # noqa: SIM115
+        self._file = open(path, "r+b" if path.exists() else "w+b", opener=files.open_own)  # noqa: SIM115
 
     def __enter__(self) -> "_Array":
         return self

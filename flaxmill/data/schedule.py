@@ -8,7 +8,7 @@ from flaxmill.errors import BadInput
 
 @runtime_checkable
 class Durations(Protocol):
-    """What a recipe's ``Config`` says about time, all but ``batch_size`` in epochs."""
+    """The durations in a recipe's ``Config``, all but ``batch_size`` in epochs."""
 
     @property
     def epochs(self) -> float:
@@ -20,7 +20,7 @@ class Durations(Protocol):
 
     @property
     def log_every(self) -> float:
-        """Epochs between rows of training figures."""
+        """Epochs between rows of training metrics."""
 
     @property
     def evaluate_every(self) -> float:
@@ -74,7 +74,7 @@ class Schedule:
         return round(step / self.steps_per_epoch, 4)
 
     def logs(self, step: int) -> bool:
-        """Says whether a row of training figures ends with this step (the last one always)."""
+        """Whether a row of training metrics ends with this step (the last one always)."""
         return step == self._next(step - 1, self._log)
 
     def evaluates(self, step: int) -> tuple[str, ...]:

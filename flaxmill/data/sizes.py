@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8, UInt32
 
-from flaxmill.data.permutation import GOLDEN, mix, order, permute
-from flaxmill.data.source import Example, Source, labels_known
+from flaxmill.data.permutation import GOLDEN, order, permute, scramble
+from flaxmill.data.source import Example, Source, known_labels
 from flaxmill.errors import BadInput
 
-MOST = 8
+MOST_SIZES = 8
 """Sizes, at most: each is compiled for itself."""
 _TRIED = 512  # lengths that may become sizes
 _SIZE_KEY = 0x5EED0F512E5  # whatever the seed: models of several seeds share a step's shape
@@ -27,8 +27,8 @@ _SIZE_KEY = 0x5EED0F512E5  # whatever the seed: models of several seeds share a 
 class Sized:
     """Examples of many lengths, each in a source of those that are padded to one size.
 
-    As a source by itself, it gives all of them padded to the largest size: whoever wants one shape
-    for all needs to know nothing of sizes.
+    As a source itself, it pads all of them to the largest size: code that wants one shape for all
+    needs no notion of sizes.
 
     Args:
         sources: Those of each size; example i is the next one of the smallest size that holds it.
@@ -36,7 +36,7 @@ class Sized:
         lengths: The length of each example.
         names: Of the arrays that are padded, with zeros, along their first axis.
         stretch: Training steps, one after another, that are of one size.
-        texts: What each example was made of, to be shown; empty if that was not kept.
+        texts: The text of each example, to be shown; empty if unknown.
 
     Raises:
         BadInput: The sizes are too many, out of order, or do not hold all of the examples.
@@ -71,7 +71,7 @@ class Sized:
 
     @functools.cached_property
     def which(self) -> UInt8[np.ndarray, " example"]:
-        """The size of each example, as an index."""
+        """The index of each example's size."""
         return np.searchsorted(self.sizes, self.lengths).astype(np.uint8)
 
     @functools.cached_property
@@ -87,22 +87,22 @@ class Sized:
     @property
     def labels(self) -> np.ndarray | None:
         """The label of each example, where those of every size are known without reading."""
-        known = [labels_known(source) for source in self.sources]
+        known = [known_labels(source) for source in self.sources]
         if any(some is None for some in known):
             return None
         return self._put([np.asarray(some) for some in known])
 
     @property
     def padding(self) -> float:
-        """The share of what a model is given, each example once, that is padding."""
-        given = np.asarray(self.sizes)[self.which].sum()
-        return float(1 - self.lengths.sum() / max(1, given))
+        """The share of padding in all examples."""
+        padded = np.asarray(self.sizes)[self.which].sum()
+        return float(1 - self.lengths.sum() / max(1, padded))
 
     def take(self, indices: Int[np.ndarray, " some"]) -> Example:
         """Returns many examples, padded to the largest size."""
         indices = np.asarray(indices)
         indices = np.where(indices < 0, indices + len(self), indices)
-        which, found = self.which[indices], {}
+        which, arrays = self.which[indices], {}
         for size, members in enumerate(self.members):
             places = np.flatnonzero(which == size)
             if not len(places):
@@ -113,18 +113,18 @@ class Sized:
                     wider = [(0, 0)] * values.ndim
                     wider[1] = (0, self.sizes[-1] - self.sizes[size])
                     values = np.pad(values, wider)
-                if name not in found:
-                    found[name] = np.zeros((len(indices), *values.shape[1:]), values.dtype)
-                found[name][places] = values
-        return found
+                if name not in arrays:
+                    arrays[name] = np.zeros((len(indices), *values.shape[1:]), values.dtype)
+                arrays[name][places] = values
+        return arrays
 
     def cut(self, examples: Mapping[str, np.ndarray], size: int, axis: int) -> dict[str, Any]:
-        """Returns examples that are padded to the largest size as those of a smaller one.
+        """Cuts examples that are padded to the largest size down to a smaller one.
 
         Args:
             examples: By name; ``axis`` of the arrays that are padded is their length.
-            size: Its index.
-            axis: Number of axes before that.
+            size: Index of the smaller one.
+            axis: Number of axes before the length.
         """
         keep = (slice(None),) * axis + (slice(self.sizes[size]),)
         return {
@@ -143,31 +143,32 @@ def check_sizes(sizes: Sequence[int]) -> None:
     """Refuses sizes that are too many, out of order, or nothing.
 
     Raises:
-        BadInput: The message says what sizes are.
+        BadInput: The message says which sizes are allowed.
     """
-    if not 1 <= len(sizes) <= MOST or list(sizes) != sorted(set(sizes)) or sizes[0] < 1:
+    if not 1 <= len(sizes) <= MOST_SIZES or list(sizes) != sorted(set(sizes)) or sizes[0] < 1:
         raise BadInput(
-            f"sizes {', '.join(map(str, sizes))}: give 1 to {MOST} lengths, smallest first."
+            f"sizes {', '.join(map(str, sizes))}: give 1 to {MOST_SIZES} lengths, smallest first."
         )
 
 
-def parts(source: Source) -> tuple[Source, ...]:
-    """Returns the sources of one size that a source is made of: most are of one and are it."""
+def sources_of(source: Source) -> tuple[Source, ...]:
+    """Returns the sources that a source has for its sizes; the source itself if it has one size."""
     return source.sources if isinstance(source, Sized) else (source,)
 
 
-def chosen(lengths: Sequence[int] | np.ndarray, *, most: int = 6, step: int = 1) -> tuple[int, ...]:
-    """Chooses the sizes that examples are to be padded to, so that there is little padding.
+def choose_sizes(
+    lengths: Sequence[int] | np.ndarray, *, most: int = 6, step: int = 1
+) -> tuple[int, ...]:
+    """Chooses sizes to pad examples to, with as little padding as so many sizes allow.
 
-    Of all ways to choose so many, it is the one with the least padding (found by dynamic
-    programming over the lengths that occur).
+    The optimum is found by dynamic programming over the lengths that occur.
 
     Args:
         lengths: Of the examples.
         most: Sizes, at most.
         step: What sizes are multiples of.
 
-    >>> chosen([3, 3, 4, 9, 10, 10, 30], most=3)
+    >>> choose_sizes([3, 3, 4, 9, 10, 10, 30], most=3)
     (4, 10, 30)
     """
     step = max(step, -(-int(np.max(lengths)) // _TRIED))
@@ -194,7 +195,7 @@ def chosen(lengths: Sequence[int] | np.ndarray, *, most: int = 6, step: int = 1)
 
 
 @dataclass(frozen=True)
-class Turns:
+class SizeSchedule:
     """Which size each training step has, and which examples.
 
     By the end of epoch e, the examples of size k have had ``e * n_k / (batch_size * stretch)``
@@ -207,8 +208,8 @@ class Turns:
         batch_size: Examples a step.
         stretch: Steps, one after another, of one size.
 
-    >>> turns = Turns((30, 10), batch_size=2, stretch=5)
-    >>> [turns.size(step) for step in range(0, 40, 5)]
+    >>> schedule = SizeSchedule((30, 10), batch_size=2, stretch=5)
+    >>> [schedule.size(step) for step in range(0, 40, 5)]
     [0, 0, 1, 0, 0, 0, 1, 0]
     """
 
@@ -216,26 +217,26 @@ class Turns:
     batch_size: int
     stretch: int
 
-    def _had(self, epoch: int) -> list[int]:
-        """Returns how many stretches each size has had when so many epochs are over."""
+    def _stretches_by(self, epoch: int) -> list[int]:
+        """Returns how many stretches each size has had after so many epochs."""
         one = self.batch_size * self.stretch  # examples of a stretch
         return [(2 * epoch * count + one) // (2 * one) for count in self.counts]
 
-    def _turn(self, step: int) -> tuple[int, int]:
+    def _stretch_at(self, step: int) -> tuple[int, int]:
         """Returns the size that a step has, and which of that size's stretches it is in."""
         stretch = step // self.stretch
         epoch = stretch * self.batch_size * self.stretch // sum(self.counts)
-        while sum(self._had(epoch)) > stretch:
+        while sum(self._stretches_by(epoch)) > stretch:
             epoch -= 1
-        while sum(self._had(epoch + 1)) <= stretch:
+        while sum(self._stretches_by(epoch + 1)) <= stretch:
             epoch += 1
-        had, will = self._had(epoch), self._had(epoch + 1)
-        many = sum(will) - sum(had)
+        before_epoch, after_epoch = self._stretches_by(epoch), self._stretches_by(epoch + 1)
+        count = sum(after_epoch) - sum(before_epoch)
         drawn = permute(
-            np.array([stretch - sum(had)]), many, seed=_SIZE_KEY, epoch=np.array([epoch])
+            np.array([stretch - sum(before_epoch)]), count, seed=_SIZE_KEY, epoch=np.array([epoch])
         )
         place = int(drawn[0])
-        for size, (before, after) in enumerate(zip(had, will, strict=True)):
+        for size, (before, after) in enumerate(zip(before_epoch, after_epoch, strict=True)):
             if place < after - before:
                 return size, before + place
             place -= after - before
@@ -243,10 +244,10 @@ class Turns:
 
     def size(self, step: int) -> int:
         """Returns the index of the size that a step has."""
-        return self._turn(step)[0]
+        return self._stretch_at(step)[0]
 
     def until(self, step: int) -> int:
-        """Returns the step at which the stretch that a step is in is over."""
+        """Returns the step at which the stretch of a step is over."""
         return (step // self.stretch + 1) * self.stretch
 
     def order(
@@ -262,24 +263,24 @@ class Turns:
         Returns:
             Indices among the examples of the size, and the epoch that each belongs to.
         """
-        size, turn = self._turn(start)
+        size, index = self._stretch_at(start)
         with np.errstate(over="ignore"):  # an order of its own for each size
-            own = mix(np.array([seed], np.uint64) + np.uint64(size + 1) * GOLDEN)
-        first = turn * self.stretch + start % self.stretch
+            own = scramble(np.array([seed], np.uint64) + np.uint64(size + 1) * GOLDEN)
+        first = index * self.stretch + start % self.stretch
         return order(first, first + stop - start, self.batch_size, self.counts[size], int(own[0]))
 
 
-def turns_of(source: Source, batch_size: int) -> Turns | None:
-    """Returns which size each step has; None for a source of one size."""
+def size_schedule(source: Source, batch_size: int) -> SizeSchedule | None:
+    """Returns the schedule of a source's sizes; None for a source of one size."""
     if not isinstance(source, Sized):
         return None
-    return Turns(tuple(source.counts), batch_size, source.stretch)
+    return SizeSchedule(tuple(source.counts), batch_size, source.stretch)
 
 
-def seen(
+def step_examples(
     source: Source, batch_size: int, start: int, stop: int, seed: int
 ) -> tuple[Int[np.ndarray, "step batch"], Int[np.ndarray, "step batch"], UInt32[np.ndarray, "..."]]:
-    """Returns which examples steps see, which have one size.
+    """Returns the examples of some steps, which are of one size.
 
     Args:
         source: The training data.
@@ -292,9 +293,9 @@ def seen(
         Indices of examples in the source, their places in the source of their size, and the epoch
         that each belongs to.
     """
-    turns = turns_of(source, batch_size)
-    if turns is None or not isinstance(source, Sized):
+    sizes = size_schedule(source, batch_size)
+    if sizes is None or not isinstance(source, Sized):
         ids, epochs = order(start, stop, batch_size, len(source), seed)
         return ids, ids, epochs
-    places, epochs = turns.order(start, stop, seed)
-    return source.members[turns.size(start)][places], places, epochs
+    places, epochs = sizes.order(start, stop, seed)
+    return source.members[sizes.size(start)][places], places, epochs

@@ -15,7 +15,8 @@ from flaxmill.errors import BadInput, nearest
 
 SPLITS = ("train", "validation", "test")
 Example = Mapping[str, np.ndarray]
-Rows = Callable[[np.ndarray], np.ndarray]
+IndexMap = Callable[[np.ndarray], np.ndarray]
+"""From indices into a source to indices, or rows, of what lies behind it."""
 
 
 @runtime_checkable
@@ -60,8 +61,8 @@ class Arrays:
         """Returns many examples."""
         return {name: array[indices] for name, array in self.arrays.items()}
 
-    def resident(self) -> tuple[Mapping[str, np.ndarray], Rows]:
-        """Returns all the data, and the rows in it at which examples lie."""
+    def resident(self) -> tuple[Mapping[str, np.ndarray], IndexMap]:
+        """Returns all the data, and a map from indices to its rows."""
         return self.arrays, lambda indices: indices
 
 
@@ -70,14 +71,14 @@ class View:
     """Some examples of another source, in another order or more than once.
 
     Args:
-        source: What is viewed.
-        length: Number of examples seen.
+        source: The other source.
+        length: Number of examples in the view.
         rows: From indices into the view to indices into the source.
     """
 
     source: Any
     length: int
-    rows: Rows
+    rows: IndexMap
 
     def __post_init__(self) -> None:
         if hasattr(self.source, "resident"):  # a view is resident exactly where its source is
@@ -94,12 +95,12 @@ class View:
         return self.source.take(self.rows(self._within(np.asarray(indices))))
 
     def _within(self, indices: np.ndarray) -> np.ndarray:
-        """Counts negative indices from the end; beyond either are examples of other views."""
+        """Resolves negative indices; refuses those outside, which other views may have."""
         if ((indices < -self.length) | (indices >= self.length)).any():
             raise IndexError(f"index {indices} is out of range for {self.length:,} examples.")
         return np.where(indices < 0, indices + self.length, indices)
 
-    def _resident(self) -> tuple[Mapping[str, np.ndarray], Rows]:
+    def _resident(self) -> tuple[Mapping[str, np.ndarray], IndexMap]:
         arrays, rows = self.source.resident()
         return arrays, lambda indices: rows(self.rows(indices))
 
@@ -108,13 +109,13 @@ class View:
 class Items:
     """Anything with ``len`` and ``[i]`` as a source: a PyTorch map-style dataset, Grain's sources.
 
-    Where it also has ``__getitems__``, as both have that read many items at once, that is used.
+    Its ``__getitems__``, which reads many items at once, is used where it has one, as both may.
 
     Args:
-        items: Gives tuples (named by ``names``) or dictionaries of things NumPy understands.
+        items: Returns tuples (named by ``names``) or dictionaries of things NumPy understands.
         names: What the parts of a tuple are called.
-        read: Makes such a tuple or dictionary of what ``items`` gives, where that is something
-            else, such as the bytes of a record.
+        read: Makes such a tuple or dictionary of an item, where that is something else, such as
+            the bytes of a record.
     """
 
     items: Any
@@ -154,10 +155,10 @@ class Items:
         return {name: np.asarray(value) for name, value in item.items()}
 
 
-def behind(source: Any, indices: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Returns the source behind all views of it, and where the examples lie in that.
+def unwrap_views(source: Any, indices: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Returns the source behind all views, and the indices of the examples in it.
 
-    >>> source, indices = behind(cycled(Items("abcd"), 3), np.array([0, 4]))
+    >>> source, indices = unwrap_views(cycled(Items("abcd"), 3), np.array([0, 4]))
     >>> source.items, indices
     ('abcd', array([0, 1]))
     """
@@ -166,9 +167,9 @@ def behind(source: Any, indices: np.ndarray) -> tuple[Any, np.ndarray]:
     return source, indices
 
 
-def labels_known(source: Any) -> np.ndarray | None:
-    """Returns the labels of all examples where they are known without reading these, else None."""
-    source, indices = behind(source, np.arange(len(source)))
+def known_labels(source: Any) -> np.ndarray | None:
+    """Returns the labels of all examples if they are known without reading these, else None."""
+    source, indices = unwrap_views(source, np.arange(len(source)))
     if isinstance(source, Arrays):
         return source.arrays["label"][indices] if "label" in source.arrays else None
     labels = getattr(source, "labels", None)
@@ -181,39 +182,39 @@ def part(source: Source, start: int, stop: int) -> View:
 
 
 def cycled(source: Source, count: int, *, length: int | None = None) -> View:
-    """Returns the first ``count`` examples over and over, as long as the source unless told."""
+    """Returns the first ``count`` examples over and over, by default as long as the source."""
     return View(source, len(source) if length is None else length, lambda indices: indices % count)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The named parts of a data set.
+    """A data set in its splits.
 
     Attributes:
         title: What the pictures and the report call the data.
-        train: What is trained on.
+        train: Examples to train on.
         validation: Held-out training data; everything that is chosen is chosen by it. Empty for 0.
         test: Read once at the end (and by presets that only show its figures).
         labels: Class names in the order of their indices.
-        digests: What tells this content from any other, for the manifest and for resuming.
+        digests: Identify the content, for the manifest and for resuming.
         drawn: Whether the data was drawn by flaxmill and not collected.
         seen: Whether validation and test are training examples, as under ``--overfit``.
-        note: What to tell the person about the choice of data; empty if nothing.
+        note: A message about the choice of data; empty if there is none.
         licence: Of the data, and whose it is; empty if that is not known.
         gives: What its labels are, one of `flaxmill.tasks.answers`: "one_class", the number of a
             class each; or "labels", any number of them, as float32 with a 1 for each class that
             holds and a 0 for each other.
-        whole: All of it in one source, fitted as for a test, where nothing said which part is which
-            and it was divided here: what a model is judged by that was trained elsewhere.
-        stamps: What tells when its files were written, where they are too many, or too large, to be
-            read whole for the digests.
-        lacking: Why nothing can be learnt from it, though a model can be judged by it; empty if
+        whole: All of it in one source, fitted as for a test, where it came undivided and was
+            divided here: for models that were trained elsewhere.
+        stamps: When its files were written, where they are too many, or too large, to be read whole
+            for the digests.
+        lacking: Why nothing can be learnt from it, though a model can be evaluated on it; empty if
             something can.
-        preprocess: How texts become tokens, of which `flaxmill.data.text.tokens` tells; empty of
-            what is no text.
-        sizes: What examples of many lengths are padded to, smallest first; empty of others.
-        fitted: Makes train, validation, test and whole, by name, of the same data as the
-            preprocess and the sizes of another model say; None where they depend on no model.
+        preprocess: How texts become tokens, see `flaxmill.data.text.tokens`; empty where there are
+            no texts.
+        sizes: Lengths that examples are padded to, smallest first; empty where they have one.
+        fitted: Makes train, validation, test and whole, by name, of the same data with the
+            preprocess and the sizes of another model; None where they depend on no model.
     """
 
     title: str
@@ -235,14 +236,14 @@ class Splits:
     fitted: Callable[..., Mapping[str, Any]] | None = None
 
     def __getitem__(self, name: str) -> Source:
-        """Returns a part by name."""
+        """Returns a split by name."""
         if name not in SPLITS:
             raise BadInput(f"no split is called {name!r}.{nearest(name, SPLITS)}")
         return getattr(self, name)
 
 
 def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
-    """Divides training data into what is trained on and its last examples, held out.
+    """Divides training data into examples to train on, and the last ones, held out.
 
     Args:
         source: All the training data.
@@ -261,13 +262,13 @@ def hold_out(source: Source, validation: int | float) -> tuple[Source, Source]:
     if not fits or count == total or bool(count) != bool(validation):
         raise BadInput(
             f"--validation {validation} does not fit {total:,} training examples: give "
-            f"{_possible(total)}."
+            f"{_valid_counts(total)}."
         )
     return part(source, 0, total - count), part(source, total - count, total)
 
 
-def _possible(total: int) -> str:
-    """Says how many of so many examples can be held out, and which shares are one or more."""
+def _valid_counts(total: int) -> str:
+    """Describes how many of so many examples can be held out, or which share of them."""
     if total < 2:
         return "0"
     return f"a number from 0 to {total - 1:,}, or a share such as {0.1 if total > 5 else 0.5}"
@@ -286,19 +287,19 @@ def divide(
     licence: str = "",
     note: str = "",
 ) -> Splits:
-    """Divides a data set of training and test examples into what a run takes.
+    """Divides a data set of training and test examples into splits.
 
     Args:
-        title: As all that is not explained here, of `Splits`.
+        title: See `Splits`, as for all that is not explained here.
         train: All the training data.
         test: All the test data.
         labels: Class names.
-        digests: What tells this content from any other.
+        digests: Identify the content.
         validation: How many training examples to hold out, or which share of them.
         overfit: Train and evaluate on the first so many examples only; 0 for all.
         drawn: Whether flaxmill drew the data.
         licence: Of the data.
-        note: What to tell about the choice of data.
+        note: A message about the choice of data.
 
     Raises:
         BadInput: One of the two numbers does not fit the training data.

@@ -18,7 +18,7 @@ from flaxmill.export import card
 from flaxmill.export.formats import ExportedModel, write_formats
 from flaxmill.export.made import made_splits
 from flaxmill.machine import files, json_forms, stopping
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained import exported
 from flaxmill.trained.run import TrainedRun
@@ -101,7 +101,7 @@ def export(
             f"{missing}"
         )
     model = ExportedModel.of(run, splits, licence or splits.licence, made=bool(missing))
-    staged, handle = files.made_beside(place, lambda folder: _make_folder(folder, target))
+    staged, handle = files.create_beside(place, lambda folder: _make_folder(folder, target))
     with stopping.cleaning(lambda: shutil.rmtree(staged, ignore_errors=True)):
         try:
             content = _write(model, staged, selected, quantize, done)
@@ -129,7 +129,7 @@ def directory_of(
         return model
     run = TrainedRun(model, recipe=recipe, trust=trust)
     place = run.path / "export"
-    again = typed(f"export {quote(run.path)}")
+    again = command_line(f"export {quote(run.path)}")
     if not exported.is_export(place):
         say(f"writing {place}, for {run.path} is not exported yet")
         try:
@@ -288,7 +288,7 @@ def _replace(staged: Path, target: Path) -> None:
     files.sync_folder(target.parent)
     for old in replaced:
         files.remove(old)
-    files.clear_left(target)  # only now: until then it may have been all that there was
+    files.clear_leftovers(target)  # only now: until then it may have been all that there was
 
 
 def _moved(staged: Path, target: Path) -> bool:

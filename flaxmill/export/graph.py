@@ -12,7 +12,7 @@ import jax
 from flaxmill.errors import BadInput
 from flaxmill.export.folding import evaluate
 from flaxmill.export.function import Apply, answering, input_shape
-from flaxmill.machine.program import installing
+from flaxmill.machine.program import install_command
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.engines import onnxruntime
 
@@ -32,7 +32,7 @@ def check_installed() -> None:
     except ImportError as missing:
         raise BadInput(
             f"ONNX cannot be written, for {missing.name} is not installed: "
-            f"{installing('onnx')}, or leave the format onnx out."
+            f"{install_command('onnx')}, or leave the format onnx out."
         ) from None
 
 

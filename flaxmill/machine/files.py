@@ -30,19 +30,19 @@ _TEMPORARY = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}(?=/|$)")
 
 
 def beside(path: Path) -> Path:
-    """Returns a place beside a path, for what is to take its place once it is whole."""
+    """Returns a temporary path beside one, for what replaces that once it is complete."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
-def made_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Makes something beside a path, and holds it, so that nobody takes it for left behind.
+def create_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Creates something at a temporary path beside one, and holds it; see `clear_leftovers`.
 
     Args:
         path: See `beside`.
-        make: Makes it at a place; returns a descriptor of it.
+        make: Creates it at a path; returns a descriptor of it.
 
     Returns:
-        Its place, and the descriptor: whoever made it lives as long as that is open.
+        Its path, and the descriptor: it counts as in use as long as that is open.
     """
     while True:
         place = beside(path)
@@ -54,26 +54,26 @@ def made_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
 
 
 def hold(handle: int) -> None:
-    """Has a file or folder count as in use while a descriptor is open; see `clear_left`."""
+    """Marks a file or folder as in use while a descriptor is open; see `clear_leftovers`."""
     with contextlib.suppress(OSError):  # without locks nothing counts as left behind either
         fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def clear_left(path: Path) -> None:
-    """Removes what was to take the place of a path, and whose process was killed.
+def clear_leftovers(path: Path) -> None:
+    """Removes temporary files beside a path whose process was killed.
 
-    Only what `made_beside` named, this user owns, and nobody holds; what cannot be told stays.
+    Only what `create_beside` named, this user owns, and is not in use; in doubt it stays.
     """
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
     with contextlib.suppress(OSError):
         for entry in [*os.scandir(path.parent)]:
             if name.fullmatch(entry.name):
                 with contextlib.suppress(OSError):
-                    _remove_left(path.parent / entry.name)
+                    _remove_leftover(path.parent / entry.name)
 
 
-def _remove_left(place: Path) -> None:
-    """Removes something unless somebody holds it, or it has got its own name meanwhile.
+def _remove_leftover(place: Path) -> None:
+    """Removes something unless it is in use, or was renamed meanwhile.
 
     Raises:
         OSError: It is held, gone, or cannot be removed.
@@ -98,10 +98,10 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def meant(place: str) -> str:
-    """Returns a place by the name that it is to have, for messages; see `beside`.
+def final_name(place: str) -> str:
+    """Returns a temporary path under the name that it will have, for messages; see `beside`.
 
-    >>> meant("runs/one/.export.0f3a9c21/model.onnx")
+    >>> final_name("runs/one/.export.0f3a9c21/model.onnx")
     'runs/one/export/model.onnx'
     """
     return _TEMPORARY.sub(r"\1\2", place)
@@ -119,7 +119,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    temporary, handle = made_beside(path, _new_file)
+    temporary, handle = create_beside(path, _new_file)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -133,7 +133,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             error.filename = str(path)
         raise
     sync_folder(path.parent)
-    clear_left(path)
+    clear_leftovers(path)
 
 
 def _new_file(place: Path) -> int:
@@ -154,14 +154,14 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def opened(path: str | Path, *, links: bool = True) -> BufferedReader:
+def open_regular(path: str | Path, *, links: bool = True) -> BufferedReader:
     """Opens a file that somebody else may have written: one that can be read to its end.
 
-    A named pipe would be waited for, and a device may give without end, or do something.
+    Reading a named pipe would wait, and a device may have no end, or do something.
 
     Args:
         path: The file.
-        links: Whether a link to a file will do; not for what strangers are to be shown.
+        links: Whether a link to a file will do; not for what is shown to strangers.
 
     Raises:
         BadInput: It is something else; the message names it.
@@ -175,8 +175,8 @@ def opened(path: str | Path, *, links: bool = True) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def content(path: Path, most: int = JSON_BYTES, *, links: bool = True) -> bytes:
-    """Returns what is in a file that somebody else may have written; see `opened`.
+def read_bytes(path: Path, most: int = JSON_BYTES, *, links: bool = True) -> bytes:
+    """Returns the content of a file that somebody else may have written; see `open_regular`.
 
     Args:
         path: The file.
@@ -187,17 +187,17 @@ def content(path: Path, most: int = JSON_BYTES, *, links: bool = True) -> bytes:
         BadInput: It has more, or is no regular file.
         OSError: It cannot be read.
     """
-    with opened(path, links=links) as file:
-        found = file.read(most + 1)
-    if len(found) > most:
+    with open_regular(path, links=links) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
         raise BadInput(
             f"{path} has more than {most >> 20} MiB, which no such file of flaxmill has."
         )
-    return found
+    return data
 
 
 def check_regular(path: str | Path, *, links: bool = True) -> None:
-    """Refuses what is no regular file, for others to open; see `opened`.
+    """Refuses what is no regular file; see `open_regular`.
 
     Raises:
         BadInput: It is something else.
@@ -211,8 +211,8 @@ def check_regular(path: str | Path, *, links: bool = True) -> None:
         raise BadInput(f"{path} is {what}, and a file is expected: put the file itself there.")
 
 
-def own(path: str | Path, flags: int) -> int:
-    """Opens a file that is written over, for ``open`` as its opener: a link may lead anywhere.
+def open_own(path: str | Path, flags: int) -> int:
+    """Opens a file to overwrite it, as the opener of ``open``; follows no link.
 
     Raises:
         BadInput: There is something else of that name.
@@ -231,13 +231,13 @@ _OTHERS = {
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file of ours; `flaxmill.machine.json_forms.read` also says what may be in it.
+    """Reads a JSON file of ours; `flaxmill.machine.json_forms.read` also checks its form.
 
     Raises:
         BadInput: The file is absent, too large, or is not JSON; the message names it.
     """
     try:
-        return parse_json(content(path))
+        return parse_json(read_bytes(path))
     except FileNotFoundError:
         raise BadInput(f"{path} is missing.") from None
     except OSError as error:
@@ -254,7 +254,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Returns what JSON says, as plain as our own files are.
+    """Parses JSON that is as plain as our own files are.
 
     Args:
         content: UTF-8, of a bounded length: the objects made of it may take thirty times as much.
@@ -263,19 +263,19 @@ def parse_json(content: bytes) -> Any:
         ValueError: It is no JSON, is nested too deep, gives a name twice, or a number that is none.
     """
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_by_name)
-        _check_plain(found, _DEEPEST)
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_by_name)
+        _check_plain(value, _DEEPEST)
     except RecursionError:
         raise ValueError(f"it is nested more than {_DEEPEST} deep") from None
-    return found
+    return value
 
 
 def _by_name(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"{quoted(name)} is there twice")
-    return found
+    return values
 
 
 def _check_plain(value: Any, most: int) -> None:
@@ -289,7 +289,7 @@ def _check_plain(value: Any, most: int) -> None:
 
 
 def check_unpacked(path: str | Path, size: int, packed: int) -> None:
-    """Refuses a file that says to be far larger than its bytes, before memory is taken for it.
+    """Refuses a file that claims to be far larger than its bytes, before memory is taken for it.
 
     Args:
         path: The file, for the message.
@@ -308,7 +308,7 @@ def check_unpacked(path: str | Path, size: int, packed: int) -> None:
 
 
 def check_rows(path: str | Path, rows: int, packed: int) -> None:
-    """Refuses a file that says to have more rows than its bytes can tell apart.
+    """Refuses a file that claims more rows than its bytes can hold.
 
     Args:
         path: The file, for the message.
@@ -328,5 +328,5 @@ def check_rows(path: str | Path, rows: int, packed: int) -> None:
 
 def sha256(path: Path) -> str:
     """Returns the SHA-256 digest of a file, in hexadecimal."""
-    with opened(path) as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

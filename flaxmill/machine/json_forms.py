@@ -1,7 +1,7 @@
-"""What the JSON of a file may hold: said once for each file, and checked where it is read.
+"""What the JSON of a file may hold: stated once for each file, and checked where it is read.
 
-A form is a function that is given a value and where it stands. It returns if the value is as it
-should be, and raises `Misfit` if not; larger forms are put together of smaller ones.
+A form is a function of a value and its place in the file. It returns if the value is as it should
+be, and raises `Misfit` if not; larger forms are composed of smaller ones.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,7 @@ _MANY = 1_000_000
 
 
 class Misfit(ValueError):
-    """A value is not as its form says; the message tells where, what was found and expected."""
+    """A value does not fit its form; the message says where, what it is and what was expected."""
 
 
 def read(path: Path, form: Form, *, cure: str, newest: int | None = NEWEST) -> Any:
@@ -35,11 +35,11 @@ def read(path: Path, form: Form, *, cure: str, newest: int | None = NEWEST) -> A
     Raises:
         BadInput: It is absent, no JSON, of a newer format, or not as expected.
     """
-    found = files.read_json(path)
+    value = files.read_json(path)
     if newest is not None:
-        check_format(found, path, newest)
-    check(found, form, path, cure)
-    return found
+        check_format(value, path, newest)
+    check(value, form, path, cure)
+    return value
 
 
 def check(value: Any, form: Form, path: str | Path, cure: str, *, at: str = "") -> None:
@@ -61,13 +61,13 @@ def check(value: Any, form: Form, path: str | Path, cure: str, *, at: str = "") 
         raise BadInput(f"{path} {misfit}: it was damaged or edited by hand. {cure}") from None
 
 
-def check_format(found: Any, path: Path, newest: int = NEWEST) -> None:
+def check_format(value: Any, path: Path, newest: int = NEWEST) -> None:
     """Refuses a file of ours that a newer version wrote, or that is none of ours.
 
     Raises:
         BadInput: The message names the file and what to do.
     """
-    number = found.get("format") if isinstance(found, Mapping) else None
+    number = value.get("format") if isinstance(value, Mapping) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise BadInput(f"{path} was not written by flaxmill: it has no format number.")
     if number > newest:
@@ -77,8 +77,8 @@ def check_format(found: Any, path: Path, newest: int = NEWEST) -> None:
         )
 
 
-def _unlike(where: str, found: Any, expected: str) -> Misfit:
-    return Misfit(f"has {quoted(found, 40)} {_at(where)}, expected {expected}")
+def _misfit(where: str, value: Any, expected: str) -> Misfit:
+    return Misfit(f"has {quoted(value, 40)} {_at(where)}, expected {expected}")
 
 
 def _at(where: str) -> str:
@@ -86,7 +86,7 @@ def _at(where: str) -> str:
 
 
 def anything(_: Any, __: str) -> None:
-    """Takes every value."""
+    """Accepts every value."""
 
 
 def text(most: int = 10_000) -> Form:
@@ -94,15 +94,15 @@ def text(most: int = 10_000) -> Form:
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, str) or len(value) > most or "\0" in value:
-            raise _unlike(where, value, f"text of up to {most:,} characters")
+            raise _misfit(where, value, f"text of up to {most:,} characters")
 
     return check
 
 
 def flag(value: Any, where: str) -> None:
-    """Takes true and false."""
+    """Accepts true and false."""
     if not isinstance(value, bool):
-        raise _unlike(where, value, "true or false")
+        raise _misfit(where, value, "true or false")
 
 
 def whole(least: int = 0, most: int = LARGEST) -> Form:
@@ -110,7 +110,7 @@ def whole(least: int = 0, most: int = LARGEST) -> Form:
 
     def check(value: Any, where: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _unlike(where, value, f"a whole number from {least:,} to {most:,}")
+            raise _misfit(where, value, f"a whole number from {least:,} to {most:,}")
 
     return check
 
@@ -120,9 +120,9 @@ def number(least: float = -1e300, most: float = 1e300) -> Form:
 
     def check(value: Any, where: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _unlike(where, value, "a number")
+            raise _misfit(where, value, "a number")
         if not least <= value <= most:
-            raise _unlike(where, value, f"a number from {least:g} to {most:g}")
+            raise _misfit(where, value, f"a number from {least:g} to {most:g}")
 
     return check
 
@@ -142,7 +142,7 @@ def one_of(*known: str) -> Form:
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, str) or value not in known:
-            raise _unlike(where, value, f"one of {listed(known, len(known))}")
+            raise _misfit(where, value, f"one of {listed(known, len(known))}")
 
     return check
 
@@ -152,7 +152,7 @@ def each(form: Form, *, least: int = 0, most: int = _MANY) -> Form:
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, list):
-            raise _unlike(where, value, "a list")
+            raise _misfit(where, value, "a list")
         if not least <= len(value) <= most:
             raise Misfit(f"has {len(value):,} values {_at(where)}, expected {least:,} to {most:,}")
         for index, one in enumerate(value):
@@ -162,11 +162,11 @@ def each(form: Form, *, least: int = 0, most: int = _MANY) -> Form:
 
 
 def by_name(form: Form, *, most: int = _MANY) -> Form:
-    """Returns the form of values by names that may be any."""
+    """Returns the form of an object with any names."""
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise _unlike(where, value, "values by name")
+            raise _misfit(where, value, "values by name")
         if len(value) > most:
             raise Misfit(f"has {len(value):,} values {_at(where)}, expected up to {most:,}")
         for name, one in value.items():
@@ -178,18 +178,18 @@ def by_name(form: Form, *, most: int = _MANY) -> Form:
 def record(
     needed: Mapping[str, Form], more: Mapping[str, Form] | None = None, *, closed: bool = False
 ) -> Form:
-    """Returns the form of values by names that are known.
+    """Returns the form of an object with known names.
 
     Args:
-        needed: What must be there.
-        more: What may be there.
-        closed: Whether there may be nothing else.
+        needed: Names that must be there.
+        more: Names that may be there.
+        closed: Whether other names are refused.
     """
     known = {**needed, **(more or {})}
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise _unlike(where, value, f"values by name ({listed(needed)})")
+            raise _misfit(where, value, f"values by name ({listed(needed)})")
         strange = [name for name in value if name not in known]
         if missing := [name for name in needed if name not in value]:
             raise Misfit(f"lacks {_all_within(where, missing)}{_instead(missing, strange)}")
@@ -213,9 +213,9 @@ def _all_within(where: str, names: Iterable[str]) -> str:
 
 
 def _instead(missing: Iterable[str], strange: list[str]) -> str:
-    """Says which strange name stands there instead of one that is missing, if one is near."""
+    """Describes the unknown name that stands instead of a missing one, if one is near."""
     for name in missing:
-        said = nearest(name, strange[:100])
-        if "Did you mean" in said:
-            return f" (it has {said.removeprefix(' Did you mean ').rstrip('?')})"
+        hint = nearest(name, strange[:100])
+        if "Did you mean" in hint:
+            return f" (it has {hint.removeprefix(' Did you mean ').rstrip('?')})"
     return ""

@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _TUNABLE = "glibc.malloc.hugetlb"
-_ASKED = "FLAXMILL_LARGE_PAGES"
-"""Says in the environment that it was asked: glibc takes its tunables from privileged programs."""
+_MARK = "FLAXMILL_LARGE_PAGES"
+"""Marks an environment that asked already: glibc takes its tunables from privileged programs."""
 _SINCE = (2, 35)
 """The version of glibc that knows it."""
 _SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def begin_anew_with_large_pages() -> None:
-    """Begins the process anew, with large pages, where that is possible and not done already.
+    """Starts this process again, with large pages, where that is possible and not done already.
 
     For a command's first line: nothing may have happened yet. The process stays the same to others.
     """
@@ -35,22 +35,22 @@ def begin_anew_with_large_pages() -> None:
 def environment_for_large_pages(
     environment: Mapping[str, str], policy: str, libc: tuple[int, ...]
 ) -> dict[str, str] | None:
-    """Returns the environment to begin with anew; None where nothing would be won by it.
+    """Returns the environment to start again with; None where that would gain nothing.
 
     Args:
-        environment: Of this process. What it says about large pages itself is left alone.
+        environment: Of this process. Its own settings of large pages are left alone.
         policy: From `policy`.
         libc: From `libc_version`.
     """
     tunables = environment.get("GLIBC_TUNABLES", "")
-    if policy != "madvise" or libc < _SINCE or _TUNABLE in tunables or _ASKED in environment:
+    if policy != "madvise" or libc < _SINCE or _TUNABLE in tunables or _MARK in environment:
         return None
-    together = ":".join(filter(None, [tunables, f"{_TUNABLE}=1"]))
-    return {**environment, "GLIBC_TUNABLES": together, _ASKED: "asked"}
+    joined = ":".join(filter(None, [tunables, f"{_TUNABLE}=1"]))
+    return {**environment, "GLIBC_TUNABLES": joined, _MARK: "asked"}
 
 
 def in_use() -> str:
-    """Returns as `policy` does what holds for a command of flaxmill."""
+    """Returns what `policy` comes to for a command of flaxmill."""
     asks = _TUNABLE + "=1" in os.environ.get("GLIBC_TUNABLES", "")
     return policy() if policy() != "madvise" or asks else "never"
 

@@ -15,7 +15,7 @@ class Meter:
         step: Training steps done before.
 
     Attributes:
-        step_seconds: A step took so long when the training function was compiled; None before.
+        step_seconds: Of a step, measured when the training function was compiled; None before.
     """
 
     def __init__(self, clock: Clock, step: int = 0) -> None:
@@ -28,18 +28,18 @@ class Meter:
         """Begins to measure: the training function is compiled."""
         self.step_seconds, self._since = step_seconds, self._clock.seconds()
 
-    def given(self, sums: Any) -> None:
-        """Is told what the newest call of the training function returns, once it is done."""
+    def track(self, sums: Any) -> None:
+        """Tracks the newest call of the training function, by the arrays that it returns."""
         self._newest = sums
 
     def busy(self) -> bool:
-        """Says whether the device still has training to do."""
+        """Whether the device still has training to do."""
         leaves = jax.tree.leaves(self._newest)
         done = (leaf.is_ready() for leaf in leaves if isinstance(leaf, jax.Array))  # pyrefly: ignore
         return not all(done)
 
-    def waited(self, seconds: float) -> None:
-        """Is told how long the device had no work because the next chunk was not ready."""
+    def add_wait(self, seconds: float) -> None:
+        """Adds seconds in which the device had no work because the next chunk was not there."""
         self._clock.add(WAITING, seconds)
 
     def pace(self, step: int) -> tuple[float, float]:
@@ -54,8 +54,8 @@ class Meter:
         done = step - self._step
         return spent / done if done > 0 else self.step_seconds or 0.0, idle
 
-    def trained(self, step: int, batch_size: int) -> dict[str, float]:
-        """Returns what a row of training figures says of its speed; the next row begins here.
+    def training_speed(self, step: int, batch_size: int) -> dict[str, float]:
+        """Returns the speed figures of a row of training metrics; the next row begins here.
 
         Args:
             step: Training steps done.
@@ -66,8 +66,8 @@ class Meter:
         self._step, self._since = step, now | {"evaluate": self._since["evaluate"]}
         return {**_speed(batch_size, seconds, now), "idle": idle}
 
-    def evaluated(self, examples: float) -> dict[str, float]:
-        """Returns what a row of an evaluation says of its speed."""
+    def evaluation_speed(self, examples: float) -> dict[str, float]:
+        """Returns the speed figures of a row of an evaluation."""
         now = self._clock.seconds()
         spent = now["evaluate"] - self._since["evaluate"]
         self._since = self._since | {"evaluate": now["evaluate"]}

@@ -1,4 +1,4 @@
-"""Processes that this one starts, which are to run flaxmill's code and nobody else's."""
+"""Processes that this one starts, which are to run no code but flaxmill's."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ _starting = threading.Lock()
 
 
 @contextlib.contextmanager
-def beginning() -> Iterator[None]:
-    """Has Python processes that are started inside take no module from the current folder.
+def safe_path() -> Iterator[None]:
+    """Keeps Python processes that are started inside from importing from the current folder.
 
     ``multiprocessing`` begins one with ``python -c``, which looks for the standard library in the
     current folder first: a ``pickle.py`` there, in somebody else's run, would be run.

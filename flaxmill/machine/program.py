@@ -18,7 +18,7 @@ from flaxmill.machine.terminal import plain
 NAME = "flaxmill"
 
 
-def typed(command: str = "") -> str:
+def command_line(command: str = "") -> str:
     """Returns a command of flaxmill as it is to be typed here.
 
     Args:
@@ -27,7 +27,7 @@ def typed(command: str = "") -> str:
     return f"{_program()} {command}".rstrip()
 
 
-def installing(extra: str = "") -> str:
+def install_command(extra: str = "") -> str:
     """Returns the command that installs what flaxmill, or an extra of it, needs here.
 
     It names the packages themselves, and so needs neither a checkout nor a package index that has
@@ -39,24 +39,24 @@ def installing(extra: str = "") -> str:
     from importlib import metadata  # takes longer than everything else here
 
     try:
-        packages = _needed(metadata.requires(NAME) or (), extra)
+        packages = _requirements(metadata.requires(NAME) or (), extra)
     except metadata.PackageNotFoundError:  # it runs from a folder that is not installed
         packages = [f"{Path(__file__).parents[2]}{f'[{extra}]' if extra else ''}"]
     return f"{_python()} -m pip install {shlex.join(packages)}"
 
 
-def _needed(requirements: Iterable[str], extra: str) -> list[str]:
-    """Returns those of a package's requirements that an extra names, or that none does."""
-    found = []
+def _requirements(requirements: Iterable[str], extra: str) -> list[str]:
+    """Returns a package's requirements that belong to an extra, or to none."""
+    packages = []
     for requirement in requirements:
         package, _, condition = requirement.partition(";")
         if (re.findall(r"extra == .([\w-]+)", condition) or [""]) == [extra]:
-            found.append(package.strip())
-    return found
+            packages.append(package.strip())
+    return packages
 
 
 def quote(word: str | Path) -> str:
-    r"""Returns a word as a shell takes it, with escapes for what a line would not show as it is.
+    r"""Quotes a word for a shell, with escapes for what is not printable.
 
     >>> quote("my photos"), quote("a\nb"), quote("it's\x1b")
     ("'my photos'", "$'a\\nb'", "$'it\\'s\\x1b'")
@@ -68,7 +68,7 @@ def quote(word: str | Path) -> str:
 
 
 def _escaped(one: str) -> str:
-    """Returns a character as it stands within ``$'…'``."""
+    """Returns a character as it is written within ``$'…'``."""
     if "\udc80" <= one <= "\udcff":  # a byte of a file's name that is no text
         return f"\\x{ord(one) - 0xDC00:02x}"
     if plain(one) != one and ord(one) > 0x7F:  # \x is a byte there
@@ -76,8 +76,8 @@ def _escaped(one: str) -> str:
     return f"\\{one}" if one in "\\'" else plain(one)
 
 
-def placed(path: str | Path) -> str:
-    """Returns a path as a shell takes it, from this folder on where it lies below."""
+def shell_path(path: str | Path) -> str:
+    """Returns a path quoted for a shell, relative where it lies below this folder."""
     from_here = os.path.relpath(path)
     below = not from_here.startswith(os.path.join(os.pardir, ""))
     return quote(from_here if below else os.path.abspath(path))
@@ -87,15 +87,15 @@ def _program() -> str:
     """Returns the program as it was started, or else as it lies beside the running Python."""
     started = Path(sys.argv[0] if sys.argv else "")
     if started.name == NAME and started.is_file():
-        return _found(str(started))
+        return _shell_word(str(started))
     as_module = started.name == "__main__.py" and started.parent.name == NAME
     script = os.path.join(sysconfig.get_path("scripts"), NAME)
     if not as_module and os.path.isfile(script):  # a script or a notebook, which imports flaxmill
-        return _found(script)
+        return _shell_word(script)
     return f"{_python()} -m {NAME}"
 
 
-def _found(file: str) -> str:
+def _shell_word(file: str) -> str:
     """Returns the shortest word by which a shell in this folder finds a program.
 
     Links are not followed to the end: the Python of an environment is a link to another's.
@@ -104,8 +104,12 @@ def _found(file: str) -> str:
     by_name = shutil.which(name)
     if by_name and os.path.realpath(os.path.dirname(by_name)) == os.path.realpath(folder):
         return name
-    return placed(file) if os.sep in placed(file) else os.path.join(os.curdir, placed(file))
+    return (
+        shell_path(file)
+        if os.sep in shell_path(file)
+        else os.path.join(os.curdir, shell_path(file))
+    )
 
 
 def _python() -> str:
-    return _found(sys.executable)
+    return _shell_word(sys.executable)

@@ -1,4 +1,4 @@
-"""What a person reads while a run trains: facts first, then a bar with the time left."""
+"""What is shown while a run trains: facts first, then a bar with the time left."""
 
 import sys
 import time
@@ -16,27 +16,27 @@ from rich.progress import (
 )
 
 from flaxmill.machine import terminal
-from flaxmill.machine.terminal import lasting
+from flaxmill.machine.terminal import lossy
 
 _SHARES = ("accuracy", "exact", "f1", "top5_accuracy")
-"""The figures of flaxmill's own recipes that are shares, and are shown in hundredths.
+"""The metrics of flaxmill's own recipes that are shares, shown in percent.
 
-A fork's own figure is whatever its author says, so nothing is made of its name.
+Nothing is assumed of a fork's own metric by its name.
 """
 _PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
 _IDLE = 0.05
-"""Share of the time that a device may wait for data before a person hears of it."""
+"""Share of the time that a device may wait for data before a line says so."""
 
 
-def duration(seconds: float) -> str:
-    """Returns a duration in words.
+def duration(seconds: float, *, fine: bool = False) -> str:
+    """Returns a duration in words; a fine one has about three digits.
 
-    >>> duration(8.24), duration(75), duration(7300)
-    ('8.2 s', '1 min 15 s', '2 h 1 min')
+    >>> duration(8.24), duration(75), duration(7300), duration(0.314, fine=True)
+    ('8.2 s', '1 min 15 s', '2 h 1 min', '0.31 s')
     """
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{2 if fine and seconds < 10 else 1}f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
 
 
 def is_share(name: str) -> bool:
-    """Says whether a figure is known to be a share of all."""
+    """Whether a metric is known to be a share."""
     return name in _SHARES
 
 
@@ -82,15 +82,15 @@ def figures(means: Mapping[str, Any], deviations: Mapping[str, Any] | None = Non
 
 
 class Words:
-    """Speaks to a person: a live bar in a terminal, plain lines elsewhere.
+    """Prints how a run goes: a live bar in a terminal, plain lines elsewhere.
 
     Args:
-        quiet: Whether to say nothing but warnings.
+        quiet: Whether to print nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
         how: dict[str, Any] = {"highlight": False, "emoji": False, "soft_wrap": True}
-        self._console = Console(file=lasting(sys.stdout), quiet=quiet, **how)
+        self._console = Console(file=lossy(sys.stdout), quiet=quiet, **how)
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task: Any = None
@@ -121,8 +121,8 @@ class Words:
         self._task = self._bar.add_task("train", total=total, completed=done, words="")
         self._bar.start()
 
-    def wanted(self) -> bool:
-        """Says whether it is time to show figures again."""
+    def due(self) -> bool:
+        """Whether it is time to show figures again."""
         pause = 0.25 if self._bar is not None else _PLAIN_SECONDS
         return not self._quiet and time.monotonic() - self._spoken >= pause
 
@@ -135,13 +135,13 @@ class Words:
         batch_size: int,
         idle: float = 0.0,
     ) -> None:
-        """Shows figures on the way.
+        """Shows metrics on the way.
 
         Args:
             step: Steps done.
             total: Steps in all.
             means: Metrics since the last row.
-            seconds: A step takes so long.
+            seconds: Of a step.
             batch_size: Examples a step.
             idle: Share of the time for which the device waits for data.
         """
@@ -156,13 +156,13 @@ class Words:
             self.say(f"  step {step:,} of {total:,}: {words}")
 
     def end(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
-class Download:
+class DownloadProgress:
     """Shows how far a download is: a bar in a terminal, nothing elsewhere but the end.
 
     Called with a file's name, the bytes that are here, and the bytes in all.
@@ -174,11 +174,11 @@ class Download:
             BarColumn(),
             DownloadColumn(),
             TimeRemainingColumn(),
-            console=Console(file=lasting(sys.stderr)),
+            console=Console(file=lossy(sys.stderr)),
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Download":
+    def __enter__(self) -> "DownloadProgress":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -192,14 +192,14 @@ class Download:
         self._bar.update(self._tasks[name], completed=done, total=total)
 
 
-class Reading:
+class ReadingProgress:
     """Shows how many files are read, and the time left: a bar in a terminal, lines elsewhere.
 
     Called with the number of files that are read, and of all.
     """
 
     def __init__(self) -> None:
-        self._console = Console(file=lasting(sys.stderr), highlight=False)
+        self._console = Console(file=lossy(sys.stderr), highlight=False)
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %  read {task.completed:,} of {task.total:,}"),
@@ -210,7 +210,7 @@ class Reading:
         self._task: TaskID | None = None
         self._began = self._spoken = time.monotonic()
 
-    def __enter__(self) -> "Reading":
+    def __enter__(self) -> "ReadingProgress":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end: which they are here, and who is to meet them."""
+"""The signals that ask a process to end: which they are here, and which process gets them."""
 
 import contextlib
 import signal
@@ -39,14 +39,14 @@ def name(number: int) -> str:
 
 
 def ending() -> frozenset[int]:
-    """Returns the signals of this platform that can be caught, and end who does not do so."""
+    """Returns the signals of this platform that end a process, and can be caught."""
     left_alone = _NOT_ENDING | _FAULTS | _NOT_OURS
     return frozenset(int(one) for one in signal.valid_signals() if name(one) not in left_alone)
 
 
 @contextlib.contextmanager
 def blocked(numbers: Collection[int]) -> Iterator[None]:
-    """Has signals wait that come meanwhile, for this thread and whatever it starts."""
+    """Blocks signals inside, in this thread and whatever it starts: they wait."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -54,8 +54,8 @@ def blocked(numbers: Collection[int]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def left_to_this_process() -> contextlib.AbstractContextManager[None]:
-    """Has processes that are started inside meet no signal that asks for an end.
+def blocked_for_children() -> contextlib.AbstractContextManager[None]:
+    """Blocks the signals that ask for an end in processes that are started inside.
 
     A terminal, Slurm and systemd send it to all processes of a command, and a run whose readers end
     could not go on to where it saves.

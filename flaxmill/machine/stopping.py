@@ -22,9 +22,9 @@ from flaxmill.errors import Stopped
 from flaxmill.machine import files, signals, terminal
 
 _MOMENT = 0.5
-"""Seconds after which whoever has not come to answer a signal is ended, or says why he waits."""
+"""Seconds after which a process that has not answered a signal is ended, or says why it waits."""
 _MOMENTS = 3
-"""So many of them, and whoever has answered it and not ended yet is ended."""
+"""So many of them, and a process that has answered it and not ended yet is ended."""
 _SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"
 """For a terminal in which a bar was shown."""
 NOTHING_TO_SAVE = "interrupted; nothing was under way that needed saving."
@@ -34,14 +34,14 @@ NOTHING_TO_SAVE = "interrupted; nothing was under way that needed saving."
 class _Scope:
     """What a signal means for what is under way."""
 
-    answer: Callable[[int, Any], None]
+    on_signal: Callable[[int, Any], None]
     waits: Callable[[], str]
     stopped: Callable[[int], Stopped]
 
 
 _scopes: list[_Scope] = []
 _cleanups: list[Callable[[], object]] = []
-_ended: list[Stopped] = []  # what handlers have raised: somebody may have made another error of it
+_ended: list[Stopped] = []  # what handlers have raised: it may have become another error since
 _spoken = threading.Event()
 
 
@@ -49,23 +49,23 @@ _spoken = threading.Event()
 def scope(
     words: str | Callable[[], str] = NOTHING_TO_SAVE,
     *,
-    answer: Callable[[int, Any], None] | None = None,
+    on_signal: Callable[[int, Any], None] | None = None,
     waits: Callable[[], str] = lambda: "",
     always: frozenset[signal.Signals] = frozenset(),
     usual: bool = False,
 ) -> Iterator[None]:
-    """Has what is done inside end in good order on each signal that would end it; nests.
+    """Ends a block in good order on each signal that would end the process; nests.
 
-    What is ignored stays so (``nohup`` has a closed terminal ignored), and a handler of somebody
-    else's stays his. Only a main thread can have handlers: elsewhere nothing is changed.
+    A signal that is ignored stays so (``nohup`` has a closed terminal ignored), and a handler that
+    somebody else set stays. Only a main thread can have handlers: elsewhere nothing is changed.
 
     Args:
-        words: What is said then.
-        answer: Given a signal's number, and a frame: raises `Stopped`, or notes it for later. By
-            default it raises.
-        waits: What it waits for before it ends, where there is something to save; otherwise
+        words: The message of `Stopped`.
+        on_signal: Called with a signal's number and a frame: raises `Stopped`, or notes it for
+            later. By default it raises.
+        waits: Returns what is waited for before the end, where there is something to save; else
             nothing. May be called by another thread.
-        always: Signals that are answered whatever stood there before.
+        always: Signals that are answered whatever their handler was before.
         usual: Whether this is how it is meant to end: with exit status 0.
 
     Raises:
@@ -84,7 +84,7 @@ def scope(
     if not _scopes:
         _ended.clear()
         _spoken.clear()
-    _scopes.append(_Scope(answer or stop, waits, stopped))
+    _scopes.append(_Scope(on_signal or stop, waits, stopped))
     free = {number: signal.getsignal(number) for number in signals.ending()}
     replaced = {
         number: handler
@@ -106,17 +106,17 @@ def scope(
 
 def _answer(number: int, frame: Any) -> None:
     try:
-        _scopes[-1].answer(number, frame)
+        _scopes[-1].on_signal(number, frame)
     except Stopped as stopped:
         _ended.append(stopped)
         raise
 
 
-class Asked:
+class StopRequest:
     """Whether a run was asked to stop, which it does when its state is saved.
 
     Args:
-        words: Says what is kept.
+        words: Returns what is saved, for the message.
 
     Attributes:
         number: Of the first signal that asked for it; None if none did.
@@ -129,16 +129,16 @@ class Asked:
         self.can_save = False
         self._words = words
 
-    def answered(self) -> contextlib.AbstractContextManager[None]:
-        """Has what is done inside answer signals."""
-        return scope(self._words, answer=self.by, waits=self._waits, always=signals.ALWAYS)
+    def handling(self) -> contextlib.AbstractContextManager[None]:
+        """Answers signals inside of a block."""
+        return scope(self._words, on_signal=self.handle, waits=self._waits, always=signals.ALWAYS)
 
-    def by(self, number: int, _: Any = None) -> None:
+    def handle(self, number: int, _: Any = None) -> None:
         """Answers a signal: at once where there is nothing to save, else after the chunk.
 
-        It says nothing itself, for it may interrupt somebody who is speaking. Of a second signal,
-        only one from the keyboard means at once: others want the save too, such as the SIGTERM that
-        Slurm sends after the warning that was asked of it.
+        It prints nothing, for it may interrupt something that prints. A second signal means at once
+        only if it is from the keyboard: others want the save too, such as the SIGTERM that Slurm
+        sends after the warning that it was asked for.
 
         Raises:
             Stopped: At once.
@@ -185,8 +185,8 @@ def temporary_folder() -> Iterator[Path]:
     One whose process was killed goes when the next one is made.
     """
     place = Path(tempfile.gettempdir(), "flaxmill")
-    files.clear_left(place)
-    folder, handle = files.made_beside(place, _private_folder)
+    files.clear_leftovers(place)
+    folder, handle = files.create_beside(place, _private_folder)
     with cleaning(lambda: shutil.rmtree(folder, ignore_errors=True)):
         try:
             yield folder
@@ -200,8 +200,8 @@ def _private_folder(place: Path) -> int:
 
 
 @contextlib.contextmanager
-def left_to_others() -> Iterator[None]:
-    """Has nobody here answer signals inside: somebody else does, such as an event loop."""
+def handled_by_others() -> Iterator[None]:
+    """Leaves signals, inside of a block, to something else, such as an event loop."""
     ours = [number for number in signals.ending() if signal.getsignal(number) is _answer]
     if not ours:
         yield
@@ -218,17 +218,17 @@ def left_to_others() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
+def watching() -> Iterator[None]:
     """Ends this process, or says what it waits for, a moment after a signal if need be.
 
-    Only for a process that is a command's own, in its main thread.
+    Only for the process of a command, in its main thread.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before, hook = signal.set_wakeup_fd(writing, warn_on_full_buffer=False), sys.unraisablehook
 
     def unraisable(trouble: Any) -> None:
-        """Is silent where a signal came in a place that cannot end by it: the thread ends it."""
+        """Ignores a signal's exception where Python drops it: the thread ends the process."""
         if not isinstance(trouble.exc_value, Stopped):
             hook(trouble)
 
@@ -245,18 +245,18 @@ def watched() -> Iterator[None]:
         os.close(reading)
 
 
-def leave(status: int) -> NoReturn:
-    """Ends a process that was asked to, at once: others of its threads may be at work for long."""
+def exit_at_once(status: int) -> NoReturn:
+    """Ends a process at once: other threads of it may be at work for long."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
 
 
-def ended() -> Stopped | None:
-    """Returns the end that a signal asked for, whatever has become of it since; None without.
+def pending_stop() -> Stopped | None:
+    """Returns the `Stopped` that a signal raised, also if it was swallowed since; None without one.
 
-    Whoever asks is to say its words.
+    The caller is to print its message.
     """
     if not _ended:
         return None
@@ -265,26 +265,26 @@ def ended() -> Stopped | None:
 
 
 def _watch(reading: int) -> None:
-    """Waits for signals, and then for what they ask for; ends when nothing can come any more."""
-    asked: list[int] = []
-    told = at_once = False
+    """Waits for signals, and then for the end that they ask for, until the pipe is closed."""
+    received: list[int] = []
+    announced = at_once = False
     moments = 0
     while True:
-        if select.select([reading], [], [], _MOMENT if asked else None)[0]:
+        if select.select([reading], [], [], _MOMENT if received else None)[0]:
             if not (number := int.from_bytes(os.read(reading, 1))):
                 return
             if number in signals.ending() and signal.getsignal(number) is _answer:
-                at_once |= bool(asked) and number in signals.KEYBOARD
-                asked.append(number)
+                at_once |= bool(received) and number in signals.KEYBOARD
+                received.append(number)
                 moments = 0
             continue
         moments += 1
         waits = "" if at_once or not _scopes else _scopes[-1].waits()
-        if waits and not told:
-            _write(f"flaxmill: {signals.name(asked[0])}: {waits}")
-            told = True
+        if waits and not announced:
+            _write(f"flaxmill: {signals.name(received[0])}: {waits}")
+            announced = True
         if not waits and moments >= (_MOMENTS if _ended else 1):
-            _end(asked[-1])
+            _end(received[-1])
 
 
 def _end(number: int) -> NoReturn:

@@ -48,13 +48,13 @@ def show(*lines: Any, file: Any = None, flush: bool = False) -> None:
     Args:
         lines: Without the line breaks at their ends.
         file: A stream; by default the standard output.
-        flush: Whether they are to be seen at once, also where they go to a file.
+        flush: Whether they are written at once, also where they go to a file.
     """
     print("\n".join(map(plain, lines)), file=file, flush=flush)
 
 
 def complain(*lines: Any) -> None:
-    """Prints lines to the standard error; whoever read that may have gone."""
+    """Prints lines to the standard error, which may be closed."""
     with contextlib.suppress(OSError):
         show(*lines, file=sys.stderr, flush=True)
 
@@ -73,19 +73,19 @@ def write(stream: int, line: str) -> None:
     os.write(stream, f"{plain(line)}\n".encode(errors="backslashreplace"))
 
 
-def lasting(stream: Any) -> Any:
-    """Returns a stream for words that nothing depends on: if nobody is left to read, they are lost.
+def lossy(stream: Any) -> Any:
+    """Wraps a stream so that what is written to a closed pipe or terminal is lost in silence.
 
-    A pipe's other end may be closed, and a terminal: a training goes on where it was left to itself
-    (``disown``), and saves where it was not.
+    A training whose terminal was closed goes on if it was left to itself (``disown``), and saves if
+    it was not.
 
     Args:
-        stream: Such as the standard output. All but writing is left to it.
+        stream: Such as the standard output. All but writing is passed on to it.
     """
-    return _Lasting(stream)
+    return _Lossy(stream)
 
 
-class _Lasting:
+class _Lossy:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
@@ -112,7 +112,7 @@ class _Lasting:
 
 
 def drop_output() -> None:
-    """Drops what cannot be written, which Python would try again, and complain, when it ends."""
+    """Drops output that cannot be written: Python would try again at exit, and complain."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -120,16 +120,15 @@ def drop_output() -> None:
 
 
 def drop(stream: Any) -> None:
-    """Has what is written to a stream from now on, and what waits in it, go nowhere."""
+    """Discards what is written to a stream from now on, and what waits in its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def parsing(arguments: Iterable[str]) -> contextlib.AbstractContextManager[Any]:
-    """Has whoever parses a command line quote plainly what is wrong with it, without a style then.
+def plain_parser_errors(arguments: Iterable[str]) -> contextlib.AbstractContextManager[Any]:
+    """Escapes what the errors of a command line's parser quote, where that is not printable.
 
     Args:
-        arguments: What was typed, or what a pattern of the shell found: a file may be called so
-            that it looks like an option.
+        arguments: Of the command line; a pattern of the shell may have put names of files there.
     """
     if all(map(str.isprintable, arguments)):
         return contextlib.nullcontext()
@@ -145,7 +144,7 @@ class _Parser(io.TextIOBase):
 
 
 class Plain(logging.Formatter):
-    """Has what is logged show what it quotes as text."""
+    """Formats log records as single lines without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns a record as one line."""

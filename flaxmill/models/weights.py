@@ -161,7 +161,7 @@ def _check_header(path: Path) -> None:
         OSError: It cannot be read.
         ValueError: It is no such file.
     """
-    with files.opened(path) as file:
+    with files.open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if not length <= size - 8:

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flaxmill.errors import BadInput, named, nearest
+from flaxmill.errors import BadInput, describe, nearest
 from flaxmill.machine import files
-from flaxmill.machine.program import quote, typed
+from flaxmill.machine.program import command_line, quote
 from flaxmill.recipes.loading import mistakes
 
 FOLDER = Path(__file__).parent
@@ -173,7 +173,7 @@ def load(recipe: str) -> Recipe:
         if Path(recipe).is_dir():
             raise BadInput(
                 f"{recipe} is a folder, not a recipe: the recipe images trains on the pictures in "
-                f"a folder ({typed(f'train images --data {quote(recipe)}')})."
+                f"a folder ({command_line(f'train images --data {quote(recipe)}')})."
             )
         raise BadInput(
             f"no recipe is called {recipe!r}.{nearest(name, names())} A recipe of your own is "
@@ -189,7 +189,7 @@ def read(file: str | Path) -> str:
         BadInput: There is no such file, or it is no text, or far more than a recipe is.
     """
     try:
-        with io.TextIOWrapper(files.opened(file), encoding="utf-8") as text:
+        with io.TextIOWrapper(files.open_regular(file), encoding="utf-8") as text:
             content = text.read(_MOST + 1)
     except FileNotFoundError:
         raise BadInput(f"there is no recipe file {file}: check the path.") from None
@@ -263,11 +263,13 @@ def _check(file: Path, module: ModuleType) -> None:
     if missing:
         raise BadInput(
             f"{file} is not a recipe: it lacks {', '.join(missing)}. "
-            f"Start from a copy: {typed(f'fork fashion_mnist {quote(file.name)}')}"
+            f"Start from a copy: {command_line(f'fork fashion_mnist {quote(file.name)}')}"
         )
     for part in PARTS:
         if part != "PRESETS" and not callable(getattr(module, part)):
-            raise BadInput(f"{file}: {part} is {named(getattr(module, part))}, and not a function.")
+            raise BadInput(
+                f"{file}: {part} is {describe(getattr(module, part))}, and not a function."
+            )
     config = module.Config
     if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
         raise BadInput(
@@ -277,12 +279,13 @@ def _check(file: Path, module: ModuleType) -> None:
     presets = module.PRESETS
     if not isinstance(presets, Mapping) or not all(isinstance(name, str) for name in presets):
         raise BadInput(
-            f'{file}: PRESETS is {named(presets)}: give names and configs, {{"quick": Config()}}.'
+            f"{file}: PRESETS is {describe(presets)}: give names and configs, "
+            f'{{"quick": Config()}}.'
         )
     for name, preset in presets.items():
         if not isinstance(preset, config):
             raise BadInput(
-                f"{file}: PRESETS[{name!r}] is {named(preset)}: give a Config, such as Config()."
+                f"{file}: PRESETS[{name!r}] is {describe(preset)}: give a Config, such as Config()."
             )
         for field, value in dataclasses.asdict(preset).items():
             _check_field(f"{file}: {field} of PRESETS[{name!r}]", value)
@@ -294,6 +297,6 @@ def _check_field(where: str, value: Any) -> None:
         json.dumps(value)
     except (TypeError, ValueError):
         raise BadInput(
-            f"{where} is {named(value)}: a field holds a number, a text, a truth value, None, or a "
-            f"tuple of such, for it is written down and compared when the run goes on."
+            f"{where} is {describe(value)}: a field holds a number, a text, a truth value, None, "
+            f"or a tuple of such, for it is written down and compared when the run goes on."
         ) from None

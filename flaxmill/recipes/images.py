@@ -24,11 +24,11 @@ from flax import nnx
 from flaxmill.data import choices
 from flaxmill.data.augment import Transform, chain, flip, random_resized_crop
 from flaxmill.data.augment.colour import brightness, colour, contrast
-from flaxmill.data.augment.geometry import squashed
+from flaxmill.data.augment.geometry import drop_aspect
 from flaxmill.data.batches import batches
 from flaxmill.data.folder import pictures
 from flaxmill.data.pictures.fit import usual_share
-from flaxmill.data.reading.kept import kept
+from flaxmill.data.reading.cache import cached
 from flaxmill.data.source import SPLITS, Splits
 from flaxmill.errors import BadInput, check_range
 from flaxmill.maths import optim
@@ -217,7 +217,7 @@ def data(config: Config) -> Splits:
         sign=config.separator,
         white=config.white,
     )
-    return replace(splits, **{part: kept(splits[part]) for part in SPLITS})
+    return replace(splits, **{part: cached(splits[part]) for part in SPLITS})
 
 
 def signature(config: Config, splits: Splits) -> Signature:
@@ -280,7 +280,7 @@ def augment(config: Config) -> Transform | None:
     cut = functools.partial(random_resized_crop, size=config.size, scale=(config.crop, 1.0))
     steps = [cut, flip] if config.flip else [cut]
     if config.fit == "squash":  # they are evaluated so
-        steps = [squashed, *steps]
+        steps = [drop_aspect, *steps]
     if config.colour:
         steps += [
             functools.partial(change, most=config.colour)

@@ -28,7 +28,7 @@ from flaxmill.data.batches import batches
 from flaxmill.data.known.texts import labelled_texts
 from flaxmill.data.source import Splits
 from flaxmill.data.text import baselines
-from flaxmill.data.text.splits import Cut
+from flaxmill.data.text.splits import TextOptions
 from flaxmill.maths import optim
 from flaxmill.maths.classification import class_measures, macro_f1
 from flaxmill.maths.metrics import Measures, Sums
@@ -117,7 +117,7 @@ PRESETS = {
 
 def data(config: Config) -> Splits:
     """Returns the texts, cut into tokens, and their labels."""
-    cut = Cut(
+    cut = TextOptions(
         kind=config.tokens,
         lower=config.lower,
         most=config.vocabulary,

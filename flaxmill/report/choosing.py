@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 
 from flaxmill.data.listings.listing import normal
 from flaxmill.data.permutation import permute
-from flaxmill.data.source import Source, Splits, labels_known
+from flaxmill.data.source import Source, Splits, known_labels
 from flaxmill.errors import BadInput, nearest
 from flaxmill.tasks.kinds import output_kind
 from flaxmill.training.evaluation import padded_batches
@@ -77,7 +77,7 @@ def wrong_answers(
 
 def _labels(source: Source) -> np.ndarray:
     """Returns the labels of all examples, which are read where they are not known without."""
-    if (known := labels_known(source)) is not None:
+    if (known := known_labels(source)) is not None:
         return known
     batches = padded_batches(source)
     return np.concatenate([np.asarray(batch["label"])[mask] for batch, mask in batches])

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.source import labels_known
+from flaxmill.data.source import known_labels
 from flaxmill.report.examples import Examples
 from flaxmill.report.page import ReportedRun
 from flaxmill.tasks.kinds import Explanations
@@ -25,7 +25,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
     splits = trained.splits(data)
     examples = Examples(splits.test, trained.signature.inputs[0].name)
     logits, labels = trained.scored(splits.test)
-    known, kind = labels_known(splits.train), trained.signature.output_kind
+    known, kind = known_labels(splits.train), trained.signature.output_kind
     return ReportedRun(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flaxmill.data.listings.listing import name_of
-from flaxmill.data.source import behind
+from flaxmill.data.source import unwrap_views
 
 
 class FileName(NamedTuple):
@@ -37,7 +37,7 @@ class Examples:
 
     def name(self, index: int) -> FileName:
         """Returns the file that an example was read from."""
-        source, rows = behind(self._source, np.array([index]))
+        source, rows = unwrap_views(self._source, np.array([index]))
         if (files := getattr(source, "files", None)) is None:
             return FileName("", "")
         whole = name_of(files, int(rows[0]))

@@ -12,7 +12,7 @@ import numpy as np
 from flaxmill import recipes
 from flaxmill.data.augment import Mixing, Transform
 from flaxmill.data.listings.layouts import cached_scans
-from flaxmill.data.source import Splits, labels_known
+from flaxmill.data.source import Splits, known_labels
 from flaxmill.errors import BadInput
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import border
@@ -216,7 +216,7 @@ def _summary(signature: Signature, splits: Splits) -> list[str]:
         if len(source):
             count = min(len(source), max(1, _READ_BYTES // source[0][taken].nbytes))
             about, mean = signature.input_kind.summary(source, np.arange(count))
-            labels = labels_known(source)
+            labels = known_labels(source)
             if labels is None:
                 labels = np.asarray(source.take(np.arange(count))["label"])
             counts = signature.output_kind.counts(labels, len(splits.labels))

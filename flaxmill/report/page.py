@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from flaxmill.errors import BadInput
 from flaxmill.machine.files import write_atomic
-from flaxmill.machine.progress import figure
+from flaxmill.machine.progress import duration, figure
 from flaxmill.maths.suspects import SURE
 from flaxmill.report.curves import curves, further
 from flaxmill.report.figures import NUM_SERIES
@@ -48,7 +48,7 @@ def render(subjects: Sequence[ReportedRun]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "duration": duration, "count": count}
+    environment.filters |= {"percent": percent, "duration": unbroken_duration, "count": count}
     environment.filters |= {"unbroken": unbroken}
     runs = [sections(subject, number) for number, subject in enumerate(subjects, 1)]
     return environment.get_template("page.html.jinja").render(
@@ -76,18 +76,9 @@ def percent(share: int | float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\xa0%" if math.isfinite(share) else NOTHING
 
 
-def duration(seconds: int | float) -> str:
-    r"""Writes a duration for people, to about three digits.
-
-    >>> duration(0.314), duration(12.34), duration(75), duration(7260)
-    ('0.31\xa0s', '12.3\xa0s', '1\xa0min 15\xa0s', '2\xa0h 1\xa0min')
-    """
-    if seconds < 60:
-        return f"{seconds:.{2 if seconds < 10 else 1}f}\xa0s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}\xa0min {rest}\xa0s"
-    return f"{minutes // 60}\xa0h {minutes % 60}\xa0min"
+def unbroken_duration(seconds: int | float) -> str:
+    """Returns a duration in words, with spaces at which no line breaks."""
+    return duration(seconds, fine=True).replace(" ", "\xa0")
 
 
 def unbroken(text: str) -> Markup:

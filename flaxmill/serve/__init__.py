@@ -10,7 +10,7 @@ model.
 from importlib.util import find_spec
 
 from flaxmill.errors import BadInput
-from flaxmill.machine.program import installing
+from flaxmill.machine.program import install_command
 
 _NEEDED = ("fastapi", "uvloop", "python_multipart", "prometheus_client")
 
@@ -23,5 +23,6 @@ def check_installed() -> None:
     """
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise BadInput(
-            f"serving needs {', '.join(missing)}, which is not installed: {installing('serve')}."
+            f"serving needs {', '.join(missing)}, which is not installed: "
+            f"{install_command('serve')}."
         )

@@ -21,7 +21,7 @@ def run(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listening:
         address, port, *_ = listening.getsockname()
         settings = dataclasses.replace(settings, address=address, port=port)
-        with stopping.left_to_others():
+        with stopping.handled_by_others():
             if settings.workers > 1:
                 Workers(settings, listening).run(lambda: announce(settings))
             else:

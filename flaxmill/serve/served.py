@@ -81,7 +81,7 @@ class LoadedExport:
 
 def _signature_file(path: Path, signature: Signature) -> StaticFile:
     """Returns the signature, in today's format, which the page needs."""
-    content = files.content(path)
+    content = files.read_bytes(path)
     if json.loads(content)["format"] < FORMAT:
         content = json.dumps(signature.as_json(), ensure_ascii=False).encode()
     return static_file(path.name, content)
@@ -99,7 +99,7 @@ def _examples(folder: Path, suffix: str) -> dict[str, StaticFile]:
     examples = {}
     for name in chosen:
         try:
-            content = files.content(folder / name, _EXAMPLE_BYTES, links=False)
+            content = files.read_bytes(folder / name, _EXAMPLE_BYTES, links=False)
             if not name.isprintable():
                 raise BadInput(f"{name!r} is no name that can be shown.")
         except (BadInput, OSError) as trouble:

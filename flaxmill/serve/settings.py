@@ -126,10 +126,10 @@ def _token(file: Path | None) -> str:
 def _export_of(model: Path, recipe: RecipeText) -> Path:
     """Returns the export directory that a run or an export means; a run is exported if need be."""
     if is_export(model):
-        files.clear_left(Path(os.path.realpath(model)))
+        files.clear_leftovers(Path(os.path.realpath(model)))
         return model
     from flaxmill import export  # with all that training needs, which an export does without
 
     place = export.directory_of(model, terminal.complain, **recipe.arguments())
-    files.clear_left(Path(os.path.realpath(place)))
+    files.clear_leftovers(Path(os.path.realpath(place)))
     return place

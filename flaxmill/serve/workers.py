@@ -33,7 +33,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(settings, listening, theirs, pause))
         # A hangup waits in the new process too.
-        with processes.beginning(), signals.blocked({signal.SIGHUP}):
+        with processes.safe_path(), signals.blocked({signal.SIGHUP}):
             self.process.start()
         theirs.close()
         self.ready = False

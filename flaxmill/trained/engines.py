@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.errors import BadInput, listed, quoted
-from flaxmill.machine.program import installing
+from flaxmill.machine.program import install_command
 from flaxmill.tasks.signature import Signature, Tensor
 
 Outputs = dict[str, np.ndarray]
@@ -186,7 +186,7 @@ def onnxruntime() -> Any:
         import onnxruntime
     except ImportError:
         raise BadInput(
-            f"ONNX Runtime is not installed: {installing('onnx')}. Without it there is the "
+            f"ONNX Runtime is not installed: {install_command('onnx')}. Without it there is the "
             f"engine jax, and the format stablehlo."
         ) from None
     return onnxruntime

@@ -12,7 +12,7 @@ from flaxmill.data.matching import absent_classes
 from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
 from flaxmill.machine import files, json_forms
-from flaxmill.machine.program import installing, typed
+from flaxmill.machine.program import command_line, install_command
 from flaxmill.maths.metrics import Sums
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained import engines
@@ -52,7 +52,7 @@ class Exported:
         if not is_export(self.path):
             raise BadInput(
                 f"{path} is no export directory (signature.json with parity.json): "
-                f"{typed('export RUN')} makes one."
+                f"{command_line('export RUN')} makes one."
             )
         self.signature = Signature.load(self.path / "signature.json")
         _check_origin(self.path, self.signature, json_forms.record({"weights_sha256": _DIGEST}))
@@ -237,8 +237,8 @@ def _check_whole(path: Path, name: str, parity: Mapping[str, Any]) -> None:
     if entry is None or not (path / name).is_file():
         there = ", ".join(form["file"] for form in formats)
         raise BadInput(
-            f"{path} holds no {name} (it holds {there}): {typed('export RUN')} writes it, the int8 "
-            f"one with --quantize int8, those for ONNX after {installing('onnx')}."
+            f"{path} holds no {name} (it holds {there}): {command_line('export RUN')} writes it, "
+            f"the int8 one with --quantize int8, those for ONNX after {install_command('onnx')}."
         )
     if files.sha256(path / name) != entry["sha256"]:
         raise BadInput(

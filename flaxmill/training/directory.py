@@ -123,7 +123,7 @@ class RunDirectory:
         created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / LOCK, "a+", encoding="utf-8", opener=files.own)  # noqa: SIM115
+            file = open(self.path / LOCK, "a+", encoding="utf-8", opener=files.open_own)  # noqa: SIM115
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInput(

@@ -12,8 +12,8 @@ from flax import nnx
 from jaxtyping import Bool
 
 from flaxmill.data.reading.readers import Filled, Reading, read_ahead
-from flaxmill.data.reading.unreadable import Passed
-from flaxmill.data.sizes import parts
+from flaxmill.data.reading.unreadable import SkippingUnreadable
+from flaxmill.data.sizes import sources_of
 from flaxmill.data.source import Example, Source, Splits, View
 from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.maths.metrics import Measures, Sums
@@ -107,7 +107,7 @@ def passing_over(splits: Splits) -> Splits:
         Unreadable: A part has no example that can be read.
     """
     held_out, test = (readable(part) for part in (splits.validation, splits.test))
-    train = splits.train if hasattr(splits.train, "resident") else Passed(splits.train)
+    train = splits.train if hasattr(splits.train, "resident") else SkippingUnreadable(splits.train)
     return replace(splits, train=train, validation=held_out, test=test)
 
 
@@ -200,7 +200,7 @@ def total(
     if not len(source):
         raise BadInput("there is nothing to evaluate on: the split is empty (--validation 0?).")
     added, pending, examples = None, None, 0
-    for part in parts(source):  # a sum has no order: each size by itself costs the least
+    for part in sources_of(source):  # a sum has no order: each size by itself costs the least
         for batch, mask in padded_batches(part, size, devices=devices, reading=reading):
             previous, pending = pending, sums(batch, mask)
             added = _added(added, previous)

@@ -54,7 +54,7 @@ def read_rows(path: Path) -> list[Row]:
             f"{cure}"
         )
     rows = []
-    with files.opened(path) as file:
+    with files.open_regular(path) as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"
             try:

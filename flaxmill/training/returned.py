@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from flaxmill.errors import BadInput, named
+from flaxmill.errors import BadInput, describe
 from flaxmill.maths.metrics import Measures, Sums
 
 
@@ -112,7 +112,7 @@ def transformation(tx: Any) -> None:
     """
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
         raise BadInput(
-            f"the optimizer is {named(tx)}: optimizer() of a recipe returns an Optax "
+            f"the optimizer is {describe(tx)}: optimizer() of a recipe returns an Optax "
             f"transformation, such as optax.sgd(0.1), and train() gives it to create_state."
         )
 
@@ -141,4 +141,4 @@ def _describe(value: Any) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         kind = "one number" if value.ndim == 0 else "an array"
         return f"{kind}, {form(value.dtype, value.shape)}"
-    return named(value)
+    return describe(value)

@@ -84,7 +84,7 @@ class Run:
         self._saved_at = time.monotonic()
         self.meter = Meter(self.clock)
         self.early, self._examples = Early(), self.schedule.batch_size * len(self.seeds)  # a step
-        self.asked = stopping.Asked(lambda: f"stopped; {self.describe_saved()}")
+        self.asked = stopping.StopRequest(lambda: f"stopped; {self.describe_saved()}")
 
     # Before the loop.
 
@@ -207,19 +207,19 @@ class Run:
                 self._pass_on(step, sums, self.on_loss)
             return
         if split == "train":
-            self.meter.given(sums)
+            self.meter.track(sums)
             if not self.schedule.logs(step):
-                if self.words.wanted():
+                if self.words.due():
                     self._show(step, spread(sums.finite_means(step))[0])
                 return
         self._begin()
         self.check_place()
         each = sums.finite_means(step)
         if split == "train":
-            clock = self.meter.trained(step, self._examples)
+            clock = self.meter.training_speed(step, self._examples)
         else:
             examples = sums.examples or float(np.mean(sums.weights["loss"]))
-            clock = self.meter.evaluated(examples * len(self.seeds))
+            clock = self.meter.evaluation_speed(examples * len(self.seeds))
         place = {"step": step, "epoch": self.schedule.epoch(step), "split": split}
         self._log_unreadable(place)
         for seed, means in zip(self.seeds, each, strict=True):
@@ -233,9 +233,9 @@ class Run:
 
     def _pass_on(self, step: int, sums: Sums, on_loss: Callable[[float], bool]) -> None:
         """Passes on the loss of a step, and ends the recipe's loop once ``on_loss`` says so."""
-        self.meter.given(sums)
+        self.meter.track(sums)
         loss = sums.means()["loss"]
-        if self.words.wanted():
+        if self.words.due():
             self._show(step, {"loss": loss})
         if on_loss(loss) or step == self.schedule.steps:
             self.early.end()

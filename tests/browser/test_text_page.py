@@ -14,7 +14,7 @@ from visiting import Visit
 
 from flaxmill.data.known import texts
 from flaxmill.data.text.tokens import encode
-from flaxmill.data.text.vocabulary import described
+from flaxmill.data.text.vocabulary import build_vocabulary
 from flaxmill.errors import BadInput
 from flaxmill.export import export
 from flaxmill.export.web import check_installed
@@ -111,7 +111,7 @@ def test_an_example_is_a_text_of_the_test_set(page: Visit, exported_texts: Path)
 def test_texts_are_cut_as_in_python(page: Visit, kind: str, lower: bool) -> None:
     how = {"lower": lower, "most": 200, "least": 1, "longest": 30}
     known: dict[str, Any] = dict(
-        described(ALPHABETS[:4], "words" if kind == "bpe" else kind, **how)
+        build_vocabulary(ALPHABETS[:4], "words" if kind == "bpe" else kind, **how)
     )
     if kind == "bpe":
         merges = ["Ġ f", "f i", "i n", "l m", "Ġ a", "ê µ", "ŀ Ģ"]

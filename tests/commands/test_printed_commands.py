@@ -45,7 +45,11 @@ def messages(file: Path) -> Iterator[tuple[int, str]]:
 def shown(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields the words of each command that a file has typed; X stands for what is known later."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "typed" and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") == "command_line"
+            and node.args
+        ):
             (text,) = node.args
             parts = text.values if isinstance(text, ast.JoinedStr) else [text]
             said = [str(p.value) if isinstance(p, ast.Constant) else "X" for p in parts]
@@ -65,7 +69,7 @@ def test_every_command_that_is_shown_exists() -> None:
 def test_no_command_is_shown_but_as_it_is_typed_here() -> None:
     command = re.compile(rf"\bflaxmill ({'|'.join(cli.COMMANDS)})\b|pip install flaxmill")
     found = [
-        f"{file.relative_to(PACKAGE)}:{line}: {text[:60]!r} is to be typed(…)"
+        f"{file.relative_to(PACKAGE)}:{line}: {text[:60]!r} is to be command_line(…)"
         for file in FILES
         for line, text in messages(file)
         if command.search(text)

@@ -19,16 +19,16 @@ KEYS = jax.random.split(jax.random.key(0), 200)
 def pictures(transform: Callable[..., Any], **how: Any) -> np.ndarray:
     """Returns what becomes of one picture under many keys."""
     example = {"image": jnp.asarray(PICTURE), "label": jnp.int32(3)}
-    found = jax.jit(jax.vmap(lambda key: transform(example, key, **how)))(KEYS)
-    assert (found["label"] == 3).all()
-    assert found["image"].dtype == jnp.uint8
-    return np.asarray(found["image"])[..., 0]
+    images = jax.jit(jax.vmap(lambda key: transform(example, key, **how)))(KEYS)
+    assert (images["label"] == 3).all()
+    assert images["image"].dtype == jnp.uint8
+    return np.asarray(images["image"])[..., 0]
 
 
 def test_a_flip_mirrors_half_of_the_pictures() -> None:
-    found = pictures(flip)
-    mirrored = (found == PICTURE[:, ::-1, 0]).all((1, 2))
-    assert (mirrored ^ (found == PICTURE[..., 0]).all((1, 2))).all()
+    images = pictures(flip)
+    mirrored = (images == PICTURE[:, ::-1, 0]).all((1, 2))
+    assert (mirrored ^ (images == PICTURE[..., 0]).all((1, 2))).all()
     assert 60 < mirrored.sum() < 140  # of 200 fair throws, all but one case in 10^8
 
 
@@ -59,9 +59,9 @@ def crops(picture: np.ndarray, *, count: int = 2000, aspect: Any = None, **how: 
     """Returns what many keys cut out of one picture."""
     example = {"image": jnp.asarray(picture)} | ({} if aspect is None else {"aspect": aspect})
     keys = jax.random.split(jax.random.key(1), count)
-    found = jax.jit(jax.vmap(lambda key: random_resized_crop(example, key, **how)))(keys)
-    assert list(found) == ["image"]  # the aspect holds no more
-    return np.asarray(found["image"])
+    images = jax.jit(jax.vmap(lambda key: random_resized_crop(example, key, **how)))(keys)
+    assert list(images) == ["image"]  # the aspect holds no more
+    return np.asarray(images["image"])
 
 
 def ramps(side: int) -> np.ndarray:
@@ -73,14 +73,14 @@ def ramps(side: int) -> np.ndarray:
     return np.stack(np.meshgrid(along, along, indexing="xy"), -1)
 
 
-def rectangles(found: np.ndarray) -> tuple[np.ndarray, ...]:
+def rectangles(images: np.ndarray) -> tuple[np.ndarray, ...]:
     """Reads off what part of `ramps` each crop shows: left, top, width and height, as shares.
 
     The inner pixels alone count, for the outermost tents are cut at the picture's border.
     """
-    size = found.shape[1]
+    size = images.shape[1]
     first, last = 1 + size // 8, size - 2 - size // 8
-    right, down = found[:, size // 2, :, 0], found[:, :, size // 2, 1]
+    right, down = images[:, size // 2, :, 0], images[:, :, size // 2, 1]
     width, height = ((c[:, last] - c[:, first]) / (last - first) * size for c in (right, down))
     left, top = (
         c[:, first] - (first + 0.5) / size * extent
@@ -92,8 +92,8 @@ def rectangles(found: np.ndarray) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("aspect", [None, 0.6, 2.0])
 def test_a_random_crop_has_the_area_and_the_shape_asked_for(aspect: float | None) -> None:
     how = {"scale": (0.1, 0.4), "ratio": (0.75, 1.5)}
-    given = None if aspect is None else jnp.float32(aspect)
-    left, top, width, height = rectangles(crops(ramps(64), size=32, aspect=given, **how))
+    ratio = None if aspect is None else jnp.float32(aspect)
+    left, top, width, height = rectangles(crops(ramps(64), size=32, aspect=ratio, **how))
     area, shape = width * height, width / height * (aspect or 1)
     slack = 1e-2  # a ramp that is read at pixels' middles is not quite even between them
     assert 0.1 - slack < area.min() < 0.11
@@ -108,8 +108,8 @@ def test_a_random_crop_has_the_area_and_the_shape_asked_for(aspect: float | None
 
 
 def test_of_a_panorama_the_middle_is_taken_in_an_allowed_shape() -> None:
-    found = crops(ramps(64), count=4, size=32, aspect=jnp.float32(9), scale=(1.0, 1.0))
-    left, top, width, height = rectangles(found)
+    images = crops(ramps(64), count=4, size=32, aspect=jnp.float32(9), scale=(1.0, 1.0))
+    left, top, width, height = rectangles(images)
     np.testing.assert_allclose(width * 9 / height, 4 / 3, atol=1e-2)
     np.testing.assert_allclose(height, 1, atol=2e-3)
     np.testing.assert_allclose(left, (1 - width) / 2, atol=2e-3)
@@ -118,8 +118,8 @@ def test_of_a_panorama_the_middle_is_taken_in_an_allowed_shape() -> None:
 
 def test_a_crop_of_everything_changes_nothing() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    found = crops(picture, count=3, size=16, scale=(1.0, 1.0), ratio=(1.0, 1.0))
-    assert (found == picture).all()
+    images = crops(picture, count=3, size=16, scale=(1.0, 1.0), ratio=(1.0, 1.0))
+    assert (images == picture).all()
 
 
 def test_a_crop_may_be_no_square() -> None:
@@ -130,10 +130,10 @@ def test_sometimes_is_as_often_as_asked_for() -> None:
     def darker(example: Any, key: jax.Array) -> Any:
         return {**example, "image": example["image"] // 2}
 
-    found = pictures(sometimes(darker, probability=0.2))
-    changed = (found != PICTURE[..., 0]).any((1, 2))
+    images = pictures(sometimes(darker, probability=0.2))
+    changed = (images != PICTURE[..., 0]).any((1, 2))
     assert 15 < changed.sum() < 70  # of 200 throws, 40 are expected
-    assert (found[changed] == PICTURE[..., 0] // 2).all()
+    assert (images[changed] == PICTURE[..., 0] // 2).all()
 
 
 def test_a_cutout_may_have_a_colour() -> None:
@@ -172,8 +172,8 @@ def test_at_strength_0_nothing_changes(nothing: Callable[..., Any]) -> None:
 
 
 def test_a_chain_draws_each_part_by_itself() -> None:
-    found = pictures(chain(flip, flip, functools.partial(shift, most=1)))
-    assert len({picture.tobytes() for picture in found}) == 18  # mirrored or not, nine places
+    images = pictures(chain(flip, flip, functools.partial(shift, most=1)))
+    assert len({picture.tobytes() for picture in images}) == 18  # mirrored or not, nine places
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ PICTURE = np.random.default_rng(0).integers(90, 170, (16, 20, 3)).astype(np.uint
 def changed(change: Callable[..., Any], picture: np.ndarray = PICTURE, **how: Any) -> np.ndarray:
     """Returns what many keys make of one picture."""
     example = {"image": jnp.asarray(picture), "label": jnp.int32(3)}
-    found = jax.jit(jax.vmap(lambda key: change(example, key, **how)))(KEYS)
-    assert (found["label"] == 3).all()
-    assert found["image"].dtype == picture.dtype
-    return np.asarray(found["image"])
+    images = jax.jit(jax.vmap(lambda key: change(example, key, **how)))(KEYS)
+    assert (images["label"] == 3).all()
+    assert images["image"].dtype == picture.dtype
+    return np.asarray(images["image"])
 
 
 NOTHING: dict[str, dict[str, Any]] = {
@@ -53,8 +53,8 @@ def test_at_strength_0_nothing_changes(name: str) -> None:
 def test_what_has_no_strength_is_done_to_a_share(name: str) -> None:
     change = getattr(augment, name)
     always = np.asarray(change({"image": jnp.asarray(PICTURE)}, KEYS[0])["image"])
-    found = changed(sometimes(change, probability=0.3))
-    same, done = ((found == one).all((1, 2, 3)) for one in (PICTURE, always))
+    images = changed(sometimes(change, probability=0.3))
+    same, done = ((images == one).all((1, 2, 3)) for one in (PICTURE, always))
     assert (same ^ done).all()
     assert 50 < done.sum() < 135  # of 300, 90 are expected, with a deviation of 8
     if name == "invert":
@@ -73,9 +73,9 @@ def test_what_has_no_strength_is_done_to_a_share(name: str) -> None:
 def test_factors_are_even_around_1(name: str, enhancer: Any) -> None:
     """Read off the distance from Pillow's picture of factor 0, which grows with the factor."""
     without = np.asarray(enhancer(Image.fromarray(PICTURE)).degenerate.convert("RGB"), np.float32)
-    found = changed(getattr(augment, name), most=0.4).astype(np.float32)
+    images = changed(getattr(augment, name), most=0.4).astype(np.float32)
     distance = (PICTURE - without).astype(np.float32)
-    factors = ((found - without) * distance).sum((1, 2, 3)) / (distance**2).sum()
+    factors = ((images - without) * distance).sum((1, 2, 3)) / (distance**2).sum()
     slack = 0.03  # fractions of a level are cut off
     assert 0.6 - slack < factors.min() < 0.65
     assert 1.35 < factors.max() < 1.4 + slack
@@ -95,10 +95,10 @@ def test_bits_and_thresholds_are_drawn_up_to_the_most() -> None:
 def test_a_blur_is_as_wide_as_it_may_be() -> None:
     point = np.zeros((31, 31, 1), np.float32)
     point[15, 15] = 1
-    found = changed(augment.blur, point, most=2.0)[..., 0]
+    images = changed(augment.blur, point, most=2.0)[..., 0]
     places = np.arange(31, dtype=np.float32) - 15
-    sigmas = np.sqrt((found.sum(1) * places**2).sum(1))
-    np.testing.assert_allclose(found.sum((1, 2)), 1, atol=1e-5)
+    sigmas = np.sqrt((images.sum(1) * places**2).sum(1))
+    np.testing.assert_allclose(images.sum((1, 2)), 1, atol=1e-5)
     # Not quite the drawn ones: a narrow Gaussian is read at few places, a wide one is cut at 8.
     assert sigmas.min() < 0.1
     assert 1.9 < sigmas.max() < 2.0
@@ -111,10 +111,10 @@ def maps(**how: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     along = np.arange(33, dtype=np.float32) - 16
     grid = np.stack(np.meshgrid(along, along, indexing="xy"), -1)
-    found = changed(augment.affine, grid, **how)
-    right = (found[:, 16, 18] - found[:, 16, 14]) / 4
-    down = (found[:, 18, 16] - found[:, 14, 16]) / 4
-    return np.stack([right, down], -1), found[:, 16, 16]
+    images = changed(augment.affine, grid, **how)
+    right = (images[:, 16, 18] - images[:, 16, 14]) / 4
+    down = (images[:, 18, 16] - images[:, 14, 16]) / 4
+    return np.stack([right, down], -1), images[:, 16, 16]
 
 
 def test_a_turn_is_a_rotation_about_the_middle() -> None:
@@ -150,8 +150,8 @@ def test_zooming_and_moving_are_as_even_one_way_as_the_other() -> None:
 
 def test_outside_lies_what_is_asked_for() -> None:
     white = np.full((9, 9, 1), 255, np.uint8)
-    found = changed(augment.rotate, white, most=180, fill=7)
-    assert set(np.unique(found)) == {7, 255}
+    images = changed(augment.rotate, white, most=180, fill=7)
+    assert set(np.unique(images)) == {7, 255}
 
 
 def erased(fill: str, **how: Any) -> np.ndarray:
@@ -163,9 +163,9 @@ def erased(fill: str, **how: Any) -> np.ndarray:
 
 def test_a_rectangle_is_erased_of_the_area_and_shape_asked_for() -> None:
     how = {"scale": (0.1, 0.3), "ratio": (0.5, 2.0)}
-    found = erased("black", probability=0.6, **how)
+    images = erased("black", probability=0.6, **how)
     sizes = []
-    for picture in found:
+    for picture in images:
         rows, columns = np.nonzero((picture == 0).any(-1))
         if len(rows):
             sizes.append((np.ptp(rows) + 1, np.ptp(columns) + 1))

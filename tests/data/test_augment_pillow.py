@@ -12,8 +12,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy import ndimage
 
 from flaxmill.data.augment import neighbours, tables
-from flaxmill.data.augment.policies import CHANGES, PUBLISHED, WIDE, applied
-from flaxmill.data.augment.resampling import resized, warped
+from flaxmill.data.augment.policies import CHANGES, PUBLISHED, WIDE, apply_change
+from flaxmill.data.augment.resampling import resize, warp
 
 HEIGHT, WIDTH = 20, 26
 
@@ -36,9 +36,9 @@ SMOOTHED = {False: Image.Resampling.NEAREST, True: Image.Resampling.BILINEAR}
 
 def ours(change: Callable[..., Any], *numbers: Any) -> np.ndarray:
     """Returns what a change makes of the pictures, compiled, for numbers that are drawn later."""
-    made = jax.jit(jax.vmap(change, (0, *(None for _ in numbers))))
+    compiled = jax.jit(jax.vmap(change, (0, *(None for _ in numbers))))
     floats = [jnp.float32(number) for number in numbers]
-    return np.asarray(made(jnp.asarray(PICTURES), *floats)).astype(int)
+    return np.asarray(compiled(jnp.asarray(PICTURES), *floats)).astype(int)
 
 
 def theirs(change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
@@ -57,9 +57,9 @@ ENHANCED: dict[str, tuple[Any, Callable[..., Any]]] = {
     ),
     "colour": (
         ImageEnhance.Color,
-        lambda image, factor: tables.blended(tables.grey(image), image, factor),
+        lambda image, factor: tables.blend(tables.grey(image), image, factor),
     ),
-    "sharpness": (ImageEnhance.Sharpness, neighbours.sharpened),
+    "sharpness": (ImageEnhance.Sharpness, neighbours.sharpen),
 }
 
 
@@ -68,35 +68,35 @@ def test_factors_are_pillows(name: str) -> None:
     enhancer, change = ENHANCED[name]
     for factor in FACTORS:
         expected = theirs(lambda picture, by=factor: enhancer(picture).enhance(by))
-        found = ours(change, factor)
+        values = ours(change, factor)
         # Equal, but where a product is a whole number to within float32: XLA may multiply and add
         # in one rounding, Pillow does in two, and both cut fractions off.
-        assert np.abs(found - expected).max() <= 1
-        assert (found != expected).mean() < 0.001
+        assert np.abs(values - expected).max() <= 1
+        assert (values != expected).mean() < 0.001
 
 
 @pytest.mark.parametrize("bits", range(8))
 def test_posterising_is_pillows(bits: int) -> None:
-    found = ours(lambda image, dropped: tables.look_up(image, tables.posterised(3, dropped)), bits)
-    np.testing.assert_array_equal(found, theirs(lambda one: ImageOps.posterize(one, 8 - bits)))
+    values = ours(lambda image, dropped: tables.look_up(image, tables.posterised(3, dropped)), bits)
+    np.testing.assert_array_equal(values, theirs(lambda one: ImageOps.posterize(one, 8 - bits)))
 
 
 @pytest.mark.parametrize("threshold", [0, 77, 256])
 def test_solarising_is_pillows(threshold: int) -> None:
-    found = ours(lambda image, at: tables.look_up(image, tables.solarised(3, at)), threshold)
-    np.testing.assert_array_equal(found, theirs(lambda one: ImageOps.solarize(one, threshold)))
+    values = ours(lambda image, at: tables.look_up(image, tables.solarised(3, at)), threshold)
+    np.testing.assert_array_equal(values, theirs(lambda one: ImageOps.solarize(one, threshold)))
 
 
 def test_equalising_is_pillows() -> None:
-    found = ours(lambda image: tables.look_up(image, tables.equalised(image)))
-    np.testing.assert_array_equal(found, theirs(ImageOps.equalize))
+    values = ours(lambda image: tables.look_up(image, tables.equalised(image)))
+    np.testing.assert_array_equal(values, theirs(ImageOps.equalize))
 
 
 def test_autocontrast_is_pillows() -> None:
-    found = ours(lambda image: tables.look_up(image, tables.stretched(image)))
+    values = ours(lambda image: tables.look_up(image, tables.stretched(image)))
     expected = theirs(ImageOps.autocontrast)
-    assert np.abs(found - expected).max() <= 1  # Pillow's float64 may fall just short of a level
-    assert (found != expected).mean() < 0.02
+    assert np.abs(values - expected).max() <= 1  # Pillow's float64 may fall just short of a level
+    assert (values != expected).mean() < 0.02
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
@@ -108,16 +108,16 @@ def test_a_picture_of_one_value_stays_as_it_is(value: int) -> None:
 
 def test_a_blur_is_a_gaussian() -> None:
     for sigma in (0.5, 1.0, 2.0):
-        found = ours(lambda image, by: neighbours.blurred(image, by, most=2.0), sigma)
+        values = ours(lambda image, by: neighbours.gaussian_blur(image, by, most=2.0), sigma)
         axes = (0, sigma, sigma, 0)
         exact = ndimage.gaussian_filter(PICTURES.astype(np.float64), axes, mode="nearest")
-        assert np.abs(found - exact).max() < 0.502  # rounded to bytes
+        assert np.abs(values - exact).max() < 0.502  # rounded to bytes
         # Pillow averages over boxes, three times, and rounds each time; beyond the border lie not
         # the picture's pixels but what a box made of them, so the border is left out here.
         boxes = theirs(lambda one, by=sigma: one.filter(ImageFilter.GaussianBlur(by)))
         inner = np.s_[:, 7:-7, 7:-7]
-        assert np.abs(found - boxes)[inner].max() <= 4
-        assert np.abs(found - boxes)[inner].mean() < 1.1
+        assert np.abs(values - boxes)[inner].max() <= 4
+        assert np.abs(values - boxes)[inner].mean() < 1.1
 
 
 @pytest.mark.parametrize("box", [(3.3, 4.2, 10.5, 20.7), (0, 0, HEIGHT, WIDTH), (5, 5, 4, 6)])
@@ -127,8 +127,8 @@ def test_a_part_is_resized_as_pillow_does(box: tuple[float, ...], size: tuple[in
     edges = (left, top, left + width, top + height)
     how = {"resample": Image.Resampling.BILINEAR, "box": edges}
     expected = theirs(lambda one: one.resize(size[::-1], **how))
-    found = ours(lambda image, *box: resized(image, size, box), *box)
-    assert np.abs(found - expected).max() <= 1  # Pillow rounds after each of the two sides
+    values = ours(lambda image, *box: resize(image, size, box), *box)
+    assert np.abs(values - expected).max() <= 1  # Pillow rounds after each of the two sides
 
 
 def about_the_middle(degrees: float) -> tuple[float, ...]:
@@ -139,23 +139,23 @@ def about_the_middle(degrees: float) -> tuple[float, ...]:
     return cos, -sin, x, sin, cos, y
 
 
-def agree(found: np.ndarray, expected: np.ndarray, *, linear: bool) -> None:
+def agree(values: np.ndarray, expected: np.ndarray, *, linear: bool) -> None:
     if linear:
-        assert np.abs(found - expected).max() <= 1  # Pillow cuts fractions off
+        assert np.abs(values - expected).max() <= 1  # Pillow cuts fractions off
     else:
         # Equal, but where a place is halfway between two pixels to within Pillow's 1/65536.
-        assert (found != expected).any(-1).mean() < 0.002
+        assert (values != expected).any(-1).mean() < 0.002
 
 
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("degrees", [0, 10, 33.3, 90, 180, -77])
 def test_a_turn_is_pillows(degrees: float, linear: bool) -> None:
-    found = ours(
-        lambda image, *six: warped(image, six, linear=linear, fill=7), *about_the_middle(degrees)
+    values = ours(
+        lambda image, *six: warp(image, six, linear=linear, fill=7), *about_the_middle(degrees)
     )
     how = {"resample": SMOOTHED[linear], "fillcolor": (7, 7, 7)}
     expected = theirs(lambda one: one.rotate(degrees, **how))
-    agree(found, expected, linear=linear)
+    agree(values, expected, linear=linear)
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -163,9 +163,9 @@ def test_a_turn_is_pillows(degrees: float, linear: bool) -> None:
     "six", [(1.0313, 0.3127, -2.19, 0.1, 0.929, 3.1), (0.513, 0, 5.3, 0.2, 1.71, -3)]
 )
 def test_an_affine_map_is_pillows(six: tuple[float, ...], linear: bool) -> None:
-    found = ours(lambda image, *six: warped(image, six, linear=linear, fill=7), *six)
+    values = ours(lambda image, *six: warp(image, six, linear=linear, fill=7), *six)
     expected = theirs(lambda one: mapped(one, six, SMOOTHED[linear], fill=7))
-    agree(found, expected, linear=linear)
+    agree(values, expected, linear=linear)
 
 
 def mapped(
@@ -201,14 +201,16 @@ def published(change: str, far: float, most: Any) -> Callable[..., Image.Image]:
 
 @pytest.mark.parametrize("most", [PUBLISHED, WIDE], ids=["published", "wide"])
 def test_the_changes_of_a_policy_are_pillows(most: Any) -> None:
-    made = jax.jit(
-        jax.vmap(lambda image, change, far: applied(image, change, far, most, 128), (0, None, None))
+    compiled = jax.jit(
+        jax.vmap(
+            lambda image, change, far: apply_change(image, change, far, most, 128), (0, None, None)
+        )
     )
     for number, change in enumerate(CHANGES):
         for far in (0.0, 0.47, -0.47, -0.97):
             numbers = jnp.int32(number), jnp.float32(far)
-            found = np.asarray(made(jnp.asarray(PICTURES), *numbers)).astype(int)
+            values = np.asarray(compiled(jnp.asarray(PICTURES), *numbers)).astype(int)
             expected = theirs(published(change, far, most))
-            different = (found != expected).any(-1)
+            different = (values != expected).any(-1)
             # Such as the tests above allow for: float32 just beside a level, or a pixel's border.
             assert different.mean() < (0.05 if change == "autocontrast" else 0.005), change

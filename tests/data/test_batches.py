@@ -24,8 +24,8 @@ def epoch_order(length: int, *, seed: int = 0, epoch: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (0, 1), (7, 3), (2**32 - 1, 10**6)])
 def test_every_example_once_an_epoch(length: int, seed: int, epoch: int) -> None:
-    found = epoch_order(length, seed=seed, epoch=epoch)
-    np.testing.assert_array_equal(np.sort(found), np.arange(length))
+    examples = epoch_order(length, seed=seed, epoch=epoch)
+    np.testing.assert_array_equal(np.sort(examples), np.arange(length))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
@@ -35,10 +35,10 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
 
 def test_the_order_looks_random() -> None:
-    found = epoch_order(10_000)
+    examples = epoch_order(10_000)
     # Of n uniform places, the mean distance from i to its place is n/3, give or take n/4.2/sqrt(n).
-    assert np.abs(found - np.arange(10_000)).mean() == pytest.approx(10_000 / 3, abs=5 * 24)
-    assert (np.diff(found) == 1).sum() < 10  # 1 neighbouring pair in the mean, Poisson
+    assert np.abs(examples - np.arange(10_000)).mean() == pytest.approx(10_000 / 3, abs=5 * 24)
+    assert (np.diff(examples) == 1).sum() < 10  # 1 neighbouring pair in the mean, Poisson
 
 
 def test_a_small_set_takes_every_order() -> None:
@@ -196,12 +196,12 @@ def test_gears_chunks_and_prefetching_bring_the_same_examples(
 ) -> None:
     plan = schedule()
     run = Runtime(Gear(name, chunk, prefetch), plan, seeds=(5,), most=most)
-    found = seen(list(batches(source(), run)))
+    examples = seen(list(batches(source(), run)))
     ids, epochs = order(0, plan.steps, plan.batch_size, 100, seed=5)
-    np.testing.assert_array_equal(found["id"], ids)
-    np.testing.assert_array_equal(found["label"], ids)
-    np.testing.assert_array_equal(found["epoch"], epochs)
-    np.testing.assert_array_equal(found["image"], source().arrays["image"][ids])
+    np.testing.assert_array_equal(examples["id"], ids)
+    np.testing.assert_array_equal(examples["label"], ids)
+    np.testing.assert_array_equal(examples["epoch"], epochs)
+    np.testing.assert_array_equal(examples["image"], source().arrays["image"][ids])
 
 
 @pytest.mark.parametrize(("chunk", "most"), [(64, 10**6), (2, 10**6), (64, 2)])

@@ -18,10 +18,10 @@ from flaxmill import recipes
 from flaxmill.commands.request import TrainRequest, configure
 from flaxmill.data import choices
 from flaxmill.data.batches import Schedule
-from flaxmill.data.reading.kept import Kept, kept
-from flaxmill.data.reading.process import pickled
-from flaxmill.data.reading.readers import _pickled
-from flaxmill.data.source import Arrays, Items, behind, cycled
+from flaxmill.data.reading.cache import CachedSource, cached
+from flaxmill.data.reading.process import pickle_source
+from flaxmill.data.reading.readers import _pickle_for_processes
+from flaxmill.data.source import Arrays, Items, cycled, unwrap_views
 from flaxmill.errors import BadInput
 from flaxmill.models import weights
 from flaxmill.recipes import imagenet, images
@@ -226,8 +226,8 @@ def test_what_has_room_is_read_once() -> None:
             read.append(index)
             return {"image": np.full((2, 2, 3), index, np.uint8), "label": np.array(index)}
 
-    source = kept(Items(Counted()))
-    assert isinstance(source, Kept) and len(source) == 6
+    source = cached(Items(Counted()))
+    assert isinstance(source, CachedSource) and len(source) == 6
     read.clear()
     assert source.take(np.array([3, 1, 3]))["label"].tolist() == [3, 1, 3]
     assert sorted(read) == [1, 3]
@@ -236,26 +236,27 @@ def test_what_has_room_is_read_once() -> None:
     ]
     assert sorted(read) == [0, 1, 2, 3, 4, 5]
     large = Items(Counted())
-    assert kept(large, most=50) is large
+    assert cached(large, most=50) is large
     arrays = Arrays({"image": np.zeros((3, 1))})
-    assert kept(arrays) is arrays
+    assert cached(arrays) is arrays
 
 
 def test_few_pictures_over_and_over_are_kept_once_each() -> None:
     items = [{"image": np.full((2, 2, 3), index, np.uint8)} for index in range(3)]
-    few = kept(cycled(Items(items), 2, length=10))
+    few = cached(cycled(Items(items), 2, length=10))
     assert few.take(np.arange(4))["image"].max((1, 2, 3)).tolist() == [0, 1, 0, 1]
-    source, rows = behind(few, np.arange(4))
-    assert isinstance(source, Kept) and rows.tolist() == [0, 1, 0, 1]  # so processes may read it
-    assert source._here.tolist() == [True, True, False]
+    source, rows = unwrap_views(few, np.arange(4))
+    assert isinstance(source, CachedSource)
+    assert rows.tolist() == [0, 1, 0, 1]  # so processes may read it
+    assert source._present.tolist() == [True, True, False]
 
 
 def test_a_process_reads_what_another_one_keeps() -> None:
     items = [{"image": np.full((2, 2, 3), index, np.uint8)} for index in range(3)]
-    source = kept(Items(items))
+    source = cached(Items(items))
     source.take(np.arange(3))
-    other = pickle.loads(pickled(source))  # as a process gets it; its lock cannot go along
-    assert isinstance(source, Kept) and isinstance(other, Items)
+    other = pickle.loads(pickle_source(source))  # as a process gets it; its lock cannot go along
+    assert isinstance(source, CachedSource) and isinstance(other, Items)
     np.testing.assert_array_equal(other[2]["image"], source[2]["image"])
 
 
@@ -267,8 +268,8 @@ class Holding(list[Any]):
 
 def test_what_is_kept_is_read_as_its_source_asks() -> None:
     items = [(np.zeros((2, 2, 3), np.uint8), label) for label in range(4)]
-    assert _pickled(Kept(Items(items)), wanted=False) is None
-    assert _pickled(Kept(Items(Holding(items))), wanted=False)
+    assert _pickle_for_processes(CachedSource(Items(items)), processes=False) is None
+    assert _pickle_for_processes(CachedSource(Items(Holding(items))), processes=False)
 
 
 def test_the_sizes_of_pictures_in_a_parquet_file_are_looked_up(tmp_path: Path) -> None:

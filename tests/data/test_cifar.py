@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from forbidding import forbidden
 
-from flaxmill.data.download import _is_right
+from flaxmill.data.download import _is_published
 from flaxmill.data.fetch import locate
 from flaxmill.data.known.cifar import BATCHES as PUBLISHED
 from flaxmill.data.known.cifar import LABELS, RECORD, cifar10, read_cifar10
@@ -124,7 +124,7 @@ def test_an_archive_that_was_packed_again_says_what_was_not_checked(tmp_path: Pa
 def test_the_archive_goes_before_what_was_unpacked(tmp_path: Path) -> None:
     assert len(read(packed(put(tmp_path, FEWER), RECORDS)).test["label"]) == WHOLE
     # `fetch` downloads the archive to where files that lack something lie
-    assert not _is_right(put(tmp_path, FEWER), ARCHIVE)
+    assert not _is_published(put(tmp_path, FEWER), ARCHIVE)
 
 
 def changed(rows: np.ndarray, index: tuple[int, int], value: int) -> np.ndarray:
@@ -259,9 +259,9 @@ def test_drawn_pictures_stand_in_for_both_sets() -> None:
     coloured, grey = cifar10("sketches", validation=40), digits("sketches", overfit=8)
     assert coloured.train[0]["image"].shape == (32, 32, 3)
     assert grey.train[0]["image"].shape == (28, 28, 1) and len(grey.test) == 8
-    for found in (coloured, grey):
-        assert found.drawn and found.labels == CLASS_NAMES
-        assert found.title.startswith("drawn garments (sketches)")
+    for splits in (coloured, grey):
+        assert splits.drawn and splits.labels == CLASS_NAMES
+        assert splits.title.startswith("drawn garments (sketches)")
 
 
 def test_the_real_pictures(tmp_path: Path) -> None:
@@ -270,20 +270,20 @@ def test_the_real_pictures(tmp_path: Path) -> None:
     if not (strips / "unpack.py").is_file():
         pytest.skip("needs the real pictures: FLAXMILL_DATA has no folder cifar-10 with unpack.py")
     subprocess.run([sys.executable, str(strips / "unpack.py"), str(tmp_path)], check=True)
-    found = cifar10(str(tmp_path), validation=5000)
-    assert (len(found.train), len(found.validation), len(found.test)) == (44_923, 5000, 9980)
-    assert found.note == (
+    splits = cifar10(str(tmp_path), validation=5000)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (44_923, 5000, 9980)
+    assert splits.note == (
         "This copy of CIFAR-10 lacks 97 of 60,000 pictures: data_batch_1.bin 10 (10 ship), "
         "data_batch_2.bin 5 (5 ship), data_batch_3.bin 9 (1 horse, 8 ship), data_batch_4.bin 27 "
         "(3 horse, 24 ship), data_batch_5.bin 26 (26 ship), test_batch.bin 20 (1 horse, 19 ship)."
     )
     # as runs have them in their manifests that were trained before
     known = json.loads((strips / "sha256.json").read_text())
-    assert found.digests == {f"{name}.bin": digest for name, digest in known.items()}
-    labels = [LABELS[label] for label in found.train.take(np.arange(4))["label"]]
+    assert splits.digests == {f"{name}.bin": digest for name, digest in known.items()}
+    labels = [LABELS[label] for label in splits.train.take(np.arange(4))["label"]]
     assert labels == ["frog", "truck", "truck", "deer"]
     # the first and last values of the first picture, which many have printed
-    first = found.train[0]["image"].reshape(-1, 3)
+    first = splits.train[0]["image"].reshape(-1, 3)
     assert first[0].tolist() == [59, 62, 63] and first[-1].tolist() == [123, 92, 72]
 
 

@@ -26,15 +26,15 @@ def no_real_pictures(
 
 @pytest.mark.usefixtures("no_real_pictures")
 def test_auto_draws_what_cannot_be_had() -> None:
-    found, sketches = clothing("auto", validation=40), clothing("sketches", validation=40)
-    assert found.drawn and sketches.drawn
-    assert found.title == DRAWN
-    assert found.note.startswith("The real pictures of Fashion-MNIST could not be had, so")
+    splits, sketches = clothing("auto", validation=40), clothing("sketches", validation=40)
+    assert splits.drawn and sketches.drawn
+    assert splits.title == DRAWN
+    assert splits.note.startswith("The real pictures of Fashion-MNIST could not be had, so")
     assert sketches.note == ""  # they were asked for
-    assert found.digests == sketches.digests
+    assert splits.digests == sketches.digests
     some = np.arange(9)
     np.testing.assert_array_equal(
-        found.train.take(some)["image"], sketches.train.take(some)["image"]
+        splits.train.take(some)["image"], sketches.train.take(some)["image"]
     )
 
 
@@ -42,9 +42,9 @@ def test_auto_takes_the_real_pictures_where_they_are(
     real_data: Path, empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLAXMILL_DATA", str(real_data.parent))
-    found = clothing("auto")
-    assert not found.drawn
-    assert (found.title, found.note) == ("Fashion-MNIST", "")
+    splits = clothing("auto")
+    assert not splits.drawn
+    assert (splits.title, splits.note) == ("Fashion-MNIST", "")
 
 
 @pytest.mark.usefixtures("no_real_pictures")

@@ -19,13 +19,13 @@ from flaxmill.errors import BadInput
 from flaxmill.tasks.inputs.picture import standalone
 
 
-def pixels(given: Path | bytes, channels: int = 3) -> np.ndarray:
-    return np.asarray(plain(open_picture(given), channels)).astype(int)
+def pixels(file: Path | bytes, channels: int = 3) -> np.ndarray:
+    return np.asarray(plain(open_picture(file), channels)).astype(int)
 
 
 def test_a_jpeg_is_decoded_no_smaller_than_asked_for() -> None:
     """Every reduction that libjpeg has, and both ways of lying."""
-    seen = set()
+    factors = set()
     for width, height, least in itertools.product((97, 640, 801), (64, 333, 640), (32, 64, 80)):
         content = encoded(textured((width, height)))
         drafted = open_picture(content, least=least)
@@ -34,8 +34,8 @@ def test_a_jpeg_is_decoded_no_smaller_than_asked_for() -> None:
         assert drafted.size == (-(-width // factor), -(-height // factor))
         further = min(width, height) // (2 * factor)  # the next reduction would be too small
         assert factor == 8 or further < least
-        seen.add(factor)
-    assert seen == {1, 2, 4, 8}
+        factors.add(factor)
+    assert factors == {1, 2, 4, 8}
 
 
 def test_a_draft_looks_like_the_whole_picture() -> None:
@@ -85,15 +85,15 @@ def test_every_mode_has_the_same_colours(mode: str) -> None:
         picture = (picture if mode == "LA" else picture.convert("RGB")).convert(mode)
     kind = {"CMYK": "tiff", "YCbCr": "jpeg"}.get(mode, "png")
     for channels in (1, 3):
-        seen = pixels(encoded(picture, kind), channels).reshape(16, 16, channels)
-        assert np.abs(seen[:, :8] - dark).max() <= 2  # JPEG loses a little
-        assert np.abs(seen[:, 8:] - 255).max() <= 2
+        values = pixels(encoded(picture, kind), channels).reshape(16, 16, channels)
+        assert np.abs(values[:, :8] - dark).max() <= 2  # JPEG loses a little
+        assert np.abs(values[:, 8:] - 255).max() <= 2
 
 
 def test_transparency_lies_on_white_and_sixteen_bits_keep_the_upper_ones() -> None:
     for mode, clear in (("LA", (0, 0)), ("RGBA", (9, 9, 9, 0)), ("RGBA", (0, 0, 0, 127))):
-        seen = pixels(encoded(Image.new(mode, (4, 4), clear), "png"))
-        assert (seen == 255 - clear[-1]).all()
+        values = pixels(encoded(Image.new(mode, (4, 4), clear), "png"))
+        assert (values == 255 - clear[-1]).all()
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     assert (pixels(encoded(palette, "png", transparency=1)) == 255).all()
@@ -199,12 +199,12 @@ def test_text_and_profiles_of_a_png_may_have_any_size(
     """Pillow reads 1 MB of one, and 64 MB, here 3, in all."""
     monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_MEMORY", 3 << 20)
     picture = textured((16, 12))
-    said = PngImagePlugin.PngInfo()
-    said.add_text("workflow", "ant " * 2**19, zip=packed)  # 2 MB
-    said.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=packed)
-    said.add_text("more", "bee " * 2**19)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "ant " * 2**19, zip=packed)  # 2 MB
+    info.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=packed)
+    info.add_text("more", "bee " * 2**19)
     profile = b"icc" * 2**20
-    content = encoded(picture, "png", pnginfo=said, icc_profile=profile)
+    content = encoded(picture, "png", pnginfo=info, icc_profile=profile)
     upright = np.rot90(np.asarray(picture), -1)
     np.testing.assert_array_equal(pixels(content), upright)
     with header(content) as opened:
@@ -216,13 +216,13 @@ def test_text_and_profiles_of_a_png_may_have_any_size(
 
 
 def test_text_of_a_png_is_taken_for_nothing_else() -> None:
-    said = PngImagePlugin.PngInfo()
+    info = PngImagePlugin.PngInfo()
     for name in ("extent", "transparency", "exif", "Raw profile type exif"):
-        said.add_text(name, "words")
+        info.add_text(name, "words")
     picture = textured((16, 12))
-    seen = open_picture(encoded(picture, "png", pnginfo=said))
-    assert extent(seen) == (0, 0, 16, 12)
-    np.testing.assert_array_equal(plain(seen, 3), picture)
+    reread = open_picture(encoded(picture, "png", pnginfo=info))
+    assert extent(reread) == (0, 0, 16, 12)
+    np.testing.assert_array_equal(plain(reread, 3), picture)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])

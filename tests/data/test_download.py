@@ -25,23 +25,23 @@ HALF = len(PICTURES) // 2
 ZEROS_MD5 = hashlib.md5(bytes(len(PICTURES))).hexdigest()
 
 
-def failure(wanted: DataSet, folder: Path, patience: Patience = PATIENT) -> str:
+def failure(data_set: DataSet, folder: Path, patience: Patience = PATIENT) -> str:
     with pytest.raises(BadInput) as caught:
-        download(wanted, folder, patience=patience)
+        download(data_set, folder, patience=patience)
     return str(caught.value)
 
 
 def test_downloads_every_file_and_tells_progress(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     folder = tmp_path / "new" / "tiny"
 
     def tell(name: str, received: int, size: int) -> None:
-        told.append((name, received, size))
+        calls.append((name, received, size))
 
     result = download(server.offering("good"), folder, on_progress=tell)
     assert result == folder and complete(folder)
     for file in FILES:
-        received = [now for name, now, total in told if name == file.name and total == file.size]
+        received = [now for name, now, total in calls if name == file.name and total == file.size]
         assert received == sorted(set(received)) and received[-1] == file.size
     download(server.offering("good"), folder)
     assert len(server.requests) == len(FILES)  # nothing is downloaded twice
@@ -148,8 +148,8 @@ def test_redirections_are_followed(server: Server, tmp_path: Path) -> None:
 def test_a_failure_says_why(server: Server, tmp_path: Path, behaviour: str, words: str) -> None:
     with pytest.raises(BadInput, match=f"Tiny could not be .*\n  {server.address}.*: {words}"):
         download(server.offering(behaviour), tmp_path)
-    kept = [path.name for path in tmp_path.iterdir()]
-    assert kept == (["pictures.gz.part"] if behaviour == "crumbling" else [])
+    names = [path.name for path in tmp_path.iterdir()]
+    assert names == (["pictures.gz.part"] if behaviour == "crumbling" else [])
 
 
 def test_a_failure_says_what_to_do_by_hand(server: Server, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_failure_says_what_to_do_by_hand(server: Server, tmp_path: Path) -> No
 
 
 def test_http_is_refused(tmp_path: Path) -> None:
-    wanted = DataSet("tiny", "Tiny", FILES, ("http://127.0.0.1:1/",))
-    assert "http://127.0.0.1:1/pictures.gz is not HTTPS" in failure(wanted, tmp_path)
+    data_set = DataSet("tiny", "Tiny", FILES, ("http://127.0.0.1:1/",))
+    assert "http://127.0.0.1:1/pictures.gz is not HTTPS" in failure(data_set, tmp_path)
 
 
 def test_an_unknown_authority_is_refused(
@@ -192,8 +192,8 @@ def test_mirrors_that_never_answer_take_bounded_time(tmp_path: Path) -> None:
     need_loopback()
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # connects, but nobody accepts
         mirrors = tuple(f"https://127.0.0.1:{deaf.getsockname()[1]}/{i}/" for i in range(3))
-        wanted = DataSet("tiny", "Tiny", FILES, mirrors)
-        seconds, message = elapsed(lambda: failure(wanted, tmp_path, IMPATIENT))
+        data_set = DataSet("tiny", "Tiny", FILES, mirrors)
+        seconds, message = elapsed(lambda: failure(data_set, tmp_path, IMPATIENT))
     assert seconds < SOON
     assert all(f"{mirror}: no answer within 0.1 seconds" in message for mirror in mirrors)
     assert all(f"{file.name}  {file.size:,} bytes  MD5 {file.md5}" in message for file in FILES)
@@ -210,16 +210,16 @@ def test_a_name_server_that_never_answers_takes_bounded_time(
 
     # no test can make the system's own resolver hang, so this stands in for it
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    wanted = DataSet("tiny", "Tiny", FILES, ("https://a.invalid/", "https://b.invalid/"))
-    seconds, message = elapsed(lambda: failure(wanted, tmp_path, IMPATIENT))
+    data_set = DataSet("tiny", "Tiny", FILES, ("https://a.invalid/", "https://b.invalid/"))
+    seconds, message = elapsed(lambda: failure(data_set, tmp_path, IMPATIENT))
     over.set()
     assert seconds < SOON
     assert message.count("no answer within 0.1 seconds") == 2
 
 
 def test_an_unknown_host_is_named(tmp_path: Path) -> None:
-    wanted = DataSet("tiny", "Tiny", FILES, ("https://flaxmill.invalid/",))
-    assert "https://flaxmill.invalid/: " in failure(wanted, tmp_path)
+    data_set = DataSet("tiny", "Tiny", FILES, ("https://flaxmill.invalid/",))
+    assert "https://flaxmill.invalid/: " in failure(data_set, tmp_path)
 
 
 def test_an_unreachable_mirror_is_asked_once(server: Server, tmp_path: Path) -> None:
@@ -273,15 +273,17 @@ def test_two_downloads_at_once_share_the_work(server: Server, tmp_path: Path) ->
 def test_a_download_says_that_it_waits_for_another(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+    messages: queue.SimpleQueue[str] = queue.SimpleQueue()
     with warnings.catch_warnings(), ThreadPoolExecutor(1) as pool:
         warnings.simplefilter("always")
-        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: said.put(str(message)))
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: messages.put(str(message)))
         first = os.open(tmp_path, os.O_RDONLY)
         fcntl.flock(first, fcntl.LOCK_EX)
         second = pool.submit(download, server.offering("good"), tmp_path)
         try:
-            assert said.get(timeout=60) == f"waiting for another process that fills {tmp_path} …"
+            assert (
+                messages.get(timeout=60) == f"waiting for another process that fills {tmp_path} …"
+            )
             assert server.requests == []
         finally:
             os.close(first)

@@ -88,8 +88,10 @@ def test_the_way_that_is_said_is_taken_everywhere(fit: str, long: Path, tmp_path
     files = splits.test.files
     for at in range(3):
         np.testing.assert_array_equal(preprocess(files[at], signature), splits.test[at]["image"])
-    made = prepare(str(long), tmp_path / "made", default_preparation(str(long), fit=fit, size=16))
-    again, why = resolved(made)
+    prepared = prepare(
+        str(long), tmp_path / "made", default_preparation(str(long), fit=fit, size=16)
+    )
+    again, why = resolved(prepared)
     assert (again.fit, why["fit"]) == (fit, f"{fit}: the pictures were prepared so")
     for part in ("train", "test"):
         packed = images.data(again)[part]
@@ -133,8 +135,8 @@ def test_one_scale_of_deep_pictures_is_found_said_and_kept(deep: Path, tmp_path:
     dim.save(tmp_path / "dim.png")
     assert (preprocess(tmp_path / "dim.png", signature) == 200 >> 4).all()
     assert (preprocess(dim, signature) == 200 >> 4).all()
-    made = prepare(str(deep), tmp_path / "made", default_preparation(str(deep)))
-    again, why = resolved(made)
+    prepared = prepare(str(deep), tmp_path / "made", default_preparation(str(deep)))
+    again, why = resolved(prepared)
     assert again.white == 4095 and "white" not in why
     np.testing.assert_array_equal(images.data(again).test[0]["image"], splits.test[0]["image"])
     with pytest.raises(BadInput, match=r"--white 4000: give one of 255, 1023, 4095, 16383, 65535"):

@@ -26,16 +26,16 @@ def batch(**more: Any) -> dict[str, Any]:
 @functools.cache
 def mixing(method: Any, **how: Any) -> Any:
     """Compiles a way to mix."""
-    return jax.jit(lambda given, key: method(given, key=key, num_classes=CLASSES, **how))
+    return jax.jit(lambda original, key: method(original, key=key, num_classes=CLASSES, **how))
 
 
 def mixed(
-    method: Any = mix, given: Any = None, seed: int = 0, **how: Any
+    method: Any = mix, original: Any = None, seed: int = 0, **how: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns what becomes of the batch: pictures and labels."""
-    found = mixing(method, **how)(given or batch(), jax.random.key(seed))
-    assert found["label"].dtype == jnp.float32
-    return np.asarray(found["image"]), np.asarray(found["label"])
+    mixed = mixing(method, **how)(original or batch(), jax.random.key(seed))
+    assert mixed["label"].dtype == jnp.float32
+    return np.asarray(mixed["image"]), np.asarray(mixed["label"])
 
 
 WAYS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -83,14 +83,16 @@ def test_shares_follow_beta_at_every_strength(alpha: float) -> None:
     # The largest distance of two such samples passes 0.027 once in a million draws (Kolmogorov and
     # Smirnov); values are compared apart from the ends, where float32 has but 0 and 1.
     places = np.linspace(0.001, 0.999, 999)
-    found, wanted = (np.searchsorted(values, places) / 20_000 for values in (share, expected))
-    assert abs(found - wanted).max() < 0.027
+    drawn, ideal = (np.searchsorted(values, places) / 20_000 for values in (share, expected))
+    assert abs(drawn - ideal).max() < 0.027
 
 
 def test_no_draw_is_repeated_until_it_is_accepted() -> None:
     """Such a loop costs an accelerator more than all else that a mixing does."""
     every = functools.partial(mix, num_classes=CLASSES, mixup=0.2, cutmix=1.0)
-    traced = jax.jit(lambda given, key: every(given, key=key)).trace(batch(), jax.random.key(0))
+    traced = jax.jit(lambda original, key: every(original, key=key)).trace(
+        batch(), jax.random.key(0)
+    )
     assert "while" not in traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
@@ -138,8 +140,8 @@ def test_distributions_are_mixed_as_they_are() -> None:
 
 
 def test_at_strength_0_nothing_changes() -> None:
-    given = batch()
-    assert mix(given, key=jax.random.key(0), num_classes=CLASSES, mixup=0, cutmix=0) is given
+    original = batch()
+    assert mix(original, key=jax.random.key(0), num_classes=CLASSES, mixup=0, cutmix=0) is original
 
 
 @pytest.mark.parametrize(

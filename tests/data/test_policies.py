@@ -13,7 +13,7 @@ import small_loop
 from small_loop import Runtime
 
 from flaxmill.data.augment import rand_augment, trivial_augment
-from flaxmill.data.augment.policies import CHANGES, PUBLISHED, WIDE, applied
+from flaxmill.data.augment.policies import CHANGES, PUBLISHED, WIDE, apply_change
 from flaxmill.data.source import Arrays
 from flaxmill.errors import BadInput
 
@@ -25,10 +25,10 @@ def changed(policy: Callable[..., Any], **how: Any) -> np.ndarray:
     """Returns what many keys make of one picture."""
     example = {"image": jnp.asarray(PICTURE), "label": jnp.int32(3)}
     keys = jax.random.split(jax.random.key(0), COUNT)
-    found = jax.jit(jax.vmap(lambda key: policy(example, key, **how)))(keys)
-    assert (found["label"] == 3).all()
-    assert found["image"].dtype == jnp.uint8
-    return np.asarray(found["image"])
+    images = jax.jit(jax.vmap(lambda key: policy(example, key, **how)))(keys)
+    assert (images["label"] == 3).all()
+    assert images["image"].dtype == jnp.uint8
+    return np.asarray(images["image"])
 
 
 def outcomes(most: Any, strengths: Any) -> dict[bytes, set[str]]:
@@ -37,14 +37,14 @@ def outcomes(most: Any, strengths: Any) -> dict[bytes, set[str]]:
     changes, fars = np.repeat(np.arange(len(CHANGES)), len(far)), np.tile(far, len(CHANGES))
 
     def one(change: Any, far: Any) -> Any:
-        return applied(jnp.asarray(PICTURE), change, far, most, 128)
+        return apply_change(jnp.asarray(PICTURE), change, far, most, 128)
 
-    found = collections.defaultdict(set)
+    names = collections.defaultdict(set)
     for picture, change in zip(
         np.asarray(jax.jit(jax.vmap(one))(changes, fars)), changes, strict=True
     ):
-        found[picture.tobytes()].add(CHANGES[change])
-    return found
+        names[picture.tobytes()].add(CHANGES[change])
+    return names
 
 
 def test_one_change_is_drawn_of_fourteen_evenly_and_to_either_side() -> None:
@@ -66,10 +66,10 @@ def test_one_change_is_drawn_of_fourteen_evenly_and_to_either_side() -> None:
 
 def test_the_strength_of_trivial_augment_is_one_of_31() -> None:
     possible = outcomes(WIDE, np.arange(31) / 30)
-    found = [picture.tobytes() for picture in changed(trivial_augment)]
-    unknown = [one for one in found if one not in possible]
+    images = [picture.tobytes() for picture in changed(trivial_augment)]
+    unknown = [one for one in images if one not in possible]
     assert len(unknown) < 30  # the strength was divided elsewhere: a pixel may be on an edge
-    assert len(set(found)) > 300
+    assert len(set(images)) > 300
 
 
 def test_several_changes_are_made_one_after_another() -> None:
@@ -81,8 +81,8 @@ def test_several_changes_are_made_one_after_another() -> None:
 
 @pytest.mark.parametrize("how", [{"count": 0}, {"magnitude": 0}])
 def test_at_strength_0_only_what_has_no_strength_is_done(how: dict[str, Any]) -> None:
-    found = changed(rand_augment, **how)
-    same = (found == PICTURE).all((1, 2, 3))
+    images = changed(rand_augment, **how)
+    same = (images == PICTURE).all((1, 2, 3))
     if "count" in how:
         assert same.all()
     else:  # two of fourteen have none, and two are drawn
@@ -91,8 +91,8 @@ def test_at_strength_0_only_what_has_no_strength_is_done(how: dict[str, Any]) ->
 
 def test_a_grey_picture_stays_grey() -> None:
     example = {"image": jnp.asarray(PICTURE[..., :1])}
-    found = jax.jit(lambda key: rand_augment(example, key))(jax.random.key(3))
-    assert found["image"].shape == (20, 18, 1)
+    images = jax.jit(lambda key: rand_augment(example, key))(jax.random.key(3))
+    assert images["image"].shape == (20, 18, 1)
 
 
 def shown(batch_size: int) -> list[float]:

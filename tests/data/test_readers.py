@@ -47,8 +47,8 @@ class Numbered:
 
 
 def requests(*ids: list[int], room: int = 8) -> Iterator[tuple[np.ndarray, Any]]:
-    for number, wanted in enumerate(ids):
-        yield np.array(wanted + [-1] * (room - len(wanted))), number
+    for number, some in enumerate(ids):
+        yield np.array(some + [-1] * (room - len(some))), number
 
 
 def alone(number: int, filled: Filled) -> tuple[int, dict[str, np.ndarray]]:
@@ -62,11 +62,11 @@ def threads() -> list[str]:
 @pytest.mark.parametrize(("readers", "ahead"), [(1, 0), (3, 0), (3, 5), (0, 1)])
 @pytest.mark.parametrize("reuse", [False, True])
 def test_what_is_read_is_what_was_asked_for(readers: int, ahead: int, reuse: bool) -> None:
-    wanted = [list(range(start, start + 2 + start % 7)) for start in range(0, 100, 3)]
+    id_lists = [list(range(start, start + 2 + start % 7)) for start in range(0, 100, 3)]
     how = {"ahead": ahead, "finish": alone, "reuse": reuse}
-    found = list(read_ahead(Numbered(), requests(*wanted), Reading(readers), **how))
-    assert [number for number, _ in found] == list(range(len(wanted)))
-    for ids, (_, arrays) in zip(wanted, found, strict=True):
+    results = list(read_ahead(Numbered(), requests(*id_lists), Reading(readers), **how))
+    assert [number for number, _ in results] == list(range(len(id_lists)))
+    for ids, (_, arrays) in zip(id_lists, results, strict=True):
         assert arrays["label"][: len(ids)].tolist() == ids
         assert arrays["x"][: len(ids)].tolist() == ids
         assert arrays["label"].dtype == np.int32
@@ -81,8 +81,8 @@ def test_all_readers_work_on_what_is_due_first() -> None:
             meeting.wait()
 
     source = Numbered(before=meet)
-    found = read_ahead(source, requests([1, 2, 3, 4]), Reading(4), ahead=0, finish=alone)
-    assert next(found)[1]["label"][:4].tolist() == [1, 2, 3, 4]
+    results = read_ahead(source, requests([1, 2, 3, 4]), Reading(4), ahead=0, finish=alone)
+    assert next(results)[1]["label"][:4].tolist() == [1, 2, 3, 4]
 
 
 def test_readers_wait_for_whoever_is_behind() -> None:
@@ -94,11 +94,11 @@ def test_readers_wait_for_whoever_is_behind() -> None:
             yield np.arange(8) + number, number
 
     source = Numbered()
-    found = read_ahead(source, asking(), Reading(2), ahead=3, finish=alone)
-    assert next(found)[0] == 0
+    results = read_ahead(source, asking(), Reading(2), ahead=3, finish=alone)
+    assert next(results)[0] == 0
     assert drawn == [0, 1, 2, 3]
-    assert isinstance(found, Generator)
-    found.close()
+    assert isinstance(results, Generator)
+    results.close()
     assert len(source.read) <= 1 + 4 * 8
     assert threads() == []
 
@@ -107,9 +107,9 @@ def test_memory_is_used_again_where_that_is_safe() -> None:
     def address(number: int, filled: Filled) -> int:
         return filled.arrays["x"].ctypes.data
 
-    wanted = [[n] for n in range(50)]
+    id_lists = [[n] for n in range(50)]
     how = {"ahead": 2, "finish": address}
-    again = read_ahead(Numbered(), requests(*wanted), Reading(2), reuse=True, **how)
+    again = read_ahead(Numbered(), requests(*id_lists), Reading(2), reuse=True, **how)
     assert len(set(again)) <= 4  # three that are read or wait, and one that is being used
 
 
@@ -135,12 +135,12 @@ def test_what_the_device_looks_at_stays_as_it_is() -> None:
 )
 def test_an_error_says_which_example_it_is_about(trouble: Any, kind: type, words: str) -> None:
     source = Numbered(bad=frozenset([37]), trouble=trouble)
-    found = read_ahead(
+    results = read_ahead(
         source, requests([1, 2], [36, 37, 38], [3]), Reading(2), ahead=4, finish=alone
     )
-    assert next(found)[0] == 0  # what was asked for before is not lost
+    assert next(results)[0] == 0  # what was asked for before is not lost
     with pytest.raises(kind, match=words) as caught:
-        next(found)
+        next(results)
     notes = getattr(caught.value, "__notes__", [])
     assert notes == (["while example 37 was read"] if kind is ZeroDivisionError else [])
     assert threads() == []
@@ -172,10 +172,10 @@ def skipping(readers: int = 3) -> Reading:
 def test_a_neighbour_takes_the_place_of_an_unreadable_example() -> None:
     source = Numbered(50, bad=frozenset([0, 7, 8, 49]))
     for readers, room in ((1, 8), (3, 11)):
-        reading, wanted = skipping(readers), ([5, 6, 7], [49, 8, 3], [7])
+        reading, id_lists = skipping(readers), ([5, 6, 7], [49, 8, 3], [7])
         how = {"ahead": 2, "finish": alone, "replace": True}
-        found = list(read_ahead(source, requests(*wanted, room=room), reading, **how))
-        labels = [array["label"][: len(w)] for (_, array), w in zip(found, wanted, strict=True)]
+        results = list(read_ahead(source, requests(*id_lists, room=room), reading, **how))
+        labels = [array["label"][: len(w)] for (_, array), w in zip(results, id_lists, strict=True)]
         assert np.concatenate(labels).tolist() == [5, 6, 9, 1, 9, 3, 9]
         # In the order of their use, once each.
         assert list(reading.unreadable) == [f"{i}.png is damaged." for i in (7, 8, 49, 0)]
@@ -191,10 +191,10 @@ def test_without_one_readable_example_there_is_nothing_to_take() -> None:
         vanishing.bad = frozenset(range(5))
 
     how = {"ahead": 0, "finish": vanish, "replace": True}
-    found = read_ahead(vanishing, requests([1], [2]), skipping(), **how)
-    next(found)
+    results = read_ahead(vanishing, requests([1], [2]), skipping(), **how)
+    next(results)
     with pytest.raises(Unreadable, match=r"none of the 5 examples can be read"):
-        next(found)
+        next(results)
 
 
 def sums_of(batch: Any, mask: Any) -> Sums:
@@ -206,10 +206,10 @@ def test_an_evaluation_leaves_out_what_cannot_be_read() -> None:
     bad = frozenset([0, 13, 14, 99])
     left = [index for index in range(100) if index not in bad]
     reading = skipping()
-    found = total(sums_of, Numbered(100, bad=bad), 32, reading=reading)
-    assert found.examples == 96
-    assert float(found.weights["x"]) == 96
-    assert found.means()["x"] == pytest.approx(np.mean(left))
+    results = total(sums_of, Numbered(100, bad=bad), 32, reading=reading)
+    assert results.examples == 96
+    assert float(results.weights["x"]) == 96
+    assert results.means()["x"] == pytest.approx(np.mean(left))
     assert len(reading.unreadable) == 4
     with pytest.raises(Unreadable, match=r"^0\.png is damaged\.$"):
         total(sums_of, Numbered(100, bad=bad), 32)
@@ -218,14 +218,14 @@ def test_an_evaluation_leaves_out_what_cannot_be_read() -> None:
 
 
 def test_batches_of_an_evaluation_are_of_one_size_and_fit_the_devices() -> None:
-    found = list(padded_batches(Numbered(70), 32, devices=5))
-    assert [len(mask) for _, mask in found] == [35, 35]
+    results = list(padded_batches(Numbered(70), 32, devices=5))
+    assert [len(mask) for _, mask in results] == [35, 35]
     large: Source = Items([(np.zeros((2048, 2048), np.uint8), np.int32(0))] * 5)  # 4 MiB each
     sizes = [(batch["image"].shape[0], int(mask.sum())) for batch, mask in padded_batches(large)]
     assert sizes == [(3, 3), (3, 2)]
-    for length, wanted in ((1, 1), (12, 16), (13, 16), (63, 63), (64, 125), (250, 250), (251, 500)):
+    for length, size in ((1, 1), (12, 16), (13, 16), (63, 63), (64, 125), (250, 250), (251, 500)):
         few = list(padded_batches(Numbered(length)))
-        assert [(len(mask), int(mask.sum())) for _, mask in few] == [(wanted, length)]
+        assert [(len(mask), int(mask.sum())) for _, mask in few] == [(size, length)]
     ((_, mask),) = padded_batches(Numbered(9), devices=8)
     assert len(mask) == 16
     assert list(padded_batches(part(Numbered(), 0, 0))) == []
@@ -236,16 +236,16 @@ def test_batches_of_an_evaluation_are_of_one_size_and_fit_the_devices() -> None:
 
 def test_processes_read_where_decoding_holds_the_lock() -> None:
     source = part(Squares(), 10, 90)
-    wanted = [list(range(start, start + 8)) for start in range(0, 72, 8)]
-    reading = read_ahead(source, requests(*wanted), Reading(2), ahead=2, finish=alone)
-    found = [next(reading)]
+    id_lists = [list(range(start, start + 8)) for start in range(0, 72, 8)]
+    reading = read_ahead(source, requests(*id_lists), Reading(2), ahead=2, finish=alone)
+    results = [next(reading)]
     for process in multiprocessing.active_children():
         for number in signals.ending():  # a terminal that closes tells all: they are not meant
             os.kill(process.pid or 0, number)
-    found += reading
-    squares = np.concatenate([arrays["square"] for _, arrays in found])
+    results += reading
+    squares = np.concatenate([arrays["square"] for _, arrays in results])
     assert squares.tolist() == [(10 + index) ** 2 for index in range(72)]
-    assert os.getpid() not in np.concatenate([arrays["process"] for _, arrays in found])
+    assert os.getpid() not in np.concatenate([arrays["process"] for _, arrays in results])
     assert multiprocessing.active_children() == []
 
 
@@ -255,21 +255,19 @@ def test_processes_read_whatever_is_asked_for_so() -> None:
         source = Arrays({"image": array, "label": np.arange(30)})
         reading = Reading(2, processes=True)
         how = {"ahead": 1, "finish": alone}
-        found = list(read_ahead(source, requests([3, 29, 0], [7, 8]), reading, **how))
-        for ids, (_, arrays) in zip(([3, 29, 0], [7, 8]), found, strict=True):
+        results = list(read_ahead(source, requests([3, 29, 0], [7, 8]), reading, **how))
+        for ids, (_, arrays) in zip(([3, 29, 0], [7, 8]), results, strict=True):
             np.testing.assert_array_equal(arrays["image"][: len(ids)], array[ids])
             assert arrays["label"][: len(ids)].tolist() == ids
 
 
 def test_words_of_an_error_come_from_another_process() -> None:
     how = {"ahead": 0, "finish": alone}
-    wanted = [4, 5, 6]
+    ids = [4, 5, 6]
     with pytest.raises(Unreadable, match=r"^bilder/nr 5\.jpg is a damaged picture: save it anew"):
-        next(read_ahead(Squares(bad=5), requests(wanted), Reading(1), **how))
+        next(read_ahead(Squares(bad=5), requests(ids), Reading(1), **how))
     with pytest.raises(CannotGoOn, match=r"a process that reads examples has ended \(exit code -9"):
-        next(
-            read_ahead(Squares(deadly=5), requests(wanted), Reading(1, skip_unreadable=True), **how)
-        )
+        next(read_ahead(Squares(deadly=5), requests(ids), Reading(1, skip_unreadable=True), **how))
     assert multiprocessing.active_children() == []
 
 

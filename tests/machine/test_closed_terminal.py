@@ -19,10 +19,10 @@ if sys.argv[2] == "left":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 def train():
-    words, asked = progress.Words(), stopping.Asked(lambda: "stopped; step 7 is saved.")
+    words, asked = progress.Words(), stopping.StopRequest(lambda: "stopped; step 7 is saved.")
     words.begin(0, 10)
     asked.can_save = True
-    with asked.answered():
+    with asked.handling():
         words.say("begun")
         while asked.number is None:
             try:

@@ -67,7 +67,7 @@ def file(place):
     return os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR)
 
 target = Path(sys.argv[1])
-made = [files.made_beside(target, make)[0] for make in (folder, file)]
+made = [files.create_beside(target, make)[0] for make in (folder, file)]
 (made[0] / "inside").write_text("half")
 with stopping.temporary_folder() as temporary:
     print(*made, temporary, sep="\\n", flush=True)
@@ -114,11 +114,11 @@ def test_two_that_write_one_file_do_not_take_each_others_for_left(tmp_path: Path
     def slow(place: Path) -> int:
         handle = os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR)
         if not made:
-            files.clear_left(target)
+            files.clear_leftovers(target)
         made.append(place)
         return handle
 
-    place, handle = files.made_beside(target, slow)
+    place, handle = files.create_beside(target, slow)
     os.close(handle)
     assert [one.exists() for one in made] == [False, True]
     assert place == made[1]

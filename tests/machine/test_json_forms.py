@@ -34,11 +34,11 @@ GOOD: dict[str, Any] = {"name": "ant", "sizes": [1, 2]}
 
 
 def test_what_is_as_it_should_be_is_taken(tmp_path: Path) -> None:
-    found = GOOD | {"share": 1, "how": "pad", "done": None, "counts": {"a": 0}, "of": {"a": 3}}
-    found |= {"more": [1.5]}
-    (tmp_path / "a.json").write_text(json.dumps({"format": 1, **found}))
+    value = GOOD | {"share": 1, "how": "pad", "done": None, "counts": {"a": 0}, "of": {"a": 3}}
+    value |= {"more": [1.5]}
+    (tmp_path / "a.json").write_text(json.dumps({"format": 1, **value}))
     read = json_forms.read(tmp_path / "a.json", FORM, cure="Mend it.")
-    assert read == {"format": 1, **found}
+    assert read == {"format": 1, **value}
 
 
 @pytest.mark.parametrize(

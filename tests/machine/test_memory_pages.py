@@ -14,12 +14,12 @@ TUNABLE = "glibc.malloc.hugetlb=1"
 
 def test_asks_for_large_pages_beside_what_is_set_already() -> None:
     others = {"HOME": "/home/a", "GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}
-    found = environment_for_large_pages(others, "madvise", (2, 36))
-    assert found is not None
-    assert found.items() > others.items() - {("GLIBC_TUNABLES", "glibc.malloc.arena_max=2")}
-    assert found["GLIBC_TUNABLES"] == f"glibc.malloc.arena_max=2:{TUNABLE}"
-    found = environment_for_large_pages({}, "madvise", (2, 35))
-    assert found is not None and found["GLIBC_TUNABLES"] == TUNABLE
+    environment = environment_for_large_pages(others, "madvise", (2, 36))
+    assert environment is not None
+    assert environment.items() > others.items() - {("GLIBC_TUNABLES", "glibc.malloc.arena_max=2")}
+    assert environment["GLIBC_TUNABLES"] == f"glibc.malloc.arena_max=2:{TUNABLE}"
+    environment = environment_for_large_pages({}, "madvise", (2, 35))
+    assert environment is not None and environment["GLIBC_TUNABLES"] == TUNABLE
 
 
 def test_asks_once_even_where_the_tunable_is_taken_away_again() -> None:
@@ -56,8 +56,8 @@ def test_a_command_computes_in_them_and_stays_the_same_process(
         f"pathlib.Path({str(tmp_path)!r}, str(os.getpid())).write_text("
         "os.environ.get('GLIBC_TUNABLES', ''))\n"
     )
-    said = ("GLIBC_TUNABLES", "FLAXMILL_LARGE_PAGES")
-    environment = {name: value for name, value in os.environ.items() if name not in said}
+    names = ("GLIBC_TUNABLES", "FLAXMILL_LARGE_PAGES")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
     environment |= {} if asked is None else {"GLIBC_TUNABLES": asked}
     command = [sys.executable, "-m", "flaxmill", "train", str(recipe), "--help"]
     process = subprocess.Popen(
@@ -65,5 +65,5 @@ def test_a_command_computes_in_them_and_stays_the_same_process(
     )
     process.wait()
     here = policy() == "madvise" and libc_version() >= (2, 35)
-    wanted = asked or (TUNABLE if here else "")
-    assert (tmp_path / str(process.pid)).read_text() == wanted
+    expected = asked or (TUNABLE if here else "")
+    assert (tmp_path / str(process.pid)).read_text() == expected

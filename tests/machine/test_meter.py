@@ -17,10 +17,10 @@ class Set(Clock):
     """A clock that says what it is told to."""
 
     def at(self, **seconds: float) -> None:
-        self.told = {"train": 0.0, "evaluate": 0.0, "waiting": 0.0, "total": 0.0} | seconds
+        self.figures = {"train": 0.0, "evaluate": 0.0, "waiting": 0.0, "total": 0.0} | seconds
 
     def seconds(self) -> dict[str, float]:
-        return self.told
+        return self.figures
 
 
 def test_a_row_says_how_long_the_device_waited_since_the_last_one() -> None:
@@ -34,16 +34,16 @@ def test_a_row_says_how_long_the_device_waited_since_the_last_one() -> None:
     clock.at(train=5.0, waiting=1.5, evaluate=4.0, total=10.0)
     assert meter.pace(9) == (0.5, 0.25)
     row = {"examples_per_second": 64.0, "seconds": 10.0, "idle": 0.25}
-    assert meter.trained(9, batch_size=32) == row
-    assert meter.evaluated(100) == {"examples_per_second": 25.0, "seconds": 10.0}
+    assert meter.training_speed(9, batch_size=32) == row
+    assert meter.evaluation_speed(100) == {"examples_per_second": 25.0, "seconds": 10.0}
     clock.at(train=6.0, waiting=1.5, evaluate=6.0, total=13.0)
-    assert meter.trained(11, batch_size=32)["idle"] == 0.0
-    assert meter.evaluated(100) == {"examples_per_second": 50.0, "seconds": 13.0}
+    assert meter.training_speed(11, batch_size=32)["idle"] == 0.0
+    assert meter.evaluation_speed(100) == {"examples_per_second": 50.0, "seconds": 13.0}
 
 
 def test_waiting_is_a_part_of_training_and_adds_up_over_attempts() -> None:
     clock = Clock({"train": 10.0, "waiting": 4.0, "total": 20.0})
-    Meter(clock).waited(1.5)
+    Meter(clock).add_wait(1.5)
     seconds = clock.seconds()
     assert (seconds["train"], seconds["waiting"]) == (10.0, 5.5)
 
@@ -53,7 +53,7 @@ def test_a_device_is_busy_until_what_it_was_given_is_done() -> None:
     assert not meter.busy()  # it was given nothing
     sums = {"loss": jnp.arange(3) + 1, "count": 3}
     sums["loss"].block_until_ready()
-    meter.given(sums)
+    meter.track(sums)
     assert not meter.busy()
 
 
@@ -72,7 +72,7 @@ class Watched(Meter):
             self.result.set_result("the chunk")
         return self.looks <= self.left
 
-    def waited(self, seconds: float) -> None:
+    def add_wait(self, seconds: float) -> None:
         self.waits.append(seconds)
 
 
@@ -80,12 +80,12 @@ def test_only_the_time_in_which_the_device_has_no_work_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     busy = Watched(busy=9, arrives=3)
-    assert batches._arrived(busy.result, meter=busy) == "the chunk"
+    assert batches._wait_for(busy.result, meter=busy) == "the chunk"
     assert busy.waits == []  # the device has not noticed
     idle = Watched(busy=2, arrives=3)
     times = iter([10.0, 12.5])
     monkeypatch.setattr(batches.time, "perf_counter", lambda: next(times))
-    assert batches._arrived(idle.result, meter=idle) == "the chunk"
+    assert batches._wait_for(idle.result, meter=idle) == "the chunk"
     assert idle.looks == 3
     assert idle.waits == [2.5]
 

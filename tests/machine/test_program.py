@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flaxmill.machine import program
-from flaxmill.machine.program import installing, placed, typed
+from flaxmill.machine.program import command_line, install_command, shell_path
 
 SCRIPTS = sysconfig.get_path("scripts")
 SCRIPT = os.path.join(SCRIPTS, "flaxmill")
@@ -35,8 +35,8 @@ def executable(path: Path) -> Path:
 
 def test_its_name_is_enough_where_a_shell_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [SCRIPT])
-    assert typed("train mnist") == "flaxmill train mnist"
-    assert typed() == "flaxmill"
+    assert command_line("train mnist") == "flaxmill train mnist"
+    assert command_line() == "flaxmill"
 
 
 def test_another_program_of_that_name_is_not_meant(
@@ -45,7 +45,7 @@ def test_another_program_of_that_name_is_not_meant(
     executable(bare_path / "bin" / "flaxmill")
     started = executable(bare_path / "a place" / "flaxmill")
     monkeypatch.setattr(sys, "argv", [str(started)])
-    assert typed("recipes") == "'a place/flaxmill' recipes"
+    assert command_line("recipes") == "'a place/flaxmill' recipes"
 
 
 def test_a_program_that_lies_elsewhere_is_named_in_full(
@@ -53,57 +53,57 @@ def test_a_program_that_lies_elsewhere_is_named_in_full(
 ) -> None:
     started = executable(bare_path / "venv" / "bin" / "flaxmill")
     monkeypatch.setattr(sys, "argv", [str(started)])
-    assert typed("recipes") == "venv/bin/flaxmill recipes"
+    assert command_line("recipes") == "venv/bin/flaxmill recipes"
     (bare_path / "else").mkdir()
     monkeypatch.chdir(bare_path / "else")
-    assert typed("recipes") == f"{started} recipes"
+    assert command_line("recipes") == f"{started} recipes"
     monkeypatch.chdir(started.parent)
-    assert typed("recipes") == "./flaxmill recipes"
+    assert command_line("recipes") == "./flaxmill recipes"
 
 
 def test_a_module_is_started_as_a_module_again(
     bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(Path(program.__file__).parents[1] / "__main__.py")])
-    assert typed("recipes") == f"{shlex.quote(sys.executable)} -m flaxmill recipes"
+    assert command_line("recipes") == f"{shlex.quote(sys.executable)} -m flaxmill recipes"
     monkeypatch.setenv("PATH", SCRIPTS)
-    assert typed("recipes") == f"{Path(sys.executable).name} -m flaxmill recipes"
+    assert command_line("recipes") == f"{Path(sys.executable).name} -m flaxmill recipes"
 
 
 def test_a_notebook_is_told_the_program_beside_its_python(
     bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py"])
-    assert typed("recipes") == f"{shlex.quote(SCRIPT)} recipes"
+    assert command_line("recipes") == f"{shlex.quote(SCRIPT)} recipes"
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(bare_path))  # there is none
-    assert typed("recipes") == f"{shlex.quote(sys.executable)} -m flaxmill recipes"
+    assert command_line("recipes") == f"{shlex.quote(sys.executable)} -m flaxmill recipes"
 
 
 def test_an_extra_is_installed_by_the_names_of_its_packages(
     bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = shlex.split(installing("onnx"))
+    words = shlex.split(install_command("onnx"))
     assert words[:4] == [sys.executable, "-m", "pip", "install"]
     assert [word.partition(">")[0] for word in words[4:]] == ["jax2onnx", "onnx", "onnxruntime"]
-    core = [re.match(r"[\w-]+", word) for word in shlex.split(installing())[4:]]
+    core = [re.match(r"[\w-]+", word) for word in shlex.split(install_command())[4:]]
     assert [name[0] for name in core if name][:3] == ["jax", "flax", "optax"]
     monkeypatch.setattr(program, "NAME", "no-such-package")  # a checkout that is not installed
     checkout = Path(program.__file__).parents[2]
-    assert shlex.split(installing("onnx"))[4:] == [f"{checkout}[onnx]"]
+    assert shlex.split(install_command("onnx"))[4:] == [f"{checkout}[onnx]"]
 
 
 def test_paths_are_short_and_quoted(bare_path: Path) -> None:
-    assert placed(bare_path / "my runs" / "one") == "'my runs/one'"
-    assert placed("/etc/hosts") == "/etc/hosts"
-    assert placed("..here") == "..here"
+    assert shell_path(bare_path / "my runs" / "one") == "'my runs/one'"
+    assert shell_path("/etc/hosts") == "/etc/hosts"
+    assert shell_path("..here") == "..here"
 
 
 @pytest.mark.parametrize("how", [[SCRIPT], [sys.executable, "-m", "flaxmill"]])
 def test_what_help_shows_is_found_by_a_shell_without_flaxmill(how: list[str]) -> None:
     environment = {**os.environ, "PATH": "/usr/bin:/bin"}
     assert shutil.which("flaxmill", path=environment["PATH"]) is None
-    told = subprocess.run([*how, "train"], env=environment, capture_output=True, text=True)
-    offered = told.stderr.partition("first: ")[2].partition(" RECIPE")[0]
+    process = subprocess.run([*how, "train"], env=environment, capture_output=True, text=True)
+    offered = process.stderr.partition("first: ")[2].partition(" RECIPE")[0]
     again = subprocess.run(
         f"{offered} --help", shell=True, env=environment, capture_output=True, text=True
     )

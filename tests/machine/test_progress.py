@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flaxmill.machine import progress
-from flaxmill.machine.progress import Reading, Words
+from flaxmill.machine.progress import ReadingProgress, Words
 from flaxmill.training.facts import describe_step
 
 
@@ -23,9 +23,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    made = Terminal()
-    monkeypatch.setattr(sys, "stdout", made)
-    return made
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    return screen
 
 
 def show(words: Words) -> None:
@@ -65,7 +65,7 @@ def test_a_device_that_waits_for_data_is_told_of(capsys: pytest.CaptureFixture[s
 def test_reading_shows_a_bar_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal(monkeypatch)
     monkeypatch.setattr(sys, "stderr", sys.stdout)
-    with Reading() as shown:
+    with ReadingProgress() as shown:
         shown(500, 2000)
     assert "25 %  read 500 of 2,000" in sys.stdout.getvalue()  # pyrefly: ignore
 
@@ -73,13 +73,13 @@ def test_reading_shows_a_bar_and_how_many(monkeypatch: pytest.MonkeyPatch) -> No
 def test_reading_is_told_in_lines_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Reading() as shown:
+    with ReadingProgress() as shown:
         shown(1, 2)  # too soon after the beginning
         monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)
         shown(500, 2000)
-    out, told = capsys.readouterr()
+    out, errors = capsys.readouterr()
     assert out == ""
-    (line,) = told.splitlines()
+    (line,) = errors.splitlines()
     assert line.startswith("  read 500 of 2,000, 0.")
     assert line.endswith(" s left")
 
@@ -90,7 +90,7 @@ def test_nothing_is_said_where_all_should_be_quiet(monkeypatch: pytest.MonkeyPat
     words.say("a line")
     words.facts({"data": "many"})
     show(words)
-    assert not words.wanted()
+    assert not words.due()
     assert screen.getvalue() == ""
 
 
@@ -115,11 +115,11 @@ def test_figures_are_asked_for_again_after_a_pause(monkeypatch: pytest.MonkeyPat
     words = Words()
     words.begin(0, 1000)
     try:
-        assert not words.wanted()
+        assert not words.due()
         now += 0.3
-        assert words.wanted()
+        assert words.due()
         words.show(1, 1000, {}, 0.1, 64)
-        assert not words.wanted()
+        assert not words.due()
     finally:
         words.end()
 
@@ -130,7 +130,7 @@ def test_before_a_step_was_timed_no_speed_is_claimed(capsys: pytest.CaptureFixtu
 
 
 def test_what_a_step_takes_is_told_in_units_that_are_read() -> None:
-    told = [
+    words = [
         describe_step(None, seconds)["a step"] for seconds in (0.000123, 0.0116, 0.9999, 11.6, 75.0)
     ]
-    assert told == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]
+    assert words == ["0.123 ms", "11.6 ms", "1.0 s", "11.6 s", "1 min 15 s"]

@@ -44,8 +44,8 @@ def python(code: str) -> list[str]:
 
 
 def test_every_signal_that_ends_a_process_is_answered_but_faults() -> None:
-    told = subprocess.run(python(ENDED_BY), capture_output=True, text=True, check=True).stdout
-    apart = {int(number) for number in told.split()} ^ signals.ending()
+    ending = subprocess.run(python(ENDED_BY), capture_output=True, text=True, check=True).stdout
+    apart = {int(number) for number in ending.split()} ^ signals.ending()
     assert {signals.name(number) for number in apart} == {
         *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
         *(("SIGSTKFLT",) if sys.platform == "linux" else ("SIGEMT",)),
@@ -74,8 +74,8 @@ def test_each_of_them_stops_what_is_under_way_and_is_given_back() -> None:
 @pytest.mark.usefixtures("default")
 def test_each_of_them_has_a_run_save_first() -> None:
     for number in ENDING:
-        asked = stopping.Asked(lambda: "stopped; all is kept.")
-        with asked.answered():
+        asked = stopping.StopRequest(lambda: "stopped; all is kept.")
+        with asked.handling():
             asked.can_save = True
             os.kill(os.getpid(), number)
             assert asked.number == number
@@ -90,15 +90,15 @@ def test_each_of_them_has_a_run_save_first() -> None:
 
 @pytest.mark.usefixtures("default")
 def test_what_is_ignored_and_what_is_somebody_elses_stays_so() -> None:
-    met: list[int] = []
+    received: list[int] = []
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by nohup
-    signal.signal(signal.SIGUSR1, lambda number, _: met.append(number))
+    signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
     with stopping.scope():
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGUSR1)
-        signal.signal(signal.SIGUSR2, lambda number, _: met.append(number))  # on the way
+        signal.signal(signal.SIGUSR2, lambda number, _: received.append(number))  # on the way
     os.kill(os.getpid(), signal.SIGUSR2)
-    assert met == [signal.SIGUSR1, signal.SIGUSR2]
+    assert received == [signal.SIGUSR1, signal.SIGUSR2]
 
 
 def test_other_threads_have_no_handlers_to_set() -> None:
@@ -133,40 +133,40 @@ def end_of(code: str, folder: Path, *numbers: int) -> tuple[int, str]:
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.readline() == "begun\n"
-    said = ""
+    errors = ""
     for count, number in enumerate(numbers, start=1):
         process.send_signal(number)
         if count < len(numbers):
-            said += process.stderr.readline()
-    said += process.communicate(timeout=30)[1]  # not the minutes that it takes
+            errors += process.stderr.readline()
+    errors += process.communicate(timeout=30)[1]  # not the minutes that it takes
     assert not list(folder.iterdir())
-    return process.returncode, said
+    return process.returncode, errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_command_ends_soon_also_while_python_cannot_answer(number: int, tmp_path: Path) -> None:
-    status, said = end_of(LONG, tmp_path, number)
+    status, errors = end_of(LONG, tmp_path, number)
     assert status == 128 + number
-    assert said == "flaxmill: interrupted; nothing was under way that needed saving.\n"
+    assert errors == "flaxmill: interrupted; nothing was under way that needed saving.\n"
 
 
 def test_an_end_that_nobody_passes_on_comes_all_the_same(tmp_path: Path) -> None:
     hides = f"{BEGUN}; weakref.finalize(set(), time.sleep, 20); {LONG}"
     # What is raised in such a call, Python drops.
-    status, said = end_of(hides, tmp_path, signal.SIGINT)
+    status, errors = end_of(hides, tmp_path, signal.SIGINT)
     assert status == 128 + signal.SIGINT
-    assert said == "flaxmill: interrupted; nothing was under way that needed saving.\n"
+    assert errors == "flaxmill: interrupted; nothing was under way that needed saving.\n"
 
 
 def test_a_run_with_something_to_save_says_what_it_waits_for(tmp_path: Path) -> None:
     code = (
-        "asked = stopping.Asked(lambda: 'stopped; step 7 is saved.'); asked.can_save = True\n"
-        "        with asked.answered():\n"
+        "asked = stopping.StopRequest(lambda: 'stopped; step 7 is saved.'); asked.can_save = True\n"
+        "        with asked.handling():\n"
         f"            {LONG}"
     )
-    status, said = end_of(code, tmp_path, signal.SIGUSR1, signal.SIGINT)
+    status, errors = end_of(code, tmp_path, signal.SIGUSR1, signal.SIGINT)
     assert status == 128 + signal.SIGINT
-    assert said == (
+    assert errors == (
         "flaxmill: SIGUSR1: stopping when the steps or the evaluation under way are done, and "
         "saved; Ctrl-C now does not wait.\n"
         "flaxmill: stopped; step 7 is saved.\n"

@@ -55,10 +55,10 @@ def test_a_line_shows_what_it_quotes() -> None:
 @pytest.mark.parametrize("word", [*CLASSES, "it's", "a\\\n'b", "\x01\udcb0f", "plain", ""])
 def test_a_printed_word_is_that_word_to_a_shell(word: str) -> None:
     assert_plain(quote(word).replace("\udcb0", ""))
-    said = subprocess.run(
+    printed = subprocess.run(
         ["bash", "-c", f"printf %s {quote(word)}"], capture_output=True, check=True
     ).stdout
-    assert said == os.fsencode(word)
+    assert printed == os.fsencode(word)
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_what_a_run_says_is_neither_markup_nor_a_picture(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
 def test_json_is_the_same_in_every_encoding(encoding: str) -> None:
-    said = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
     value = {name: f"é 개미 \U000e0067 {name}" for name in CLASSES}
-    show_json(value, file=said)
-    said.flush()
-    line = said.buffer.getvalue().decode(encoding)
+    show_json(value, file=stream)
+    stream.flush()
+    line = stream.buffer.getvalue().decode(encoding)
     assert json.loads(line) == value
     assert_plain(line)
 
@@ -105,10 +105,10 @@ def test_what_libraries_log_and_warn_of_is_shown_as_text(capfd: pytest.CaptureFi
         "raise ValueError(name)"
     )
     subprocess.run([sys.executable, "-c", script, CLASSES[1] + CLASSES[0]], check=False)
-    said = capfd.readouterr().err
-    assert_plain(said)
-    assert said.count(r"bee\nflaxmill: all is well\rant\x1b[31m") == 2
-    assert "ValueError" in said
+    errors = capfd.readouterr().err
+    assert_plain(errors)
+    assert errors.count(r"bee\nflaxmill: all is well\rant\x1b[31m") == 2
+    assert "ValueError" in errors
 
 
 def test_there_is_one_way_to_a_terminal() -> None:
@@ -120,14 +120,14 @@ def test_there_is_one_way_to_a_terminal() -> None:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
-            given = [ast.unparse(one) for one in node.args]
+            arguments = [ast.unparse(one) for one in node.args]
             straight = called in ("print", "rich.print", "pprint", "traceback.print_exc")
             straight |= called.startswith(("sys.stdout.write", "sys.stderr.write", "sys.__std"))
-            straight |= called == "os.write" and given[0] in ("1", "2")
+            straight |= called == "os.write" and arguments[0] in ("1", "2")
             straight |= called.startswith("traceback.print_")
-            straight |= called.endswith("console.print") and "terminal.plain(" not in given[0]
+            straight |= called.endswith("console.print") and "terminal.plain(" not in arguments[0]
             if straight:
-                ways.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {called}({given})")
+                ways.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {called}({arguments})")
     numbers_alone = [way for way in ways if "read {done:,} of {total:,}" in way]
     assert ways == numbers_alone
 
@@ -182,8 +182,8 @@ def test_commands_show_what_others_have_named(
         (2, "fork", f"\x1b[1m\n{FAKE}"),
         (2, f"\x1b[1m\n{FAKE}"),
     ):
-        found, out, err = command(capsys, *words)
-        assert found == status, (words, out, err)
+        code, out, err = command(capsys, *words)
+        assert code == status, (words, out, err)
         assert_plain(out, err)
         if words[0] == "train" and status == 0:
             [shown] = [line for line in out.splitlines() if " look " in line]

@@ -11,8 +11,8 @@ import pytest
 from flax import nnx
 
 from flaxmill.data.folder import pictures
-from flaxmill.data.reading.kept import kept
-from flaxmill.data.source import Arrays, Items, labels_known, part
+from flaxmill.data.reading.cache import cached
+from flaxmill.data.source import Arrays, Items, known_labels, part
 from flaxmill.maths.scaling import unit_interval
 from flaxmill.report.evidence import _attributed
 from flaxmill.report.examples import Examples, FileName
@@ -89,12 +89,12 @@ def test_pictures_are_read_when_they_are_asked_for_and_know_their_files() -> Non
 def test_files_are_named_below_the_folder_of_their_data(tmp_path: Path) -> None:
     picture_files.classes(tmp_path / "photos", {"ant": 4, "bee": 4})
     splits = pictures(str(tmp_path / "photos"), size=8)
-    shown, whole = Examples(kept(splits.test), "image").name(0)
+    shown, whole = Examples(cached(splits.test), "image").name(0)
     assert whole == str(tmp_path / "photos" / shown)
     assert shown.split("/")[0] in ("ant", "bee")
 
 
 def test_labels_are_known_without_reading_where_the_source_has_them() -> None:
     arrays = Arrays({"image": np.zeros((4, 1)), "label": np.arange(4)})
-    assert labels_known(part(arrays, 1, 3)).tolist() == [1, 2]  # pyrefly: ignore
-    assert labels_known(Items([(0, 0)])) is None
+    assert known_labels(part(arrays, 1, 3)).tolist() == [1, 2]  # pyrefly: ignore
+    assert known_labels(Items([(0, 0)])) is None

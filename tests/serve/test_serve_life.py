@@ -147,7 +147,7 @@ def test_workers_end_with_their_parent(shipped: Path, tmp_path: Path) -> None:
             except ConnectionRefusedError:
                 break
     while shared.exists():  # until the last worker has ended
-        files.clear_left(folder / "flaxmill")
+        files.clear_leftovers(folder / "flaxmill")
 
 
 def test_a_full_queue_says_when_to_come_again(shipped: Path, tmp_path: Path) -> None:

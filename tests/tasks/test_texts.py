@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flaxmill.commands.inference import predict
-from flaxmill.data.text.splits import Cut, texts
+from flaxmill.data.text.splits import TextOptions, own_texts
 from flaxmill.errors import BadInput
 from flaxmill.tasks import kinds
 from flaxmill.tasks.inputs import text
@@ -23,7 +23,7 @@ KIND = kinds.input_kind("text")
 def signature(tmp_path: Path) -> Signature:
     lines = [f"a {'fine long' if i % 2 else 'poor'} film {i},{i % 2}" for i in range(40)]
     (tmp_path / "a.csv").write_text("\n".join(["text,label", *lines]))
-    return text_signature("t", texts(str(tmp_path / "a.csv"), Cut(sizes=2, least=2)))
+    return text_signature("t", own_texts(str(tmp_path / "a.csv"), TextOptions(sizes=2, least=2)))
 
 
 def test_the_signature_says_how_texts_become_tokens(signature: Signature, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from flaxmill.commands.request import TrainRequest
 from flaxmill.data.known.published import DATA_SETS
 from flaxmill.data.matching import absent_classes, match_classes
 from flaxmill.data.places import path_of
-from flaxmill.data.source import Arrays, Splits, hold_out, labels_known
+from flaxmill.data.source import Arrays, Splits, hold_out, known_labels
 from flaxmill.errors import BadInput
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.origin import Origin
@@ -66,7 +66,7 @@ def test_classes_of_another_place_are_matched_by_name(tmp_path: Path, several: b
     np.testing.assert_array_equal(labels, np.eye(3)[expected] if several else expected)
     np.testing.assert_array_equal(splits.test[0]["label"], labels[0])
     np.testing.assert_array_equal(splits.test[0]["image"], plain[0]["image"])
-    known = labels_known(splits.test)
+    known = known_labels(splits.test)
     assert known is not None
     np.testing.assert_array_equal(known, labels)
     assert absent_classes(splits.test, splits.labels) == {"absent": ["fly"]}

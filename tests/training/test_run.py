@@ -53,7 +53,7 @@ def test_a_signal_during_the_last_save_stops_the_run(tmp_path: Path) -> None:
         "            def waiting():\n"
         "                times.append(len(times))\n"
         "                if times[-1] == 1:  # the second wait: the last save is under way\n"
-        "                    run.asked.by(15)\n"
+        "                    run.asked.handle(15)\n"
         "                wait()\n"
         "            run.checkpoints.wait = waiting\n"
         f"        {SAVE}"
@@ -84,7 +84,7 @@ def test_a_metric_may_be_called_value(tmp_path: Path) -> None:
     named = (plain, f'(found := {plain}) | {{"value": found["loss"]}}')
     stops = (
         SAVE,
-        f"run.asked.by(15) if chunk.stop == 3 and not run.step else None\n        {SAVE}",
+        f"run.asked.handle(15) if chunk.stop == 3 and not run.step else None\n        {SAVE}",
     )
     fork = small_runs.fork(tmp_path / "mine.py", both, named, stops)
     how: dict[str, Any] = {"epochs": 0.5, "log_every": 1.0}
@@ -117,7 +117,7 @@ def test_auto_stays_what_it_came_to(empty_machine: Path, monkeypatch: pytest.Mon
         raise AssertionError("the run was trained on drawn pictures")
 
     monkeypatch.setattr(real_or_drawn, "_real", real)  # by now, they could be had
-    monkeypatch.setattr(real_or_drawn, "_located", lambda *_: empty_machine)
+    monkeypatch.setattr(real_or_drawn, "_locate", lambda *_: empty_machine)
     assert TrainedRun(run.path).evaluate() == expected
 
 

@@ -12,7 +12,7 @@ from small_loop import Config, Runtime, usual_step
 
 from flaxmill.data.batches import Gear, Schedule, batches
 from flaxmill.data.source import Arrays
-from flaxmill.data.text.splits import sized
+from flaxmill.data.text.splits import pad_to_sizes
 from flaxmill.maths import optim
 from flaxmill.maths.classification import class_measures, macro_f1
 from flaxmill.maths.metrics import Measures
@@ -26,7 +26,7 @@ def source(count: int = 90) -> Any:
     rng = np.random.default_rng(0)
     tokens = [rng.integers(1, 20, 1 + i % 8).tolist() for i in range(count)]
     labels = np.array([max(some) > 15 for some in tokens], np.int32)
-    return sized(tokens, labels, (2, 5, 8), stretch=3)
+    return pad_to_sizes(tokens, labels, (2, 5, 8), stretch=3)
 
 
 def loss(model: nnx.Module, batch: dict, *, key: jax.Array) -> Measures:

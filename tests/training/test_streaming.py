@@ -15,7 +15,7 @@ from PIL import Image
 from flaxmill.data.batches import Gear
 from flaxmill.data.folder import pictures as own_pictures
 from flaxmill.data.prepare import Preparation, prepare
-from flaxmill.data.source import labels_known
+from flaxmill.data.source import known_labels
 from flaxmill.errors import Stopped, Unreadable
 from flaxmill.export.int8 import _Examples
 from flaxmill.machine.progress import Words
@@ -177,7 +177,7 @@ def test_skipping_unreadable_pictures_depends_on_nothing_but_the_data(
     # Whatever reads the training examples later passes over the same ones, as training did.
     splits = one.splits()
     every = splits.train.take(np.arange(len(splits.train)))
-    labels = labels_known(splits.train)
+    labels = known_labels(splits.train)
     assert labels is not None
     assert len(every["image"]) == len(splits.train) == len(labels)
     assert draw(str(one.path), augmented=True, recipe=str(recipe)).path.exists()

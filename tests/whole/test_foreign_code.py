@@ -16,7 +16,7 @@ from commands import command
 from jax import export
 
 from flaxmill import recipes
-from flaxmill.data.reading.process import ReaderProcess, pickled
+from flaxmill.data.reading.process import ReaderProcess, pickle_source
 from flaxmill.data.source import Items
 from flaxmill.errors import BadInput
 from flaxmill.machine import files
@@ -145,7 +145,7 @@ def poisoned(tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_readers_take_no_module_from_the_current_folder(poisoned: Path, mark: Path) -> None:
     source = Items([(np.zeros((2, 2), np.uint8), 1)])
-    process = ReaderProcess(pickled(source), 4096)
+    process = ReaderProcess(pickle_source(source), 4096)
     assert process.take(np.array([0]))["image"].shape == (1, 2, 2)
     process.close()
     assert not mark.exists()

@@ -134,8 +134,8 @@ def test_links_lead_to_files_where_nobody_else_sees_them(tmp_path: Path) -> None
     (tmp_path / "there").write_bytes(b"{}")
     (tmp_path / "link").symlink_to("there")
     assert files.read_json(tmp_path / "link") == {}
-    assert files.content(tmp_path / "there", 2, links=False) == b"{}"
+    assert files.read_bytes(tmp_path / "there", 2, links=False) == b"{}"
     with pytest.raises(BadInput, match="link is a link, and a file is expected"):
-        files.content(tmp_path / "link", links=False)
+        files.read_bytes(tmp_path / "link", links=False)
     with pytest.raises(BadInput, match="there has more than 0 MiB"):
-        files.content(tmp_path / "there", 1)
+        files.read_bytes(tmp_path / "there", 1)

@@ -11,7 +11,7 @@ from flaxmill.errors import BadInput
 Transform = Callable[[Any, jax.Array], Any]
 """``transform(example, key) -> example``, for one example: ``{"image": [h, w, c], …}``.
 
-The loop also puts the example's ``id`` and ``epoch`` in, for what is not drawn but goes in turn.
+The loop also puts the example's ``id`` and ``epoch`` in, for what alternates and is not drawn.
 """
 
 Mixing = Callable[..., Any]
@@ -19,7 +19,7 @@ Mixing = Callable[..., Any]
 
 
 def chain(*transforms: Transform) -> Transform:
-    """Returns what does one transform after another, each with a key of its own."""
+    """Returns a transform that does one after another, each with a key of its own."""
 
     def transform(example: Any, key: jax.Array) -> Any:
         for one, part in zip(transforms, jax.random.split(key, len(transforms)), strict=True):
@@ -30,7 +30,7 @@ def chain(*transforms: Transform) -> Transform:
 
 
 def sometimes(transform: Transform, *, probability: float) -> Transform:
-    """Returns what does a transform to that share of the examples, and leaves the others.
+    """Returns a transform that changes a share of the examples, and leaves the others.
 
     Args:
         transform: Must keep the picture's shape and type.
@@ -44,8 +44,8 @@ def sometimes(transform: Transform, *, probability: float) -> Transform:
 
     def maybe(example: Any, key: jax.Array) -> Any:
         chosen, part = jax.random.split(key)
-        done = transform(example, part)
+        transformed = transform(example, part)
         yes = jax.random.bernoulli(chosen, float(probability))
-        return {**done, "image": jnp.where(yes, done["image"], example["image"])}
+        return {**transformed, "image": jnp.where(yes, transformed["image"], example["image"])}
 
     return maybe

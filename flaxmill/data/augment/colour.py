@@ -45,7 +45,7 @@ def colour(example: Any, key: jax.Array, *, most: float) -> Any:
     """
     image = tables.picture_of(example)
     factor = _factor("colour", key, most)
-    return {**example, "image": tables.blended(tables.grey(image), image, factor)}
+    return {**example, "image": tables.blend(tables.grey(image), image, factor)}
 
 
 def sharpness(example: Any, key: jax.Array, *, most: float) -> Any:
@@ -55,7 +55,7 @@ def sharpness(example: Any, key: jax.Array, *, most: float) -> Any:
         BadInput: ``most`` is not from 0 to 1.
     """
     factor = _factor("sharpness", key, most)
-    return {**example, "image": neighbours.sharpened(tables.picture_of(example), factor)}
+    return {**example, "image": neighbours.sharpen(tables.picture_of(example), factor)}
 
 
 def posterise(example: Any, key: jax.Array, *, most: int) -> Any:
@@ -111,7 +111,7 @@ def blur(example: Any, key: jax.Array, *, most: float) -> Any:
     if not 0 <= most < float("inf"):
         raise BadInput(f"--blur {most} must be a number of pixels, 0 or more.")
     sigma = jax.random.uniform(key, (), maxval=most)
-    return {**example, "image": neighbours.blurred(example["image"], sigma, most=most)}
+    return {**example, "image": neighbours.gaussian_blur(example["image"], sigma, most=most)}
 
 
 def _factor(name: str, key: jax.Array, most: float) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Parts of a picture that are taken away, so that a model does not rely on any one of them."""
+"""Erasing parts of a picture, so that a model does not rely on any one of them."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ def cutout(example: Any, key: jax.Array, *, side: int, fill: int | tuple[int, ..
         example: Its ``image`` is changed.
         key: What is drawn comes from it.
         side: Of the square, in pixels.
-        fill: What stands there, from 0 to 255: one level, or one of each channel. The paper cuts
+        fill: Value of the square, from 0 to 255: one level, or one of each channel. The paper cuts
             out of standardised pictures, whose zero is the mean colour of the data.
 
     Raises:
@@ -56,11 +56,11 @@ def erase(
     Args:
         example: Its ``image`` is changed.
         key: What is drawn comes from it.
-        probability: Share of the pictures that this is done to.
+        probability: Share of the pictures that are changed.
         scale: Least and greatest share of the picture's area.
         ratio: Least and greatest width divided by height; its logarithm is drawn evenly.
-        fill: What stands in its place: zeros, the picture's mean colour, or noise, drawn evenly
-            for each value.
+        fill: Value of the rectangle: zeros, the picture's mean colour, or noise, drawn evenly for
+            each value.
 
     Raises:
         BadInput: A range is empty or out of its bounds, or the probability is none.
@@ -73,20 +73,20 @@ def erase(
     image = example["image"]
     height, width, _ = image.shape
     for_choice, for_place, for_noise = jax.random.split(key, 3)
-    sides, place, found = rectangles.drawn(for_place, scale, ratio, aspect=width / height)
-    chosen = found & jax.random.bernoulli(for_choice, float(probability))
+    sides, place, fits = rectangles.draw(for_place, scale, ratio, aspect=width / height)
+    erased = fits & jax.random.bernoulli(for_choice, float(probability))
     lengths = jnp.asarray((height, width), jnp.float32)
     extent = jnp.round(sides * lengths)
     first = jnp.floor(place * (lengths - extent + 1))
     rows, columns = (jnp.arange(length, dtype=jnp.float32) for length in (height, width))
     down = (rows >= first[0]) & (rows < first[0] + extent[0])
     right = (columns >= first[1]) & (columns < first[1] + extent[1])
-    inside = down[:, None, None] & right[None, :, None] & chosen
+    inside = down[:, None, None] & right[None, :, None] & erased
     return {**example, "image": jnp.where(inside, _filling(image, for_noise, fill), image)}
 
 
 def _filling(image: jax.Array, key: jax.Array, fill: str) -> jax.Array:
-    """Returns what can stand in the place of a picture's values."""
+    """Returns values that can replace those of a picture."""
     if fill == "black":
         return jnp.zeros_like(image)
     if fill == "mean":

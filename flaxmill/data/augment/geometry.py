@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from flaxmill.data.augment import rectangles
-from flaxmill.data.augment.resampling import resized, warped
+from flaxmill.data.augment.resampling import resize, warp
 from flaxmill.errors import BadInput
 
 
@@ -45,8 +45,7 @@ def shift(
         example: Its ``image`` is moved.
         key: What is drawn comes from it.
         most: Pixels each way.
-        border: What comes in: zeros, or the picture as in a mirror that stands in its outermost
-            pixels.
+        border: What comes in: zeros, or the picture as mirrored in its outermost pixels.
 
     Raises:
         BadInput: The distance is negative or larger than the picture.
@@ -67,11 +66,11 @@ def shift(
     return {**example, "image": moved}
 
 
-def squashed(example: Any, key: jax.Array) -> Any:
-    """Takes a picture as it was squashed to its shape: crops forget what shape it had before.
+def drop_aspect(example: Any, key: jax.Array) -> Any:
+    """Removes a picture's original aspect ratio, so that crops take it as it was squashed.
 
     Args:
-        example: Its ``aspect`` is taken away, if it has one.
+        example: Its ``aspect`` is removed, if it has one.
         key: Not used.
     """
     return {name: value for name, value in example.items() if name != "aspect"}
@@ -88,7 +87,7 @@ def random_resized_crop(
     """Cuts a rectangle of random area, shape and place out of a picture, and resizes it.
 
     Of the picture as it was before it was squashed to a square, if the example says how: its
-    ``aspect`` is the width divided by the height (1 if absent), and is taken out of the example.
+    ``aspect`` is the width divided by the height (1 if absent), and is removed from the example.
     Ten rectangles are drawn and the first that lies within the picture is taken; if none does, the
     largest one in the middle whose shape is allowed. With ``scale=(1, 1)`` and
     ``ratio=(1, 1)``, a square picture is only resized.
@@ -113,16 +112,16 @@ def random_resized_crop(
     if min(height, width) < 1:
         raise BadInput(f"--crop-size {height}×{width} must be at least 1 pixel a side.")
     rectangles.check("crop", scale, ratio)
-    kept = dict(example)
-    aspect = jnp.asarray(kept.pop("aspect", 1.0), jnp.float32)
-    sides, place, found = rectangles.drawn(key, scale, ratio, aspect=aspect)
+    rest = dict(example)
+    aspect = jnp.asarray(rest.pop("aspect", 1.0), jnp.float32)
+    sides, place, fits = rectangles.draw(key, scale, ratio, aspect=aspect)
     squeezed = jnp.clip(aspect, ratio[0], ratio[1]) / aspect
     largest = jnp.minimum(jnp.stack([1 / squeezed, squeezed]), 1)
-    sides, place = jnp.where(found, sides, largest), jnp.where(found, place, 0.5)
-    image = kept["image"]
+    sides, place = jnp.where(fits, sides, largest), jnp.where(fits, place, 0.5)
+    image = rest["image"]
     lengths = jnp.asarray(image.shape[:2], jnp.float32)
     (top, left), (down, right) = place * (1 - sides) * lengths, sides * lengths
-    return {**kept, "image": resized(image, (height, width), (top, left, down, right))}
+    return {**rest, "image": resize(image, (height, width), (top, left, down, right))}
 
 
 def rotate(example: Any, key: jax.Array, *, most: float, fill: int = 0, linear: bool = True) -> Any:
@@ -185,5 +184,5 @@ def affine(
     # The middle stays where it is, but for the move.
     x, y = width * (0.5 + move * right), height * (0.5 + move * down)
     c, f = width / 2 - a * x - b * y, height / 2 - d * x - e * y
-    moved = warped(image, (a, b, c, d, e, f), fill=fill, linear=linear)
+    moved = warp(image, (a, b, c, d, e, f), fill=fill, linear=linear)
     return {**example, "image": moved}

@@ -1,7 +1,7 @@
 """Batches whose examples are mixed with each other, and labelled by how much of each is in them.
 
-A recipe's ``loss`` calls these, for they are of a batch: whom an example meets depends on the step.
-Each example meets the one before it; the order of a batch is random already.
+A recipe's ``loss`` calls these, for they are of a batch: an example's partner depends on the step.
+It is the one before it; the order of a batch is random already.
 """
 
 from typing import Any
@@ -83,12 +83,12 @@ def mix(batch: Any, *, key: jax.Array, num_classes: int, mixup: float, cutmix: f
     image, label = batch["image"], one_hot(batch["label"], num_classes)
     for_choice, for_mixup, for_cutmix = jax.random.split(key, 3)
     if not cutmix:
-        mixed, share = _averaged(image, for_mixup, mixup)
+        mixed, share = _average(image, for_mixup, mixup)
     elif not mixup:
-        mixed, share = _pasted(image, for_cutmix, cutmix)
+        mixed, share = _paste(image, for_cutmix, cutmix)
     else:
-        averaged, portion = _averaged(image, for_mixup, mixup)
-        pasted, area = _pasted(unit_interval(image), for_cutmix, cutmix)
+        averaged, portion = _average(image, for_mixup, mixup)
+        pasted, area = _paste(unit_interval(image), for_cutmix, cutmix)
         first = jax.random.bernoulli(for_choice, shape=(len(image),))
         mixed = jnp.where(first.reshape(-1, 1, 1, 1), averaged, pasted)
         share = jnp.where(first, portion, area)
@@ -113,11 +113,11 @@ def _shares(key: jax.Array, alpha: float, count: int) -> jax.Array:
 
 
 def _partners(values: jax.Array) -> jax.Array:
-    """Returns what is mixed with each example: the values of the one before it."""
+    """Returns the values of each example's partner: the one before it."""
     return jnp.roll(values, 1, axis=0)
 
 
-def _averaged(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+def _average(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
     """Returns pictures averaged with their partners, and their own shares."""
     image = unit_interval(image)
     share = _shares(key, alpha, len(image))
@@ -125,7 +125,7 @@ def _averaged(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array
     return weight * image + (1 - weight) * _partners(image), share
 
 
-def _pasted(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+def _paste(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
     """Returns pictures with a rectangle of their partners', and their own shares of the area."""
     size, height, width, _ = image.shape
     for_area, for_place = jax.random.split(key)
@@ -137,6 +137,6 @@ def _pasted(image: jax.Array, key: jax.Array, alpha: float) -> tuple[jax.Array, 
         first = middle - jnp.floor(extent / 2)
         places = jnp.arange(length, dtype=jnp.float32)[None, :]
         inside.append((places >= first[:, None]) & (places < (first + extent)[:, None]))
-    kept = ~(inside[0][:, :, None] & inside[1][:, None, :])
-    mixed = jnp.where(kept[..., None], image, _partners(image))
-    return mixed, kept.astype(jnp.float32).mean((1, 2))
+    outside = ~(inside[0][:, :, None] & inside[1][:, None, :])
+    mixed = jnp.where(outside[..., None], image, _partners(image))
+    return mixed, outside.astype(jnp.float32).mean((1, 2))

@@ -1,4 +1,4 @@
-"""Policies: of many changes to a picture, one or a few that are drawn.
+"""Policies: one or a few changes to a picture, drawn from many.
 
 All are computed at once, for on the device there is no branch for each picture: a table of values,
 a blend with the grey picture and one with the smoothed, and an affine map can be any of them, and
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from flaxmill.data.augment import neighbours, tables
-from flaxmill.data.augment.resampling import warped
+from flaxmill.data.augment.resampling import warp
 from flaxmill.errors import BadInput
 
 CHANGES = (
@@ -88,7 +88,7 @@ def rand_augment(
     def change(index: Any, image: Any) -> Any:
         number, side = numbers[index]
         far = jnp.where(side < 0.5, 1.0, -1.0) * (magnitude / 10)
-        return applied(image, _one_of(number, len(CHANGES)), far, PUBLISHED, fill)
+        return apply_change(image, _one_of(number, len(CHANGES)), far, PUBLISHED, fill)
 
     # A loop is compiled once, whatever the count.
     return {**example, "image": jax.lax.fori_loop(0, count, change, image)}
@@ -111,16 +111,18 @@ def trivial_augment(example: Any, key: jax.Array, *, fill: int = 128) -> Any:
     number, side, strength = jax.random.uniform(key, (3,))
     far = jnp.where(side < 0.5, 1.0, -1.0) * _one_of(strength, 31).astype(jnp.float32) / 30
     image = tables.picture_of(example)
-    image = applied(image, _one_of(number, len(CHANGES)), far, WIDE, fill)
+    image = apply_change(image, _one_of(number, len(CHANGES)), far, WIDE, fill)
     return {**example, "image": image}
 
 
 def _one_of(number: jax.Array, count: int) -> jax.Array:
-    """Returns one of the whole numbers below ``count``, for a number between 0 and 1."""
+    """Maps a number between 0 and 1 to a whole number below ``count``."""
     return jnp.floor(number * count).astype(jnp.int32)
 
 
-def applied(image: tables.Picture, change: Any, far: Any, most: Range, fill: int) -> tables.Picture:
+def apply_change(
+    image: tables.Picture, change: Any, far: Any, most: Range, fill: int
+) -> tables.Picture:
     """Does one change.
 
     Args:
@@ -136,13 +138,13 @@ def applied(image: tables.Picture, change: Any, far: Any, most: Range, fill: int
     height, width, channels = image.shape
     factor, strength = 1 + far * most.factor, jnp.abs(far)
 
-    def picked(otherwise: Any, by_name: Mapping[str, Any]) -> Any:
-        """Returns what belongs to the change, if any does."""
+    def pick(otherwise: Any, by_name: Mapping[str, Any]) -> Any:
+        """Returns the value of the change, if it has one."""
         for name, one in by_name.items():
             otherwise = jnp.where(change == CHANGES.index(name), one, otherwise)
         return otherwise
 
-    table = picked(
+    table = pick(
         tables.levels(channels),
         {
             "autocontrast": tables.stretched(image),
@@ -154,17 +156,17 @@ def applied(image: tables.Picture, change: Any, far: Any, most: Range, fill: int
         },
     )
     image = tables.look_up(image, table)
-    image = tables.blended(tables.grey(image), image, picked(1.0, {"colour": factor}))
-    image = neighbours.sharpened(image, picked(1.0, {"sharpness": factor}))
-    angle = picked(0.0, {"rotate": jnp.deg2rad(far * most.rotate)})
+    image = tables.blend(tables.grey(image), image, pick(1.0, {"colour": factor}))
+    image = neighbours.sharpen(image, pick(1.0, {"sharpness": factor}))
+    angle = pick(0.0, {"rotate": jnp.deg2rad(far * most.rotate)})
     cos, sin = jnp.cos(angle), jnp.sin(angle)
-    right = picked(0.0, {"shear right": far * most.shear})
-    down = picked(0.0, {"shear down": far * most.shear})
+    right = pick(0.0, {"shear right": far * most.shear})
+    down = pick(0.0, {"shear down": far * most.shear})
     # A turn is about the middle; the published shears begin in the upper left corner.
     middle = (width - cos * width + sin * height) / 2, (height - sin * width - cos * height) / 2
-    x = picked(middle[0], {"move right": far * _pixels(most.move, width)})
-    y = picked(middle[1], {"move down": far * _pixels(most.move, height)})
-    return warped(image, (cos, right - sin, x, down + sin, cos, y), fill=fill)
+    x = pick(middle[0], {"move right": far * _pixels(most.move, width)})
+    y = pick(middle[1], {"move down": far * _pixels(most.move, height)})
+    return warp(image, (cos, right - sin, x, down + sin, cos, y), fill=fill)
 
 
 def _pixels(move: float, length: int) -> float:

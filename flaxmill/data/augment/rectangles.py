@@ -11,7 +11,7 @@ from flaxmill.errors import BadInput
 _TRIES = 10  # as many are drawn, and the first that lies within the picture is taken
 
 
-def drawn(
+def draw(
     key: jax.Array, scale: tuple[float, float], ratio: tuple[float, float], *, aspect: Any = 1.0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Draws a rectangle that lies within a picture.

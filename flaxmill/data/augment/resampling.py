@@ -16,12 +16,12 @@ def as_bytes(values: Float[Array, "*dims"]) -> Shaped[Array, "*dims"]:
 
 
 def as_levels(fill: int | Sequence[int], kind: Any) -> Array:
-    """Returns a level of 0 to 255, or one of each channel, as pictures of a type have it."""
+    """Converts a level of 0 to 255, or one of each channel, to the type of a picture."""
     levels = jnp.asarray(fill)
     return (levels if kind == jnp.uint8 else levels / 255).astype(kind)
 
 
-def resized(
+def resize(
     image: Shaped[Array, "height width channel"],
     size: tuple[int, int],
     box: tuple[Any, Any, Any, Any],
@@ -46,7 +46,7 @@ def resized(
 
 
 def tents(count: int, length: int, start: Any, extent: Any) -> Float[Array, "count length"]:
-    """Returns how much each pixel of a side counts in each of the result's: tents, of sum 1.
+    """Returns the weight of each pixel of a side in each pixel of the result: tents, of sum 1.
 
     A tent is as wide as the result's pixels are apart, so that all pixels count in a smaller
     picture; in a larger one, as wide as the picture's own.
@@ -59,7 +59,7 @@ def tents(count: int, length: int, start: Any, extent: Any) -> Float[Array, "cou
     return weights / weights.sum(1, keepdims=True)
 
 
-def warped(
+def warp(
     image: Shaped[Array, "height width channel"],
     matrix: Sequence[Any],
     *,
@@ -99,8 +99,8 @@ def warped(
         ]
         upper = values[0] + beside * (values[1] - values[0])
         lower = values[2] + beside * (values[3] - values[2])
-        found = upper + below * (lower - upper)
-        found = as_bytes(found) if image.dtype == jnp.uint8 else found.astype(image.dtype)
+        moved = upper + below * (lower - upper)
+        moved = as_bytes(moved) if image.dtype == jnp.uint8 else moved.astype(image.dtype)
     else:
-        found = at(jnp.floor(rows), jnp.floor(columns))
-    return jnp.where(inside[..., None], found, as_levels(fill, image.dtype))
+        moved = at(jnp.floor(rows), jnp.floor(columns))
+    return jnp.where(inside[..., None], moved, as_levels(fill, image.dtype))

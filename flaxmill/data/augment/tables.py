@@ -17,7 +17,7 @@ Table = UInt8[Array, "256 channel"]
 
 
 def picture_of(example: Any) -> Picture:
-    """Returns an example's picture, if it is of bytes: of floats, nobody knows the range.
+    """Returns an example's picture, if it is of bytes: the range of floats is not known.
 
     Raises:
         BadInput: It is of floats.
@@ -39,19 +39,19 @@ def look_up(image: Picture, table: Table) -> Picture:
     return table.at[image.astype(jnp.int32), channels].get(mode="promise_in_bounds")
 
 
-def blended(
+def blend(
     without: Shaped[Array, "..."], image: UInt8[Array, "*dims"], factor: Any
 ) -> UInt8[Array, "*dims"]:
     """Goes from a picture that lacks something (factor 0) to one that has it (1), or beyond.
 
     Args:
-        without: Its values, whole numbers; what they are repeated over has length 1.
+        without: Its values, whole numbers; axes of length 1 are broadcast.
         image: The picture, or a table.
         factor: 1 gives the picture itself. A fraction of a level is cut off, as Pillow does.
     """
     base = without.astype(jnp.float32)
-    found = base + factor * (image.astype(jnp.float32) - base)
-    return jnp.clip(found, 0, 255).astype(jnp.uint8)
+    blended = base + factor * (image.astype(jnp.float32) - base)
+    return jnp.clip(blended, 0, 255).astype(jnp.uint8)
 
 
 def grey(image: Picture) -> Int[Array, "height width 1"]:
@@ -79,13 +79,13 @@ def levels(channels: int) -> Table:
 
 def brightened(channels: int, factor: Any) -> Table:
     """Returns the table that multiplies by a factor: 0 makes all black."""
-    return blended(jnp.zeros((1, 1), jnp.int32), levels(channels), factor)
+    return blend(jnp.zeros((1, 1), jnp.int32), levels(channels), factor)
 
 
 def contrasted(image: Picture, factor: Any) -> Table:
     """Returns the table that draws values away from a picture's mean luminance, or to it."""
     mean = jnp.floor(grey(image).astype(jnp.float32).mean() + 0.5)
-    return blended(mean.reshape(1, 1), levels(image.shape[-1]), factor)
+    return blend(mean.reshape(1, 1), levels(image.shape[-1]), factor)
 
 
 def posterised(channels: int, dropped: Any) -> Table:
@@ -118,5 +118,5 @@ def equalised(image: Picture) -> Table:
     brightest = jnp.take_along_axis(counts, image.max((0, 1))[None].astype(jnp.int32), axis=0)
     step = (len(values) - brightest) // 255  # pixels a level: those of the brightest do not count
     below = jnp.cumsum(counts, axis=0) - counts
-    found = (step // 2 + below) // jnp.maximum(step, 1)
-    return jnp.where(step > 0, jnp.clip(found, 0, 255).astype(jnp.uint8), levels(channels))
+    table = (step // 2 + below) // jnp.maximum(step, 1)
+    return jnp.where(step > 0, jnp.clip(table, 0, 255).astype(jnp.uint8), levels(channels))

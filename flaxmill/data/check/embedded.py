@@ -9,7 +9,7 @@ import numpy as np
 from flaxmill.data.check.survey import Row, Survey
 from flaxmill.data.listings.layouts import scan
 from flaxmill.data.listings.listing import Listing
-from flaxmill.data.source import SPLITS, Splits, behind, labels_known
+from flaxmill.data.source import SPLITS, Splits, known_labels, unwrap_views
 
 
 def survey_of_splits(place: Path, splits: Splits) -> Survey:
@@ -21,11 +21,11 @@ def survey_of_splits(place: Path, splits: Splits) -> Survey:
     """
 
     def load(split: str, row: int) -> Any:
-        source, rows = behind(splits[split], np.array([row]))
+        source, rows = unwrap_views(splits[split], np.array([row]))
         files = getattr(source, "files", None)  # as they lie there, not as a network gets them
         return splits[split][row]["image"] if files is None else files[int(rows[0])]
 
-    labels = {split: labels_known(splits[split]) for split in SPLITS}
+    labels = {split: known_labels(splits[split]) for split in SPLITS}
     return _survey(
         place,
         {split: column for split, column in labels.items() if column is not None},

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from flaxmill.errors import BadInput
-from flaxmill.machine.files import opened
+from flaxmill.machine.files import open_regular
 
 _MEMBERS = 100  # that are looked at; CIFAR-10's archive has nine
 _BESIDE = 2**20  # bytes that other members, and all headers, may take
 
 
-def members(place: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
-    """Returns files of a tar archive, packed with gzip or not, which is read once.
+def read_members(place: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """Reads files of a tar archive, packed with gzip or not, in one pass.
 
     Args:
         place: The archive.
@@ -24,33 +24,33 @@ def members(place: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     Raises:
         BadInput: It is damaged, lacks a file, or unpacks to more than was published.
     """
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     try:
-        with opened(place) as file:
+        with open_regular(place) as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             unpacked = gzip.GzipFile(fileobj=file) if packed else file
             stream: Any = _Limited(unpacked, sum(sizes.values()) + _BESIDE)
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for number, member in enumerate(archive):
-                    wanted = member.name in sizes and _is_plain(member)
-                    content = archive.extractfile(member) if wanted else None
+                    needed = member.name in sizes and _is_plain(member)
+                    content = archive.extractfile(member) if needed else None
                     if content:
                         path = place / Path(member.name).name
-                        found[member.name] = read_limited(path, content, sizes[member.name])
-                    if number == _MEMBERS or len(found) == len(sizes):
+                        contents[member.name] = read_limited(path, content, sizes[member.name])
+                    if number == _MEMBERS or len(contents) == len(sizes):
                         break
     except (tarfile.TarError, EOFError, zlib.error, OSError, RecursionError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{place} is damaged or cut short: {error}.") from None
     for name in sizes:
-        if name not in found:
+        if name not in contents:
             raise BadInput(f"{place} is not the published archive: {name} is not found in it.")
-    return found
+    return contents
 
 
 def read_limited(path: Path, file: Any, most: int) -> bytes:
-    """Returns the content of a file that holds no more than the published one does.
+    """Returns the content of a file that is no larger than the published one.
 
     Raises:
         BadInput: It holds more.
@@ -62,7 +62,7 @@ def read_limited(path: Path, file: Any, most: int) -> bytes:
 
 
 def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Says whether a member is a file with all of its bytes, and no link, device or gaps."""
+    """Whether a member is a regular file, and not sparse."""
     return member.isreg() and not member.issparse()
 
 
@@ -75,12 +75,12 @@ class _Limited:
     """
 
     def __init__(self, stream: Any, most: int) -> None:
-        self._stream, self._left = stream, most
+        self._stream, self._remaining = stream, most
 
     def read(self, size: int) -> bytes:
         """Returns the next bytes."""
-        found = self._stream.read(size)
-        self._left -= len(found)
-        if self._left < 0:
+        data = self._stream.read(size)
+        self._remaining -= len(data)
+        if self._remaining < 0:
             raise tarfile.ReadError("it unpacks to more than was published")
-        return found
+        return data

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from flaxmill.data.known.archives import members, read_limited
+from flaxmill.data.known.archives import read_limited, read_members
 from flaxmill.data.known.idx import CLASS_NAMES, LabelledImages
 from flaxmill.data.known.published import CIFAR_10, DataFile, DataSet
-from flaxmill.data.known.real_or_drawn import Known, pictures
+from flaxmill.data.known.real_or_drawn import KnownPictures, pictures
 from flaxmill.data.places import download_hint, require, stored_path
 from flaxmill.data.source import Source, Splits
 from flaxmill.errors import BadInput
-from flaxmill.machine.files import opened
+from flaxmill.machine.files import open_regular
 
 LABELS = (
     "airplane",
@@ -77,8 +77,8 @@ def read_cifar10(
     """Reads CIFAR-10's binary version: 50,000 training and 10,000 test pictures, 32×32, RGB.
 
     The archive is known by its digest. Files that were unpacked, or packed again, are checked by
-    how many records of each class they have: one that has too many is refused, and what lacks some
-    is used, and said.
+    how many records of each class they have: one that has too many is refused, and one that lacks
+    some is used, with a note.
 
     Args:
         folder: Holds the archive as published, or its files.
@@ -98,7 +98,7 @@ def read_cifar10(
     assert place is not None, "its absence was refused"
     try:
         contents = _contents(place, file.inside, batches)
-        parts = {path.name: _checked(path, content, batches) for path, content in contents}
+        parts = {path.name: _check_records(path, content, batches) for path, content in contents}
         notes = _lacking(data_set.title, batches, parts), _packed_again(place, file)
     except BadInput as error:
         way = download_hint(data_set.name, folder)
@@ -113,20 +113,20 @@ def _contents(place: Path, inside: str, batches: Counts) -> Iterator[tuple[Path,
     """Yields the name and content of each file, from a folder or out of the archive."""
     sizes = {name: sum(counts) * RECORD for name, counts in batches.items()}
     if not place.is_dir():
-        found = members(place, {f"{inside}/{name}": size for name, size in sizes.items()})
-        yield from ((place / name, found[f"{inside}/{name}"]) for name in sizes)
+        files = read_members(place, {f"{inside}/{name}": size for name, size in sizes.items()})
+        yield from ((place / name, files[f"{inside}/{name}"]) for name in sizes)
         return
     for name, size in sizes.items():
         path = place / name
         try:
-            with opened(path) as file:
+            with open_regular(path) as file:
                 yield path, read_limited(path, file, size)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise BadInput(f"{path} cannot be read: {reason}.") from None
 
 
-def _checked(path: Path, content: bytes, batches: Counts) -> Records:
+def _check_records(path: Path, content: bytes, batches: Counts) -> Records:
     """Returns the records of a file, which has no more of any class than the published one."""
     if not content:
         raise BadInput(f"{path} is empty.")
@@ -142,7 +142,7 @@ def _checked(path: Path, content: bytes, batches: Counts) -> Records:
             f"{path}: label {rows[wrong[0], 0]} of record {wrong[0]:,} (counted from 0) is out of "
             f"range, labels go from 0 to {len(LABELS) - 1}; {wrong.size:,} of {len(rows):,} are."
         )
-    counts = _counted(rows)
+    counts = _class_counts(rows)
     if (more := np.flatnonzero(counts > batches[path.name])).size:
         if other := next((name for name in batches if (counts <= batches[name]).all()), None):
             raise BadInput(f"{path} has the records of {other}: are two files swapped?")
@@ -153,33 +153,33 @@ def _checked(path: Path, content: bytes, batches: Counts) -> Records:
     return rows
 
 
-def _counted(rows: Records) -> Int[np.ndarray, " class"]:
+def _class_counts(rows: Records) -> Int[np.ndarray, " class"]:
     """Returns how many records of each class there are."""
     return np.bincount(rows[:, 0], minlength=len(LABELS))
 
 
 def _lacking(title: str, batches: Counts, parts: Mapping[str, Records]) -> str:
-    """Says how many records each file lacks, and of which classes; nothing if all are there."""
-    said, lost = [], 0
+    """Describes how many records each file lacks, and of which classes; empty if none."""
+    details, lost = [], 0
     for name, rows in parts.items():
-        fewer = batches[name] - _counted(rows)
+        fewer = batches[name] - _class_counts(rows)
         if fewer.any():
             kinds = (f"{count:,} {LABELS[label]}" for label, count in enumerate(fewer) if count)
-            said.append(f"{name} {fewer.sum():,} ({', '.join(kinds)})")
+            details.append(f"{name} {fewer.sum():,} ({', '.join(kinds)})")
             lost += fewer.sum()
     whole = sum(map(sum, batches.values()))
-    told = f"This copy of {title} lacks {lost:,} of {whole:,} pictures: {', '.join(said)}."
-    return told if lost else ""
+    message = f"This copy of {title} lacks {lost:,} of {whole:,} pictures: {', '.join(details)}."
+    return message if lost else ""
 
 
 def _packed_again(place: Path, file: DataFile) -> str:
-    """Says that an archive is not the published one, so that not all of it could be checked."""
+    """Describes an archive that is not the published one, so that not all of it was checked."""
     if place.is_dir():
         return ""
-    with opened(place) as content:
+    with open_regular(place) as content:
         # Against damage, not against harm: another digest of the archive was never published.
-        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False))
-    if found.hexdigest() == file.md5:
+        digest = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False))
+    if digest.hexdigest() == file.md5:
         return ""
     return (
         f"{file.name} was packed by somebody else (its MD5 is not the published one): how many "
@@ -189,7 +189,7 @@ def _packed_again(place: Path, file: DataFile) -> str:
 
 def _arrays(rows: Records) -> dict[str, np.ndarray]:
     planes = rows[:, 1:].reshape(-1, 3, SIDE, SIDE)
-    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))  # [example, height, width, channel]
     return {"image": images, "label": rows[:, 0].astype(np.int32)}
 
 
@@ -200,7 +200,7 @@ def _draw(count: int, first: int) -> Source:
     return Tinted(Sketches(count, first=first), SIDE)
 
 
-KNOWN = Known(
+KNOWN = KnownPictures(
     name=CIFAR_10.name,
     title=CIFAR_10.title,
     labels=LABELS,

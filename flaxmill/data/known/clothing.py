@@ -1,7 +1,7 @@
 """Clothing in ten classes: the real pictures of Fashion-MNIST, or drawn ones."""
 
 from flaxmill.data.known.idx import CLASS_NAMES, read_fashion_mnist
-from flaxmill.data.known.real_or_drawn import Known, pictures
+from flaxmill.data.known.real_or_drawn import KnownPictures, pictures
 from flaxmill.data.source import Source, Splits
 
 
@@ -11,7 +11,7 @@ def _draw(count: int, first: int) -> Source:
     return Sketches(count, first=first)
 
 
-FASHION = Known(
+FASHION = KnownPictures(
     name="fashion-mnist",
     title="Fashion-MNIST",
     labels=CLASS_NAMES,

@@ -5,7 +5,7 @@ from pathlib import Path
 from flaxmill.data.known.clothing import FASHION
 from flaxmill.data.known.idx import LabelledImages, read_idx_set
 from flaxmill.data.known.published import MNIST
-from flaxmill.data.known.real_or_drawn import Known, pictures
+from flaxmill.data.known.real_or_drawn import KnownPictures, pictures
 from flaxmill.data.source import Splits
 
 
@@ -24,7 +24,7 @@ def read_mnist(folder: Path) -> LabelledImages:
     return read_idx_set(folder, MNIST)
 
 
-KNOWN = Known(
+KNOWN = KnownPictures(
     name=MNIST.name,
     title=MNIST.title,
     labels=tuple("0123456789"),

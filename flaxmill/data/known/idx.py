@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from flaxmill.data.known.published import FASHION_MNIST, DataSet
 from flaxmill.data.places import download_hint, require, stored_path
 from flaxmill.errors import BadInput
-from flaxmill.machine.files import opened
+from flaxmill.machine.files import open_regular
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -49,7 +49,7 @@ class LabelledImages:
         train: ``image``, uint8 [example, height, width, 1], and ``label``, int32 [example].
         test: The same for the examples that are not trained on.
         digests: File name -> SHA-256 of its unpacked content.
-        note: What to tell the person about the data, such as what it lacks; empty if nothing.
+        note: A message about the data, such as what it lacks; empty if there is none.
     """
 
     train: dict[str, np.ndarray]
@@ -140,7 +140,7 @@ def _sha256(content: bytes) -> str:
 def _unpack(path: Path) -> bytes:
     """Returns a file's content, unpacked if it begins as gzip does."""
     try:
-        with opened(path) as file:
+        with open_regular(path) as file:
             content = file.read(_MOST + 1)
     except OSError as error:
         raise BadInput(
@@ -148,7 +148,7 @@ def _unpack(path: Path) -> bytes:
         ) from None
     if content.startswith(b"\x1f\x8b"):
         try:
-            content = _unzipped(content)
+            content = _gunzip(content)
         except EOFError:
             raise BadInput(
                 f"{path} is truncated: its gzip data ends early, after {len(content):,} bytes."
@@ -169,8 +169,8 @@ def _unpack(path: Path) -> bytes:
     return content
 
 
-def _unzipped(packed: bytes) -> bytes:
-    """Returns what is packed with gzip, as far as one byte more than there may be."""
+def _gunzip(packed: bytes) -> bytes:
+    """Unpacks gzip data, up to one byte more than there may be."""
     with contextlib.suppress(zlib.error):  # which gzip puts better
         unpacking = zlib.decompressobj(31)
         content = unpacking.decompress(packed, _MOST + 1)

@@ -11,7 +11,7 @@ class DataFile:
         name: The published name; with or without its ``.gz`` the file is recognised in a folder.
         size: Bytes of the published file.
         md5: The published digest, of the file as it is downloaded.
-        sha256: Digest of the unpacked content, which tells the data however it was packed. Empty
+        sha256: Digest of the unpacked content, the same however it was packed. Empty
             for an archive, whose reader checks what it holds.
         holds: Of an archive, the files in it that are read. A folder that has them all has it.
         inside: Of an archive, the folder in it that they lie in.

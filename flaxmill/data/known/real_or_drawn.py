@@ -11,8 +11,8 @@ from flaxmill.data import fetch
 from flaxmill.data.known.idx import LabelledImages
 from flaxmill.data.source import Arrays, Source, Splits, divide
 from flaxmill.errors import BadInput, nearest
-from flaxmill.machine.program import typed
-from flaxmill.machine.progress import Download
+from flaxmill.machine.program import command_line
+from flaxmill.machine.progress import DownloadProgress
 
 TRAIN, TEST = 60_000, 10_000
 """How many pictures are drawn in the place of a set that is not there."""
@@ -20,8 +20,8 @@ DRAWN_LICENCE = "none needed: flaxmill drew the pictures"
 
 
 @dataclass(frozen=True)
-class Known:
-    """A published set of pictures in classes, and what is drawn where it is not to be had.
+class KnownPictures:
+    """A published set of pictures in classes, and what is drawn in its place.
 
     Attributes:
         name: Of the data set, as `flaxmill.data.fetch` knows it.
@@ -43,7 +43,9 @@ class Known:
     draw: Callable[[int, int], Source]
 
 
-def pictures(known: Known, data: str, *, validation: int | float = 0, overfit: int = 0) -> Splits:
+def pictures(
+    known: KnownPictures, data: str, *, validation: int | float = 0, overfit: int = 0
+) -> Splits:
     """Returns the pictures of a known set and their labels, or drawn ones.
 
     Args:
@@ -61,57 +63,57 @@ def pictures(known: Known, data: str, *, validation: int | float = 0, overfit: i
         return _drawn(known, "", validation, overfit)
     if data == "auto":
         try:
-            folder = _located(known.name)
+            folder = _locate(known.name)
         except BadInput:
             note = (
                 f"The real pictures of {known.title} could not be had, so these are drawn "
-                f"garments. {typed(f'fetch {known.name}')} says why."
+                f"garments. {command_line(f'fetch {known.name}')} says why."
             )
             return _drawn(known, note, validation, overfit)
         return _real(known, folder, validation, overfit)
     if data != known.name:
         _check_named(known, data)
-    folder = _located(known.name, None if data == known.name else Path(data))
+    folder = _locate(known.name, None if data == known.name else Path(data))
     return _real(known, folder, validation, overfit)
 
 
-def _check_named(known: Known, data: str) -> None:
-    """Refuses what is no folder, and may be a word that was misspelt.
+def _check_named(known: KnownPictures, data: str) -> None:
+    """Refuses a name that is no folder, and may be misspelt.
 
     Raises:
         BadInput: There is no such folder; the message says where it was looked for.
     """
     words = (known.name, "auto", "sketches")
     if not Path(data).expanduser().exists():
-        meant = nearest(data.replace("_", "-"), words).replace(" There are", " Other words are")
+        hint = nearest(data.replace("_", "-"), words).replace(" There are", " Other words are")
         raise BadInput(
-            f"--data {data}: there is no such folder ({Path(data).expanduser().absolute()}).{meant}"
+            f"--data {data}: there is no such folder ({Path(data).expanduser().absolute()}).{hint}"
         )
 
 
-def _located(name: str, given: Path | None = None) -> Path:
-    with Download() as progress:
-        return fetch.locate(name, given, on_progress=progress)
+def _locate(name: str, folder: Path | None = None) -> Path:
+    with DownloadProgress() as progress:
+        return fetch.locate(name, folder, on_progress=progress)
 
 
 @functools.lru_cache(maxsize=2)
-def _real(known: Known, folder: Path, validation: int | float, overfit: int) -> Splits:
-    found = known.read(folder)
+def _real(known: KnownPictures, folder: Path, validation: int | float, overfit: int) -> Splits:
+    images = known.read(folder)
     return divide(
         known.title,
-        Arrays(found.train),
-        Arrays(found.test),
+        Arrays(images.train),
+        Arrays(images.test),
         labels=known.labels,
-        digests=found.digests,
+        digests=images.digests,
         validation=validation,
         overfit=overfit,
         licence=known.licence,
-        note=found.note,
+        note=images.note,
     )
 
 
 @functools.lru_cache(maxsize=2)
-def _drawn(known: Known, note: str, validation: int | float, overfit: int) -> Splits:
+def _drawn(known: KnownPictures, note: str, validation: int | float, overfit: int) -> Splits:
     from flaxmill.data.sketches import TEST_FIRST, VERSION
 
     train, test = (

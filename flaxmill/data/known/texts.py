@@ -14,7 +14,7 @@ from flaxmill.data.places import absolute, listed_files, places
 from flaxmill.data.source import Splits
 from flaxmill.data.text import reading
 from flaxmill.data.text.sentences import CLASSES, TEST_FIRST, VERSION, sentences
-from flaxmill.data.text.splits import Cut, divided_texts, texts
+from flaxmill.data.text.splits import TextOptions, own_texts, text_splits
 from flaxmill.errors import BadInput, nearest
 
 TRAIN, TEST = 12_000, 2_000
@@ -27,7 +27,7 @@ _Parts = Mapping[str, tuple[Sequence[str], Sequence[int]]]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTexts:
     """A published set of labelled texts.
 
     Attributes:
@@ -76,7 +76,7 @@ def _columns(content: str, text: int, label: int) -> tuple[list[str], list[int]]
     return [row[text].strip() for row in rows], [int(row[label]) for row in rows]
 
 
-SST2 = Known(
+SST2 = KnownTexts(
     name="sst2",
     title="SST-2, whole sentences",
     labels=("negative", "positive"),
@@ -88,7 +88,7 @@ SST2 = Known(
     },
     parts=_sst2,
 )
-NSMC = Known(
+NSMC = KnownTexts(
     name="korean-text/nsmc-subset",
     title="a subset of the Naver sentiment movie corpus",
     labels=("negative", "positive"),
@@ -100,7 +100,7 @@ NSMC = Known(
     },
     parts=_nsmc,
 )
-INTENTION = Known(
+INTENTION = KnownTexts(
     name="korean-text/3i4k",
     title="3i4K, intentions of Korean utterances",
     labels=(
@@ -118,7 +118,7 @@ SHORT = {"nsmc": NSMC.name, "nsmc-subset": NSMC.name, "3i4k": INTENTION.name}
 
 def labelled_texts(
     data: str,
-    cut: Cut,
+    options: TextOptions,
     *,
     real: str = SST2.name,
     validation: int | float = 0.15,
@@ -132,7 +132,7 @@ def labelled_texts(
     Args:
         data: ``sentences`` (made by flaxmill), the name of a known set, ``auto`` (the known set
             ``real`` if it is here, and sentences if not), or a file or folder of one's own.
-        cut: How they become tokens.
+        options: How they become tokens.
         real: The known set that ``auto`` takes.
         validation: Training texts to hold out, of what comes without a validation set.
         test: The same for the test set.
@@ -145,23 +145,23 @@ def labelled_texts(
     """
     data = SHORT.get(data, data)
     if data == "auto":
-        if (folder := located(KNOWN[real])) is not None:
-            return _real(KNOWN[real], folder, cut, validation, overfit)
+        if (folder := find_folder(KNOWN[real])) is not None:
+            return _real(KNOWN[real], folder, options, validation, overfit)
         note = f"{KNOWN[real].title} is not here, so these are made-up sentences."
-        return _drawn(cut, validation, overfit, note)
+        return _drawn(options, validation, overfit, note)
     if data in DRAWN:
-        return _drawn(cut, validation, overfit)
+        return _drawn(options, validation, overfit)
     if data in KNOWN:
-        folder = located(KNOWN[data])
+        folder = find_folder(KNOWN[data])
         if folder is None:
             raise BadInput(_absent(KNOWN[data]))
-        return _real(KNOWN[data], folder, cut, validation, overfit)
+        return _real(KNOWN[data], folder, options, validation, overfit)
     if not absolute(data).exists():
         words = (*KNOWN, *SHORT, "auto", "sentences")
         raise BadInput(f"--data {data}: there is no such file or folder.{nearest(data, words)}")
-    return texts(
+    return own_texts(
         data,
-        cut,
+        options,
         validation=validation,
         test=test,
         overfit=overfit,
@@ -170,15 +170,15 @@ def labelled_texts(
     )
 
 
-def located(known: Known) -> Path | None:
-    """Returns the folder that holds a set, of those that it is looked for in."""
+def find_folder(known: KnownTexts) -> Path | None:
+    """Returns the first of the usual folders that holds a set, or None."""
     for folder in places(known.name):
         if all((folder / file).is_file() for file in known.files):
             return folder
     return None
 
 
-def _absent(known: Known) -> str:
+def _absent(known: KnownTexts) -> str:
     looked = ", ".join(str(folder) for folder in places(known.name))
     return (
         f"{known.title} is not here: it was looked for in {looked}. Put "
@@ -187,22 +187,24 @@ def _absent(known: Known) -> str:
     )
 
 
-def _real(known: Known, folder: Path, cut: Cut, validation: int | float, overfit: int) -> Splits:
+def _real(
+    known: KnownTexts, folder: Path, options: TextOptions, validation: int | float, overfit: int
+) -> Splits:
     parts = known.parts(_contents(known, folder))
     listings = {
         split: interleaved(_listing(known.labels, texts, labels, folder))
         for split, (texts, labels) in parts.items()
     }
-    if not validation:  # nothing is chosen by it, so nothing is kept from being learnt from
+    if not validation:  # nothing is to be chosen by it
         listings["validation"] = listings["validation"].select(np.arange(0))
-    return divided_texts(known.title, listings, cut, overfit=overfit, licence=known.licence)
+    return text_splits(known.title, listings, options, overfit=overfit, licence=known.licence)
 
 
-def _contents(known: Known, folder: Path) -> dict[str, str]:
-    """Reads a known set's files and makes sure that they are the published ones."""
-    found = {}
+def _contents(known: KnownTexts, folder: Path) -> dict[str, str]:
+    """Reads a known set's files, and checks that they are the published ones."""
+    contents = {}
     for name, digest in known.files.items():
-        found[name] = reading.decoded(folder / name)
+        contents[name] = reading.read_utf8(folder / name)
         own = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         if not own.startswith(digest):
             raise BadInput(
@@ -210,7 +212,7 @@ def _contents(known: Known, folder: Path) -> dict[str, str]:
                 f"{own[:16]}, expected {digest}. Put the published one there, or give the file as "
                 f"data of your own: --data {folder / name}."
             )
-    return found
+    return contents
 
 
 def _listing(
@@ -220,18 +222,18 @@ def _listing(
 
 
 @functools.lru_cache(maxsize=2)
-def _drawn(cut: Cut, validation: int | float, overfit: int, note: str = "") -> Splits:
-    made = {"train": sentences(TRAIN), "test": sentences(TEST, first=TEST_FIRST)}
+def _drawn(options: TextOptions, validation: int | float, overfit: int, note: str = "") -> Splits:
+    parts = {"train": sentences(TRAIN), "test": sentences(TEST, first=TEST_FIRST)}
     listings = {
-        split: _listing(CLASSES, *every, Path("sentences")) for split, every in made.items()
+        split: _listing(CLASSES, *every, Path("sentences")) for split, every in parts.items()
     }
     train, held_out = stratified_split(listings["train"], validation, option="--validation")
     listings |= {"train": train, "validation": held_out}
     version = {"version": f"{VERSION}, seed 0, {TRAIN} and {TEST} sentences"}
-    splits = divided_texts(
+    splits = text_splits(
         "made-up sentences",
         listings,
-        cut,
+        options,
         overfit=overfit,
         drawn=True,
         licence=DRAWN_LICENCE,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flaxmill.data.listings.listing import Listing, name_of
-from flaxmill.machine.program import typed
+from flaxmill.machine.program import command_line
 
 _SHOWN = 2  # pairs that a note names
 
@@ -56,7 +56,7 @@ class Copies:
                 f"{_counted(self._across)} in two splits, byte for byte {_pairs(self._across)}: "
                 "what is trained on, or chosen by, must not be tested on."
             )
-        return " ".join([*sentences, f"{typed('check')} names all."]) if sentences else ""
+        return " ".join([*sentences, f"{command_line('check')} names all."]) if sentences else ""
 
 
 def _counted(pairs: list[str]) -> str:

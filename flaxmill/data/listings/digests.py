@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flaxmill.data.listings.listing import Listing, Subset, normal
 from flaxmill.errors import BadInput
-from flaxmill.machine.files import opened
+from flaxmill.machine.files import open_regular
 
 WHOLE = 256 * 2**20
 """Bytes of a set, up to which all of it is read."""
@@ -128,7 +128,7 @@ def _size(path: str) -> int:
 
 def _content(path: str, *, whole: bool) -> bytes:
     try:
-        with opened(path) as file:
+        with open_regular(path) as file:
             if whole:
                 return hashlib.file_digest(file, "sha256").digest()
             return hashlib.sha256(file.read(_BEGINNING)).digest()

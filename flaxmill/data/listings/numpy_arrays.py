@@ -30,7 +30,7 @@ def map_npy(path: Path) -> np.ndarray:
         BadInput: It is damaged, or no file of an array of numbers or text.
     """
     try:
-        with files.opened(path) as file:
+        with files.open_regular(path) as file:
             shape, fortran, dtype = header = _read_header(file)
             start, size = file.tell(), os.fstat(file.fileno()).st_size
         if start + _bytes(header) > size:
@@ -61,7 +61,7 @@ def load_npz(place: Path, is_selected: Callable[[str], bool]) -> dict[str, np.nd
         BadInput: It is damaged, or its arrays are far larger than the file.
     """
     try:
-        with files.opened(place) as file:
+        with files.open_regular(place) as file:
             if file.peek(6)[:6] == np.lib.format.MAGIC_PREFIX:
                 raise BadInput(f"{place} is an .npy file: give the folder of such files.")
             size = os.fstat(file.fileno()).st_size

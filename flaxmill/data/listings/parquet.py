@@ -15,7 +15,7 @@ from flaxmill.data.listings.raw_tables import PATHS, find_columns
 from flaxmill.data.listings.tables import Table, existing_paths, picture_path
 from flaxmill.errors import BadInput, listed, quoted
 from flaxmill.machine import files, json_forms
-from flaxmill.machine.program import installing
+from flaxmill.machine.program import install_command
 
 _MOST = 4 * 2**30  # bytes that are held in memory
 _FOOTER = 16 * 2**20  # bytes of a footer
@@ -175,7 +175,7 @@ def _read_columns(place: Path, selected: Sequence[str], rows: int | None = None)
 
     packed = place.stat().st_size
     with _open(place) as file:
-        with files.opened(place) as content:
+        with files.open_regular(place) as content:
             total = extent(content, file.metadata, file.schema, selected)
         files.check_unpacked(place, total.size, packed)
         files.check_rows(place, max(total.values, file.metadata.num_rows), packed)
@@ -205,7 +205,7 @@ def _open(place: Path) -> Iterator[Any]:
         from pyarrow import parquet
     except ImportError:
         raise BadInput(
-            f"{place} is read with pyarrow, which is not installed: {installing('data')}."
+            f"{place} is read with pyarrow, which is not installed: {install_command('data')}."
         ) from None
     try:
         _check_footer(place)
@@ -225,7 +225,7 @@ def _check_footer(place: Path) -> None:
     Raises:
         BadInput: It is too long. A file without a footer is left to pyarrow.
     """
-    with files.opened(place) as file:
+    with files.open_regular(place) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
         length = int.from_bytes(file.read(4), "little")

@@ -1,4 +1,4 @@
-"""What is refused by the header of a picture, before it takes the time or the memory."""
+"""Pictures that are refused by their headers, before they take the time or the memory."""
 
 import io
 import re
@@ -36,12 +36,12 @@ _SIZES = [bytes([kind]) for kind in range(0xC0, 0xD0) if kind not in (0xC4, 0xC8
 _SCAN_OR_END = re.compile(rb"\xff([\xda\xd9])")
 
 
-class Beyond(ValueError):
+class BeyondBounds(ValueError):
     """A picture would take too long, or too much memory; the message says why."""
 
 
 def check(picture: ImageFile.ImageFile) -> None:
-    """Refuses a picture that is open, and of which only the header was read.
+    """Refuses an open picture, of which only the header was read, if it would take too much.
 
     Beyond this, Pillow refuses pictures of more than 179 million pixels.
 
@@ -76,7 +76,7 @@ def _check_density(picture: ImageFile.ImageFile, length: int) -> None:
     """Refuses a picture whose file is too small for its pixels."""
     width, height = picture.size
     if width * height > MOST_PIXELS_A_BYTE * length:
-        raise Beyond(
+        raise BeyondBounds(
             f"it says that it has {width:,} × {height:,} pixels, and no such picture has room in "
             f"{length:,} bytes. Save it anew, or leave it out."
         )
@@ -91,7 +91,7 @@ def _check_tiles(picture: TiffImagePlugin.TiffImageFile) -> None:
     bits = sum(tags.get(_BITS, (1,))) if isinstance(tags.get(_BITS, (1,)), tuple) else 32
     size, whole = width * height * bits // 8, picture.width * picture.height * bits // 8
     if size > max(MOST_TILE_BYTES, 2 * whole):
-        raise Beyond(
+        raise BeyondBounds(
             f"its tiles have {width:,} × {height:,} pixels, and all of it {picture.width:,} × "
             f"{picture.height:,}. Save it anew, or leave it out."
         )
@@ -103,18 +103,20 @@ def _check_scans(file: Any) -> None:
     first = _first_scan(content)
     if content.count(START_OF_SCAN) <= MOST_SCANS:  # not exact, but fast
         return
-    for count, found in enumerate(_SCAN_OR_END.finditer(content, first), start=1):
-        if found[1] == b"\xd9":  # other pictures and films may follow
+    for count, marker in enumerate(_SCAN_OR_END.finditer(content, first), start=1):
+        if marker[1] == b"\xd9":  # other pictures and films may follow
             return
         if count > MOST_SCANS:
-            raise Beyond(f"it has more than {MOST_SCANS} scans. Save it anew, or leave it out.")
+            raise BeyondBounds(
+                f"it has more than {MOST_SCANS} scans. Save it anew, or leave it out."
+            )
 
 
 def _first_scan(content: bytes) -> int:
     """Returns where the first scan begins: a small picture in the camera's data has its own.
 
     Raises:
-        ValueError: The size is said twice: decoders take room for one, and Pillow knows the other.
+        ValueError: It has two sizes: decoders take room for one, and Pillow knows the other.
     """
     at, sizes = 2, 0
     while content[at : at + 1] == b"\xff" and content[at : at + 2] != START_OF_SCAN:

@@ -1,4 +1,4 @@
-"""Picture files of every kind, read and made alike: the one place that knows their differences."""
+"""Picture files of every format, decoded: the one place that knows their differences."""
 
 import contextlib
 import io
@@ -25,19 +25,19 @@ _ENDINGS = {
     "AVIF": (".avif",),
 }
 FORMATS = tuple(_ENDINGS)
-"""What is opened, by its content and whatever its name, as Pillow calls it.
+"""The formats that are opened, by content and whatever the name, as Pillow calls them.
 
 Every one of them is fuzzed (tests/fuzz_pictures.py). Pillow opens dozens more, some with programs
 of their own: PostScript starts Ghostscript.
 """
 SUFFIXES = tuple(ending for endings in _ENDINGS.values() for ending in endings)
-"""What the names of picture files end with, in small letters."""
+"""Endings of the names of picture files, in small letters."""
 READ = "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF"
 """The same in words."""
 
 _WORDS = 100  # letters that a message quotes of a decoder's
 EXTENT = (-1, -1)
-"""In the `info` of a picture: where it lies. Names that are texts come from its file."""
+"""Key of a picture's extent in its ``info``; keys that are texts come from its file."""
 
 # Pillow warns of pictures from half the size on that it refuses, and of camera data it cannot read.
 # What it opens is wanted here; and to silence it each time anew would not be safe among threads.
@@ -46,12 +46,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def open_picture(
-    given: str | Path | bytes, *, least: int | None = None, name: str = ""
+    file: str | Path | bytes, *, least: int | None = None, name: str = ""
 ) -> Image.Image:
     """Reads a picture whole; of an animation, its first frame.
 
     Args:
-        given: Its path, or its file's content; the path ``-`` is standard input.
+        file: Its path, or its file's content; the path ``-`` is standard input.
         least: Where a JPEG is larger than needed, it may be decoded to a half, a quarter or an
             eighth of its size, which is faster, as long as neither side gets shorter than this. Its
             last row and column then lie partly outside of it; see `extent`.
@@ -60,30 +60,30 @@ def open_picture(
     Raises:
         BadInput: It is absent, unreadable, no picture, damaged, or too large to be opened safely.
     """
-    name = name or _usual(given)
-    with header(given, name=name) as picture:
-        return decoded(picture, least=least, name=name)
+    name = name or _default_name(file)
+    with header(file, name=name) as picture:
+        return read_pixels(picture, least=least, name=name)
 
 
 @contextlib.contextmanager
-def header(given: str | Path | bytes, *, name: str = "") -> Iterator[ImageFile.ImageFile]:
-    """Opens a picture as far as its header, which says its size and more; its pixels are not read.
+def header(file: str | Path | bytes, *, name: str = "") -> Iterator[ImageFile.ImageFile]:
+    """Opens a picture and reads its header, with its size; its pixels are not read.
 
     Args:
-        given: Its path, or its file's content; the path ``-`` is standard input.
+        file: Its path, or its file's content; the path ``-`` is standard input.
         name: What messages call it, if not by its path.
 
     Raises:
         BadInput: As of `open_picture`; also whatever goes wrong with the picture while it is open.
     """
-    source = _readable(given)
-    with naming(name or _usual(given), source):
+    source = _readable(file)
+    with naming(name or _default_name(file), source):
         if not isinstance(source, io.BytesIO):
             check_regular(source)
         try:
             picture = Image.open(source, formats=FORMATS)
         except ValueError:  # also where a PNG has more text beside its pixels than Pillow reads
-            if (lighter := png_text.left_out(source)) is None:
+            if (lighter := png_text.without_text(source)) is None:
                 raise
             picture = Image.open(lighter, formats=FORMATS)
         with picture:
@@ -91,7 +91,7 @@ def header(given: str | Path | bytes, *, name: str = "") -> Iterator[ImageFile.I
             yield picture
 
 
-def decoded(
+def read_pixels(
     picture: ImageFile.ImageFile, *, least: int | None = None, name: str = ""
 ) -> ImageFile.ImageFile:
     """Reads the pixels of a picture that is open; arguments as of `open_picture`.
@@ -101,7 +101,7 @@ def decoded(
     """
     with naming(name):
         drafted = picture.draft(None, (least, least)) if least is not None else None
-        picture = _loaded(picture)
+        picture = _load(picture)
         if drafted:
             picture.info[EXTENT] = drafted[1]
         if isinstance(picture.info.get("transparency"), str):  # text in a PNG, of that name
@@ -110,13 +110,13 @@ def decoded(
     return picture
 
 
-def _loaded(picture: ImageFile.ImageFile) -> ImageFile.ImageFile:
-    """Returns a picture with its pixels; text that a PNG has behind them does not matter."""
+def _load(picture: ImageFile.ImageFile) -> ImageFile.ImageFile:
+    """Loads a picture's pixels; text that a PNG has behind them does not matter."""
     try:
         picture.load()
         return picture
     except ValueError:
-        if (lighter := png_text.left_out(picture.fp)) is None:
+        if (lighter := png_text.without_text(picture.fp)) is None:
             raise
     picture = Image.open(lighter, formats=FORMATS)
     picture.load()
@@ -127,13 +127,13 @@ def _loaded(picture: ImageFile.ImageFile) -> ImageFile.ImageFile:
 def naming(
     name: str | Callable[[], str], source: str | Path | io.BytesIO | None = None
 ) -> Iterator[None]:
-    """Makes whatever goes wrong with a picture one message that names it.
+    """Turns whatever goes wrong with a picture into one message that names it.
 
     Decoders raise errors of all types over a file that is damaged, and not only while they decode:
     what they leave for later fails when a picture is turned, converted or resized.
 
     Args:
-        name: What messages call the picture, or what returns that.
+        name: What messages call the picture, or a function that returns that.
         source: Where it is read from, if it is.
 
     Raises:
@@ -144,11 +144,11 @@ def naming(
     except BadInput:
         raise
     except Exception as error:
-        raise _told(name if isinstance(name, str) else name(), source, error) from None
+        raise _as_bad_input(name if isinstance(name, str) else name(), source, error) from None
 
 
-def _told(name: str, source: str | Path | io.BytesIO | None, error: Exception) -> BadInput:
-    """Returns what is said of a picture that something went wrong with."""
+def _as_bad_input(name: str, source: str | Path | io.BytesIO | None, error: Exception) -> BadInput:
+    """Returns the message for an error with a picture."""
     match error:
         case FileNotFoundError():
             return BadInput(f"there is no picture {name}: check the path.")
@@ -165,7 +165,7 @@ def _told(name: str, source: str | Path | io.BytesIO | None, error: Exception) -
                 f"{name} is too large a picture to be opened safely: it has more than {most:,} "
                 f"pixels (such as {side:,} × {side:,}). Save it smaller, or leave it out."
             )
-        case bounds.Beyond():
+        case bounds.BeyondBounds():
             return TooLarge(f"{name} is too large a picture to be opened safely: {error}")
         case MemoryError():
             return TooLarge(
@@ -183,14 +183,14 @@ def _told(name: str, source: str | Path | io.BytesIO | None, error: Exception) -
             return _damaged(name, error)
 
 
-def _usual(given: str | Path | bytes) -> str:
-    return "the picture" if isinstance(given, bytes) else str(given)
+def _default_name(file: str | Path | bytes) -> str:
+    return "the picture" if isinstance(file, bytes) else str(file)
 
 
-def _readable(given: str | Path | bytes) -> str | Path | io.BytesIO:
-    if isinstance(given, bytes):
-        return io.BytesIO(given)
-    return io.BytesIO(sys.stdin.buffer.read()) if given == "-" else given
+def _readable(file: str | Path | bytes) -> str | Path | io.BytesIO:
+    if isinstance(file, bytes):
+        return io.BytesIO(file)
+    return io.BytesIO(sys.stdin.buffer.read()) if file == "-" else file
 
 
 def _damaged(name: str, error: Exception) -> BadInput:
@@ -201,7 +201,7 @@ def _damaged(name: str, error: Exception) -> BadInput:
 
 
 def _instead(source: str | Path | io.BytesIO | None) -> str:
-    """Says what a file that is no picture holds, or what was expected of it."""
+    """Describes what is wrong with a file that is no picture."""
     if isinstance(source, io.BytesIO):
         empty = not source.getbuffer().nbytes
     else:
@@ -210,14 +210,14 @@ def _instead(source: str | Path | io.BytesIO | None) -> str:
 
 
 def extent(picture: Image.Image) -> tuple[float, float, float, float]:
-    """Returns where a picture lies in its pixels: left, top, right and bottom.
+    """Returns where a picture lies in its array of pixels: left, top, right and bottom.
 
-    That is all of them, but for a JPEG that was decoded to a part of its size: an eighth of 2,001
+    That is all of it, but for a JPEG that was decoded to a part of its size: an eighth of 2,001
     pixels is 250.125 pixels of 251.
     """
     return picture.info.get(EXTENT, (0, 0, *picture.size))
 
 
-def called(picture: Image.Image) -> str:
-    """Returns what messages call a picture."""
+def name_of(picture: Image.Image) -> str:
+    """Returns the name of a picture, for messages."""
     return str(getattr(picture, "filename", "")) or "the picture"

@@ -16,7 +16,7 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 
 _SMALL = 64  # pixels a side
 _THIN = 16  # times as high as wide, from which on a picture's padding is not computed
-_LARGE = 13_000_000  # pixels of a picture, beyond which it is made plain a band at a time
+_LARGE = 13_000_000  # pixels of a picture, beyond which it is converted a band at a time
 _MOST = 2**26  # pixels of a resized picture, beyond which only what is cut out is computed
 
 
@@ -47,15 +47,15 @@ def fit(
         BadInput: There is no such way, or the share is not above 0 and at most 1.
     """
     height, width = size
-    picture = _rows(picture)
+    picture = _as_upright(picture)
     if not 0 < share <= 1:
         raise BadInput(f"a crop leaves a share above 0 and at most 1, not {share}.")
     if how == "crop":
-        fitted = _cropped(picture, size, share)
+        fitted = _crop(picture, size, share)
     elif how == "pad":
-        fitted = _padded(picture, (width, height))
+        fitted = _pad(picture, (width, height))
     elif how == "squash":
-        fitted = _resized(picture, (width, height))
+        fitted = _resize(picture, (width, height))
     else:
         raise BadInput(f"no way to fit a picture is called {how!r}.{nearest(how, FITS)}")
     bands = picture.bands
@@ -64,7 +64,7 @@ def fit(
 
 
 def usual_share(size: int, how: str = "crop") -> float:
-    """Returns the share of the sides that is usually left: all where nothing is cropped, or small.
+    """Returns the usual share of the sides that a crop leaves: all of small pictures.
 
     >>> usual_share(224), usual_share(64), usual_share(224, "pad")
     (0.875, 1.0, 1.0)
@@ -72,22 +72,22 @@ def usual_share(size: int, how: str = "crop") -> float:
     return 0.875 if size > _SMALL and how == "crop" else 1.0
 
 
-def covering(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """Returns the height and width of what a crop is cut from, at least."""
+def covering_size(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """Returns the least height and width of a picture that a crop is cut from."""
     height, width = (int(side / share + 1e-6) for side in size)  # not 255 for 255.9999999
     return height, width
 
 
-def _rows(picture: Image.Image | Upright) -> Upright:
+def _as_upright(picture: Image.Image | Upright) -> Upright:
     return picture if isinstance(picture, Upright) else Upright(picture, picture.mode)
 
 
-def _resized(
+def _resize(
     picture: Upright,
     size: tuple[int, int],
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
-    """Resizes a picture or a part of it; a large one band after band, which are smaller."""
+    """Resizes a picture or a part of it; a large one band by band, to save memory."""
     box, how = box or picture.extent, Image.Resampling.BILINEAR
     if picture.is_stored or picture.width * picture.height <= _LARGE:
         return picture.whole().resize(size, how, box=box)
@@ -95,9 +95,9 @@ def _resized(
     return Image.merge(picture.mode, bands)
 
 
-def _cropped(picture: Upright, size: tuple[int, int], share: float) -> Image.Image:
+def _crop(picture: Upright, size: tuple[int, int], share: float) -> Image.Image:
     """Cuts the centre out of a resized picture; lengths are rounded as torchvision rounds them."""
-    height, width = covering(size, share)
+    height, width = covering_size(size, share)
     left, top, right, bottom = picture.extent
     if (right - left) * height >= (bottom - top) * width:  # wider than the size, or as wide
         width = int(height * (right - left) / (bottom - top))
@@ -105,24 +105,26 @@ def _cropped(picture: Upright, size: tuple[int, int], share: float) -> Image.Ima
         height = int(width * (bottom - top) / (right - left))
     left, top = round((width - size[1]) / 2), round((height - size[0]) / 2)
     if width * height > _MOST:
-        return _part(picture, (width, height), (left, top, left + size[1], top + size[0]))
-    resized = _resized(picture, (width, height))
+        return _resize_part(picture, (width, height), (left, top, left + size[1], top + size[0]))
+    resized = _resize(picture, (width, height))
     return resized.crop((left, top, left + size[1], top + size[0]))
 
 
-def _part(picture: Upright, whole: tuple[int, int], cut: tuple[int, int, int, int]) -> Image.Image:
-    """Resizes no more of a picture than is cut out: of a thin one, the rest fills gigabytes.
+def _resize_part(
+    picture: Upright, whole: tuple[int, int], cut: tuple[int, int, int, int]
+) -> Image.Image:
+    """Resizes no more of a picture than is cut out: the rest of a thin one takes gigabytes.
 
-    At the edges of the cut, pixels beyond it have no part in the average.
+    At the edges of the cut, pixels beyond it are not averaged in.
     """
     left, top, right, bottom = picture.extent
     across, down = (right - left) / whole[0], (bottom - top) / whole[1]
     box = (left + cut[0] * across, top + cut[1] * down, left + cut[2] * across, top + cut[3] * down)
     size = (cut[2] - cut[0], cut[3] - cut[1])
-    return _resized(picture, size, box)
+    return _resize(picture, size, box)
 
 
-def _padded(picture: Upright, size: tuple[int, int]) -> Image.Image:
+def _pad(picture: Upright, size: tuple[int, int]) -> Image.Image:
     """Pads a picture to a square with the median of its border, and resizes it.
 
     Rows before columns, and some rows at a time: the square of a long panorama need not fit into
@@ -153,7 +155,7 @@ def _paste_thin(picture: Upright, narrow: Image.Image, ground: tuple[int, ...]) 
     of 22 bits, rounded once.
     """
     left, bands = (picture.height - picture.width) // 2, len(ground)
-    shares, beside = _shares(picture.height, narrow.width, left, picture.width)
+    shares, beside = _pillow_weights(picture.height, narrow.width, left, picture.width)
     touched = np.flatnonzero(shares.any(axis=0))
     if not len(touched):
         return
@@ -164,11 +166,11 @@ def _paste_thin(picture: Upright, narrow: Image.Image, ground: tuple[int, ...]) 
         planes = np.asarray(strip).reshape(strip.height, strip.width, bands)
         planes = np.moveaxis(planes, 2, 0).astype(np.float64)  # which holds such sums exactly
         sums = np.stack([plane @ shares for plane in planes], axis=-1) + padding
-        made = np.clip(sums // 2**22, 0, 255).astype(np.uint8)
-        narrow.paste(as_picture(made), (first, first_row))
+        pixels = np.clip(sums // 2**22, 0, 255).astype(np.uint8)
+        narrow.paste(as_picture(pixels), (first, first_row))
 
 
-def _shares(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _pillow_weights(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns Pillow's weights where a row is resized, for a triangle as wide as a new pixel.
 
     Args:
@@ -199,8 +201,8 @@ def _shares(side: int, size: int, left: int, width: int) -> tuple[np.ndarray, np
 
 
 def border(picture: Image.Image | Upright) -> UInt8[np.ndarray, "pixel ..."]:
-    """Returns the pixels around a picture: the corners twice."""
-    picture = _rows(picture)
+    """Returns the outermost pixels of a picture: the corners twice."""
+    picture = _as_upright(picture)
     right, bottom = picture.size
     lines = ((0, 0, right, 1), (0, bottom - 1, right, bottom))
     lines += ((0, 0, 1, bottom), (right - 1, 0, right, bottom))

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from flaxmill.data.pictures.decode import EXTENT, called, extent, naming
+from flaxmill.data.pictures.decode import EXTENT, extent, name_of, naming
 from flaxmill.errors import BadInput
 
 _Pixels = TypeVar("_Pixels", int, float)
@@ -21,14 +21,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each orientation that a camera may write (Exif 2.3, section 4.6.4, tag 274)."""
+"""The inverse of each orientation that a camera may write (Exif 2.3, section 4.6.4, tag 274)."""
 
 WHITES = (255, 1023, 4095, 16383, 65535)
-"""What may be white in pictures of 16 bits: instruments fill 8, 10, 12, 14 or all of them."""
-_ASIDE = (5, 6, 7, 8)
+"""Values of white in pictures of 16 bits: instruments use 8, 10, 12, 14 or all of them."""
+_SIDEWAYS = (5, 6, 7, 8)
 """Orientations that make rows columns."""
 _BACK = {6: 8, 8: 6}
-"""What undoes what undoes them; each of the others undoes itself."""
+"""Orientations that are not their own inverse."""
 _GREY = ("1", "L", "LA")
 _STRIP = 2**18  # pixels that are converted or resized at a time
 
@@ -57,7 +57,7 @@ def upright(
     lean: bool = False,
     name: str | Callable[[], str] = "",
 ) -> "Upright":
-    """Returns a picture that is made plain as its parts are asked for.
+    """Returns a picture that is converted as its parts are asked for.
 
     It is turned as its EXIF data says and put on white where it is transparent; 16 bits become the
     upper 8 of those that the data set fills.
@@ -68,40 +68,40 @@ def upright(
         white: The value that is white in a grey picture of more than 8 bits, one of `WHITES`; what
             lies above is white as well.
         lean: Whether a grey picture may stay grey where RGB is wanted, in a fourth of the memory.
-        name: What messages call it, or what returns that; empty for its ``filename``.
+        name: What messages call it, or a function that returns that; empty for its ``filename``.
 
     Raises:
         BadInput: Its numbers are no colours: they are floating-point ones.
     """
-    name = name or called(picture)
+    name = name or name_of(picture)
     if picture.mode == "F":
         raise BadInput(
             f"{name if isinstance(name, str) else name()} holds floating-point numbers, and "
             "nothing says which of them is white: save it with 8 or 16 bits."
         )
-    made = None
+    convert = None
     with naming(name):
         deep = is_deep(picture)
         if deep:
-            made = functools.partial(_shallow, white=white)
+            convert = functools.partial(_shallow, white=white)
         elif picture.has_transparency_data:
-            made = _on_white
+            convert = _on_white
         grey = channels == 1 or (lean and (picture.mode in _GREY or deep))
-        return Upright(picture, "L" if grey else "RGB", _orientation(picture), made, name=name)
+        return Upright(picture, "L" if grey else "RGB", _orientation(picture), convert, name=name)
 
 
 class Upright:
-    """A picture that is upright, opaque, of 8 bits, and grey or RGB, wherever it is looked at.
+    """A picture that is upright, opaque, of 8 bits, and grey or RGB.
 
-    Its parts are made so as they are asked for: a large picture twice would fill memory.
+    Its parts are converted as they are asked for: a second copy of a large one would fill memory.
 
     Args:
         picture: As it was stored.
         mode: L or RGB, or the picture's own.
         turn: How the camera was held (Exif 2.3, section 4.6.4, tag 274); 1 is upright.
-        made: What makes some rows of it opaque and of 8 bits, where they are not.
+        convert: Makes a part of it opaque and of 8 bits, if it is not.
         inverted: Whether it is the negative of that.
-        name: What messages call it, or what returns that.
+        name: What messages call it, or a function that returns that.
 
     Attributes:
         mode: L, RGB or the picture's own.
@@ -114,16 +114,16 @@ class Upright:
         picture: Image.Image,
         mode: str,
         turn: int = 1,
-        made: Callable[[Image.Image], Image.Image] | None = None,
+        convert: Callable[[Image.Image], Image.Image] | None = None,
         *,
         inverted: bool = False,
         name: str | Callable[[], str] = "the picture",
     ) -> None:
-        self._stored, self._turn, self._made, self._name = picture, turn, made, name
+        self._stored, self._turn, self._convert, self._name = picture, turn, convert, name
         self._inverted = inverted
         self.mode = mode
-        self.size = picture.size[::-1] if turn in _ASIDE else picture.size
-        self.extent = _turned(extent(picture), picture.size, turn)
+        self.size = picture.size[::-1] if turn in _SIDEWAYS else picture.size
+        self.extent = _turn_box(extent(picture), picture.size, turn)
 
     @property
     def width(self) -> int:
@@ -137,19 +137,19 @@ class Upright:
 
     @property
     def bands(self) -> int:
-        """Numbers of a pixel."""
+        """Channels of a pixel."""
         return Image.getmodebands(self.mode)
 
     @property
     def is_stored(self) -> bool:
-        """Whether the stored picture is what it should be."""
-        as_made = self._made is not None or self._inverted or self._turn in _TURNS
-        return self._stored.mode == self.mode and not as_made
+        """Whether the stored picture needs no conversion."""
+        changed = self._convert is not None or self._inverted or self._turn in _TURNS
+        return self._stored.mode == self.mode and not changed
 
     def inverted(self) -> "Upright":
         """Returns its negative."""
         return Upright(
-            *(self._stored, self.mode, self._turn, self._made),
+            *(self._stored, self.mode, self._turn, self._convert),
             inverted=not self._inverted,
             name=self._name,
         )
@@ -165,20 +165,20 @@ class Upright:
         if len(list(strips(self.size))) == 1:
             whole = self.crop((0, 0, *self.size))
         else:
-            whole = self._gathered(self.mode, lambda strip: strip)
+            whole = self._assemble(self.mode, lambda strip: strip)
         whole.info = {EXTENT: self.extent}  # not that it is to be turned
         return whole
 
     def band(self, index: int) -> Image.Image:
-        """Returns one number of each pixel, as a grey picture.
+        """Returns one channel, as a grey picture.
 
         Raises:
             BadInput: As of `crop`.
         """
-        return self._gathered("L", lambda strip: strip.getchannel(index))
+        return self._assemble("L", lambda strip: strip.getchannel(index))
 
-    def _gathered(self, mode: str, part: Callable[[Image.Image], Image.Image]) -> Image.Image:
-        """Returns what is wanted of each strip, as one picture."""
+    def _assemble(self, mode: str, part: Callable[[Image.Image], Image.Image]) -> Image.Image:
+        """Puts a picture together from a part of each strip."""
         whole = Image.new(mode, self.size)
         for top, bottom in strips(self.size):
             whole.paste(part(self.crop((0, top, self.width, bottom))), (0, top))
@@ -194,11 +194,11 @@ class Upright:
         with naming(self._name):
             part = self._stored
             if box != (0, 0, *self.size):
-                part = part.crop(_turned(box, self.size, _BACK.get(self._turn, self._turn)))
+                part = part.crop(_turn_box(box, self.size, _BACK.get(self._turn, self._turn)))
             if self.is_stored:
                 return part
             try:
-                part = part if self._made is None else self._made(part)
+                part = part if self._convert is None else self._convert(part)
                 part = part if part.mode == self.mode else part.convert(self.mode)
             except ValueError:
                 name = self._name if isinstance(self._name, str) else self._name()
@@ -211,7 +211,7 @@ class Upright:
 
 
 def strips(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Returns the first row and the one behind the last of each part to look at at a time.
+    """Yields the first row, and the one behind the last, of each strip to convert at a time.
 
     Args:
         size: Width and height.
@@ -229,12 +229,12 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def is_deep(picture: Image.Image) -> bool:
-    """Says whether a picture is a grey one of more than 8 bits."""
+    """Whether a picture is a grey one of more than 8 bits."""
     return picture.mode.startswith("I")
 
 
 def _shallow(picture: Image.Image, white: int) -> Image.Image:
-    """Returns a grey picture of 16 bits in 8; the value that means transparent becomes white."""
+    """Converts a grey picture of 16 bits to 8; the value that means transparent becomes white."""
     deep = np.asarray(picture)
     clear = deep == picture.info.get("transparency", -1)
     upper = np.clip(deep >> (white.bit_length() - 8), 0, 255)
@@ -242,17 +242,17 @@ def _shallow(picture: Image.Image, white: int) -> Image.Image:
 
 
 def greatest(picture: Image.Image) -> int:
-    """Returns the greatest value in a grey picture of more than 8 bits, which is read for it."""
+    """Returns the greatest value in a grey picture of more than 8 bits, which it decodes."""
     return int(np.asarray(picture).max())
 
 
 def own_white(picture: Image.Image) -> int:
-    """Returns what is white in a picture by itself, where no data set says it."""
+    """Returns the value of white in a picture that belongs to no data set."""
     return white_of(greatest(picture)) if is_deep(picture) else WHITES[-1]
 
 
 def white_of(greatest: int) -> int:
-    """Returns what is white where no picture has a value above one.
+    """Returns the value of white in pictures by the greatest value in them.
 
     >>> white_of(3071), white_of(4096), white_of(70_000)
     (4095, 16383, 65535)
@@ -260,10 +260,10 @@ def white_of(greatest: int) -> int:
     return next((white for white in WHITES if greatest <= white), WHITES[-1])
 
 
-def _turned(
+def _turn_box(
     box: tuple[_Pixels, _Pixels, _Pixels, _Pixels], size: tuple[int, int], turn: int
 ) -> tuple[_Pixels, _Pixels, _Pixels, _Pixels]:
-    """Returns where a part of a picture lies once that was turned.
+    """Returns where a part of a picture lies once the picture was turned.
 
     Args:
         box: Its left, top, right and bottom.
@@ -271,7 +271,7 @@ def _turned(
         turn: One of the orientations.
     """
     (left, top, right, bottom), (width, height) = box, size
-    if turn in _ASIDE:  # rows become columns
+    if turn in _SIDEWAYS:  # rows become columns
         left, top, right, bottom = top, left, bottom, right
         width, height = height, width
     if turn in (2, 3, 6, 7):

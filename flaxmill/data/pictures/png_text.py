@@ -14,10 +14,10 @@ from PIL import PngImagePlugin
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
-_TURNING = (b"XML:com.adobe.xmp", b"Raw profile type exif")  # text that may say how to turn it
+_ORIENTATION = (b"XML:com.adobe.xmp", b"Raw profile type exif")  # text that may hold it
 
 
-def left_out(source: Any) -> io.BytesIO | None:
+def without_text(source: Any) -> io.BytesIO | None:
     """Returns a PNG without its text and profile, but for text that says how it is turned.
 
     Args:
@@ -28,27 +28,27 @@ def left_out(source: Any) -> io.BytesIO | None:
     """
     if isinstance(source, str | Path):
         with open(source, "rb") as file:
-            return left_out(file)
+            return without_text(file)
     source.seek(0)
     if source.read(len(_MAGIC)) != _MAGIC:
         return None
-    kept, dropped = io.BytesIO(), False
-    kept.write(_MAGIC)
+    output, dropped = io.BytesIO(), False
+    output.write(_MAGIC)
     while len(head := source.read(8)) == 8:
         length, kind = int.from_bytes(head[:4]), head[4:]
         content = source.read(length + 4)  # and the checksum
-        if kind in _TEXT and not _turning(kind, content[:length]):
+        if kind in _TEXT and not _is_orientation(kind, content[:length]):
             dropped = True
         else:
-            kept.write(head + content)
-    kept.seek(0)
-    return kept if dropped else None
+            output.write(head + content)
+    output.seek(0)
+    return output if dropped else None
 
 
-def _turning(kind: bytes, content: bytes) -> bool:
-    """Says whether text may say how the picture is turned, and is small, as such text is."""
+def _is_orientation(kind: bytes, content: bytes) -> bool:
+    """Whether text may say how the picture is turned, and is small, as such text is."""
     keyword, _, rest = content.partition(b"\0")
-    if keyword not in _TURNING or len(content) > PngImagePlugin.MAX_TEXT_CHUNK:
+    if keyword not in _ORIENTATION or len(content) > PngImagePlugin.MAX_TEXT_CHUNK:
         return False
     if kind == b"zTXt":
         packed = rest[1:]
@@ -57,6 +57,6 @@ def _turning(kind: bytes, content: bytes) -> bool:
     else:
         return True
     unpacking = zlib.decompressobj()
-    with contextlib.suppress(zlib.error):  # what is damaged is passed over
+    with contextlib.suppress(zlib.error):  # damaged text is ignored
         unpacking.decompress(packed, PngImagePlugin.MAX_TEXT_CHUNK)
     return not unpacking.unconsumed_tail

@@ -22,8 +22,8 @@ from flaxmill.machine import processes, signals
 _ALIGNMENT = 64
 
 
-def pickled(source: Any) -> bytes:
-    """Returns a source as bytes, for the processes that read from it.
+def pickle_source(source: Any) -> bytes:
+    """Pickles a source for the processes that read from it.
 
     Raises:
         BadInput: It cannot be pickled.
@@ -42,8 +42,8 @@ class ReaderProcess:
     """Takes examples from a source in another process.
 
     Args:
-        source: As `pickled` returns it.
-        room: Bytes that the examples of one call may take, to be quick.
+        source: As `pickle_source` returns it.
+        room: Bytes of shared memory; examples of one call that take more are sent, more slowly.
 
     Raises:
         BadInput: The source cannot be made anew there.
@@ -54,37 +54,37 @@ class ReaderProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         # Python may start a process that tracks the memory.
-        with processes.beginning(), signals.left_to_this_process():
+        with processes.safe_path(), signals.blocked_for_children():
             self._shared = SharedMemory(create=True, size=room)
         arguments = (theirs, source, self._shared.name)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         # Once more: that has had Ctrl-C and SIGTERM through.
-        with processes.beginning(), signals.left_to_this_process():
+        with processes.safe_path(), signals.blocked_for_children():
             self._process.start()
         theirs.close()
         try:
-            self._answer()
+            self._receive()
         except BaseException:
             self.close()
             raise
 
     def take(self, indices: np.ndarray) -> Example:
-        """Returns many examples, which lie where those of the next call will.
+        """Returns many examples; the next call overwrites them.
 
         Raises:
             CannotGoOn: The process has ended.
             Exception: What the source raised there.
         """
-        with contextlib.suppress(OSError):  # if it has ended, the answer says so
+        with contextlib.suppress(OSError):  # if it has ended, receiving says so
             self._pipe.send(indices)
-        answer = self._answer()
-        if isinstance(answer, _Shared):
-            return answer.views(_memory(self._shared))
-        return answer
+        result = self._receive()
+        if isinstance(result, _Shared):
+            return result.views(_memory(self._shared))
+        return result
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            answer = self._pipe.recv()
+            result = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             raise CannotGoOn(
@@ -92,22 +92,22 @@ class ReaderProcess:
                 f"it was killed, memory may be short: try fewer --readers. A script of yours that "
                 f'trains must do so below if __name__ == "__main__".'
             ) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def close(self) -> None:
-        """Ends the process, whatever it is at."""
+        """Ends the process, whatever it is doing."""
         self._pipe.close()
         self._process.kill()  # whatever else could ask it to end is this process's to answer
         self._process.join()
         self._shared.unlink()
-        with contextlib.suppress(BufferError):  # somebody still looks at the last examples
+        with contextlib.suppress(BufferError):  # the last examples are still in use
             self._shared.close()
 
 
 class _Shared:
-    """Where the arrays of examples lie in memory, and what they are."""
+    """Shapes, types and offsets of the arrays of examples in shared memory."""
 
     def __init__(self, examples: Mapping[str, np.ndarray]) -> None:
         self.form: dict[str, tuple[tuple[int, ...], np.dtype, int]] = {}
@@ -130,18 +130,18 @@ def _serve(pipe: Connection, pickled_source: bytes, shared: str) -> None:
     memory = _memory(block)
     with contextlib.suppress(EOFError, OSError):
         try:
-            source, answer = pickle.loads(pickled_source), None
+            source, result = pickle.loads(pickled_source), None
         except Exception as trouble:
-            _send(pipe, _not_made(trouble))
+            _send(pipe, _load_error(trouble))
             return
         while True:
-            _send(pipe, answer)
+            _send(pipe, result)
             indices = pipe.recv()
             try:
                 examples = {n: np.asarray(a) for n, a in source.take(indices).items()}
-                answer = _put(examples, memory)
+                result = _put(examples, memory)
             except Exception as trouble:
-                answer = trouble
+                result = trouble
 
 
 def _memory(block: SharedMemory) -> memoryview:
@@ -150,16 +150,16 @@ def _memory(block: SharedMemory) -> memoryview:
 
 
 def _put(examples: dict[str, np.ndarray], memory: memoryview) -> Any:
-    """Puts examples where both sides see them; returns them as they are if they do not fit."""
-    answer = _Shared(examples)
-    if answer.size > len(memory) or any(a.dtype.hasobject for a in examples.values()):
+    """Copies examples to shared memory; returns them as they are if they do not fit."""
+    shared = _Shared(examples)
+    if shared.size > len(memory) or any(a.dtype.hasobject for a in examples.values()):
         return examples
-    for name, view in answer.views(memory).items():
+    for name, view in shared.views(memory).items():
         view[...] = examples[name]
-    return answer
+    return shared
 
 
-def _not_made(trouble: Exception) -> BadInput:
+def _load_error(trouble: Exception) -> BadInput:
     return BadInput(
         f"the data cannot be made anew in the processes that are to read it "
         f"({type(trouble).__name__}: {trouble}). Put its class into a module that they can import; "
@@ -167,14 +167,14 @@ def _not_made(trouble: Exception) -> BadInput:
     )
 
 
-def _send(pipe: Connection, answer: Any) -> None:
-    """Sends examples or an error; of one that cannot be pickled, its words."""
-    if isinstance(answer, Exception) and not isinstance(answer, BadInput | OSError):
-        answer.add_note("".join(traceback.format_exception(answer)))
+def _send(pipe: Connection, result: Any) -> None:
+    """Sends examples or an error; of one that cannot be pickled, its message."""
+    if isinstance(result, Exception) and not isinstance(result, BadInput | OSError):
+        result.add_note("".join(traceback.format_exception(result)))
     try:
-        content = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
-        if isinstance(answer, Exception):
+        content = pickle.dumps(result, protocol=pickle.HIGHEST_PROTOCOL)
+        if isinstance(result, Exception):
             pickle.loads(content)  # some can be pickled, but not made anew
     except Exception:
-        content = pickle.dumps(RuntimeError(str(answer)))
+        content = pickle.dumps(RuntimeError(str(result)))
     pipe.send_bytes(content)

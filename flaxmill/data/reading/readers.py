@@ -1,10 +1,10 @@
 """Examples read by several threads at once, in their order and ahead of their use.
 
-What is asked for is cut into small pieces, and all readers work on what is due first, so that it
-is there soon. Each piece goes straight into its place in an array; how the pieces are cut, and who
-reads which, changes nothing in what comes out. A reader is a thread, for decoding mostly leaves
-Python's lock (the GIL) alone. Where that is asked for, or a source says that its own decoding does
-not (``holds_gil = True``), each thread has a process that reads for it.
+Each request is cut into small pieces, and all readers work on the request that is due first, so
+that it is there soon. Each piece goes straight into its place in an array; how the pieces are cut,
+and who reads which, changes nothing in the result. A reader is a thread, for decoding mostly
+releases Python's lock (the GIL). Each thread has a process that reads for it where that is asked
+for, or where a source says that its own decoding holds the lock (``holds_gil = True``).
 """
 
 import threading
@@ -17,20 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.data.reading.process import ReaderProcess, pickled
-from flaxmill.data.reading.unreadable import none_of, read_first
-from flaxmill.data.source import Example, Source, behind
+from flaxmill.data.reading.process import ReaderProcess, pickle_source
+from flaxmill.data.reading.unreadable import none_readable, read_first
+from flaxmill.data.source import Example, Source, unwrap_views
 from flaxmill.errors import BadInput
 
 Take = Callable[[np.ndarray], Example]
 _PIECE_SECONDS = 0.02
-"""A piece takes about so long: worth handing out, and soon done when the readers are to end."""
+"""Duration of a piece: long enough to be worth handing out, short enough to end soon."""
 _PIECE_BYTES = 2**20
-"""A piece is at most so large, once decoded, for it exists twice before it lies in its place."""
+"""Largest size of a piece, decoded: it exists twice until it is copied to its place."""
 _ALIGNMENT = 64
-"""In bytes, of arrays that a CPU device can use where they lie."""
+"""In bytes, of arrays that a CPU device can use without a copy."""
 _FIRST = 8
-"""Examples of the first piece, when nobody knows yet how long one takes."""
+"""Examples of the first piece, when it is not known yet how long one takes."""
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Reading:
 
     Attributes:
         readers: How many read at once; 0 for as many as there are cores.
-        skip_unreadable: Whether training takes a neighbour in the place of an example that cannot
-            be read, and evaluation leaves it out; otherwise it ends the run.
+        skip_unreadable: Whether training replaces an example that cannot be read by a neighbour,
+            and evaluation leaves it out; otherwise it ends the run.
         processes: Whether they are processes, also where the source does not ask for that.
         unreadable: A message for each example that could not be read, in the order of their use.
     """
@@ -66,31 +66,31 @@ class Reading:
         Raises:
             Unreadable: The first one cannot be, and is not to be skipped; or none can.
         """
-        found: list[Example] = []
+        examples: list[Example] = []
 
         def read(index: int) -> None:
-            found.append({name: np.asarray(value) for name, value in source[index].items()})
+            examples.append({name: np.asarray(value) for name, value in source[index].items()})
 
-        done, met = read_first(read, range(len(source)), {}, skip=self.skip_unreadable)
+        done, messages = read_first(read, range(len(source)), {}, skip=self.skip_unreadable)
         if not done:
-            raise none_of(len(source), met)
-        return found[0]
+            raise none_readable(len(source), messages)
+        return examples[0]
 
 
 @dataclass
 class Filled:
-    """Examples that were asked for, in the order of their ids.
+    """The examples of a request, in the order of their ids.
 
     Attributes:
         arrays: Name -> array whose first axis counts the ids.
-        unreadable: Places whose example could not be read, with the messages that tell why.
+        unreadable: Messages about the places whose example could not be read.
     """
 
     arrays: dict[str, np.ndarray]
     unreadable: dict[int, list[str]] = field(default_factory=dict)
 
     def messages(self) -> list[str]:
-        """Returns what could not be read, in the order of the places."""
+        """Returns the messages, in the order of the places."""
         return [why for place in sorted(self.unreadable) for why in self.unreadable[place]]
 
 
@@ -105,7 +105,7 @@ def read_ahead(
     reuse: bool = False,
     wait: Callable[[Future[Any]], Any] = Future.result,
 ) -> Iterator[Any]:
-    """Yields what is made of examples, in the order in which they are asked for.
+    """Reads examples ahead, and yields what ``finish`` makes of them, in the order of the requests.
 
     Args:
         source: Where examples are read from.
@@ -114,10 +114,10 @@ def read_ahead(
             when its turn comes.
         reading: How; what could not be read is noted there when it is yielded.
         ahead: How many requests are read, or wait, beyond the one that is asked for.
-        finish: Makes of the examples of a request what is yielded, in a reader's thread.
+        finish: Turns the examples of a request into what is yielded, in a reader's thread.
         replace: With ``skip_unreadable``, whether the next example that can be read (the first
-            comes after the last) takes the place of one that cannot; otherwise that is zeros.
-        reuse: Whether nothing looks at the arrays any more once ``finish`` has returned.
+            comes after the last) replaces one that cannot; otherwise that is zeros.
+        reuse: Whether the arrays can be overwritten once ``finish`` has returned.
         wait: Waits for a result, and returns it.
 
     Raises:
@@ -160,7 +160,7 @@ class _Request:
 
 
 class _Readers:
-    """The threads; `read_ahead` says what for."""
+    """The threads of `read_ahead`."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class _Readers:
         self._bytes = max(1, sum(value.nbytes for value in first.values()))
         self._seconds: float | None = None  # that an example takes, the last time one was read
         self._unreadable: dict[int, str] = {}  # so that none is tried over and over
-        self._pickled = _pickled(source, reading.processes)
+        self._pickled = _pickle_for_processes(source, reading.processes)
         self._open: deque[_Request] = deque()
         self._rooms: list[dict[str, np.ndarray]] = []
         self._closed = False
@@ -192,7 +192,7 @@ class _Readers:
             thread.start()
 
     def read(self, ids: np.ndarray, about: Any) -> Future[Any]:
-        """Asks for examples; returns where they, and what is made of them, will be."""
+        """Requests examples; returns the future of them, and of what is made of them."""
         request = _Request(ids, about, Filled(self._room(len(ids))))
         with self._change:
             self._open.append(request)
@@ -227,10 +227,10 @@ class _Readers:
                 process.close()
 
     def _taking(self, process: ReaderProcess | None) -> Take:
-        """Returns what reads examples: here, or in a process that has what is behind all views."""
+        """Returns what reads examples: here, or in a process with the source behind all views."""
         if process is None:
             return self._source.take
-        return lambda indices: process.take(behind(self._source, indices)[1])
+        return lambda indices: process.take(unwrap_views(self._source, indices)[1])
 
     def _next(self) -> tuple[_Request, np.ndarray] | None:
         """Waits for a piece to read; None is the end."""
@@ -267,14 +267,14 @@ class _Readers:
 
         tries = self._length if self._replace else 1
         candidates = ((index + more) % self._length for more in range(tries))
-        done, met = read_first(read, candidates, self._unreadable, skip=self._skip)
+        done, messages = read_first(read, candidates, self._unreadable, skip=self._skip)
         if not done and self._replace:
-            raise none_of(self._length, met)
+            raise none_readable(self._length, messages)
         if not done:
             for array in request.filled.arrays.values():
                 array[place] = 0
-        if met:
-            request.filled.unreadable[place] = met
+        if messages:
+            request.filled.unreadable[place] = messages
 
     def _put(self, request: _Request, places: np.ndarray, examples: Example) -> None:
         together = len(places) and places[-1] - places[0] + 1 == len(places)
@@ -289,7 +289,7 @@ class _Readers:
             request.filled.arrays[name][where] = values
 
     def _count(self, request: _Request, read: int) -> None:
-        """Hands a request over when the last of its examples was read."""
+        """Completes a request when the last of its examples was read."""
         with self._change:
             request.left -= read
             done = request.left == 0 and not request.result.done()
@@ -308,22 +308,24 @@ class _Readers:
                 request.result.set_exception(trouble)
 
     def _room(self, length: int) -> dict[str, np.ndarray]:
-        """Returns arrays for examples; in those that are used again lies what they held before."""
+        """Returns arrays for examples; those that are used again hold their old values."""
         if self._rooms:
             return self._rooms.pop()
-        return {n: _aligned((length, *shape), dtype) for n, (shape, dtype) in self._form.items()}
+        return {
+            n: _aligned_zeros((length, *shape), dtype) for n, (shape, dtype) in self._form.items()
+        }
 
 
-def _pickled(source: Any, wanted: bool) -> bytes | None:
-    """Returns what is behind all views of a source, for processes; None where threads will do."""
-    source, _ = behind(source, np.arange(0))
-    wrapped = getattr(source, "items", None)  # of a source that is made of something else
+def _pickle_for_processes(source: Any, processes: bool) -> bytes | None:
+    """Pickles the source behind all views, for processes; None where threads will do."""
+    source, _ = unwrap_views(source, np.arange(0))
+    wrapped = getattr(source, "items", None)  # of a source that wraps something else
     held = getattr(source, "holds_gil", False) or getattr(wrapped, "holds_gil", False)
-    return pickled(source) if wanted or held else None
+    return pickle_source(source) if processes or held else None
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns zeros that a CPU device can use where they lie; those never written cost nothing."""
+def _aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns zeros that a CPU device can use without a copy; those never written cost nothing."""
     size = int(np.prod(shape)) * dtype.itemsize
     raw = np.zeros(size + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT

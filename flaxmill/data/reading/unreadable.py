@@ -1,4 +1,4 @@
-"""Examples that cannot be read: whether they end a run, and what comes in their place."""
+"""Examples that cannot be read: whether they end a run, and what replaces them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,33 +17,33 @@ def read_first(
     Args:
         read: Reads the example of an index.
         candidates: Indices, in the order in which they are tried.
-        known: What is wrong with those that are known to be unreadable; more are put in.
-        skip: Whether one that cannot be read is passed over.
+        known: Messages about those that are known to be unreadable, by index; more are added.
+        skip: Whether one that cannot be read is skipped.
 
     Returns:
-        Whether one was read, and what is wrong with those that were passed over.
+        Whether one was read, and messages about those that were skipped.
 
     Raises:
-        Unreadable: An example cannot be read, and is not to be passed over.
+        Unreadable: An example cannot be read, and is not to be skipped.
     """
-    met = []
+    messages = []
     for index in candidates:
         if index not in known:
             try:
                 read(index)
-                return True, met
+                return True, messages
             except (MemoryError, CannotGoOn):  # of the machine, not of the example
                 raise
             except Exception as trouble:
                 if not skip:
-                    raise _told(trouble, index) from trouble
-                known[index] = str(_told(trouble, index, words=True))
-        met.append(known[index])
-    return False, met
+                    raise _as_unreadable(trouble, index) from trouble
+                known[index] = str(_as_unreadable(trouble, index, words=True))
+        messages.append(known[index])
+    return False, messages
 
 
-class Passed:
-    """A source in which the next example that can be read takes the place of one that cannot.
+class SkippingUnreadable:
+    """A source in which the next example that can be read replaces one that cannot.
 
     That is what training with ``--skip-unreadable`` does. The first comes after the last.
 
@@ -56,7 +56,7 @@ class Passed:
         self._unreadable: dict[int, str] = {}  # so that none is tried over and over
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what the source has besides, such as its ``files``."""
+        """Returns other attributes of the source, such as its ``files``."""
         if name in ("files", "labels", "items", "listing", "holds_gil"):
             return getattr(self.source, name)
         raise AttributeError(name)
@@ -75,30 +75,30 @@ class Passed:
         """
         if not len(indices):
             return self.source.take(indices)
-        found = [self._first(int(index)) for index in indices]
-        return {name: np.stack([one[name] for one in found]) for name in found[0]}
+        examples = [self._first(int(index)) for index in indices]
+        return {name: np.stack([one[name] for one in examples]) for name in examples[0]}
 
     def _first(self, index: int) -> Example:
-        found: list[Example] = []
+        examples: list[Example] = []
         candidates = ((index + more) % len(self) for more in range(len(self)))
-        done, met = read_first(
-            lambda at: found.append(self.source[at]), candidates, self._unreadable, skip=True
+        done, messages = read_first(
+            lambda at: examples.append(self.source[at]), candidates, self._unreadable, skip=True
         )
         if not done:
-            raise none_of(len(self), met)
-        return found[0]
+            raise none_readable(len(self), messages)
+        return examples[0]
 
 
-def none_of(length: int, met: list[str]) -> Unreadable:
-    """Returns the error that not one example can be read."""
-    return Unreadable(f"none of the {length:,} examples can be read. One of them: {met[0]}")
+def none_readable(length: int, messages: list[str]) -> Unreadable:
+    """Returns the error that no example can be read."""
+    return Unreadable(f"none of the {length:,} examples can be read. One of them: {messages[0]}")
 
 
-def _told(trouble: Exception, index: int, *, words: bool = False) -> Exception:
+def _as_unreadable(trouble: Exception, index: int, *, words: bool = False) -> Exception:
     """Returns an error that says which example could not be read.
 
-    Sources of ours name the file. What is neither about input nor about a file is a defect of the
-    source: it stays as it is, but for a note, unless only its words are wanted.
+    Our own sources name the file. An error about neither input nor a file is a defect of the
+    source: it stays as it is, but for a note, unless only its ``words`` are asked for.
     """
     if isinstance(trouble, BadInput):
         return Unreadable(str(trouble))

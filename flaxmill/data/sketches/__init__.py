@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Integer, UInt8, UInt32, UInt64
 
-from flaxmill.data.permutation import GOLDEN, mix
+from flaxmill.data.permutation import GOLDEN, scramble
 from flaxmill.data.sketches.cloth import FIELDS, Dice
 from flaxmill.data.sketches.garments import GARMENTS, PARTS
 from flaxmill.errors import BadInput
@@ -208,8 +208,8 @@ def picture_keys(
     indices: UInt64[np.ndarray, " picture"], seed: int, purpose: int
 ) -> UInt64[np.ndarray, " picture"]:
     """Gives each picture a key of its own; no two indices share one."""
-    start = mix(mix(np.array([seed], np.uint64)) + np.uint64(purpose + 1))
-    return mix(start + indices * GOLDEN)
+    start = scramble(scramble(np.array([seed], np.uint64)) + np.uint64(purpose + 1))
+    return scramble(start + indices * GOLDEN)
 
 
 def labels_of(indices: UInt64[np.ndarray, " picture"], seed: int) -> Int32[np.ndarray, " picture"]:
@@ -292,7 +292,7 @@ def draw(
 
 
 class Sketches:
-    """A source of drawn garments: as many as wanted, none of them stored.
+    """A source of drawn garments: any number, none of them stored.
 
     Args:
         length: Number of pictures.

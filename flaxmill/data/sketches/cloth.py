@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Num, UInt64
 
-from flaxmill.data.permutation import GOLDEN, mix
+from flaxmill.data.permutation import GOLDEN, scramble
 
 Value = float | Num[np.ndarray, " picture"] | Bool[np.ndarray, " picture"]
 """A number for all pictures, or one for each."""
@@ -30,7 +30,7 @@ class Dice:
 
     def __init__(self, keys: UInt64[np.ndarray, " picture"]) -> None:
         throws = np.arange(1, THROWS + 1, dtype=np.uint64)[:, None]
-        bits = mix(keys + GOLDEN * throws) >> np.uint64(40)
+        bits = scramble(keys + GOLDEN * throws) >> np.uint64(40)
         self.units = iter(bits.astype(np.float32) * np.float32(2**-24))
 
     def between(self, low: Value, high: Value) -> np.ndarray:

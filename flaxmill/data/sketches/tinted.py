@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Integer
 
-from flaxmill.data.permutation import GOLDEN, mix
+from flaxmill.data.permutation import GOLDEN, scramble
 from flaxmill.data.sketches import Sketches
 
 _ROWS = 2048  # tinted at a time, so that the sums of a few pictures alone lie in memory
@@ -38,13 +38,13 @@ class Tinted:
         Raises:
             IndexError: If one of the indices is not from 0 to the length - 1.
         """
-        found = self.sketches.take(indices)
-        grey = found["image"]
+        examples = self.sketches.take(indices)
+        grey = examples["image"]
         before = (self.side - grey.shape[1]) // 2
         edges = (before, self.side - grey.shape[1] - before)
         numbers = np.asarray(indices, np.uint64) + np.uint64(self.sketches.first + 1)
         shifts = np.arange(0, 48, 8, dtype=np.uint64)
-        drawn = (mix(numbers * GOLDEN)[:, None] >> shifts & np.uint64(127)).astype(np.uint16)
+        drawn = (scramble(numbers * GOLDEN)[:, None] >> shifts & np.uint64(127)).astype(np.uint16)
         ground, cloth = drawn[:, :3], drawn[:, 3:] + 128
         image = np.empty((len(grey), self.side, self.side, 3), np.uint8)
         for start in range(0, len(grey), _ROWS):
@@ -52,4 +52,4 @@ class Tinted:
             light = np.pad(grey[here], ((0, 0), edges, edges, (0, 0))).astype(np.uint16)
             below, above = (colour[here][:, None, None] for colour in (ground, cloth))
             image[here] = (light * above + (255 - light) * below) >> 8
-        return {**found, "image": image}
+        return {**examples, "image": image}

@@ -12,26 +12,28 @@ import numpy as np
 
 from flaxmill.data.listings.listing import Listing, class_order, normal, split_of
 from flaxmill.errors import BadInput, listed, nearest, quoted
-from flaxmill.machine.files import opened
+from flaxmill.machine.files import open_regular
 
-TEXTS = ("text", "sentence", "review", "document", "utterance", "content", "comment", "question")
-TEXTS += ("message", "title", "body", "description", "headline", "tweet", "query", "문장", "본문")
-LABELS = ("label", "class", "intent", "category", "sentiment", "target", "labels", "topic")
-LABELS += ("emotion", "rating", "stars", "라벨", "분류")
-"""What the columns are called, where nobody says it; capitals do not matter."""
+TEXT_COLUMNS = (
+    *("text", "sentence", "review", "document", "utterance", "content", "comment", "question"),
+    *("message", "title", "body", "description", "headline", "tweet", "query", "문장", "본문"),
+)
+LABEL_COLUMNS = ("label", "class", "intent", "category", "sentiment", "target", "labels", "topic")
+LABEL_COLUMNS += ("emotion", "rating", "stars", "라벨", "분류")
+"""Usual names of the columns; capitals do not matter."""
 TABLES = (".tsv", ".csv", ".jsonl", ".txt")
 _SHOWN = 8  # columns, or files, that a message names
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledTexts:
     """Texts and their labels, as they are written.
 
     Attributes:
         place: The file or folder that they are from.
-        texts: Each as it is.
-        labels: What each is.
-        splits: Which split each is of; empty where nothing says so.
+        texts: The texts.
+        labels: Their labels.
+        splits: The split of each; empty if the table has no column of splits.
     """
 
     place: Path
@@ -41,7 +43,7 @@ class Rows:
 
 
 def read(place: Path, *, text: str = "", label: str = "") -> dict[str, Listing]:
-    """Finds labelled texts.
+    """Reads labelled texts.
 
     Args:
         place: A table (``.tsv``, ``.csv``, ``.jsonl``, or ``.txt`` with tabs), or a folder: of
@@ -52,7 +54,7 @@ def read(place: Path, *, text: str = "", label: str = "") -> dict[str, Listing]:
         label: The column of the labels, likewise.
 
     Returns:
-        "train", and where they are given "validation" and "test"; all with the same classes. The
+        "train", and if there are any "validation" and "test"; all with the same classes. The
         ``files`` of a listing are the texts themselves.
 
     Raises:
@@ -63,10 +65,10 @@ def read(place: Path, *, text: str = "", label: str = "") -> dict[str, Listing]:
             f"--data {place}: there is no such file or folder. Give a table ({', '.join(TABLES)}), "
             f"or a folder of them or of class folders."
         )
-    found = _in_folder(place, text, label) if place.is_dir() else _one(place, text, label)
-    if "train" not in found:
-        raise BadInput(f"{place} has {listed(found)} and nothing to train on: name a file train.")
-    classes = class_order(normal(name) for rows in found.values() for name in rows.labels)
+    splits = _in_folder(place, text, label) if place.is_dir() else _one_table(place, text, label)
+    if "train" not in splits:
+        raise BadInput(f"{place} has {listed(splits)} and nothing to train on: name a file train.")
+    classes = class_order(normal(name) for rows in splits.values() for name in rows.labels)
     numbers = {name: number for number, name in enumerate(classes)}
     lacking = ""
     if len(classes) < 2:
@@ -80,22 +82,21 @@ def read(place: Path, *, text: str = "", label: str = "") -> dict[str, Listing]:
             lacking=lacking,
             things="texts",
         )
-        for split, rows in found.items()
+        for split, rows in splits.items()
     }
 
 
-def _by_split(rows: Rows) -> dict[str, Rows]:
+def _by_split(rows: LabelledTexts) -> dict[str, LabelledTexts]:
     """Divides a table by its column of splits."""
-    found = {}
+    splits = {}
     for split in ("train", "validation", "test"):
-        at = [row for row, name in enumerate(rows.splits) if name == split]
-        if at:
+        if at := [row for row, name in enumerate(rows.splits) if name == split]:
             texts, labels = ([every[row] for row in at] for every in (rows.texts, rows.labels))
-            found[split] = Rows(rows.place, texts, labels)
-    return found
+            splits[split] = LabelledTexts(rows.place, texts, labels)
+    return splits
 
 
-def _in_folder(place: Path, text: str, label: str) -> dict[str, Rows]:
+def _in_folder(place: Path, text: str, label: str) -> dict[str, LabelledTexts]:
     inside = sorted(path for path in place.iterdir() if path.name[0] not in "._")
     tables = [path for path in inside if path.is_file() and path.suffix.lower() in TABLES]
     tables = [path for path in tables if path.suffix.lower() != ".txt" or split_of(path.stem)]
@@ -104,24 +105,23 @@ def _in_folder(place: Path, text: str, label: str) -> dict[str, Rows]:
     folders = [path for path in inside if path.is_dir()]
     named = {split_of(path.name): path for path in folders if split_of(path.name)}
     if "train" in named:
-        return {split: class_folders(path) for split, path in named.items()}
+        return {split: read_class_folders(path) for split, path in named.items()}
     if not folders:
         what = listed((path.name for path in inside), _SHOWN) or "nothing"
         raise BadInput(
             f"{place} holds {what}: expected tables ({', '.join(TABLES)}) called train, dev and "
             f"test, or a folder for each class with .txt files."
         )
-    return {"train": class_folders(place)}
+    return {"train": read_class_folders(place)}
 
 
-def _tables(place: Path, tables: Sequence[Path], text: str, label: str) -> dict[str, Rows]:
-    """Reads the tables of a folder, each for the split that it is named for."""
+def _tables(place: Path, tables: Sequence[Path], text: str, label: str) -> dict[str, LabelledTexts]:
+    """Reads the tables of a folder, each for the split in its name."""
     if len(tables) == 1:
-        return _one(tables[0], text, label)
+        return _one_table(tables[0], text, label)
     named: dict[str, Path] = {}
     for path in tables:
-        split = split_of(path.stem)
-        if not split:
+        if not (split := split_of(path.stem)):
             raise BadInput(
                 f"{place} holds {listed((path.name for path in tables), _SHOWN)}: call them train, "
                 f"dev and test, or give one of them as --data."
@@ -129,39 +129,38 @@ def _tables(place: Path, tables: Sequence[Path], text: str, label: str) -> dict[
         if split in named:
             raise BadInput(f"{named[split]} and {path} are both named for {split}: keep one.")
         named[split] = path
-    return {split: table(path, text=text, label=label) for split, path in named.items()}
+    return {split: read_table(path, text=text, label=label) for split, path in named.items()}
 
 
-def _one(path: Path, text: str, label: str) -> dict[str, Rows]:
-    """Reads a table that stands for all splits."""
-    rows = table(path, text=text, label=label)
+def _one_table(path: Path, text: str, label: str) -> dict[str, LabelledTexts]:
+    """Reads a single table: for all splits if it has a column of them, else for training."""
+    rows = read_table(path, text=text, label=label)
     return _by_split(rows) if any(rows.splits) else {"train": rows}
 
 
-def class_folders(place: Path) -> Rows:
+def read_class_folders(place: Path) -> LabelledTexts:
     """Reads a folder with a folder for each class; each ``.txt`` file in these is a text."""
     texts, labels = [], []
     for folder in sorted(path for path in place.iterdir() if path.is_dir()):
         files = sorted(path for path in folder.rglob("*.txt") if path.name[0] not in "._")
         for path in files:
-            content = decoded(path).strip()
-            if not content:
+            if not (content := read_utf8(path).strip()):
                 raise BadInput(f"{path} is empty: take it away, or write its text.")
             texts.append(content)
             labels.append(folder.name)
     if not texts:
         raise BadInput(f"{place} has no folder with .txt files in it, one for each class.")
-    return Rows(place, texts, labels)
+    return LabelledTexts(place, texts, labels)
 
 
-def decoded(path: Path) -> str:
-    """Returns the content of a file of UTF-8, without the mark that some begin with.
+def read_utf8(path: Path) -> str:
+    """Reads a text file as UTF-8, without a byte order mark.
 
     Raises:
-        BadInput: It is none, or cannot be read; the message names the line.
+        BadInput: It is not UTF-8, or cannot be read; the message names the line.
     """
     try:
-        with opened(path) as file:
+        with open_regular(path) as file:
             content = file.read()
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror or error}).") from None
@@ -175,7 +174,7 @@ def decoded(path: Path) -> str:
         ) from None
 
 
-def table(place: Path, *, text: str = "", label: str = "") -> Rows:
+def read_table(place: Path, *, text: str = "", label: str = "") -> LabelledTexts:
     """Reads a table of texts and labels; see `read`.
 
     In ``.csv`` files, cells may stand in quotation marks; in ``.tsv`` and ``.txt`` files these are
@@ -189,24 +188,24 @@ def table(place: Path, *, text: str = "", label: str = "") -> Rows:
     else:
         header, lines, rows = _cells(place, (text, label))
     at = _columns(place, header, rows, text, label)
-    found = []
+    pairs = []
     for number, row in zip(lines, rows, strict=True):
         cells = [row[column].strip() for column in at]
         for name, cell in zip(("text", "label"), cells, strict=True):
             if not cell:
                 raise BadInput(f"{place}, line {number:,}: there is no {name}.")
-        found.append(cells)
-    if not found:
+        pairs.append(cells)
+    if not pairs:
         raise BadInput(f"{place} holds no row with a text and a label.")
     splits = _splits(place, header, lines, rows)
-    texts, labels = zip(*found, strict=True)
-    return Rows(place, texts, labels, splits)
+    texts, labels = zip(*pairs, strict=True)
+    return LabelledTexts(place, texts, labels, splits)
 
 
 def _splits(
     place: Path, header: Sequence[str], lines: Sequence[int], rows: Sequence[Sequence[str]]
 ) -> list[str]:
-    """Returns which split each row says it is of; nothing where there is no such column."""
+    """Returns the split of each row by its column of splits; nothing if there is none."""
     at = next((n for n, name in enumerate(header) if name.strip().lower() == "split"), None)
     if at is None:
         return []
@@ -221,9 +220,9 @@ def _splits(
 
 
 def _objects(place: Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Returns names, line numbers and rows of a file with an object of JSON in each line."""
-    lines, found = [], []
-    for number, line in enumerate(decoded(place).split("\n"), start=1):
+    """Reads column names, line numbers and rows of a file with a JSON object in each line."""
+    lines, objects = [], []
+    for number, line in enumerate(read_utf8(place).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -233,19 +232,19 @@ def _objects(place: Path) -> tuple[list[str], list[int], list[list[str]]]:
         if not isinstance(row, Mapping):
             raise BadInput(f'{place}, line {number:,}: expected {{"text": "…", "label": "…"}}.')
         lines.append(number)
-        found.append(row)
-    header = list(dict.fromkeys(name for row in found for name in row))
-    return header, lines, [[_cell(row.get(name, "")) for name in header] for row in found]
+        objects.append(row)
+    header = list(dict.fromkeys(name for row in objects for name in row))
+    return header, lines, [[_cell(row.get(name, "")) for name in header] for row in objects]
 
 
 def _cell(value: object) -> str:
-    """Returns a value of JSON as a cell; what is no text, number or truth is as good as nothing."""
+    """Returns a JSON value as a cell, which is empty for all but texts, numbers and booleans."""
     return str(value) if isinstance(value, str | int | float) else ""
 
 
-def _cells(place: Path, wanted: Sequence[str]) -> tuple[list[str], list[int], list[list[str]]]:
-    """Returns names (empty ones where the first line has none), line numbers and rows."""
-    content = decoded(place)
+def _cells(place: Path, options: Sequence[str]) -> tuple[list[str], list[int], list[list[str]]]:
+    """Reads column names (empty if the first line has none), line numbers and rows."""
+    content = read_utf8(place)
     plain = place.suffix.lower() != ".csv"
     first = content.partition("\n")[0]
     sign = "\t" if plain else max(",;\t", key=first.count)
@@ -254,51 +253,51 @@ def _cells(place: Path, wanted: Sequence[str]) -> tuple[list[str], list[int], li
             f"{place}, line 1: expected a text and a label with a {'tab' if plain else 'comma'} "
             f"between them."
         )
-    lines, found = [], []
+    lines, rows = [], []
     if plain:  # at line ends alone: texts may have other characters that end lines elsewhere
         for number, line in enumerate(content.split("\n"), start=1):
             if line.strip("\r"):
                 lines.append(number)
-                found.append(line.removesuffix("\r").split(sign))
+                rows.append(line.removesuffix("\r").split(sign))
     else:
         reader = csv.reader(io.StringIO(content, newline=""), delimiter=sign)
         try:
             for row in reader:
                 if row:
                     lines.append(reader.line_num)
-                    found.append(row)
+                    rows.append(row)
         except csv.Error as error:
             raise BadInput(f"{place}, line {reader.line_num:,}: {error}.") from None
-    for number, row in zip(lines, found, strict=True):
-        if len(row) != len(found[0]):
+    for number, row in zip(lines, rows, strict=True):
+        if len(row) != len(rows[0]):
             cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+            tip = "" if plain else ": put what holds a comma into quotation marks"
             raise BadInput(
-                f"{place}, line {number:,}: it has {cells}, and the first line "
-                f"{len(found[0])}{'' if plain else ': put what holds a comma into quotation marks'}"
-                f"."
+                f"{place}, line {number:,}: it has {cells}, and the first line {len(rows[0])}{tip}."
             )
-    names = [name.strip() for name in found[0]]
-    usual = {*TEXTS, *LABELS, *(name.lower() for name in wanted if not name.isdecimal())}
+    names = [name.strip() for name in rows[0]]
+    by_option = {name.lower() for name in options if not name.isdecimal()}
+    usual = {*TEXT_COLUMNS, *LABEL_COLUMNS, *by_option}
     for at, name in enumerate(names):  # a label of rows may be a usual name too, and comes again
-        if name.lower() in usual and all(row[at].strip() != name for row in found[1:]):
-            return names, lines[1:], found[1:]
-    return [""] * len(names), lines, found
+        if name.lower() in usual and all(row[at].strip() != name for row in rows[1:]):
+            return names, lines[1:], rows[1:]
+    return [""] * len(names), lines, rows
 
 
 def _columns(
     place: Path, header: Sequence[str], rows: Sequence[Sequence[str]], text: str, label: str
 ) -> tuple[int, int]:
-    """Returns which columns are the texts and the labels."""
+    """Returns the indices of the columns of texts and labels."""
     if not (any(header) or text or label):
-        return _unnamed(place, rows)
-    found = []
-    for option, given, usual in (("text", text, TEXTS), ("label", label, LABELS)):
-        if given:
-            found.append(_given(place, header, option, given))
+        return _unnamed_columns(place, rows)
+    columns = []
+    for option, value, usual in (("text", text, TEXT_COLUMNS), ("label", label, LABEL_COLUMNS)):
+        if value:
+            columns.append(_option_column(place, header, option, value))
             continue
         if not any(header) and len(header) == 2:  # the one that the other is not
-            other = _given(place, header, "text" if label == "" else "label", text or label)
-            found.append(1 - other)
+            other = _option_column(place, header, "text" if label == "" else "label", text or label)
+            columns.append(1 - other)
             continue
         lower = [name.lower() for name in header]
         known = [lower.index(name) for name in usual if name in lower]
@@ -308,27 +307,27 @@ def _columns(
                 f"{place} has the columns {listed(header, _SHOWN)}, and {which} of them is called "
                 f"as the {option}s usually are: --{option} NAME says which it is."
             )
-        found.append(known[0])
-    if found[0] == found[1]:
-        raise BadInput(f"--text and --label are the same column, {quoted(header[found[0]])}.")
-    return found[0], found[1]
+        columns.append(known[0])
+    if columns[0] == columns[1]:
+        raise BadInput(f"--text and --label are the same column, {quoted(header[columns[0]])}.")
+    return columns[0], columns[1]
 
 
-def _given(place: Path, header: Sequence[str], option: str, given: str) -> int:
-    """Returns the column that was given by its name or its number."""
-    if given in header:
-        return header.index(given)
-    if given.isdecimal() and 1 <= int(given) <= len(header):
-        return int(given) - 1
+def _option_column(place: Path, header: Sequence[str], option: str, value: str) -> int:
+    """Returns the index of the column that an option names, or gives the number of."""
+    if value in header:
+        return header.index(value)
+    if value.isdecimal() and 1 <= int(value) <= len(header):
+        return int(value) - 1
     if any(header):
-        raise BadInput(f"{place} has no column {given!r}.{nearest(given, header)}")
+        raise BadInput(f"{place} has no column {value!r}.{nearest(value, header)}")
     raise BadInput(
-        f"--{option} {given}: {place} has {len(header)} columns without names: give a number."
+        f"--{option} {value}: {place} has {len(header)} columns without names: give a number."
     )
 
 
-def _unnamed(place: Path, rows: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """Returns which of two columns without names is the text, and which the label."""
+def _unnamed_columns(place: Path, rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Returns the indices of texts and labels in a table of two columns without names."""
     first = listed(rows[0], _SHOWN) if rows else "nothing"
     if not rows or len(rows[0]) != 2:
         raise BadInput(

@@ -1,7 +1,7 @@
 """The built-in sentences: short reviews in three classes, made by a small grammar, without end.
 
 Sentence and label are a pure function of (seed, index): nothing is stored or fetched. Which words
-occur does not tell the class, for half of the sentences turn theirs round: by a negation, by a
+occur does not give away the class: half of the sentences turn theirs round, by a negation, by a
 contrast of which the second half counts, by what was expected and what came.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from flaxmill.data.permutation import GOLDEN, mix
+from flaxmill.data.permutation import GOLDEN, scramble
 
 VERSION = 1
 """Of the grammar: it goes up when a sentence changes, so that no run is resumed on others."""
@@ -65,7 +65,7 @@ class _Dice:
         return of[len(of) - 1 - int(place**0.5)]
 
     def chance(self, share: float) -> bool:
-        """Says yes so often."""
+        """Returns True for about this share of the calls."""
         return next(self._numbers) % 1000 < 1000 * share
 
 
@@ -77,8 +77,8 @@ def _word(dice: _Dice, good: bool) -> str:
     return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
-def _said(dice: _Dice, good: bool) -> str:
-    """Returns what says that something is good, or bad; a third of it by way of the other word."""
+def _judgement(dice: _Dice, good: bool) -> str:
+    """Returns words for good, or bad; a third of them negate the opposite."""
     if dice.chance(0.33):
         word = _word(dice, not good)
         how = ("not {}", "never {}", "not {} at all", "anything but {}", "hardly {}", "far from {}")
@@ -88,12 +88,12 @@ def _said(dice: _Dice, good: bool) -> str:
 
 
 def _plain(dice: _Dice, good: bool) -> str:
-    return f"the {dice.one(_THINGS)} was {_said(dice, good)}"
+    return f"the {dice.one(_THINGS)} was {_judgement(dice, good)}"
 
 
 def _but(dice: _Dice, good: bool) -> str:
-    first, thing = _said(dice, not good), dice.one(_THINGS)
-    second = _said(dice, good)
+    first, thing = _judgement(dice, not good), dice.one(_THINGS)
+    second = _judgement(dice, good)
     how = (
         "the {} was {} at first , but {} in the end",
         "although the {} looked {} , it was {}",
@@ -104,8 +104,8 @@ def _but(dice: _Dice, good: bool) -> str:
 
 
 def _turned(dice: _Dice, good: bool) -> str:
-    first, thing = _said(dice, good), dice.one(_THINGS)
-    second = _said(dice, not good)
+    first, thing = _judgement(dice, good), dice.one(_THINGS)
+    second = _judgement(dice, not good)
     how = (
         "the {} was {} , even if {} calls it {}",
         "the {} was {} , and whoever says that {} found it {} lies",
@@ -116,7 +116,7 @@ def _turned(dice: _Dice, good: bool) -> str:
 
 
 def _mixed(dice: _Dice, good: bool) -> str:
-    one, other, thing = _said(dice, good), _said(dice, not good), dice.one(_THINGS)
+    one, other, thing = _judgement(dice, good), _judgement(dice, not good), dice.one(_THINGS)
     how = (
         "the {0} was {1} in part , and in part {2}",
         "the {0} was {1} , the {3} was {2}",
@@ -143,18 +143,18 @@ def sentence(index: int, *, seed: int = 0) -> tuple[str, int]:
     >>> sentence(3)[1] in range(3)
     True
     """
-    return _made(_numbers(np.array([index]), seed)[0])
+    return _build(_numbers(np.array([index]), seed)[0])
 
 
 def _numbers(indices: np.ndarray, seed: int) -> list[list[int]]:
     """Returns the numbers that sentences are made of, each from its index and the seed alone."""
     with np.errstate(over="ignore"):
         places = np.uint64(seed) + np.arange(1, _DRAWS + 1, dtype=np.uint64) * GOLDEN
-        mixed = mix(places + mix(indices.astype(np.uint64))[:, None])
+        mixed = scramble(places + scramble(indices.astype(np.uint64))[:, None])
     return (mixed >> np.uint64(20)).astype(np.int64).tolist()
 
 
-def _made(numbers: Sequence[int]) -> tuple[str, int]:
+def _build(numbers: Sequence[int]) -> tuple[str, int]:
     dice = _Dice(numbers)
     label = (0, 0, 1, 2, 2)[dice.of(5)]
     ways = _WAYS[label]
@@ -165,12 +165,12 @@ def _made(numbers: Sequence[int]) -> tuple[str, int]:
 
 
 def sentences(count: int, *, first: int = 0, seed: int = 0) -> tuple[list[str], list[int]]:
-    """Returns so many sentences, and their labels.
+    """Returns sentences, and their labels.
 
     Args:
         count: How many.
         first: Index of the first one.
         seed: Of the whole set.
     """
-    made = [_made(numbers) for numbers in _numbers(np.arange(first, first + count), seed)]
-    return [text for text, _ in made], [label for _, label in made]
+    pairs = [_build(numbers) for numbers in _numbers(np.arange(first, first + count), seed)]
+    return [text for text, _ in pairs], [label for _, label in pairs]

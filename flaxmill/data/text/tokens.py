@@ -1,6 +1,6 @@
-"""What text is cut into: rules that are the same in every language, from a description alone.
+"""Cutting text into tokens: rules that are the same in every language, by a description alone.
 
-A description is a dictionary of JSON, made by `flaxmill.data.text.vocabulary` and kept in a
+A description is a dictionary of JSON, made by `flaxmill.data.text.vocabulary` and saved in a
 signature, so that a server or a browser does the same as training did::
 
     {"kind": "words", "lower": true, "normal": "NFC", "longest": 48,
@@ -31,7 +31,7 @@ regular expression with the flag ``u``), none by a locale:
 6. A token's number is its place in ``vocabulary``, or 1, ``<unknown>``, where it has none. A text
    without any token has one, the unknown. Of more than ``longest``, those after that are dropped.
 
-Number 0 is what fills texts up, and never comes from a text.
+Number 0 is padding, and never comes from a text.
 """
 
 import functools
@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PADDING, UNKNOWN = 0, 1
-"""The numbers of what fills up, and of what is in no vocabulary."""
+"""The numbers of padding, and of tokens that are not in the vocabulary."""
 SPECIAL = ("<padding>", "<unknown>")
 """What a vocabulary begins with. No token is spelt so, for both have marks and letters."""
 KINDS = ("characters", "words", "bpe")
@@ -66,11 +66,11 @@ PIECE = f" ?(?:{WORD})"
 """The same with the space before it: byte-pair encoding joins nothing beyond its ends."""
 _WORD, _PIECE = re.compile(WORD), re.compile(PIECE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_KEPT_PIECES = 2**16  # whose tokens are remembered
+_CACHED_PIECES = 2**16
 
 
 def normal(text: str, *, lower: bool) -> str:
-    """Brings text to the form that is cut: steps 1 to 4 of the rules above.
+    """Normalises text before it is cut: steps 1 to 4 of the rules above.
 
     >>> normal("  A fine   FILM ", lower=True)
     'a fine film'
@@ -93,7 +93,7 @@ def byte_characters() -> tuple[str, ...]:
 
 
 class Encoder:
-    """Cuts texts as a description says: see the top of this file.
+    """Cuts texts into tokens by a description: see the top of this file.
 
     Args:
         description: Of the tokens.
@@ -105,7 +105,7 @@ class Encoder:
         self._numbers = {token: n for n, token in enumerate(description["vocabulary"])}
         merges = (tuple(merge.split(" ")) for merge in description.get("merges", ()))
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self._joined = functools.lru_cache(_KEPT_PIECES)(self._merged)
+        self._joined = functools.lru_cache(_CACHED_PIECES)(self._merged)
 
     def tokens(self, text: str) -> list[str]:
         """Returns all the tokens of a text."""
@@ -119,11 +119,11 @@ class Encoder:
     def __call__(self, text: str) -> list[int]:
         """Returns the numbers of a text's tokens: at least one, and no more than the longest."""
         find = self._numbers.get
-        found = [find(token, UNKNOWN) for token in self.tokens(text)[: self._longest]]
-        return found or [UNKNOWN]
+        numbers = [find(token, UNKNOWN) for token in self.tokens(text)[: self._longest]]
+        return numbers or [UNKNOWN]
 
     def _merged(self, piece: str) -> tuple[str, ...]:
-        """Joins the bytes of a piece as far as the merges say."""
+        """Merges the bytes of a piece as far as the merges go."""
         table, never = byte_characters(), len(self._ranks)
         parts = [table[byte] for byte in piece.encode()]
         while len(parts) > 1:
@@ -139,7 +139,7 @@ _LAST: list[tuple[Mapping[str, Any], Encoder]] = []
 
 
 def encode(text: str, description: Mapping[str, Any]) -> list[int]:
-    """Returns the numbers of a text's tokens, from a description of these alone.
+    """Returns the numbers of a text's tokens, by a description alone.
 
     Args:
         text: Any text.

@@ -1,4 +1,4 @@
-"""Vocabularies: which tokens a model knows, chosen from the texts that it is trained on."""
+"""Vocabularies: the tokens that a model knows, chosen from the texts that it is trained on."""
 
 import itertools
 import json
@@ -15,12 +15,12 @@ from flaxmill.data.text.tokens import (
     normal,
 )
 from flaxmill.errors import BadInput, nearest
-from flaxmill.machine.program import installing
+from flaxmill.machine.program import install_command
 
 _BYTES = len(byte_characters())
 
 
-def described(
+def build_vocabulary(
     texts: Sequence[str],
     kind: str,
     *,
@@ -29,16 +29,16 @@ def described(
     least: int = 1,
     longest: int = 64,
 ) -> dict[str, Any]:
-    """Chooses a vocabulary; returns all that is needed to cut any text into its tokens.
+    """Builds a vocabulary; returns a description by which any text can be cut into tokens.
 
     Args:
-        texts: What is trained on, and nothing else.
+        texts: The training texts, and no others.
         kind: "characters", "words", or "bpe": byte-pair encoding (Sennrich et al. 2016) of bytes,
             which leaves nothing unknown.
-        lower: Take no notice of capitals.
-        most: Tokens in all, with the two that have a meaning of their own.
-        least: How often a token has to occur; under "bpe", two that are joined.
-        longest: Tokens of a text that are looked at.
+        lower: Whether to ignore capitals.
+        most: Tokens in all, the two special ones included.
+        least: How often a token has to occur; under "bpe", a pair that is merged.
+        longest: Tokens of a text that are used, at most.
 
     Returns:
         The description that `flaxmill.data.text.tokens.encode` takes. The most frequent tokens
@@ -68,12 +68,12 @@ def described(
 def _byte_pairs(
     texts: Sequence[str], lower: bool, most: int, least: int
 ) -> tuple[list[str], list[str]]:
-    """Finds the pairs of neighbours that are joined; returns the tokens, and the merges."""
+    """Trains byte-pair encoding; returns the tokens, and the merges."""
     try:
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
     except ImportError:
         raise BadInput(
-            f"--tokens bpe needs the package tokenizers, to be trained: {installing('text')}. "
+            f"--tokens bpe needs the package tokenizers, to be trained: {install_command('text')}. "
             f"words and characters need nothing."
         ) from None
     tokenizer = Tokenizer(models.BPE())
@@ -97,5 +97,5 @@ def _byte_pairs(
 
 
 def _oniguruma(pattern: str) -> str:
-    """Spells a pattern as that library's regular expressions want it."""
+    """Escapes a pattern for the regular expressions of that library."""
     return pattern.replace("&", "\\&")

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from flaxmill.data.source import SPLITS, Splits, labels_known
-from flaxmill.errors import BadInput, named
-from flaxmill.machine.program import typed
+from flaxmill.data.source import SPLITS, Splits, known_labels
+from flaxmill.errors import BadInput, describe
+from flaxmill.machine.program import command_line
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import mistakes
 from flaxmill.tasks.signature import Signature
@@ -37,7 +37,7 @@ def durations(recipe: Recipe, config: Any) -> Any:
     if missing := [name for name in _DURATIONS if not hasattr(config, name)]:
         raise BadInput(
             f"Config in {recipe.file or recipe.name} lacks {', '.join(missing)}: the schedule of a "
-            f"run is made of these fields, as {typed('fork fashion_mnist')} shows them."
+            f"run is made of these fields, as {command_line('fork fashion_mnist')} shows them."
         )
     return config
 
@@ -64,7 +64,7 @@ def resolved(recipe: Recipe, config: Any, initial: Any = None) -> tuple[Any, Map
     if pair and isinstance(result[0], type(config)) and isinstance(result[1], Mapping):
         return result[0], result[1]
     raise BadInput(
-        f"resolve() in {recipe.file or recipe.name} returned {named(result)}: return the config "
+        f"resolve() in {recipe.file or recipe.name} returned {describe(result)}: return the config "
         f"and, by field, why it was chosen: config, {{'epochs': '20: for 1,000 pictures'}}."
     )
 
@@ -81,7 +81,7 @@ def splits(recipe: Recipe, config: Any) -> Splits:
     where = f"data() in {recipe.file}"
     if not isinstance(splits, Splits):
         raise BadInput(
-            f"{where} returned {named(splits)}: return flaxmill.data.source.Splits(title=…, "
+            f"{where} returned {describe(splits)}: return flaxmill.data.source.Splits(title=…, "
             f"train=…, validation=…, test=…, labels=…)."
         )
     for part in SPLITS:
@@ -89,16 +89,16 @@ def splits(recipe: Recipe, config: Any) -> Splits:
         needed = hasattr(source, "__len__") and not (part == "validation" and not len(source))
         if not hasattr(source, "__len__") or (needed and not hasattr(source, "take")):
             raise BadInput(
-                f"{where}: {part} is {named(source)}: wrap arrays in Arrays({{'image': …, 'label': "
-                f"…}}), and what has len and [i], such as a PyTorch dataset, in Items(…), both of "
-                f"flaxmill.data.source."
+                f"{where}: {part} is {describe(source)}: wrap arrays in Arrays({{'image': …, "
+                f"'label': …}}), and what has len and [i], such as a PyTorch dataset, in Items(…), "
+                f"both of flaxmill.data.source."
             )
         if part != "validation" and not len(source):
             raise BadInput(f"{where}: {part} is empty: give it one example or more.")
     names = splits.labels
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
         raise BadInput(
-            f"{where}: labels is {named(names)}: give the names of the classes, in the order of "
+            f"{where}: labels is {describe(names)}: give the names of the classes, in the order of "
             f"their numbers: ('cat', 'dog')."
         )
     for part in ("train", "test"):
@@ -131,7 +131,7 @@ def _check_example(recipe: Recipe, source: Any, where: str) -> None:
         raise message from error
     if not isinstance(example, Mapping):
         raise BadInput(
-            f"{where} has {named(example)} for an example: give each by name, as {{'image': …, "
+            f"{where} has {describe(example)} for an example: give each by name, as {{'image': …, "
             f"'label': …}}; Items(…, names=('image', 'label')) does so for tuples."
         )
     for name, value in example.items():
@@ -157,7 +157,7 @@ def _check_labels(data: Splits, part: str, where: str) -> None:
 
     In training, one below 0 may stand for an example without a label.
     """
-    labels, classes = labels_known(data[part]) if len(data[part]) else None, len(data.labels)
+    labels, classes = known_labels(data[part]) if len(data[part]) else None, len(data.labels)
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
         return
     wrong = np.flatnonzero((labels >= classes) | ((labels < 0) & (part != "train")))
@@ -180,7 +180,7 @@ def signature(recipe: Recipe, config: Any, data: Splits) -> Signature:
     where = f"signature() in {recipe.file}"
     if not isinstance(signature, Signature):
         raise BadInput(
-            f"{where} returned {named(signature)}: return picture_signature(name, splits) of "
+            f"{where} returned {describe(signature)}: return picture_signature(name, splits) of "
             f"flaxmill.tasks.inputs.picture, or a Signature of your own."
         )
     example = _readable(data.test)
@@ -264,7 +264,7 @@ def _check_module(net: Any, recipe: Recipe) -> None:
             "that is a module of flax.linen: return nnx.bridge.ToNNX(…) of it, after its "
             "lazy_init(first, rngs=rngs), as examples/linen_cnn.py does"
         )
-    raise BadInput(f"model() in {recipe.file} returned {named(net)}: {cure}.")
+    raise BadInput(f"model() in {recipe.file} returned {describe(net)}: {cure}.")
 
 
 def _check_outputs(result: Any, signature: Signature, recipe: Recipe) -> None:
@@ -280,7 +280,7 @@ def _check_outputs(result: Any, signature: Signature, recipe: Recipe) -> None:
         )
     for output, tensor in zip(outputs, signature.outputs, strict=True):
         if not hasattr(output, "shape"):
-            raise BadInput(f"{where} {named(output)}: return an array of {tensor.name}.")
+            raise BadInput(f"{where} {describe(output)}: return an array of {tensor.name}.")
         shape = (_BATCH, *tensor.shape[1:])
         sizes = zip(output.shape, shape, strict=False)
         fits = output.ndim == len(shape) and all(side in (-1, size) for size, side in sizes)

@@ -7,10 +7,10 @@ import pytest
 
 from flaxmill.data.known import texts
 from flaxmill.data.known.texts import KNOWN, labelled_texts
-from flaxmill.data.text.splits import Cut
+from flaxmill.data.text.splits import TextOptions
 from flaxmill.errors import BadInput
 
-CUT = Cut(kind="characters", longest=50, sizes=4)
+CUT = TextOptions(kind="characters", longest=50, sizes=4)
 COUNTS = {  # as their READMEs say
     "sst2": ((6920, 872, 1821), (912, 909)),
     "korean-text/nsmc-subset": ((20_000, 2000, 2000), (1000, 1000)),
@@ -38,11 +38,11 @@ def test_known_sets_are_whole(name: str) -> None:
 
 def test_a_known_set_has_little_padding() -> None:
     folder("sst2")
-    found = labelled_texts("sst2", Cut(kind="words", longest=64, sizes=8))
-    assert found.title == "SST-2, whole sentences"
-    assert found.labels == ("negative", "positive")
-    assert len(found.sizes) == 8
-    assert found.train.padding < 0.13
+    splits = labelled_texts("sst2", TextOptions(kind="words", longest=64, sizes=8))
+    assert splits.title == "SST-2, whole sentences"
+    assert splits.labels == ("negative", "positive")
+    assert len(splits.sizes) == 8
+    assert splits.train.padding < 0.13
     assert not len(labelled_texts("sst2", CUT, validation=0).validation)
 
 
@@ -69,8 +69,8 @@ def test_auto_takes_real_texts_or_makes_some_up(
     monkeypatch.setattr(texts, "TRAIN", 200)
     monkeypatch.setattr(texts, "TEST", 40)
     texts._drawn.cache_clear()
-    found = labelled_texts("auto", CUT)
+    splits = labelled_texts("auto", CUT)
     texts._drawn.cache_clear()
-    assert found.drawn
-    assert found.note == "SST-2, whole sentences is not here, so these are made-up sentences."
-    assert found.labels == ("negative", "mixed", "positive")
+    assert splits.drawn
+    assert splits.note == "SST-2, whole sentences is not here, so these are made-up sentences."
+    assert splits.labels == ("negative", "mixed", "positive")

@@ -4,7 +4,7 @@ import pytest
 from flaxmill.data.known import texts
 from flaxmill.data.text import baselines
 from flaxmill.data.text.sentences import CLASSES, TEST_FIRST, sentence, sentences
-from flaxmill.data.text.splits import Cut
+from flaxmill.data.text.splits import TextOptions
 from flaxmill.data.text.tokens import Encoder, normal
 
 
@@ -35,13 +35,13 @@ FIRST_TEST = (
 
 
 def test_classes_are_there_and_few_sentences_come_twice() -> None:
-    made, labels = sentences(2000)
+    reviews, labels = sentences(2000)
     shares = np.bincount(labels, minlength=len(CLASSES)) / 2000
     np.testing.assert_allclose(shares, [0.4, 0.2, 0.4], atol=0.04)  # 3.6 standard deviations
-    assert len(set(made)) > 1900
+    assert len(set(reviews)) > 1900
     tests = set(sentences(500, first=TEST_FIRST)[0])
-    assert len(tests & set(made)) < 50
-    for text in made[:200]:
+    assert len(tests & set(reviews)) < 50
+    for text in reviews[:200]:
         assert normal(text, lower=True) == text
         assert 4 <= len(Encoder({**CUT, "kind": "words"}).tokens(text)) <= 32
 
@@ -53,11 +53,11 @@ def test_which_words_occur_does_not_tell_the_class(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(texts, "TRAIN", 3000)
     monkeypatch.setattr(texts, "TEST", 500)
     texts._drawn.cache_clear()
-    splits = texts.labelled_texts("sentences", Cut(), validation=100)
+    splits = texts.labelled_texts("sentences", TextOptions(), validation=100)
     texts._drawn.cache_clear()
     parts = (splits.train, splits.validation, splits.test)
     assert [len(part) for part in parts] == [2900, 100, 500]
     assert splits.drawn
-    found = baselines.scored(splits)
-    assert 0.5 < found["naive Bayes model of words and pairs"]["accuracy"] < 0.85
-    assert 0.5 < found["linear model of 1 to 3 characters"]["accuracy"] < 0.88
+    scores = baselines.scored(splits)
+    assert 0.5 < scores["naive Bayes model of words and pairs"]["accuracy"] < 0.85
+    assert 0.5 < scores["linear model of 1 to 3 characters"]["accuracy"] < 0.88

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flaxmill.data.text.reading import read
-from flaxmill.data.text.splits import Cut, texts
+from flaxmill.data.text.splits import TextOptions, own_texts
 from flaxmill.errors import BadInput
 
 
@@ -17,10 +17,10 @@ def written(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def rows(found: Any) -> list[tuple[str, str]]:
+def rows(listing: Any) -> list[tuple[str, str]]:
     return [
-        (text, found.classes[label])
-        for text, label in zip(found.files, found.labels.tolist(), strict=True)
+        (text, listing.classes[label])
+        for text, label in zip(listing.files, listing.labels.tolist(), strict=True)
     ]
 
 
@@ -39,10 +39,10 @@ WAYS = {
 
 @pytest.mark.parametrize("name", WAYS)
 def test_tables_of_every_kind(name: str, tmp_path: Path) -> None:
-    found = read(written(tmp_path / name, WAYS[name]))
-    assert found.keys() == {"train"}
-    assert found["train"].classes == ("bad", "good")
-    assert rows(found["train"]) == EXPECTED
+    listings = read(written(tmp_path / name, WAYS[name]))
+    assert listings.keys() == {"train"}
+    assert listings["train"].classes == ("bad", "good")
+    assert rows(listings["train"]) == EXPECTED
 
 
 def test_columns_that_are_named(tmp_path: Path) -> None:
@@ -65,16 +65,16 @@ def test_files_are_splits_by_their_names(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         written(tmp_path / f"{name}.tsv", f"text\tlabel\n{name} one\ta\n{name} two\tb\n")
     written(tmp_path / "README.md", "of the data")
-    found = read(tmp_path)
-    assert found.keys() == {"train", "validation", "test"}
-    assert rows(found["validation"]) == [("dev one", "a"), ("dev two", "b")]
+    listings = read(tmp_path)
+    assert listings.keys() == {"train", "validation", "test"}
+    assert rows(listings["validation"]) == [("dev one", "a"), ("dev two", "b")]
 
 
 def test_a_column_may_say_the_split(tmp_path: Path) -> None:
     content = "text,label,split\nfine,a,train\npoor,b,train\nso so,a,test\n"
-    found = read(written(tmp_path / "a.csv", content))
-    assert rows(found["test"]) == [("so so", "a")]
-    assert len(found["train"]) == 2
+    listings = read(written(tmp_path / "a.csv", content))
+    assert rows(listings["test"]) == [("so so", "a")]
+    assert len(listings["train"]) == 2
     bad = written(tmp_path / "b.csv", content + "never,a,maybe\n")
     with pytest.raises(BadInput, match=r"b\.csv, line 5: split is 'maybe', expected train"):
         read(bad)
@@ -87,8 +87,8 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     for split in ("train", "test"):
         written(tmp_path / "two" / split / "neg" / "1.txt", f"poor {split}")
         written(tmp_path / "two" / split / "pos" / "1.txt", f"fine {split}")
-    found = read(tmp_path / "two")
-    assert rows(found["test"]) == [("poor test", "neg"), ("fine test", "pos")]
+    listings = read(tmp_path / "two")
+    assert rows(listings["test"]) == [("poor test", "neg"), ("fine test", "pos")]
 
 
 WRONG = {
@@ -141,51 +141,55 @@ def table(path: Path, count: int = 60) -> Path:
 
 def test_one_table_is_divided_with_each_class_in_its_proportion(tmp_path: Path) -> None:
     path = str(table(tmp_path / "a.csv"))
-    found = texts(path, Cut(sizes=2), validation=0.2, test=0.2)
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [36, 12, 12]
-    assert sorted(found.test.labels.tolist()) == [0] * 4 + [1] * 4 + [2] * 4
-    every = {*found.train.texts, *found.validation.texts, *found.test.texts}
+    splits = own_texts(path, TextOptions(sizes=2), validation=0.2, test=0.2)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [36, 12, 12]
+    assert sorted(splits.test.labels.tolist()) == [0] * 4 + [1] * 4 + [2] * 4
+    every = {*splits.train.texts, *splits.validation.texts, *splits.test.texts}
     assert len(every) == 60
-    assert "Held out of each class, the same at every run: 12 texts for validation" in found.note
-    assert len(found.whole) == 60
-    again = texts(path, Cut(sizes=2), validation=0.2, test=0.2)
-    assert again.test.texts == found.test.texts
-    assert again.digests == found.digests
+    assert "Held out of each class, the same at every run: 12 texts for validation" in splits.note
+    assert len(splits.whole) == 60
+    again = own_texts(path, TextOptions(sizes=2), validation=0.2, test=0.2)
+    assert again.test.texts == splits.test.texts
+    assert again.digests == splits.digests
 
 
 def test_the_vocabulary_is_of_what_is_trained_on(tmp_path: Path) -> None:
-    found = texts(str(table(tmp_path / "a.csv")), Cut(), validation=0.2, test=0.2)
-    known = set(found.preprocess["vocabulary"])
+    splits = own_texts(str(table(tmp_path / "a.csv")), TextOptions(), validation=0.2, test=0.2)
+    known = set(splits.preprocess["vocabulary"])
     assert {"good", "bad", "number"} <= known
-    numbers = {text.split()[-1] for text in found.train.texts}
+    numbers = {text.split()[-1] for text in splits.train.texts}
     assert known - {"good", "fine", "bad", "poor", "number"} == numbers | {
         "<padding>",
         "<unknown>",
     }
-    assert found.preprocess["longest"] == found.sizes[-1] == 4
-    assert (found.test.take(np.arange(12))["tokens"] == 1).sum() == 12  # their numbers are unknown
+    assert splits.preprocess["longest"] == splits.sizes[-1] == 4
+    assert (splits.test.take(np.arange(12))["tokens"] == 1).sum() == 12  # their numbers are unknown
 
 
 def test_another_model_s_tokens_may_be_asked_for(tmp_path: Path) -> None:
-    found = texts(str(table(tmp_path / "a.csv")), Cut(), validation=0.2, test=0.2)
-    assert found.fitted is not None
-    other = {**found.preprocess, "vocabulary": ["<padding>", "<unknown>", "good"], "longest": 3}
-    again = found.fitted(other, (3,))
+    splits = own_texts(str(table(tmp_path / "a.csv")), TextOptions(), validation=0.2, test=0.2)
+    assert splits.fitted is not None
+    other = {**splits.preprocess, "vocabulary": ["<padding>", "<unknown>", "good"], "longest": 3}
+    again = splits.fitted(other, (3,))
     assert set(again["test"].take(np.arange(12))["tokens"].ravel().tolist()) <= {1, 2}
     assert again["train"].sizes == (3,)
 
 
 def test_few_texts_are_repeated_to_be_learnt_by_heart(tmp_path: Path) -> None:
-    found = texts(str(table(tmp_path / "a.csv")), Cut(), validation=0.2, test=0.2, overfit=5)
-    assert len(found.train) == 36
-    assert len(found.test) == len(found.validation) == 5
-    assert found.train.texts[:5] == found.train.texts[5:10] == found.test.texts
+    splits = own_texts(
+        str(table(tmp_path / "a.csv")), TextOptions(), validation=0.2, test=0.2, overfit=5
+    )
+    assert len(splits.train) == 36
+    assert len(splits.test) == len(splits.validation) == 5
+    assert splits.train.texts[:5] == splits.train.texts[5:10] == splits.test.texts
     with pytest.raises(BadInput, match="--overfit 99: give a number from 1 to 36"):
-        texts(str(table(tmp_path / "a.csv")), Cut(), validation=0.2, test=0.2, overfit=99)
+        own_texts(
+            str(table(tmp_path / "a.csv")), TextOptions(), validation=0.2, test=0.2, overfit=99
+        )
 
 
 def test_one_class_cannot_be_learnt(tmp_path: Path) -> None:
     content = "text,label\n" + "".join(f"a {i},x\n" for i in range(9))
-    found = texts(str(written(tmp_path / "a.csv", content)), Cut())
-    assert "all texts of" in found.lacking
-    assert "have the label 'x'" in found.lacking
+    splits = own_texts(str(written(tmp_path / "a.csv", content)), TextOptions())
+    assert "all texts of" in splits.lacking
+    assert "have the label 'x'" in splits.lacking

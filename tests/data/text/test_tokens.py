@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flaxmill.data.text.tokens import MARKS, SPACES, Encoder, byte_characters, encode, normal
-from flaxmill.data.text.vocabulary import described
+from flaxmill.data.text.vocabulary import build_vocabulary
 from flaxmill.errors import BadInput
 
 
@@ -66,16 +66,16 @@ def test_numbers_are_places_in_the_vocabulary() -> None:
 
 
 def test_a_description_is_json() -> None:
-    found = described(["a b", "b c"], "words")
-    assert json.loads(json.dumps(found)) == found
-    assert encode("c b a d", json.loads(json.dumps(found))) == [4, 2, 3, 1]
+    description = build_vocabulary(["a b", "b c"], "words")
+    assert json.loads(json.dumps(description)) == description
+    assert encode("c b a d", json.loads(json.dumps(description))) == [4, 2, 3, 1]
 
 
 def test_the_most_frequent_come_first_and_ties_are_in_their_order() -> None:
     texts = ["b b a", "c a b", "d"]
-    assert described(texts, "words")["vocabulary"][2:] == ["b", "a", "c", "d"]
-    assert described(texts, "words", least=2)["vocabulary"][2:] == ["b", "a"]
-    assert described(texts, "words", most=3)["vocabulary"][2:] == ["b"]
+    assert build_vocabulary(texts, "words")["vocabulary"][2:] == ["b", "a", "c", "d"]
+    assert build_vocabulary(texts, "words", least=2)["vocabulary"][2:] == ["b", "a"]
+    assert build_vocabulary(texts, "words", most=3)["vocabulary"][2:] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_most_frequent_come_first_and_ties_are_in_their_order() -> None:
 )
 def test_what_cannot_be_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=re.escape(words)):
-        described(["a"], **fields)
+        build_vocabulary(["a"], **fields)
 
 
 def test_marks_and_spaces_are_told_apart() -> None:
@@ -118,18 +118,18 @@ def test_every_byte_has_a_character_of_its_own() -> None:
 
 def test_byte_pairs_leave_nothing_unknown() -> None:
     pytest.importorskip("tokenizers")
-    found = described(TEXTS, "bpe", most=300)
-    assert len(found["vocabulary"]) == 300
-    assert 1 not in encode("日本 \x00 ñ 🤖 never seen", {**found, "longest": 99})
-    assert "".join(Encoder(found).tokens("the film")) == "theĠfilm"
-    again = "".join(Encoder(found).tokens("Wholly  new: 日本"))
+    description = build_vocabulary(TEXTS, "bpe", most=300)
+    assert len(description["vocabulary"]) == 300
+    assert 1 not in encode("日本 \x00 ñ 🤖 never seen", {**description, "longest": 99})
+    assert "".join(Encoder(description).tokens("the film")) == "theĠfilm"
+    again = "".join(Encoder(description).tokens("Wholly  new: 日本"))
     raw = bytes(byte_characters().index(character) for character in again)
     assert raw.decode() == "wholly new: 日本"
 
 
 def test_byte_pairs_are_the_same_every_time() -> None:
     pytest.importorskip("tokenizers")
-    assert described(TEXTS, "bpe", most=320) == described(TEXTS, "bpe", most=320)
+    assert build_vocabulary(TEXTS, "bpe", most=320) == build_vocabulary(TEXTS, "bpe", most=320)
 
 
 def lines(file: str) -> list[str]:
@@ -148,9 +148,9 @@ def test_byte_pairs_are_joined_as_the_library_does(file: str) -> None:
     from flaxmill.data.text.vocabulary import _oniguruma
 
     texts = lines(file)[:2000]
-    found = described(texts, "bpe", most=1500)
-    vocabulary = {token: number for number, token in enumerate(found["vocabulary"])}
-    merges = [tuple(merge.split(" ")) for merge in found["merges"]]
+    description = build_vocabulary(texts, "bpe", most=1500)
+    vocabulary = {token: number for number, token in enumerate(description["vocabulary"])}
+    merges = [tuple(merge.split(" ")) for merge in description["merges"]]
     theirs = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     theirs.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -158,7 +158,7 @@ def test_byte_pairs_are_joined_as_the_library_does(file: str) -> None:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    encoder = Encoder({**found, "longest": 10_000})
+    encoder = Encoder({**description, "longest": 10_000})
     normals = [normal(text, lower=True) for text in texts]
     expected = [answer.ids for answer in theirs.encode_batch(normals)]
     assert [encoder(text) if text else [] for text in normals] == expected
@@ -167,5 +167,5 @@ def test_byte_pairs_are_joined_as_the_library_does(file: str) -> None:
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(BadInput, match=r"--tokens bpe needs the package tokenizers.*pip install"):
-        described(TEXTS, "bpe", most=300)
-    assert described(TEXTS, "characters")["merges"] == []
+        build_vocabulary(TEXTS, "bpe", most=300)
+    assert build_vocabulary(TEXTS, "characters")["merges"] == []

@@ -105,7 +105,7 @@ def preprocess(value: Any, signature: Signature) -> UInt8[np.ndarray, "height wi
         if array.shape == (height, width, channels):
             return array
         picture = as_picture(array)
-    options, name = signature.preprocess, decode.called(picture)
+    options, name = signature.preprocess, decode.name_of(picture)
     white = int(options.get("white", WHITES[-1]))
     picture = upright(picture, channels, white=white, lean=True, name=name)
     dark_ground = str(options.get("background", "")).startswith("dark")

@@ -14,7 +14,7 @@ from numpy import ndarray
 from PIL import ImageFile, JpegImagePlugin
 
 from flaxmill.data.pictures import bounds
-from flaxmill.data.pictures.decode import decoded, header
+from flaxmill.data.pictures.decode import header, read_pixels
 from flaxmill.errors import BadInput, TooLarge
 from flaxmill.tasks.kinds import Large
 
@@ -87,7 +87,9 @@ def preprocess_uploads(
                     f"{name}: with it, the request has {passed:,.0f} pixels to read, more than "
                     f"{limits.max_request_pixels:,}."
                 )
-            examples.append(signature.input_kind.preprocess(decoded(picture, name=name), signature))
+            examples.append(
+                signature.input_kind.preprocess(read_pixels(picture, name=name), signature)
+            )
     return examples
 
 

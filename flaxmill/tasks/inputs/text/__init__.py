@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from flaxmill.data.source import Source, Splits, behind
-from flaxmill.data.text.reading import decoded
+from flaxmill.data.source import Source, Splits, unwrap_views
+from flaxmill.data.text.reading import read_utf8
 from flaxmill.data.text.tokens import KINDS, encode
-from flaxmill.errors import BadInput, named
+from flaxmill.errors import BadInput, describe
 from flaxmill.machine import json_forms
 from flaxmill.tasks import kinds
 from flaxmill.tasks.inputs.text import display
@@ -62,7 +62,7 @@ def find(words: Sequence[str]) -> list[str]:
             if not matching:
                 raise BadInput(f"no file matches {word}.")
             for path in matching:
-                texts += _lines(decoded(Path(path)), path)
+                texts += _lines(read_utf8(Path(path)), path)
         elif word.endswith(SUFFIX) and "\n" not in word:
             path = Path(word)
             if not path.is_file():
@@ -70,7 +70,7 @@ def find(words: Sequence[str]) -> list[str]:
                     f"there is no file {word}: give a file with a text in each line, or the text "
                     f"itself in quotation marks."
                 )
-            texts += _lines(decoded(path), word)
+            texts += _lines(read_utf8(path), word)
         elif word.strip():
             texts.append(word)
         else:
@@ -113,7 +113,7 @@ def preprocess(value: Any, signature: Signature) -> Int32[np.ndarray, " time"]:
         return np.array(encode(value, signature.preprocess), np.int32)
     array = np.asarray(value)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
-        raise BadInput(f"expected a text, or the numbers of its tokens, not {named(value)}.")
+        raise BadInput(f"expected a text, or the numbers of its tokens, not {describe(value)}.")
     known, longest = len(signature.preprocess["vocabulary"]), signature.sizes[-1]
     if len(array) > longest or array.min() < 0 or array.max() >= known:
         raise BadInput(
@@ -157,7 +157,7 @@ def to_file(example: Int32[np.ndarray, " time"], signature: Signature) -> tuple[
 
 def sample(source: Source, index: int, signature: Signature) -> tuple[str, bytes]:
     """Returns an example of a source as a file: the text itself, where the source has it."""
-    whole, rows = behind(source, np.array([index]))
+    whole, rows = unwrap_views(source, np.array([index]))
     if texts := getattr(whole, "texts", ()):
         return SUFFIX, texts[int(rows[0])].encode(errors="replace")
     return to_file(source[index][signature.inputs[0].name], signature)
