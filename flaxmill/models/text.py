@@ -13,7 +13,8 @@ from flaxmill.errors import BadInput
 from flaxmill.models.cnn import check_dropout
 
 _FACTOR = 8191  # of the hash, small enough that int32 never overflows
-_BUCKETS = 2**17
+_BUCKETS = 2**18
+_TOKENS = 2**18
 
 
 class Grams(nnx.Module):
@@ -118,6 +119,8 @@ class TextCNN(nnx.Module):
                 f"--width {width}, --channels {channels} and --windows {tuple(windows)}: every one "
                 f"must be at least 1."
             )
+        if grams and vocabulary > _TOKENS:
+            raise BadInput(f"--vocabulary {vocabulary:,}: give at most {_TOKENS:,}, or no --grams.")
         check_dropout(dropout)
         check_dropout(token_dropout)
         self.windows, self.dtype = tuple(windows), dtype

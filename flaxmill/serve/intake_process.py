@@ -92,9 +92,9 @@ def _rehearse(signature: Signature, limits: Limits) -> None:
     kind = signature.input_kind
     if kind.BYTES:
         suffix, content = kind.to_file(kind.random_batch(signature, 1)[0], signature)
-        head = f'--e\r\ncontent-disposition: form-data; name="file"; filename="one{suffix}"\r\n\r\n'
-        body = b"%b%b\r\n--e--\r\n" % (head.encode(), content)
-        how = {"kind": "multipart/form-data; boundary=e", "query": {"seen": "1"}}
+        about = f'content-disposition: form-data; name="file"; filename="one{suffix}"'
+        body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (b"edge", about.encode(), content, b"edge")
+        how = {"kind": "multipart/form-data; boundary=edge", "query": {"seen": "1"}}
         with contextlib.suppress(Refused):  # where limits are smaller than what the model takes
             uploads.reply(body, signature, limits, **how, small=False)
 

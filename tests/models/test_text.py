@@ -109,10 +109,15 @@ def test_what_comes_later() -> None:
         ({"windows": (0,)}, r"--windows \(0,\)"),
         ({"width": 0}, "--width 0"),
         ({"buckets": 0}, "--buckets 0"),
-        ({"buckets": 2**20}, "at most 131,072"),
+        ({"buckets": 2**20}, "at most 262,144"),
         ({"dropout": 1.0}, "--dropout 1.0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         network(**fields)
+
+
+def test_so_many_tokens_that_a_hash_would_overflow_are_refused() -> None:
+    with pytest.raises(BadInput, match="--vocabulary 262,145: give at most 262,144, or no --grams"):
+        TextCNN(2**18 + 1, 3, rngs=nnx.Rngs(0))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import optax
 import pytest
+import small_runs
 from commands import command, words
 from whole_recipe import RECIPE
 
 from flaxmill import recipes
 from flaxmill.errors import BadInput
+from flaxmill.recipes.loading import border
 from flaxmill.training import returned
 
 DATA = "def data(config):\n    "
@@ -288,3 +290,13 @@ def test_what_is_no_optimizer_is_refused() -> None:
     with pytest.raises(BadInput, match=refused):
         returned.transformation(0.1)
     returned.transformation(optax.sgd(0.1))
+
+
+def test_a_recipe_of_ones_own_may_take_examples_of_many_sizes(tmp_path: Path) -> None:
+    file = small_runs.fork(tmp_path / "mine.py", recipe="text_classification")
+    recipe = recipes.load(str(file))
+    config = recipe.module.Config(**small_runs.SMALL["text_classification"])
+    splits = border.trainable_splits(recipe, config)
+    signature = border.signature(recipe, config, splits)
+    assert signature.inputs[0].shape[1:] == ("time",)
+    assert border.model(recipe, config, splits, signature) == ""
