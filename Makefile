@@ -74,6 +74,7 @@ bench: $(READY) $(PEERS)/.ready  ## measure everything that is published, and wr
 	$(call measure,cifar10.py speed --python $(PEERS)/bin/python)
 	$(call measure,cifar10.py accuracy --seeds 3 --runs runs/cifar10)
 	$(call measure,images.py --python $(PEERS)/bin/python)
+	$(call measure,texts.py)
 	$(call measure,lr_find.py)
 	$(call measure,choices.py)
 	$(call measure,choices.py --preset good --seeds 2)

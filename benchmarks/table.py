@@ -15,6 +15,7 @@ import picture_sections
 import sections
 import sections_augmentation
 import sections_export
+import sections_texts
 from sections import row_of
 
 HERE = Path(__file__).parent
@@ -91,6 +92,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "",
         *accuracy_rows(found),
         *sections.known_sets(found),
+        *sections_texts.texts(found),
         *sections.speed(found.get("speed")),
         *sections.peers(found.get("peers")),
         *sections.sizes(found.get("sizes")),

@@ -208,3 +208,28 @@ def test_what_is_told_of_networks(benchmarks: Path) -> None:
     two = {"network": "ViT", "seconds_a_step": {"loop": 0.6, "plain": 1.2}, "loop_to_plain": 0.55}
     lines = sections.networks({"rows": [two], "batch_size": 64, "rounds": 5})
     assert lines[-1] == "| ViT | 0.600 | 1.200 | 0.55 × |"
+
+
+def test_texts_stand_beside_what_simple_models_reach(benchmarks: Path) -> None:
+    import sections_texts
+    import table
+
+    simple = {"accuracy": 0.825, "macro_f1": 0.8246}
+    row = {
+        "preset": "sst2",
+        "seeds": 3,
+        "test_accuracy_mean": 0.8312,
+        "test_accuracy_sd": 0.0041,
+        "test_macro_f1_mean": 0.83,
+        "baselines": dict.fromkeys(sections_texts.BASELINES, simple),
+        "padding": 0.108,
+        "seconds_median": 62.4,
+        "machine": {"processor": "one", "cores": 2},
+    }
+    page = table.page({"texts sst2": row})
+    expected = (
+        "| sst2 | 3 | 83.12% ± 0.41 points | 0.830 | 82.50%, 0.825 | 82.50%, 0.825 | 10.8% | 62 |"
+    )
+    assert expected in page
+    alone = table.page({"texts sst2": row | {"seeds": 1, "test_accuracy_sd": None}})
+    assert "| sst2 | 1 | 83.12% | 0.830 |" in alone
