@@ -262,7 +262,7 @@ class Interrupting(Words):
         super().__init__(quiet=True)
         self.left, self.by = after, by
 
-    def wanted(self) -> bool:
+    def due(self) -> bool:
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), self.by)

@@ -40,7 +40,7 @@ class Acting(Words):
         self.left, self.act = after, act
         self.said: list[str] = []
 
-    def wanted(self) -> bool:
+    def due(self) -> bool:
         self.left -= 1
         if self.left == 0:
             self.act()

@@ -78,7 +78,7 @@ def test_a_dataset_gives_the_bits_that_arrays_give(tmp_path: Path, capsys: Any) 
     one_by_one = train(example, tmp_path / "items", epochs=1.5)
     assert "streaming" in capsys.readouterr().out
     text = example.read_text(encoding="utf-8")
-    in_memory = text.replace("Items(Wardrobe(found.train))", "found.train")
+    in_memory = text.replace("Items(Wardrobe(splits.train))", "splits.train")
     assert in_memory != text
     copy = tmp_path / "in_memory.py"
     copy.write_text(in_memory, encoding="utf-8")
