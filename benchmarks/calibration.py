@@ -28,8 +28,9 @@ from flaxmill.data.known.clothing import clothing
 from flaxmill.data.known.digits import digits
 from flaxmill.export import export
 from flaxmill.maths.calibration import log_probabilities
-from flaxmill.trained.exported import Exported, outputs_of
+from flaxmill.trained.exported import Exported
 from flaxmill.trained.run import TrainedRun
+from flaxmill.training.evaluation import padded_batches
 
 ALLOWED = 0.005
 """Nats that calibrating may cost."""
@@ -93,7 +94,12 @@ def measured(run: TrainedRun) -> dict[str, Any]:
     place = np.arange(len(labels)), labels
     with tempfile.TemporaryDirectory() as folder:
         written = export(run, Path(folder, "export"), formats=["stablehlo"])
-        answers = outputs_of(Exported(written.path).outputs, test, run.signature)
+        model, name = Exported(written.path), run.signature.inputs[0].name
+        parts = [(model.outputs(batch[name]), mask) for batch, mask in padded_batches(test)]
+    answers = {
+        output: np.concatenate([outputs[output][mask] for outputs, mask in parts])
+        for output in ("logits", "probabilities")
+    }
     exported = -np.log(np.maximum(answers["probabilities"][place], np.finfo(np.float32).tiny))
     plain = -log_probabilities(answers["logits"])[place]
     return {

@@ -96,7 +96,8 @@ def measured(run: TrainedRun) -> dict[str, Any]:
         for layer, difference in damages(run, made_subject)
         if not difference > made_subject.allowed
     ]
-    smallest = np.abs(subject.reference).max(-1).min() / sizes(subject.reference).min()
+    reference = run.logits(splits.test, subject.model)
+    smallest = np.abs(reference).max(-1).min() / sizes(reference).min()
     return {
         "accuracy": run.result["test"]["accuracy"],
         "smallest_logit": float(smallest),
@@ -117,7 +118,8 @@ def damages(run: TrainedRun, subject: ExportedModel) -> Iterator[tuple[str, floa
     test = subject.splits.test
     pictures = test.take(np.arange(len(test)))[subject.signature.inputs[0].name]
     random = np.random.default_rng(0)
-    directions = random.normal(size=subject.reference.shape).astype(np.float32)
+    reference = run.logits(test, subject.model)
+    directions = random.normal(size=reference.shape).astype(np.float32)
 
     def answer(params: Any, rest: Any, pictures: Any) -> Any:
         return nnx.merge(graphdef, params, rest, copy=True)(pictures)
@@ -140,8 +142,9 @@ def damages(run: TrainedRun, subject: ExportedModel) -> Iterator[tuple[str, floa
         damaged.flat[random.choice(live)] += MOVED * norm
         changed = weights.unflatten(params, {**arrays, name: damaged}, where="it")
         logits = np.asarray(answers(changed, rest, pictures))
-        found = parity.compare(logits, subject.reference, None, subject.signature.output_kind)
-        yield layer, found["max_relative_difference"]
+        found = parity.Comparison(subject.signature.output_kind)
+        found.add(logits, reference, None)
+        yield layer, found.figures()["max_relative_difference"]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,11 +56,30 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def subject(seed: int = 0, examples: int = 300, **changes: Any) -> ReportedRun:
-    """A run of a classifier of three classes that is right now and then."""
+def outcomes(seed: int = 0, examples: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a classifier of three classes that is right now and then, and the labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, examples)
-    logits = rng.normal(0, 1.5, (examples, 3)) + 2 * np.eye(3)[labels]
+    return rng.normal(0, 1.5, (examples, 3)) + 2 * np.eye(3)[labels], labels
+
+
+def subject(
+    seed: int = 0,
+    examples: int = 300,
+    *,
+    tested: tuple[np.ndarray, np.ndarray] | Literal["usual"] | None = "usual",
+    **changes: Any,
+) -> ReportedRun:
+    """A run of a classifier of three classes that is right now and then.
+
+    Args:
+        seed: Of its outputs.
+        examples: Number of test examples.
+        tested: Other logits and labels of these, or None.
+        changes: Of its fields.
+    """
+    rng = np.random.default_rng(seed)
+    logits, labels = outcomes(seed, examples)
     right = float((logits.argmax(-1) == labels).mean())
     rows = [
         {"step": 10 * epoch, "epoch": epoch, "split": split, "loss": 1 / epoch, "accuracy": 0.5}
@@ -97,12 +116,14 @@ def subject(seed: int = 0, examples: int = 300, **changes: Any) -> ReportedRun:
         metrics=rows,
         config={"epochs": 3, "optimizer": {"momentum": 0.9}},
         manifest={"versions": {"jax": "0.10.2"}},
-        test_logits=logits,
-        test_labels=labels,
         test_examples=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
         attributed=Explanations("Beside each class, what speaks for it.", [look]),
     )
-    return changed(made, **changes)
+    made = changed(made, **changes)
+    if tested is None:
+        return made
+    logits, labels = (logits, labels) if tested == "usual" else tested
+    return replace(made, tested=made.kind.tally(logits, labels, made.temperature or 1.0))
 
 
 def changed(run: ReportedRun, **changes: Any) -> ReportedRun:

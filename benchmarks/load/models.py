@@ -149,8 +149,9 @@ def write_export(
         path = folder / engines.FILES[engine]
         files.write_atomic(path, content)
         outputs = engines.start(engine, folder, signature)(pictures[:100])["logits"]
-        found = parity.compare(outputs, expected[:100], None, signature.output_kind)
-        rows[name] = parity.check_exact({**parity.of_file(path), **found}, name)
+        found = parity.Comparison(signature.output_kind)
+        found.add(outputs, expected[:100], None)
+        rows[name] = parity.check_exact({**parity.of_file(path), **found.figures()}, name)
     files.write_json(folder / "parity.json", {"format": json_forms.NEWEST, "formats": rows})
 
 

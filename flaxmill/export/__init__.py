@@ -15,7 +15,7 @@ import numpy as np
 from flaxmill.data.source import Splits
 from flaxmill.errors import BadInput, nearest
 from flaxmill.export import card
-from flaxmill.export.formats import ExportedModel, write_formats
+from flaxmill.export.formats import ExportedModel, check, read_back, write_formats
 from flaxmill.export.made import made_splits
 from flaxmill.machine import files, json_forms, stopping
 from flaxmill.machine.program import command_line, quote
@@ -240,21 +240,23 @@ def _write(
 ) -> dict[str, Any]:
     """Writes and checks all files of an export; returns the content of its ``parity.json``."""
     model.signature.save(folder / "signature.json")
+    written = write_formats(model, folder, formats, quantize)
+    compared = model.compare({name: read_back(model, name, written[name]) for name in written})
     content: dict[str, Any] = {
         "format": json_forms.NEWEST,
-        "split": MADE if model.labels is None else "test",
+        "split": MADE if model.made else "test",
         "data": model.splits.title,
-        "examples": len(model.reference),
-        "reference": {"precision": "float32", "accuracy": model.accuracy},
+        "examples": compared.examples,
+        "reference": {"precision": "float32", "accuracy": compared.accuracy},
         "formats": {},
     }
-    for name, row in write_formats(model, folder, formats, quantize):
+    for name, row in check(model, written, compared):
         content["formats"][name] = row
         done(name, row)
     files.write_json(folder / "parity.json", content)
     files.write_atomic(folder / "README.md", card.text(model.signature, content, model.splits))
-    if model.labels is not None:
-        _write_examples(model.signature, model.splits, model.labels, folder / "examples")
+    if compared.labels is not None:
+        _write_examples(model.signature, model.splits, compared.labels, folder / "examples")
     if "web" in formats:
         from flaxmill.export.web import write_web
 

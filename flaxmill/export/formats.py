@@ -1,11 +1,12 @@
 """The formats of an export: how each is written, and how it compares with the model."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax import nnx
 
 from flaxmill.data.source import Splits, part
 from flaxmill.export import parity
@@ -13,32 +14,33 @@ from flaxmill.export.function import Apply, application, exported_signature, sta
 from flaxmill.machine import files
 from flaxmill.models import weights
 from flaxmill.tasks.signature import Signature
-from flaxmill.trained import engines, exported
+from flaxmill.trained import engines
 from flaxmill.trained.run import TrainedRun
+from flaxmill.training.evaluation import padded_batches, taken
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportedModel:
-    """A model to export, and the reference that exports are compared with.
+    """A model to export, and what its exports are compared with.
 
     Attributes:
         run: The trained run.
         arrays: Its weights by name.
-        apply: The model in float32, as a pure function.
+        model: The model in float32, with which exports are compared.
+        apply: The same as a pure function.
         signature: Of the export.
         splits: The run's data.
-        reference: Logits of the model for the test examples, in float32.
-        labels: Their true classes, or a row of zeros and ones each; None where these were made.
-        allowed: How far logits may lie from the reference, as `parity.allowed` says.
+        made: Whether the test examples were made, so that no label of them is right.
+        allowed: How far logits may lie from the model's, as `parity.allowed` says.
     """
 
     run: TrainedRun
     arrays: dict[str, np.ndarray]
+    model: nnx.Module
     apply: Apply
     signature: Signature
     splits: Splits
-    reference: np.ndarray
-    labels: np.ndarray | None
+    made: bool
     allowed: float
 
     @classmethod
@@ -63,30 +65,58 @@ class ExportedModel:
         if left_out := run.result.get("unreadable", {}).get("count"):
             origin["unreadable"] = left_out
         signature = exported_signature(run.signature, licence=licence, run=origin)
-        reference, labels = run.scored(splits.test, model)
         perturbed = run.build(parity.perturb(arrays), **_exactly(run))
         some = part(splits.test, 0, min(len(splits.test), parity.ROUNDED_EXAMPLES))
-        allowed = parity.allowed(reference, run.logits(some, perturbed))
+        reference, rounded = run.logits(some, model), run.logits(some, perturbed)
         return cls(
             run=run,
             arrays=arrays,
+            model=model,
             apply=application(model),
             signature=signature,
             splits=splits,
-            reference=reference,
-            labels=None if made else labels,
-            allowed=allowed,
+            made=made,
+            allowed=parity.allowed(reference, rounded),
         )
 
-    @property
-    def accuracy(self) -> float | None:
-        """The model's accuracy on the test examples; None where these were made."""
-        return self.compare(self.reference)["accuracy"]
+    def compare(self, formats: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> "Compared":
+        """Compares formats with the model on every test example; each is read once.
 
-    def compare(self, outputs: np.ndarray) -> dict[str, Any]:
-        """Returns how logits for the test examples compare with the reference."""
-        kind = self.signature.output_kind
-        return parity.compare(outputs, self.reference, self.labels, kind)
+        Args:
+            formats: By name, what returns the logits for what the model takes of a batch.
+        """
+        kind, name = self.signature.output_kind, self.signature.inputs[0].name
+        own = parity.Comparison(kind)
+        others = {format: parity.Comparison(kind) for format in formats}
+        every: list[np.ndarray] = []
+        for batch, mask in padded_batches(self.splits.test):
+            inputs = taken(batch, name, self.run.path / "signature.json")
+            labels = None if self.made else np.asarray(batch["label"])[mask]
+            reference = np.asarray(self.run.apply(self.model, inputs))[mask]
+            own.add(reference, reference, labels)
+            for format, apply in formats.items():
+                others[format].add(apply(inputs)[mask], reference, labels)
+            every += [] if labels is None else [labels]
+        figures = {format: one.figures() for format, one in others.items()}
+        labels = np.concatenate(every) if every else None
+        return Compared(own.examples, own.figures()["accuracy"], labels, figures)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """How formats compare with the model.
+
+    Attributes:
+        examples: On so many.
+        accuracy: The model's own; None where the examples were made.
+        labels: Of the examples; None likewise.
+        figures: By the format's name, as from `parity.Comparison.figures`.
+    """
+
+    examples: int
+    accuracy: float | None
+    labels: np.ndarray | None
+    figures: Mapping[str, dict[str, Any]]
 
 
 def _without_paths(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,46 +138,54 @@ def _exactly(run: TrainedRun) -> dict[str, str]:
 
 def write_formats(
     model: ExportedModel, folder: Path, formats: Sequence[str], quantize: str | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Writes each format, and yields its name and its figures, which are within its tolerance."""
+) -> dict[str, Path]:
+    """Writes each format; returns the files by the formats' names, in which they are checked."""
+    written: dict[str, Path] = {}
     if "stablehlo" in formats:
-        path = folder / engines.FILES["jax"]
-        files.write_atomic(path, stablehlo(model.apply, model.signature))
-        row = _measure(model, "jax", path)
-        yield "stablehlo", parity.check_exact(row, "stablehlo", model.allowed)
+        written["stablehlo"] = folder / engines.FILES["jax"]
+        files.write_atomic(written["stablehlo"], stablehlo(model.apply, model.signature))
     if quantize or "onnx" in formats or "web" in formats:
         from flaxmill.export.graph import onnx_graph
 
         graph = onnx_graph(model.apply, model.signature)
-        path = folder / engines.FILES["onnx"]
-        files.write_atomic(path, graph.SerializeToString())
-        yield "onnx", parity.check_exact(_measure(model, "onnx", path), "onnx", model.allowed)
+        written["onnx"] = folder / engines.FILES["onnx"]
+        files.write_atomic(written["onnx"], graph.SerializeToString())
         if quantize:
             from flaxmill.export.int8 import quantized_model
 
             small = quantized_model(graph, model.splits.train, model.signature)
-            path = folder / engines.FILES["int8"]
-            files.write_atomic(path, small.SerializeToString())
-            measured = _measure(model, "int8", path)
-            yield "int8", parity.check_int8(measured, model.accuracy or 0, len(model.reference))
+            written["int8"] = folder / engines.FILES["int8"]
+            files.write_atomic(written["int8"], small.SerializeToString())
     if "safetensors" in formats:
-        yield "safetensors", _write_weights(model, folder / "weights.safetensors")
+        from safetensors.numpy import save
+
+        facts = {"weights_sha256": model.signature.run["weights_sha256"]}
+        written["safetensors"] = folder / "weights.safetensors"
+        files.write_atomic(written["safetensors"], save(model.arrays, metadata=facts))
+    return written
 
 
-def _measure(model: ExportedModel, engine: str, path: Path) -> dict[str, Any]:
-    """Returns what a file is, and how its answers to the test examples compare."""
-    runs = engines.start(engine, path.parent, model.signature)
-    outputs = exported.outputs_of(runs, model.splits.test, model.signature)
-    return {**parity.of_file(path), **model.compare(outputs["logits"])}
+def read_back(model: ExportedModel, name: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Opens a file of an export as others will; returns what gives its logits for a batch."""
+    if name == "safetensors":
+        read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
+        return lambda inputs: np.asarray(model.run.apply(read, inputs))
+    engine = next(engine for engine, file in engines.FILES.items() if file == path.name)
+    started = engines.start(engine, path.parent, model.signature)
+    return lambda inputs: started(inputs)["logits"]
 
 
-def _write_weights(model: ExportedModel, path: Path) -> dict[str, Any]:
-    """Writes the weights by name, reads them back, and has the model answer with them."""
-    from safetensors.numpy import save
+def check(
+    model: ExportedModel, written: Mapping[str, Path], compared: Compared
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the name of each format and its figures, which are within its tolerance.
 
-    facts = {"weights_sha256": model.signature.run["weights_sha256"]}
-    files.write_atomic(path, save(model.arrays, metadata=facts))
-    read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
-    outputs = model.run.logits(model.splits.test, read)
-    row = {**parity.of_file(path), **model.compare(outputs)}
-    return parity.check_exact(row, "safetensors", model.allowed)
+    Raises:
+        CannotGoOn: They are not.
+    """
+    for name, path in written.items():
+        row = {**parity.of_file(path), **compared.figures[name]}
+        if name == "int8":
+            yield name, parity.check_int8(row, compared.accuracy or 0, compared.examples)
+        else:
+            yield name, parity.check_exact(row, name, model.allowed)

@@ -1,5 +1,6 @@
 """Whether an export predicts as the trained model does, measured on real examples."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,38 +40,74 @@ def sizes(reference: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " 
     Args:
         reference: Logits of the trained model.
     """
-    check_exact = reference.astype(np.float64)
-    usual = np.sqrt(np.square(check_exact).mean())
+    exact = reference.astype(np.float64)
+    return _sizes(np.abs(exact).max(-1), math.sqrt(np.square(exact).mean()))
+
+
+def _sizes(largest: Float[np.ndarray, " example"], usual: float) -> Float[np.ndarray, " example"]:
     smallest = np.finfo(np.float32).tiny / RELATIVE  # what is lost below float32's range is nothing
-    return np.maximum(np.abs(check_exact).max(-1), max(usual, smallest))
+    return np.maximum(largest, max(usual, smallest))
 
 
-def compare(
-    outputs: Float[np.ndarray, "example class"],
-    reference: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
-    kind: OutputKind,
-) -> dict[str, Any]:
-    """Returns how far outputs lie from those of the trained model.
+class Comparison:
+    """How far outputs lie from those of the trained model, added up batch by batch.
 
     Args:
-        outputs: Logits through an export.
-        reference: Those of the trained model, in float32.
-        labels: True classes, or a row of zeros and ones each; None where nothing is known of them.
         kind: What the outputs are.
-
-    Returns:
-        Largest absolute difference of a logit; largest as a share of the logits' `sizes`; number of
-        examples whose class, or set of labels, differs; accuracy, None without labels.
     """
-    difference = np.abs(outputs - reference).max(-1)
-    accuracy = None if labels is None else float(kind.accuracy(outputs, labels).mean())
-    return {
-        "max_abs_difference": float(difference.max()),
-        "max_relative_difference": float((difference / sizes(reference)).max()),
-        "disagreements": int((~kind.agree(outputs, reference)).sum()),
-        "accuracy": accuracy,
-    }
+
+    def __init__(self, kind: OutputKind) -> None:
+        self._kind = kind
+        self._differences: list[np.ndarray] = []  # largest of each example's logits
+        self._largest: list[np.ndarray] = []  # of the reference
+        self._squares, self._logits = 0.0, 0
+        self._right, self._disagreements = 0.0, 0
+
+    def add(
+        self,
+        outputs: Float[np.ndarray, "example class"],
+        reference: Float[np.ndarray, "example class"],
+        labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
+    ) -> None:
+        """Adds some examples.
+
+        Args:
+            outputs: Logits through an export.
+            reference: Those of the trained model, in float32.
+            labels: True classes, or a row of zeros and ones each; None where none are known.
+        """
+        exact = reference.astype(np.float64)
+        self._differences.append(np.abs(outputs - reference).max(-1))
+        self._largest.append(np.abs(exact).max(-1))
+        self._squares += float(np.square(exact).sum())
+        self._logits += exact.size
+        self._disagreements += int((~self._kind.agree(outputs, reference)).sum())
+        self._right += (
+            math.nan if labels is None else float(self._kind.accuracy(outputs, labels).sum())
+        )
+
+    @property
+    def examples(self) -> int:
+        """The number of examples that were added."""
+        return sum(map(len, self._largest))
+
+    def figures(self) -> dict[str, Any]:
+        """Returns the figures of all examples.
+
+        Returns:
+            Largest absolute difference of a logit; largest as a share of the logits' `sizes`;
+            number of examples whose class, or set of labels, differs; accuracy, None without
+            labels.
+        """
+        difference, largest = np.concatenate(self._differences), np.concatenate(self._largest)
+        usual = math.sqrt(self._squares / self._logits)
+        accuracy = self._right / len(largest)
+        return {
+            "max_abs_difference": float(difference.max()),
+            "max_relative_difference": float((difference / _sizes(largest, usual)).max()),
+            "disagreements": self._disagreements,
+            "accuracy": None if math.isnan(accuracy) else accuracy,
+        }
 
 
 def perturb(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ calibration of modern neural networks").
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
@@ -54,7 +55,7 @@ def label_probabilities(
 
 def fit_temperature(
     logits: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"],
+    labels: Integer[np.ndarray, " example"],
 ) -> float:
     """Finds the temperature at which predictions are as often right as their probabilities say.
 
@@ -73,8 +74,7 @@ def fit_temperature(
 
     Args:
         logits: Unnormalised scores of examples that the model was not trained on, nor tested.
-        labels: Their true classes, or a row of zeros and ones each: then the probabilities are
-            sigmoids.
+        labels: Their true classes.
 
     Returns:
         The temperature.
@@ -82,21 +82,50 @@ def fit_temperature(
     Raises:
         BadInput: There are no examples, or the labels are not those of such logits.
     """
-    exact = logits.astype(np.float64)
-    if not np.isfinite(exact).all():
+    check_classes(logits.shape[-1], labels)
+    exact = _finite(logits)
+    target = float(exact[np.arange(len(labels)), labels].sum())
+    return _fit(exact, target, _class_probabilities)
+
+
+def fit_label_temperature(
+    logits: Float[np.ndarray, "example class"], labels: Float[np.ndarray, "example class"]
+) -> float:
+    """Finds the temperature as `fit_temperature` does, where probabilities are sigmoids.
+
+    Args:
+        logits: Unnormalised scores of examples that the model was not trained on, nor tested.
+        labels: Rows of zeros and ones.
+
+    Raises:
+        BadInput: There are no examples, or the labels are not those of such logits.
+    """
+    check_labels(logits, labels)
+    exact = _finite(logits)
+    return _fit(exact, float((exact * labels).sum()), label_probabilities)
+
+
+def _finite(logits: np.ndarray) -> np.ndarray:
+    if not np.isfinite(logits).all():
         raise BadInput("The logits are not all finite, so that no temperature fits them.")
-    if labels.ndim == 2:
-        check_labels(logits, labels)
-        target, probabilities = (exact * labels).sum(), label_probabilities
-    else:
-        check_classes(logits.shape[-1], labels)
-        target = exact[np.arange(len(labels)), labels].sum()
-        probabilities = _class_probabilities
+    return logits.astype(np.float64)
+
+
+def _fit(
+    exact: np.ndarray, target: float, probabilities: Callable[[np.ndarray, float], np.ndarray]
+) -> float:
+    """Returns the temperature of `fit_temperature`.
+
+    Args:
+        exact: Logits in float64.
+        target: Sum of the logits of what holds.
+        probabilities: From logits and a temperature.
+    """
 
     def expected(temperature: float) -> float:
         return float((probabilities(exact, temperature) * exact).sum())
 
-    prior = PRIOR_EXAMPLES / len(labels)
+    prior = PRIOR_EXAMPLES / len(exact)
     uncalibrated = expected(1.0)
 
     def slope(temperature: float) -> float:

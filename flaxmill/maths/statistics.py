@@ -9,27 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-from flaxmill.maths.calibration import check_classes, log_probabilities
-
-
-def negative_log_likelihood(
-    logits: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"],
-    temperature: float = 1.0,
-) -> float:
-    """Computes the mean negative log-probability of the true classes.
-
-    Args:
-        logits: Unnormalised scores.
-        labels: True classes.
-        temperature: Divides the logits.
-
-    Returns:
-        The mean, in nats per example.
-    """
-    check_classes(logits.shape[-1], labels)
-    logs = log_probabilities(logits, temperature)
-    return float(-logs[np.arange(len(labels)), labels].mean())
+from flaxmill.maths.calibration import check_classes
 
 
 def confusion_matrix(
@@ -116,33 +96,12 @@ class Calibration:
     error: float
 
 
-def calibration(
-    logits: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"],
-    *,
-    temperature: float = 1.0,
+def binned(
+    confidence: Float[np.ndarray, " answer"],
+    right: Bool[np.ndarray, " answer"],
     num_bins: int = 15,
 ) -> Calibration:
     """Measures calibration in bins of equal width (Guo et al. 2017, section 2, equation 3).
-
-    Args:
-        logits: Unnormalised scores.
-        labels: True classes.
-        temperature: Divides the logits.
-        num_bins: Number of bins from 0 to 1.
-
-    Returns:
-        The bins and the expected calibration error.
-    """
-    check_classes(logits.shape[-1], labels)
-    confidence = np.exp(log_probabilities(logits, temperature).max(axis=-1))
-    return binned(confidence, logits.argmax(axis=-1) == labels, num_bins)
-
-
-def binned(
-    confidence: Float[np.ndarray, " answer"], right: Bool[np.ndarray, " answer"], num_bins: int
-) -> Calibration:
-    """Sorts predictions into bins by their confidence.
 
     Args:
         confidence: From 0 to 1.
@@ -159,28 +118,17 @@ def binned(
     return Calibration(edges, counts, share(sums, counts), share(hits, counts), error)
 
 
-def worst_mistakes(
-    logits: Float[np.ndarray, "example class"],
-    labels: Integer[np.ndarray, " example"],
-    count: int,
-) -> Int[np.ndarray, " mistake"]:
-    """Finds the wrong predictions that the model was most sure of.
+def doubt(logs: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " example"]:
+    """Computes how probable it is that the likeliest class is not the right one, as a logarithm.
+
+    It is that of the other classes' sum, which stays apart where a confidence rounds to 1.
 
     Args:
-        logits: Unnormalised scores.
-        labels: True classes.
-        count: How many to find, at most.
-
-    Returns:
-        Their indices, the surest first, the earlier first among equals.
+        logs: Log-probabilities.
     """
-    check_classes(logits.shape[-1], labels)
-    wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
-    # log(1 - confidence), of the other classes' sum: it stays apart where confidence rounds to 1.
-    others = np.sort(log_probabilities(logits[wrong]), axis=-1)[:, :-1]
-    largest = others[:, -1:]
-    doubt = largest[:, 0] + np.log(np.exp(others - largest).sum(axis=-1))
-    return wrong[np.argsort(doubt, kind="stable")[:count]].astype(np.int64)
+    others = np.where(np.arange(logs.shape[-1]) == logs.argmax(-1)[:, None], -np.inf, logs)
+    with np.errstate(divide="ignore"):  # of one class there is no other
+        return np.logaddexp.reduce(others, -1)
 
 
 def wilson_interval(right: int, examples: int, z: float = 1.959964) -> tuple[float, float]:

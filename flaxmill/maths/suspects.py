@@ -35,6 +35,11 @@ SURE = 0.9
 _AGREEING, _AT_LEAST = 0.97, 0.9  # share of sure answers that agree with the labels, and its bound
 _CHANCE = 0.01  # that errors alone would make as many
 _MOST = 200  # least probable labels that are looked at
+_STEPS = 512  # sizes of probabilities that are told apart, to a factor of e: 0.2 % each
+
+BySize = Float[np.ndarray, " size"]
+NOTHING = np.zeros(40 * _STEPS + 1)
+"""As from `by_size`, of no probabilities. All below exp(-40) are of the first size."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,26 @@ class Questions:
         of_label: How probable the label is to the model.
         of_answer: How probable its own answer is.
         answer: A number for each possible answer; equal ones are counted together.
-        every: The probabilities of all answers to all questions.
+        expected: The probabilities of all answers to all questions, as from `by_size`.
     """
 
     example: Int[np.ndarray, " question"]
     of_label: Float[np.ndarray, " question"]
     of_answer: Float[np.ndarray, " question"]
     answer: Int[np.ndarray, " question"]
-    every: Float[np.ndarray, " probability"]
+    expected: BySize
+
+
+def by_size(probabilities: Float[np.ndarray, "..."]) -> BySize:
+    """Sums up probabilities by their size; those of parts of a data set add up."""
+    places, weights = _place(probabilities.ravel()), probabilities.ravel()
+    return np.bincount(places, weights, minlength=len(NOTHING))
+
+
+def _place(probabilities: Float[np.ndarray, " one"]) -> Int[np.ndarray, " one"]:
+    with np.errstate(divide="ignore"):
+        steps = np.nan_to_num(np.floor(_STEPS * np.log(probabilities)))
+    return np.clip(steps + len(NOTHING) - 1, 0, len(NOTHING) - 1).astype(np.int64)
 
 
 def suspects(questions: Questions) -> list[Suspect]:
@@ -84,7 +101,7 @@ def suspects(questions: Questions) -> list[Suspect]:
     disagreeing = questions.of_label < questions.of_answer
     order = np.argsort(questions.of_label, kind="stable")
     order = order[disagreeing[order]][:_MOST]
-    expected = _expected_below(questions.every, questions.of_label[order])
+    expected = np.cumsum(questions.expected)[_place(questions.of_label[order])]
     more = [_is_more(count, mean) for count, mean in enumerate(expected.tolist(), 1)]
     order = order[: max(np.flatnonzero(more), default=-1) + 1]
     is_sure = questions.of_answer >= SURE
@@ -98,20 +115,6 @@ def suspects(questions: Questions) -> list[Suspect]:
             sure = float(questions.of_answer[question])
             by_example.setdefault(index, Suspect(index, sure, agreeing, answers))
     return list(by_example.values())
-
-
-def _expected_below(
-    every: Float[np.ndarray, " probability"], thresholds: Float[np.ndarray, " threshold"]
-) -> Float[np.ndarray, " threshold"]:
-    """Returns how many labels the model expects to be as improbable as each threshold, or more.
-
-    Args:
-        every: The probabilities of all answers.
-        thresholds: In rising order.
-    """
-    places = np.searchsorted(thresholds, every, side="left")
-    sums = np.bincount(places, weights=every, minlength=len(thresholds) + 1)
-    return np.cumsum(sums)[: len(thresholds)]
 
 
 def _is_more(count: int, expected: float) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flaxmill.maths.suspects import suspects
+from flaxmill.tasks.kinds import Tally
 
 FEW_TESTED = 200  # examples; fewer leave an interval of ten points or more
 FEW_TRAINED = 50  # examples of a class
@@ -19,11 +20,12 @@ NUM_FILES = 5
 NUM_CLASSES = 3
 
 
-def words(subject: Any, material: dict[str, Any]) -> dict[str, Any] | None:
+def words(subject: Any, tested: Tally, material: dict[str, Any]) -> dict[str, Any] | None:
     """Returns sentences for the top of the page.
 
     Args:
-        subject: The run, with logits and labels of its test.
+        subject: The run.
+        tested: What is kept of the model's outputs for its test examples.
         material: Of the sections ``headline``, ``confusion``, ``classes``, ``mistakes``, and the
             ``temperature``.
 
@@ -36,15 +38,15 @@ def words(subject: Any, material: dict[str, Any]) -> dict[str, Any] | None:
         return None
     things = subject.things
     return {
-        "expect": _expect(subject, headline, things),
+        "expect": _expect(subject, tested, headline, things),
         "confused": _confused(material),
         "cautions": _cautions(subject, headline, things),
         "next": _next(subject, material, things),
-        "files": _files(subject, material["temperature"]),
+        "files": _files(subject, tested, material["temperature"]),
     }
 
 
-def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
+def _expect(subject: Any, tested: Tally, headline: dict[str, Any], things: str) -> list[str]:
     """Describes how many of 100 new examples will be right, and what that is worth."""
     share, (low, high) = headline["accuracy"], headline["interval"]
     all_of = "have every label right" if subject.several else "be right"
@@ -53,7 +55,7 @@ def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
         f"between {math.floor(100 * low)} and {math.ceil(100 * high)}."
     ]
     if subject.several:
-        given, holds = subject.test_logits > 0, subject.test_labels > 0
+        given, holds = tested.predicted, tested.labels > 0
         hits = (given & holds).sum()
         if given.any() and holds.any():
             sentences.append(
@@ -61,7 +63,7 @@ def _expect(subject: Any, headline: dict[str, Any], things: str) -> list[str]:
                 f"hold, it finds {100 * hits / holds.sum():.0f}."
             )
         return sentences
-    counts = np.bincount(subject.test_labels, minlength=len(subject.labels))
+    counts = np.bincount(tested.labels, minlength=len(subject.labels))
     guess = counts.max() / counts.sum()
     always = f"Always saying “{subject.labels[counts.argmax()]}” would be right {100 * guess:.0f} "
     if low <= guess:
@@ -137,22 +139,19 @@ def _last(subject: Any, figure: str) -> dict[str, float]:
     return {row["split"]: row[figure] for row in subject.metrics if row.get(figure) is not None}
 
 
-def _files(subject: Any, temperature: float | None) -> list[dict[str, Any]]:
+def _files(subject: Any, tested: Tally, temperature: float | None) -> list[dict[str, Any]]:
     """Returns test files whose label is probably wrong, where the model can be believed."""
-    if subject.test_name is None or temperature is None or not len(subject.test_labels):
+    if subject.test_name is None or temperature is None or not len(tested.labels):
         return []  # of what is not calibrated, nobody knows what its sureness is worth
-    logits, labels, classes = subject.test_logits, subject.test_labels, list(subject.labels)
-    files = []
-    kind = subject.kind
-    for suspect in suspects(kind.questions(logits, labels, temperature)):
+    kind, classes, files = subject.kind, list(subject.labels), []
+    for suspect in suspects(tested.questions()):
         this = slice(suspect.index, suspect.index + 1)
         if (file := subject.test_name(suspect.index)).whole:
-            predicted = kind.predicted(logits[this])
             files.append(
                 {
                     "file": file,
-                    "truth": kind.names(labels[this], classes)[0],
-                    "answer": kind.names(predicted, classes)[0],
+                    "truth": kind.names(tested.labels[this], classes)[0],
+                    "answer": kind.names(tested.predicted[this], classes)[0],
                     "suspect": suspect,
                 }
             )

@@ -46,7 +46,7 @@ def draw(
     these = f"{choosing.called(split)} examples{choosing.named(classes)}"
     worst, number = None, 0
     if wrong:
-        worst, number = choosing.wrong_answers(splits, split, classes, trained.scored)
+        worst, number = choosing.wrong_answers(splits, split, classes, trained.tally)
         indices = worst[: choosing.COUNT]
     else:
         indices = choosing.indices(splits, split, classes)

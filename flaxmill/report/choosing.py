@@ -1,7 +1,6 @@
 """Which examples of a split a person wants to see: some of all, of a class, or the worst."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -10,7 +9,7 @@ from flaxmill.data.listings.listing import normal
 from flaxmill.data.permutation import permute
 from flaxmill.data.source import Source, Splits, known_labels
 from flaxmill.errors import BadInput, nearest
-from flaxmill.tasks.kinds import output_kind
+from flaxmill.tasks.kinds import Tally, output_kind
 from flaxmill.training.evaluation import padded_batches
 
 COUNT = 25
@@ -45,7 +44,7 @@ def indices(splits: Splits, split: str, classes: Sequence[str]) -> Int[np.ndarra
 
 
 def wrong_answers(
-    splits: Splits, split: str, classes: Sequence[str], scored: Callable[[Source], Any]
+    splits: Splits, split: str, classes: Sequence[str], tally: Callable[[Source], Tally]
 ) -> tuple[Int[np.ndarray, " mistake"], int]:
     """Returns which examples are answered wrongly, the surest answers first, and out of how many.
 
@@ -53,7 +52,7 @@ def wrong_answers(
         splits: The data.
         split: Which part of it.
         classes: Names of the labels that they may have; any if there are none.
-        scored: Gives the logits and the labels of a source's examples.
+        tally: Asks the model about all examples of a source.
 
     Raises:
         BadInput: There is no such split or class, or every answer is right.
@@ -61,11 +60,11 @@ def wrong_answers(
     if not len(splits[split]):
         raise BadInput(f"the split {split} has no examples: nothing was drawn.")
     _numbers(classes, splits.labels)  # before the model is asked
-    logits, labels = scored(splits[split])
-    worst, _ = output_kind(splits.gives).mistakes(logits, labels, len(labels))
-    number = len(labels)
+    tested = tally(splits[split])
+    number = len(tested.labels)
+    worst, _ = tested.mistakes(number)
     if classes:
-        chosen = _of(splits, classes, labels)
+        chosen = _of(splits, classes, tested.labels)
         worst, number = worst[chosen[worst]], int(chosen.sum())
     if not len(worst):
         raise BadInput(

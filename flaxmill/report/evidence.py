@@ -7,7 +7,7 @@ import numpy as np
 from flaxmill.data.source import known_labels
 from flaxmill.report.examples import Examples
 from flaxmill.report.page import ReportedRun
-from flaxmill.tasks.kinds import Explanations
+from flaxmill.tasks.kinds import Explanations, Tally
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.log import mean_rows
 
@@ -24,7 +24,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
     """
     splits = trained.splits(data)
     examples = Examples(splits.test, trained.signature.inputs[0].name)
-    logits, labels = trained.scored(splits.test)
+    tested = trained.tally(splits.test)
     known, kind = known_labels(splits.train), trained.signature.output_kind
     return ReportedRun(
         name=trained.path.name or str(trained.path),
@@ -39,27 +39,23 @@ def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
         metrics=mean_rows(trained.rows),
         config=trained.identity["config"],
         manifest=trained.manifest,
-        test_logits=logits,
-        test_labels=labels,
+        tested=tested,
         test_examples=examples,
         test_name=examples.name,
         train_counts=None if known is None else kind.counts(known, len(splits.labels)),
-        attributed=_attributed(trained, logits, labels, examples),
+        attributed=_attributed(trained, tested, examples),
         recipe_sha256=trained.identity["recipe_sha256"],
         recipe_text=trained.recipe_text,
     )
 
 
-def _attributed(
-    trained: TrainedRun, logits: np.ndarray, labels: np.ndarray, examples: Any
-) -> Explanations | None:
-    """Explains some predictions: of each class, the surest right one."""
-    kind = trained.signature.output_kind
-    surest = kind.surest(logits, labels)[:_MOST_LOOKED_INTO]
-    if not surest:
+def _attributed(trained: TrainedRun, tested: Tally, examples: Any) -> Explanations | None:
+    """Explains some predictions: of each class, the most confident right one."""
+    chosen = tested.most_confident()[:_MOST_LOOKED_INTO]
+    if not chosen:
         return None
-    classes, indices = (np.array(column) for column in zip(*surest, strict=True))
-    signature, most = trained.signature, max(_LEAST_COVERED, len(labels))
-    taken = signature.input_kind
+    classes, indices = (np.array(column) for column in zip(*chosen, strict=True))
+    signature, most = trained.signature, max(_LEAST_COVERED, len(tested.labels))
+    taken, kind = signature.input_kind, signature.output_kind
     shown = taken.collate([examples[int(index)] for index in indices], signature)
     return taken.explain(trained.model, shown, classes, kind, signature, most=most)

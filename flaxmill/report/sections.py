@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Int
 from markupsafe import Markup
 
 from flaxmill.maths import calibration, statistics
 from flaxmill.report import advice, figures
 from flaxmill.report.examples import FileName
-from flaxmill.tasks.kinds import Explanations, InputKind, OutputKind
+from flaxmill.tasks.kinds import Explanations, InputKind, OutputKind, Tally
 from flaxmill.tasks.signature import Signature
 from flaxmill.training.log import metrics_in
 
@@ -30,8 +30,6 @@ PHASES = {
     "save": "saving",
 }
 NUM_MISTAKES = 20
-Logits = Float[np.ndarray, "example class"]
-Labels = Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +49,7 @@ class ReportedRun:
         metrics: Rows as in metrics.jsonl; of several seeds, their means.
         config: Every field of the recipe's config.
         manifest: As in manifest.json.
-        test_logits: Of every test example.
-        test_labels: Their true classes, or a row of zeros and ones each.
+        tested: What is kept of the model's outputs for every test example.
         test_examples: Gives what the model took of an example, by its index.
         test_name: Gives the file that an example was read from.
         train_counts: Number of training examples of each class.
@@ -73,8 +70,7 @@ class ReportedRun:
     metrics: Sequence[Mapping[str, Any]]
     config: Mapping[str, Any]
     manifest: Mapping[str, Any]
-    test_logits: Logits | None = None
-    test_labels: Labels | None = None
+    tested: Tally | None = None
     test_examples: Any = None
     test_name: Callable[[int], FileName] | None = None
     train_counts: Int[np.ndarray, " class"] | None = None
@@ -128,13 +124,12 @@ def sections(subject: ReportedRun, number: int) -> dict[str, Any]:
     Returns:
         The subject and, by name, each section's material or None.
     """
-    scored = subject.test_logits is not None and subject.test_labels is not None
-    arrays = (subject.test_logits, subject.test_labels, subject.labels)
+    tested = subject.tested
     material: dict[str, Any] = {
         "headline": _headline(subject),
-        "confusion": subject.kind.confusion(*arrays) if scored else None,
-        "classes": subject.kind.scores(*arrays) if scored else None,
-        "mistakes": mistakes(subject) if scored else None,
+        "confusion": tested and tested.confusion(subject.labels),
+        "classes": tested and tested.class_metrics(subject.labels),
+        "mistakes": mistakes(subject),
         "temperature": subject.temperature,
     }
     return {
@@ -142,7 +137,7 @@ def sections(subject: ReportedRun, number: int) -> dict[str, Any]:
         "subject": subject,
         "things": subject.things,
         **material,
-        "advice": advice.words(subject, material) if scored else None,
+        "advice": tested and advice.words(subject, tested, material),
         "seeds": _seeds(subject),
         "calibration": _calibration(subject, number),
         "attributed": _attributed(subject),
@@ -160,13 +155,12 @@ def sections(subject: ReportedRun, number: int) -> dict[str, Any]:
 
 def mistakes(subject: ReportedRun) -> list[dict[str, Any]] | None:
     """Returns the wrong predictions that the model was most sure of, with their examples."""
-    logits, labels, shown = subject.test_logits, subject.test_labels, subject.test_examples
-    if shown is None or logits is None or labels is None:
+    tested, shown = subject.tested, subject.test_examples
+    if shown is None or tested is None:
         return None
-    kind, temperature = subject.kind, subject.temperature or 1.0
-    worst, sure = kind.mistakes(logits, labels, NUM_MISTAKES, temperature)
-    truths = kind.names(labels[worst], subject.labels)
-    answers = kind.names(kind.predicted(logits[worst]), subject.labels)
+    worst, sure = tested.mistakes(NUM_MISTAKES)
+    truths = subject.kind.names(tested.labels[worst], subject.labels)
+    answers = subject.kind.names(tested.predicted[worst], subject.labels)
     return [
         {
             "file": subject.test_name and subject.test_name(int(index)),
@@ -224,23 +218,20 @@ def named_seeds(subject: ReportedRun) -> str:
 
 
 def _calibration(subject: ReportedRun, number: int) -> dict[str, Any] | None:
-    if subject.test_logits is None or subject.test_labels is None:
+    if subject.tested is None:
         return None
-    arrays, states = (subject.test_logits, subject.test_labels), []
-    for when, divisor in (("before", 1.0), ("after", subject.temperature)):
-        if divisor is not None:
-            bins = subject.kind.bins(*arrays, divisor)
-            name = f"calibration-{number}-{when}"
-            states.append(
-                {
-                    "error": bins.error,
-                    "loss": subject.kind.loss(*arrays, divisor),
-                    "svg": Markup(figures.reliability(bins, name=name)),
-                    "confidence": float(
-                        np.nansum(bins.confidence * bins.counts) / bins.counts.sum()
-                    ),
-                }
-            )
+    states = []
+    for calibrated in (False,) if subject.temperature is None else (False, True):
+        bins, loss = subject.tested.calibration(calibrated=calibrated)
+        name = f"calibration-{number}-{'after' if calibrated else 'before'}"
+        states.append(
+            {
+                "error": bins.error,
+                "loss": loss,
+                "svg": Markup(figures.reliability(bins, name=name)),
+                "confidence": float(np.nansum(bins.confidence * bins.counts) / bins.counts.sum()),
+            }
+        )
     return {
         "states": states,
         "temperature": subject.temperature,

@@ -19,6 +19,37 @@ _FOLDER = Path(__file__).parent
 
 
 @runtime_checkable
+class Tally(Protocol):
+    """What is kept of a model's outputs for some examples: as much as the report needs."""
+
+    @property
+    def labels(self) -> Any:
+        """The label or labels of each example."""
+
+    @property
+    def predicted(self) -> Any:
+        """The predicted label or labels of each example."""
+
+    def confusion(self, classes: Sequence[str]) -> Any:
+        """Returns the confusions for the report; None where there can be none."""
+
+    def class_metrics(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Returns precision, recall and the like of each class, for the report."""
+
+    def mistakes(self, most: int) -> tuple[Any, Any]:
+        """Returns the wrong predictions, the most confident first, and their confidence."""
+
+    def most_confident(self) -> list[tuple[int, int]]:
+        """Returns for each class the right prediction that the model is surest of."""
+
+    def calibration(self, *, calibrated: bool) -> tuple[Any, float]:
+        """Returns the bins of a reliability diagram, and the mean loss."""
+
+    def questions(self) -> Any:
+        """Returns what `flaxmill.maths.suspects` goes by."""
+
+
+@runtime_checkable
 class OutputKind(Protocol):
     """The interface of a module of `flaxmill.tasks.answers`.
 
@@ -72,26 +103,14 @@ class OutputKind(Protocol):
     def caption(self, decoded: Mapping[str, Any]) -> str:
         """Returns the caption of an example on a sheet."""
 
-    def confusion(self, logits: Any, labels: Any, classes: Sequence[str]) -> Any:
-        """Returns the confusions for the report; None where there can be none."""
+    def fit_temperature(self, logits: Any, labels: Any) -> float:
+        """Returns the temperature that calibrates predictions, fitted on held-out examples."""
 
-    def scores(self, logits: Any, labels: Any, classes: Sequence[str]) -> Any:
-        """Returns precision, recall and the like of each class, for the report."""
+    def tally(self, logits: Any, labels: Any, temperature: float) -> Tally:
+        """Returns what is kept of the logits for some examples."""
 
-    def mistakes(self, logits: Any, labels: Any, most: int, temperature: float = 1.0) -> Any:
-        """Returns the wrong predictions, the most confident first, and their confidence."""
-
-    def surest(self, logits: Any, labels: Any) -> list[tuple[int, int]]:
-        """Returns for each class the right prediction that the model is surest of."""
-
-    def bins(self, logits: Any, labels: Any, temperature: float) -> Any:
-        """Returns the bins of a reliability diagram."""
-
-    def loss(self, logits: Any, labels: Any, temperature: float) -> float:
-        """Returns the mean loss."""
-
-    def questions(self, logits: Any, labels: Any, temperature: float) -> Any:
-        """Returns what `flaxmill.maths.suspects` goes by."""
+    def merge(self, tallies: Sequence[Any]) -> Tally:
+        """Returns the tally of the examples of several, one after another."""
 
     def summary(self, decoded: Mapping[str, Any]) -> str:
         """Returns the prediction for one example in a word or two."""

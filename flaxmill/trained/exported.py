@@ -9,7 +9,6 @@ import numpy as np
 from flax import nnx
 
 from flaxmill.data.matching import absent_classes
-from flaxmill.data.source import Source
 from flaxmill.errors import BadInput, nearest
 from flaxmill.machine import files, json_forms
 from flaxmill.machine.program import command_line, install_command
@@ -19,7 +18,7 @@ from flaxmill.trained import engines
 from flaxmill.trained.origin import Origin
 from flaxmill.trained.prediction import predictions
 from flaxmill.training import run_files
-from flaxmill.training.evaluation import measured, padded_batches, passing_over, taken, total
+from flaxmill.training.evaluation import measured, passing_over, taken, total
 
 ENGINES = {"stablehlo": "jax", "onnx": "onnx", "int8": "int8"}
 """The engine that runs each format of an export."""
@@ -162,22 +161,6 @@ class _Recorded(nnx.Module):
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         return self.output[...]
-
-
-def outputs_of(engine: engines.Engine, source: Source, signature: Signature) -> engines.Outputs:
-    """Returns an engine's outputs for every example of a source.
-
-    Args:
-        engine: What runs the model.
-        source: The examples.
-        signature: Names the input among the values of an example.
-    """
-    name = signature.inputs[0].name
-    parts = [(engine(batch[name]), mask) for batch, mask in padded_batches(source)]
-    return {
-        output: np.concatenate([outputs[output][mask] for outputs, mask in parts])
-        for output in parts[0][0]
-    }
 
 
 def is_export(path: Path) -> bool:

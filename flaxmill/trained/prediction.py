@@ -1,12 +1,16 @@
 """From a person's inputs to predictions, whatever computes the probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from flaxmill.errors import BadInput
+from flaxmill.tasks.kinds import Tally
 from flaxmill.tasks.signature import Signature
+
+_MERGED = 64
+"""Tallies of batches that are merged at a time."""
 
 
 def predictions(
@@ -49,3 +53,19 @@ def decode(probabilities: np.ndarray, signature: Signature, top: int) -> dict[st
         top: How many classes to name; at least one is named.
     """
     return signature.output_kind.decode(probabilities, signature.labels, top)
+
+
+def tallied(scored: Iterable[tuple[np.ndarray, np.ndarray]], signature: Signature) -> Tally:
+    """Returns what is kept of a model's outputs for the examples of all batches.
+
+    Args:
+        scored: Outputs and labels of each batch.
+        signature: Of the model.
+    """
+    kind, temperature = signature.output_kind, signature.temperature or 1.0
+    parts: list[Tally] = []
+    for outputs, labels in scored:
+        parts.append(kind.tally(outputs, labels, temperature))
+        if len(parts) == _MERGED:
+            parts = [kind.merge(parts)]
+    return kind.merge(parts)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from flaxmill.machine.progress import figures
 from flaxmill.models import weights
 from flaxmill.recipes import Recipe
 from flaxmill.recipes.loading import mistakes
+from flaxmill.tasks.kinds import Tally
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.origin import Origin
-from flaxmill.trained.prediction import predictions
+from flaxmill.trained.prediction import predictions, tallied
 from flaxmill.training import checkpoint
 from flaxmill.training import result as results
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
-from flaxmill.training.evaluation import applied, measured, passing_over, scored, total
+from flaxmill.training.evaluation import applied, joined, measured, passing_over, scored, total
 from flaxmill.training.log import checked_rows, read_rows
 
 
@@ -216,19 +217,10 @@ class TrainedRun:
             **absent_classes(source, self.signature.labels),
         }
 
-    def logits(self, source: Source, model: nnx.Module | None = None) -> np.ndarray:
-        """Returns the model's output for every example of a source.
-
-        Args:
-            source: The examples.
-            model: Another form of the run's model, as from `build`.
-        """
-        return self.scored(source, model)[0]
-
     def scored(
         self, source: Source, model: nnx.Module | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the model's output for every example of a source, and their labels.
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the model's output for every example of a source, and their labels, in batches.
 
         Args:
             source: The examples.
@@ -237,26 +229,42 @@ class TrainedRun:
         model = self.model if model is None else model
         where = self.path / "signature.json"
         name = self.signature.inputs[0].name
-        return scored(model, source, name, answer=self._apply, where=where)
+        return scored(model, source, name, apply=self.apply, where=where)
+
+    def logits(self, source: Source, model: nnx.Module | None = None) -> np.ndarray:
+        """Returns the model's output for every example of a source, all of them at once.
+
+        Args:
+            source: The examples.
+            model: Another form of the run's model, as from `build`.
+        """
+        return joined(self.scored(source, model))[0]
+
+    def tally(self, source: Source) -> Tally:
+        """Returns what is kept of the model's outputs for every example of a source."""
+        return tallied(self.scored(source), self.signature)
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the model's output for inputs as in the data."""
-        return np.asarray(self._apply(self.model, inputs))
+        return np.asarray(self.apply(self.model, inputs))
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the calibrated probability of each class for inputs as in the data."""
-        logits = self._apply(self.model, inputs).astype(jax.numpy.float32)
+        logits = self.apply(self.model, inputs).astype(jax.numpy.float32)
         scores = logits / (self.signature.temperature or 1.0)
         return np.asarray(self.signature.output_kind.probabilities(scores), np.float64)
 
-    def _apply(self, model: nnx.Module, inputs: Any) -> Any:
+    def apply(self, model: nnx.Module, inputs: Any) -> Any:
+        """Returns the output of a form of the run's model, as from `build`, for inputs.
+
+        Raises:
+            BadInput: The recipe's own code does not take them.
+        """
         try:
             return applied(model, inputs)
         except Exception as error:
-            problem = mistakes.as_bad_input(error, self.recipe.file)
-            if problem is None and self.recipe.file is not None and isinstance(error, TypeError):
-                alone = f"cannot be asked with its {self.signature.inputs[0].name} alone"
-                problem = BadInput(f"the model of {self.recipe.file} {alone}: {error}")
+            name = self.signature.inputs[0].name
+            problem = mistakes.of_inputs(error, self.recipe.file, name)
             if problem is None:
                 raise
             raise problem from error

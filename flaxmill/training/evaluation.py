@@ -1,7 +1,7 @@
 """Exact evaluation: every example once, padding masked out, sums and no means of means."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,26 +135,29 @@ def scored(
     name: str,
     *,
     reading: Reading | None = None,
-    answer: Callable[[nnx.Module, Any], Any] = applied,
+    apply: Callable[[nnx.Module, Any], Any] = applied,
     where: str | Path = "signature.json",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a model's output for every example of a source, and their labels.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields a model's output for every example of a source, and their labels, batch by batch.
 
-    Each example is read once, a batch at a time: they need not fit into memory together.
+    Each example is read once: neither they nor the outputs need fit into memory together.
 
     Args:
         model: In evaluation mode.
         source: The examples; at least one.
         name: Of what the model takes of an example.
         reading: How examples are read; those that it skips are left out.
-        answer: Asks the model.
+        apply: Asks the model.
         where: The signature that says what it takes, for messages.
     """
-    outputs, labels = [], []
     for batch, mask in padded_batches(source, reading=reading):
-        outputs.append(np.asarray(answer(model, taken(batch, name, where)))[mask])
-        labels.append(np.asarray(batch["label"])[mask])
-    return np.concatenate(outputs), np.concatenate(labels)
+        outputs = np.asarray(apply(model, taken(batch, name, where)))
+        yield outputs[mask], np.asarray(batch["label"])[mask]
+
+
+def joined(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """Returns the arrays of all batches, one after another."""
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def taken(batch: Mapping[str, Any], name: str, where: str | Path) -> Any:

@@ -20,7 +20,7 @@ from flaxmill.tasks.signature import Signature
 from flaxmill.training import checkpoint
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
-from flaxmill.training.evaluation import measured, scored, total
+from flaxmill.training.evaluation import joined, measured, scored, total
 from flaxmill.training.identity import Identity
 from flaxmill.training.log import Row, mean_rows
 from flaxmill.training.state import State, with_arrays
@@ -167,9 +167,9 @@ def calibrated(
     if calibration.enough(count):
         for name, state in states:
             model, input_name = _model(state, signature), signature.inputs[0].name
-            logits, labels = scored(model, held_out, input_name, reading=reading)
+            logits, labels = joined(scored(model, held_out, input_name, reading=reading))
             try:
-                temperatures[name] = calibration.fit_temperature(logits, labels)
+                temperatures[name] = signature.output_kind.fit_temperature(logits, labels)
             except BadInput:  # labels of a recipe's own, which its metrics may well know to count
                 return signature
             count = len(labels)

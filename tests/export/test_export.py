@@ -19,7 +19,7 @@ from small_runs import ALTERNATIVE
 from flaxmill.errors import BadInput
 from flaxmill.export import Written, directory_of, export, parity
 from flaxmill.export.function import exported_signature
-from flaxmill.maths.statistics import log_probabilities
+from flaxmill.maths.calibration import log_probabilities
 from flaxmill.models import weights
 from flaxmill.trained.exported import ENGINES, Exported
 from flaxmill.trained.run import TrainedRun

@@ -110,7 +110,8 @@ def felt(subject: ExportedModel) -> dict[str, np.ndarray]:
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     pictures = subject.splits.test.take(np.arange(len(subject.splits.test)))["image"]
     pictures = jax.numpy.asarray(pictures)
-    signs = np.sign(subject.reference - subject.reference.mean(-1, keepdims=True))
+    reference = subject.run.logits(subject.splits.test, subject.model)
+    signs = np.sign(reference - reference.mean(-1, keepdims=True))
 
     def total(params: Any) -> Any:
         return (nnx.merge(graphdef, params, rest, copy=True)(pictures) * signs).sum()
@@ -123,9 +124,15 @@ def test_one_wrong_weight_of_any_layer_is_refused(trained: TrainedRun, made: boo
     splits = trained.splits()
     if made:
         splits = made_splits("", drawn=False, signature=trained.signature)
-    subject = ExportedModel.of(trained, splits, "")
-    test = subject.splits.test
-    same = subject.compare(trained.logits(test, trained.build(dict(subject.arrays))))
+    subject = ExportedModel.of(trained, splits, "", made=made)
+
+    def compared(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+        model = trained.build(arrays)
+        found = subject.compare({"it": lambda inputs: np.asarray(trained.apply(model, inputs))})
+        assert (found.examples, found.labels is None) == (len(subject.splits.test), made)
+        return found.figures["it"]
+
+    same = compared(dict(subject.arrays))
     assert parity.check_exact(same, "onnx", subject.allowed)["max_abs_difference"] == 0
     assert parity.RELATIVE <= subject.allowed < 2e-4
     kernels = {name: of for name, of in felt(subject).items() if name.endswith("kernel")}
@@ -133,7 +140,5 @@ def test_one_wrong_weight_of_any_layer_is_refused(trained: TrainedRun, made: boo
     for name, change in kernels.items():
         wrong = subject.arrays[name].copy()
         wrong.flat[np.abs(change).argmax()] += 0.1 * np.linalg.norm(wrong)
-        found = subject.compare(
-            trained.logits(test, trained.build({**subject.arrays, name: wrong}))
-        )
+        found = compared({**subject.arrays, name: wrong})
         assert found["max_relative_difference"] > 2 * subject.allowed

@@ -1,11 +1,13 @@
 """How an export is compared with its model, and what is too far away."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.export import parity
-from flaxmill.tasks.kinds import output_kind
+from flaxmill.tasks.kinds import OutputKind, output_kind
 
 ONE, SEVERAL = (output_kind(gives) for gives in ("one_class", "labels"))
 
@@ -18,17 +20,30 @@ def honest(reference: np.ndarray, terms: float, seed: int = 0) -> np.ndarray:
     return reference + (ROUNDING * terms * noise).astype(np.float32)
 
 
+def compare(
+    outputs: np.ndarray, reference: np.ndarray, labels: np.ndarray | None, kind: OutputKind
+) -> dict[str, Any]:
+    """Returns the figures of a comparison that is done in two batches, if it can be."""
+    found = parity.Comparison(kind)
+    for rows in (slice(len(outputs) // 2), slice(len(outputs) // 2, None)):
+        if len(outputs[rows]):
+            known = None if labels is None else labels[rows]
+            found.add(outputs[rows], reference[rows], known)
+    assert found.examples == len(outputs)
+    return found.figures()
+
+
 def test_differences_are_found() -> None:
     reference = np.array([[1.0, 2.0], [4.0, -8.0]], np.float32)  # 4.6 in the quadratic mean
     outputs = reference + np.array([[1.5, 0], [0, 0.25]], np.float32)
-    found = parity.compare(outputs, reference, np.array([1, 0]), ONE)
+    found = compare(outputs, reference, np.array([1, 0]), ONE)
     assert found == {
         "max_abs_difference": 1.5,
         "max_relative_difference": pytest.approx(1.5 / np.sqrt((1 + 4 + 16 + 64) / 4)),
         "disagreements": 1,
         "accuracy": 0.5,
     }
-    unknown = parity.compare(outputs, reference, None, ONE)
+    unknown = compare(outputs, reference, None, ONE)
     assert unknown == {**found, "accuracy": None}
 
 
@@ -44,7 +59,7 @@ def test_rounding_is_no_difference_whatever_the_logits(
     if examples == 1:
         logits = np.full_like(logits, size)
     for kind in (ONE, SEVERAL):
-        found = parity.compare(honest(logits, size), logits, None, kind)
+        found = compare(honest(logits, size), logits, None, kind)
         assert parity.check_exact(found, "onnx")["max_relative_difference"] < 1e-5
 
 
@@ -53,20 +68,20 @@ def test_a_far_outlier_hides_nothing_and_is_not_refused_itself() -> None:
     logits[7] *= 1000
     outputs = logits.copy()
     outputs[7] += 1e-3  # as rounding does, where sums are so large
-    assert parity.check_exact(parity.compare(outputs, logits, None, ONE), "onnx")
+    assert parity.check_exact(compare(outputs, logits, None, ONE), "onnx")
     outputs[8] += 1e-2
     with pytest.raises(CannotGoOn):
-        parity.check_exact(parity.compare(outputs, logits, None, ONE), "onnx")
+        parity.check_exact(compare(outputs, logits, None, ONE), "onnx")
 
 
 def test_the_same_zeros_do_not_differ() -> None:
     nothing = np.zeros((2, 3), np.float32)
-    found = parity.compare(nothing, nothing, None, ONE)
+    found = compare(nothing, nothing, None, ONE)
     assert parity.check_exact(found, "onnx")["max_relative_difference"] == 0
-    lost = parity.compare(nothing + np.float32(1e-39), nothing, None, ONE)
+    lost = compare(nothing + np.float32(1e-39), nothing, None, ONE)
     assert parity.check_exact(lost, "onnx")  # some engines take numbers so small for 0
     with pytest.raises(CannotGoOn, match="differs from the trained model by"):
-        parity.check_exact(parity.compare(nothing + 1, nothing, None, ONE), "onnx")
+        parity.check_exact(compare(nothing + 1, nothing, None, ONE), "onnx")
 
 
 def test_what_cancels_out_is_measured_by_what_rounding_does_to_it() -> None:
@@ -84,7 +99,7 @@ def test_what_cancels_out_is_measured_by_what_rounding_does_to_it() -> None:
     arrays = {"kernel": kernel}
     allowed = parity.allowed(reference, logits(parity.perturb(arrays)))
     assert allowed > 10 * parity.RELATIVE
-    found = parity.compare(logits(arrays), reference, None, ONE)
+    found = compare(logits(arrays), reference, None, ONE)
     assert found["max_relative_difference"] > parity.RELATIVE
     tolerance = parity.check_exact(found, "onnx", allowed)["tolerance"]
     assert tolerance == {"max_relative_difference": allowed}

@@ -7,6 +7,7 @@ import pytest
 
 from flaxmill.errors import BadInput
 from flaxmill.maths import statistics
+from flaxmill.maths.calibration import log_probabilities
 
 
 def draw(seed: int, examples: int = 4000, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,66 +60,18 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
 
 def test_log_probabilities_of_large_logits_are_exact() -> None:
     logits = np.array([[1000.0, 999.0, -1000.0]])
-    logs = statistics.log_probabilities(logits)
+    logs = log_probabilities(logits)
     np.testing.assert_allclose(np.exp(logs).sum(-1), 1, rtol=1e-15)  # float64's own rounding
     np.testing.assert_allclose(logs[0, 0], -math.log1p(math.exp(-1)), rtol=1e-14)
 
 
-def test_negative_log_likelihood_by_hand() -> None:
-    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
-    expected = -(math.log(0.25) + math.log(0.8)) / 2
-    assert statistics.negative_log_likelihood(logits, np.array([1, 2])) == pytest.approx(expected)
-    # However hot, three classes cost no more than a guess among three.
-    hot = statistics.negative_log_likelihood(logits, np.array([1, 2]), temperature=1e9)
-    assert hot == pytest.approx(math.log(3))
-
-
-def test_calibrated_answers_have_a_small_error_and_scaled_ones_a_large_one() -> None:
-    logits, labels = draw(2, examples=40_000)
-    # Each of the 15 bins' accuracy has a deviation of at most sqrt(0.25 / count), which adds up to
-    # sqrt(15 * 0.25 / 40,000) = 0.0097 over all; three times as large is beyond chance.
-    assert statistics.calibration(logits, labels).error < 0.0097
-    assert statistics.calibration(logits * 4, labels).error > 3 * 0.0097
-    assert statistics.calibration(logits / 4, labels).error > 3 * 0.0097
-
-
 def test_calibration_error_by_hand_with_limits_in_the_lower_bin() -> None:
-    # Two classes, confidences 0.75 (upper limit of bin 3 of 4: inside it), 0.9 and 0.6.
-    confidence = np.array([0.75, 0.9, 0.6])
-    logits = np.log(np.stack([confidence, 1 - confidence], axis=-1))
-    bins = statistics.calibration(logits, np.array([0, 1, 1]), num_bins=4)
+    # Confidences 0.75 (upper limit of bin 3 of 4: inside it), 0.9 and 0.6.
+    bins = statistics.binned(np.array([0.75, 0.9, 0.6]), np.array([True, False, False]), 4)
     np.testing.assert_array_equal(bins.counts, [0, 0, 2, 1])
     np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 0.5, 0])
     np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 0.675, 0.9])
     assert bins.error == pytest.approx((2 * abs(0.5 - 0.675) + 0.9) / 3)
-
-
-def test_calibration_counts_every_example_once_at_any_temperature() -> None:
-    logits, labels = draw(3)
-    for temperature in (0.001, 1.0, 1000.0):
-        bins = statistics.calibration(logits, labels, temperature=temperature)
-        assert bins.counts.sum() == len(labels)
-        mean = np.nansum(bins.accuracy * bins.counts) / len(labels)
-        assert mean == pytest.approx((logits.argmax(-1) == labels).mean())
-
-
-def test_worst_mistakes_are_wrong_and_ordered_by_confidence() -> None:
-    logits, labels = draw(7)
-    worst = statistics.worst_mistakes(logits, labels, 50)
-    confidence = np.exp(statistics.log_probabilities(logits).max(-1))
-    wrong = logits.argmax(-1) != labels
-    assert wrong[worst].all() and len(set(worst.tolist())) == 50
-    assert (np.diff(confidence[worst]) <= 0).all()
-    others = np.setdiff1d(np.flatnonzero(wrong), worst)
-    assert confidence[others].max() <= confidence[worst].min()
-
-
-def test_worst_mistakes_tell_certainties_apart_and_may_be_fewer_than_asked() -> None:
-    # The first two both round to a probability of 1; the second's rest is 0 in float64.
-    logits = np.array([[50.0, 0.0], [900.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
-    labels = np.array([1, 1, 1, 1])
-    np.testing.assert_array_equal(statistics.worst_mistakes(logits, labels, 9), [1, 0, 3])
-    assert statistics.worst_mistakes(logits[2:3], labels[2:3], 9).shape == (0,)
 
 
 def test_wilson_interval_against_its_defining_equation_and_at_the_ends() -> None:
@@ -132,12 +85,6 @@ def test_wilson_interval_against_its_defining_equation_and_at_the_ends() -> None
     assert low < 0.8 and 1 - 1e-15 <= high <= 1  # float64's rounding, never beyond 1
 
 
-def test_foreign_labels_and_empty_data_are_named() -> None:
-    logits, labels = draw(8, examples=10)
-    labels[7] = 5
-    with pytest.raises(BadInput, match=r"label of example 7 is 5, .* 5 classes, 0 to 4"):
-        statistics.calibration(logits, labels)
-    with pytest.raises(BadInput, match=r"prediction of example 7 is 5"):
-        statistics.confusion_matrix(np.zeros(10, np.int64), labels, 5)
-    with pytest.raises(BadInput, match="no example"):
-        statistics.calibration(logits[:0], labels[:0])
+def test_foreign_predictions_are_named() -> None:
+    with pytest.raises(BadInput, match=r"prediction of example 1 is 5, .* 5 classes, 0 to 4"):
+        statistics.confusion_matrix(np.zeros(2, np.int64), np.array([4, 5]), 5)

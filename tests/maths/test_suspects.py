@@ -33,7 +33,8 @@ def test_wrong_labels_are_found_by_a_good_model() -> None:
     for seed in range(10):
         logits, labels, wrong, temperature = answers(seed, spread=12, noise=0.01)
         indices = [
-            suspect.index for suspect in suspects(one_class.questions(logits, labels, temperature))
+            suspect.index
+            for suspect in suspects(one_class.tally(logits, labels, temperature).questions())
         ]
         assert 3 <= len(indices) <= wrong.sum()
         named, right = named + len(indices), right + int(wrong[indices].sum())
@@ -46,14 +47,14 @@ def test_nothing_is_suspected_by_a_model_that_errs_often(overconfident: float) -
         how = {"spread": 2.5, "noise": 0.0, "overconfident": overconfident}
         logits, labels, _, temperature = answers(seed, **how)
         assert (logits.argmax(-1) == labels).mean() < 0.65
-        assert suspects(one_class.questions(logits, labels, temperature)) == []
+        assert suspects(one_class.tally(logits, labels, temperature).questions()) == []
 
 
 def test_labels_that_are_right_are_hardly_ever_suspected() -> None:
     counts = []
     for seed in range(20):
         logits, labels, _, temperature = answers(seed, spread=12, noise=0.0)
-        counts.append(len(suspects(one_class.questions(logits, labels, temperature))))
+        counts.append(len(suspects(one_class.tally(logits, labels, temperature).questions())))
     assert sum(map(bool, counts)) <= 1  # by chance, once in a hundred
 
 
@@ -62,12 +63,12 @@ def test_few_sure_answers_of_a_class_are_not_enough() -> None:
     logits = 12 * np.eye(2)[labels]
     labels[0] = 1
     assert (
-        suspects(one_class.questions(logits, labels, 1.0)) == []
+        suspects(one_class.tally(logits, labels, 1.0).questions()) == []
     )  # of 21 answers that were so sure, 20 agree
     labels = np.repeat([0, 1], 200)
     logits = 12 * np.eye(2)[labels]
     labels[0] = 1
-    (suspect,) = suspects(one_class.questions(logits, labels, 1.0))
+    (suspect,) = suspects(one_class.tally(logits, labels, 1.0).questions())
     assert (suspect.index, suspect.agreeing, suspect.answers) == (0, 199, 200)
     assert suspect.sure == pytest.approx(1 / (1 + np.exp(-12)))
 
@@ -76,5 +77,5 @@ def test_of_several_labels_an_example_is_suspected_once() -> None:
     labels = (np.random.default_rng(0).random((300, 3)) < 0.5).astype(np.float32)
     logits = np.where(labels > 0, 9.0, -9.0)
     labels[5] = 1 - labels[5]
-    (suspect,) = suspects(several.questions(logits, labels, 1.0))
+    (suspect,) = suspects(several.tally(logits, labels, 1.0).questions())
     assert suspect.index == 5

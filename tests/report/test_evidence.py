@@ -16,8 +16,9 @@ from flaxmill.data.source import Arrays, Items, known_labels, part
 from flaxmill.maths.scaling import unit_interval
 from flaxmill.report.evidence import _attributed
 from flaxmill.report.examples import Examples, FileName
+from flaxmill.tasks.answers import labels as several
+from flaxmill.tasks.answers import one_class
 from flaxmill.tasks.inputs import picture
-from flaxmill.tasks.kinds import output_kind
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.run import TrainedRun
 
@@ -48,7 +49,7 @@ def test_of_each_class_the_surest_right_example_is_looked_into() -> None:
     logits = np.asarray(model(jnp.asarray(seen)))
     labels = logits.argmax(-1).astype(np.int32)
     labels[:3] = (labels[:3] + 1) % 3  # three of them are mistakes
-    found = _attributed(Asked(model), logits, labels, seen)
+    found = _attributed(Asked(model), one_class.tally(logits, labels, 1.0), seen)
     assert found is not None and "Parts were covered" in found.lead
     assert [one.label for one in found.each] == [0, 1, 2]
     probabilities = np.array(jax.nn.softmax(logits))
@@ -63,7 +64,7 @@ def test_of_several_labels_each_shows_where_it_is_surest_and_right() -> None:
     logits = np.array([[2.0, -1.0, 1.0], [3.0, 0.5, -2.0], [4.0, -0.1, -1.0]], np.float32)
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
     # Example 2 lacks label 0, and label 2 never holds.
-    assert output_kind("labels").surest(logits, labels) == [(0, 1), (1, 1)]
+    assert several.tally(logits, labels, 1.0).most_confident() == [(0, 1), (1, 1)]
 
 
 def test_pictures_are_read_when_they_are_asked_for_and_know_their_files() -> None:

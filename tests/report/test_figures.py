@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from flaxmill.errors import BadInput
-from flaxmill.maths.statistics import calibration
+from flaxmill.maths.statistics import binned
 from flaxmill.report import figures
 from flaxmill.tasks.inputs.picture import display, draw
 
@@ -126,7 +126,7 @@ def test_shares_are_written_as_percentages() -> None:
 
 def test_reliability_draws_a_bar_for_each_bin() -> None:
     rng = np.random.default_rng(0)
-    bins = calibration(rng.normal(size=(500, 3)), rng.integers(0, 3, 500), num_bins=10)
+    bins = binned(rng.random(500), rng.random(500) < 0.5, num_bins=10)
     text = figures.reliability(bins, name="before")
     assert ElementTree.fromstring(text).tag == "svg"
     # Ten bars of accuracy in the page's first colour, ten of counts in grey.

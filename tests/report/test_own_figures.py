@@ -23,7 +23,7 @@ def measured(seed: int = 0, **changes: Any) -> ReportedRun:
     ]
     test = {"accuracy": 0.9, "loss": 0.5, "examples": 300, "top3": 0.7 + seed / 100, "cost": 12.5}
     made: dict[str, Any] = {"metrics": rows, "result": {"test": test}}
-    made |= {"test_logits": None, "test_examples": None, "attributed": None}
+    made |= {"tested": None, "test_examples": None, "attributed": None}
     return subject(seed, **made | changes)
 
 

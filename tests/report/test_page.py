@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import LABELS, RESULT, Page, changed, subject
+from pages import LABELS, RESULT, Page, changed, outcomes, subject
 
 from flaxmill.errors import BadInput
 from flaxmill.maths import statistics
+from flaxmill.maths.calibration import log_probabilities
 from flaxmill.report.page import render, write_page
+from flaxmill.tasks.answers import one_class
 
 
 def test_page_of_a_run_has_every_section_and_leads_to_each() -> None:
@@ -56,19 +58,18 @@ def test_headline_figures() -> None:
 
 
 def test_tables_hold_the_statistics() -> None:
-    run = subject()
-    assert run.test_logits is not None and run.test_labels is not None
-    matrix = statistics.confusion_matrix(run.test_labels, run.test_logits.argmax(-1), 3)
-    page = Page(render([run]))
+    logits, labels = outcomes()
+    matrix = statistics.confusion_matrix(labels, logits.argmax(-1), 3)
+    page = Page(render([subject()]))
     cells = [text.strip() for text in page.texts["td"]]
     assert cells[:9] == [str(count) for count in matrix.ravel()]
     scores = statistics.class_metrics(matrix)
     for index, cell in enumerate((scores.precision, scores.recall, scores.f1)):
         assert cells[9 + index :: 4][:3] == [f"{100 * share:.1f}\xa0%" for share in cell]
-    worst = statistics.worst_mistakes(run.test_logits, run.test_labels, 20)
+    worst, _ = one_class.tally(logits, labels, 1.0).mistakes(20)
     captions = [text for text in page.texts["figcaption"] if "sure" in text]
     assert len(captions) == len(worst) == 20
-    answer, truth = LABELS[run.test_logits[worst[0]].argmax()], LABELS[run.test_labels[worst[0]]]
+    answer, truth = LABELS[logits[worst[0]].argmax()], LABELS[labels[worst[0]]]
     assert captions[0].startswith(f"is {truth}said {answer}")
 
 
@@ -90,15 +91,15 @@ def test_the_temperature_is_that_of_the_run_and_its_weight_is_said() -> None:
 
 def test_the_worst_mistakes_are_as_sure_as_predict_says() -> None:
     run = subject(temperature=4.0)
-    assert run.test_logits is not None and run.test_labels is not None
-    (worst,) = statistics.worst_mistakes(run.test_logits, run.test_labels, 1)
-    sure = np.exp(statistics.log_probabilities(run.test_logits, 4.0))[worst].max()
+    logits, labels = outcomes()
+    (worst,), _ = one_class.tally(logits, labels, 1.0).mistakes(1)
+    sure = np.exp(log_probabilities(logits, 4.0))[worst].max()
     captions = [text for text in Page(render([run])).texts["figcaption"] if "sure" in text]
     assert f"{100 * sure:.1f}\xa0% sure" in captions[0]
 
 
 def test_what_is_missing_is_left_out_and_the_rest_keeps_its_order() -> None:
-    bare = subject(test_logits=None, test_examples=None, attributed=None, metrics=[])
+    bare = subject(tested=None, test_examples=None, attributed=None, metrics=[])
     page = Page(render([bare]))
     assert [part["id"] for part in page.all("section")] == ["result", "speed", "details"]
     assert "test examples right" in page.text  # whatever they are, they are no pictures
@@ -122,7 +123,7 @@ def test_a_class_without_predictions_and_a_model_without_mistakes() -> None:
     labels = np.array([0, 0, 1])
     pictures = np.zeros((3, 28, 28, 1), np.uint8)
     logits = 10 * np.eye(3)[labels]
-    run = subject(test_logits=logits, test_labels=labels, test_examples=pictures)
+    run = subject(tested=(logits, labels), test_examples=pictures)
     page = Page(render([run]))
     assert "mistakes" not in [part["id"] for part in page.all("section")]
     assert "Most often confused" not in page.text
@@ -134,7 +135,7 @@ def test_many_classes_show_the_confusions_without_the_table() -> None:
     labels = np.arange(40)
     logits = np.eye(40)[np.roll(labels, 1)]
     names = [f"class {index}" for index in labels]
-    run = subject(labels=names, test_logits=logits, test_labels=labels, test_examples=None)
+    run = subject(labels=names, tested=(logits, labels), test_examples=None)
     page = Page(render([changed(run, temperature=None, held_out=0, attributed=None)]))
     assert "40 classes make too large a table" in page.text
     assert "class 0 taken for class 39 (1)" in page.text
@@ -142,7 +143,7 @@ def test_many_classes_show_the_confusions_without_the_table() -> None:
 
 
 def test_drawn_sketches_are_said_at_the_top_and_only_then() -> None:
-    real = subject(metrics=[], test_logits=None)  # fewer figures to draw
+    real = subject(metrics=[], tested=None)  # fewer figures to draw
     sketched = replace(real, drawn=True, data_title="drawn sketches")
     page = Page(render([sketched]))
     assert page.text.index("Drawn sketches, not photographs.") < page.text.index("Result")
@@ -201,7 +202,7 @@ def test_comparison_stars_the_best_and_shows_what_differs() -> None:
 
 def test_runs_that_differ_in_the_seed_alone_get_mean_and_deviation() -> None:
     runs = [
-        subject(seed, result={"test": RESULT | {"accuracy": accuracy}}, test_logits=None)
+        subject(seed, result={"test": RESULT | {"accuracy": accuracy}}, tested=None)
         for seed, accuracy in enumerate((0.90, 0.91, 0.92))
     ]
     text = Page(render(runs)).text
@@ -209,7 +210,7 @@ def test_runs_that_differ_in_the_seed_alone_get_mean_and_deviation() -> None:
 
 
 def test_comparison_leaves_out_what_not_every_run_has() -> None:
-    page = Page(render([subject(0), subject(1, test_logits=None)]))
+    page = Page(render([subject(0), subject(1, tested=None)]))
     assert "recalls" not in [part["id"] for part in page.all("section")]
     renamed = Page(render([subject(0), subject(1, labels=["a", "b", "c"])]))
     assert "recalls" not in [part["id"] for part in renamed.all("section")]

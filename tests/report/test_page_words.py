@@ -14,19 +14,23 @@ from flaxmill.report.page import ReportedRun, render
 SPLITS = ("train", "validation")
 
 
-def several(**changes: Any) -> ReportedRun:
-    """A run of a model of three labels, any number of which may hold."""
+def several_outcomes() -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a model of three labels, and which hold."""
     rng = np.random.default_rng(0)
     labels = (rng.random((300, 3)) < 0.4).astype(np.float32)
-    logits = (rng.normal(0, 1, labels.shape) + 3 * (labels - 0.5)).astype(np.float32)
+    return (rng.normal(0, 1, labels.shape) + 3 * (labels - 0.5)).astype(np.float32), labels
+
+
+def several(**changes: Any) -> ReportedRun:
+    """A run of a model of three labels, any number of which may hold."""
+    logits, labels = several_outcomes()
     exact = float(((logits > 0) == (labels > 0)).all(-1).mean())
     test = {"accuracy": 0.9, "exact": exact, "f1": 0.8125, "loss": 0.3, "examples": 300}
-    pictures = rng.integers(0, 256, (300, 100, 120, 3), dtype=np.uint8)
+    pictures = np.random.default_rng(1).integers(0, 256, (300, 100, 120, 3), dtype=np.uint8)
     return subject(
         gives="labels",
         result={"test": test},
-        test_logits=logits,
-        test_labels=labels,
+        tested=(logits, labels),
         test_examples=pictures,
         temperature=0.5,
         held_out=300,
@@ -41,9 +45,7 @@ def test_a_run_of_several_labels_has_its_own_tables() -> None:
     assert "test pictures right, with all of their labels" in page.text
     assert "F1 of all labels81.25 %" in page.text
     assert "Label by label" in page.texts["h2"] and "Average precision" in page.texts["th"]
-    run = several()
-    assert run.test_logits is not None and run.test_labels is not None
-    scores = label_statistics.label_metrics(run.test_logits, run.test_labels)
+    scores = label_statistics.label_metrics(*several_outcomes())
     cells = [text.strip() for text in page.texts["td"]]
     assert cells[4:15:5] == [f"{100 * share:.1f}\xa0%" for share in scores.average_precision]
     assert "Of the labels given with a probability of, say, 80 %, 80 % should hold" in page.text
@@ -64,8 +66,7 @@ def test_the_page_says_in_plain_words_what_to_expect_and_what_to_do() -> None:
         result={"test": {"accuracy": 0.85, "loss": 0.5, "examples": 100}},
         metrics=rows,
         temperature=1.0,
-        test_logits=logits,
-        test_labels=labels,
+        tested=(logits, labels),
         test_examples=np.zeros((100, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/things/test/{index}.jpg"),
         train_counts=np.array([600, 300, 20]),
@@ -98,8 +99,7 @@ def test_a_model_that_only_guesses_is_called_so() -> None:
         labels=["Coat", "Shirt"],
         result={"test": {"accuracy": 0.6, "loss": 0.7, "examples": 100}},
         metrics=[{"step": 1, "epoch": 1, "split": s, "loss": 1, "accuracy": 0.6} for s in SPLITS],
-        test_logits=np.tile([1.0, 0.0], (100, 1)),
-        test_labels=labels,
+        tested=(np.tile([1.0, 0.0], (100, 1)), labels),
         test_examples=None,
         train_counts=np.array([900, 100]),
         temperature=None,
@@ -116,7 +116,7 @@ def test_a_thousand_classes_show_the_weakest_and_keep_the_rest() -> None:
     labels = np.arange(1000)
     logits = np.eye(1000, dtype=np.float32)[np.where(labels < 5, labels + 1, labels)]
     names = [f"class {index}" for index in labels]
-    run = subject(labels=names, test_logits=logits, test_labels=labels, test_examples=None)
+    run = subject(labels=names, tested=(logits, labels), test_examples=None)
     page = Page(render([changed(run, temperature=None, held_out=0, attributed=None)]))
     assert "The 20 with the lowest F1, of 1000:" in page.text
     tables = [text.count("class ") for text in page.texts["table"]]
@@ -131,8 +131,7 @@ def test_files_with_probably_wrong_labels_are_named_where_the_model_can_be_belie
     run = subject(
         result={"test": {"accuracy": 0.995, "loss": 0.1, "examples": 600}},
         metrics=[],
-        test_logits=logits,
-        test_labels=labels,
+        tested=(logits, labels),
         test_examples=np.zeros((600, 8, 8, 1), np.uint8),
         test_name=lambda index: FileName(f"test/{index}.jpg", f"/home/me/test/{index}.jpg"),
         temperature=fit_temperature(*held_out),

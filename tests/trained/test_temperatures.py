@@ -18,6 +18,7 @@ from flaxmill.maths.calibration import fit_temperature, log_probabilities
 from flaxmill.report import evidence
 from flaxmill.trained.exported import Exported
 from flaxmill.trained.run import TrainedRun
+from flaxmill.training.evaluation import joined
 from flaxmill.training.options import Options
 
 pytestmark = pytest.mark.usefixtures("small_data")
@@ -49,7 +50,9 @@ def test_both_weights_have_the_temperature_that_fits_them(run: TrainedRun) -> No
     held_out = run.splits().validation
     for one, which in ((run, "final"), (best, "best")):
         temperature = one.signature.temperature
-        assert temperature == pytest.approx(fit_temperature(*one.scored(held_out)), rel=1e-6)
+        assert temperature == pytest.approx(
+            fit_temperature(*joined(one.scored(held_out))), rel=1e-6
+        )
         assert temperature == signature(run)["temperatures"][which] != 1
     assert signature(run)["temperature"] == run.signature.temperature
     assert signature(run)["held_out"] == len(held_out) == 100

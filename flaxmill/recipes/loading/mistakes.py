@@ -42,6 +42,20 @@ def as_bad_input(error: Exception, file: Path | None) -> BadInput | None:
     )
 
 
+def of_inputs(error: Exception, file: Path | None, name: str) -> BadInput | None:
+    """Returns the same for an error of asking a model, with what it takes of an example alone.
+
+    Args:
+        error: What was raised.
+        file: The recipe file; None for a recipe of flaxmill's.
+        name: Of what it takes.
+    """
+    problem = as_bad_input(error, file)
+    if problem is None and file is not None and isinstance(error, TypeError):
+        return BadInput(f"the model of {file} cannot be asked with its {name} alone: {error}")
+    return problem
+
+
 def _is_of_recipe(place: Path, file: Path) -> bool:
     """Returns whether code is of a recipe file, or of what lies beside it."""
     if place == file:

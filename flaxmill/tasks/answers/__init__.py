@@ -1,5 +1,6 @@
 """Output kinds: a module each, with the functions of `flaxmill.tasks.kinds.OutputKind`."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,3 +20,14 @@ def likeliest(
     """
     order = np.argsort(-probabilities, kind="stable")[: max(1, min(top, len(labels)))]
     return [{"label": labels[i], "probability": float(probabilities[i])} for i in order]
+
+
+def concatenated(parts: Sequence[Any], *, but: Sequence[str]) -> dict[str, np.ndarray]:
+    """Joins each array of several dataclasses, one after another.
+
+    Args:
+        parts: Dataclasses of one kind; at least one.
+        but: Fields that are no such arrays.
+    """
+    names = [field.name for field in dataclasses.fields(parts[0]) if field.name not in but]
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from flaxmill.maths import label_statistics
+from flaxmill.maths import calibration, label_statistics, suspects
 from flaxmill.maths.calibration import label_probabilities
 from flaxmill.maths.statistics import Calibration
-from flaxmill.maths.suspects import Questions
-from flaxmill.tasks.answers import likeliest
+from flaxmill.tasks.answers import concatenated, likeliest
 
 CLASSIFIES = True
 SEVERAL = True
@@ -112,31 +112,92 @@ def caption(decoded: Mapping[str, Any]) -> str:
     return summary(decoded)
 
 
-def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> None:
-    """Returns nothing: no label is taken for another where each holds by itself."""
+def fit_temperature(logits: Logits, labels: Labels) -> float:
+    """Returns the temperature that calibrates predictions, fitted on held-out examples."""
+    return calibration.fit_label_temperature(logits, labels)
 
 
-def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
-    """Returns precision, recall, F1, support and average precision of each label."""
-    each = label_statistics.label_metrics(logits, labels)
-    columns = (
-        each.precision,
-        each.recall,
-        each.f1,
-        each.support,
-        each.average_precision,
-    )
-    rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
-    ranked = sorted((row for row in rows if math.isfinite(row[5])), key=lambda row: row[5])
-    means = [_mean(column) for column in columns]
-    return {
-        "rows": rows,
-        "ranked": sorted(rows, key=lambda row: row[3] if math.isfinite(row[3]) else 2),
-        "weakest": ranked[0] if ranked else rows[0],
-        "strongest": ranked[-1] if ranked else rows[-1],
-        "means": [*means[:3], means[4]],
-        "incomplete": any(not math.isfinite(part) for row in rows for part in row[1:]),
-    }
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What is kept of the logits for some examples: all of them.
+
+    A label's average precision is about the order of all of its scores, so none can be left out.
+
+    Attributes:
+        logits: As the model gave them.
+        labels: 1 for each label that holds, else 0.
+        temperature: What the logits are divided by, once they are calibrated.
+    """
+
+    logits: Logits
+    labels: Labels
+    temperature: float
+
+    @property
+    def predicted(self) -> Bool[np.ndarray, "example class"]:
+        """The predicted labels."""
+        return predicted(self.logits)
+
+    def confusion(self, classes: Sequence[str]) -> None:
+        """Returns nothing: no label is taken for another where each holds by itself."""
+
+    def class_metrics(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Returns precision, recall, F1, support and average precision of each label."""
+        each = label_statistics.label_metrics(self.logits, self.labels)
+        columns = (each.precision, each.recall, each.f1, each.support, each.average_precision)
+        rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
+        ranked = sorted((row for row in rows if math.isfinite(row[5])), key=lambda row: row[5])
+        means = [_mean(column) for column in columns]
+        return {
+            "rows": rows,
+            "ranked": sorted(rows, key=lambda row: row[3] if math.isfinite(row[3]) else 2),
+            "weakest": ranked[0] if ranked else rows[0],
+            "strongest": ranked[-1] if ranked else rows[-1],
+            "means": [*means[:3], means[4]],
+            "incomplete": any(not math.isfinite(part) for row in rows for part in row[1:]),
+        }
+
+    def mistakes(
+        self, most: int
+    ) -> tuple[Int[np.ndarray, " mistake"], Float[np.ndarray, " mistake"]]:
+        """Finds the examples with the labels that the model was most sure of and wrong about.
+
+        Returns:
+            Their indices, the surest first, and how sure it was.
+        """
+        scaled = self.logits / self.temperature
+        worst = label_statistics.worst_label_mistakes(scaled, self.labels, most)
+        indices = np.array([index for index, _ in worst], np.int64)
+        return indices, np.array([sure.max() for _, sure in worst], np.float64)
+
+    def most_confident(self) -> list[tuple[int, int]]:
+        """Returns each label that was found, and its example that the model is surest of."""
+        pairs = []
+        for label in range(self.logits.shape[1]):
+            found = self.predicted[:, label] & of_class(self.labels, label)
+            members = np.flatnonzero(found)
+            if len(members):
+                pairs.append((label, int(members[np.argmax(self.logits[members, label])])))
+        return pairs
+
+    def calibration(self, *, calibrated: bool) -> tuple[Calibration, float]:
+        """Returns the bins of the labels' probabilities, and the mean loss of a label in nats."""
+        temperature = self.temperature if calibrated else 1.0
+        bins = label_statistics.label_calibration(self.logits, self.labels, temperature=temperature)
+        return bins, label_statistics.label_loss(self.logits, self.labels, temperature)
+
+    def questions(self) -> suspects.Questions:
+        """Returns what the model was asked of each example: of each label, whether it holds."""
+        holds = label_probabilities(self.logits, self.temperature)
+        fails = label_probabilities(-self.logits, self.temperature)  # 1 - holds would round to 0
+        examples, classes = np.indices(holds.shape)
+        return suspects.Questions(
+            example=examples.ravel(),
+            of_label=np.where(self.labels > 0, holds, fails).ravel(),
+            of_answer=np.maximum(holds, fails).ravel(),
+            answer=(2 * classes + self.predicted).ravel(),
+            expected=suspects.by_size(holds) + suspects.by_size(fails),
+        )
 
 
 def _mean(column: np.ndarray) -> float:
@@ -144,48 +205,12 @@ def _mean(column: np.ndarray) -> float:
     return float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
 
 
-def mistakes(
-    logits: Logits, labels: Labels, most: int, temperature: float = 1.0
-) -> tuple[Int[np.ndarray, " mistake"], Float[np.ndarray, " mistake"]]:
-    """Finds the examples with the labels that a model was most sure of and wrong about.
-
-    Returns:
-        Their indices, the surest first, and how sure it was.
-    """
-    worst = label_statistics.worst_label_mistakes(logits / temperature, labels, most)
-    indices = np.array([index for index, _ in worst], np.int64)
-    return indices, np.array([sure.max() for _, sure in worst], np.float64)
+def tally(logits: Logits, labels: Labels, temperature: float) -> Tally:
+    """Returns what is kept of the logits for some examples."""
+    return Tally(logits, labels, temperature)
 
 
-def surest(logits: Logits, labels: Labels) -> list[tuple[int, int]]:
-    """Returns each label that was found anywhere, and the example that the model is surest of."""
-    pairs = []
-    for label in range(logits.shape[1]):
-        members = np.flatnonzero(predicted(logits)[:, label] & of_class(labels, label))
-        if len(members):
-            pairs.append((label, int(members[np.argmax(logits[members, label])])))
-    return pairs
-
-
-def bins(logits: Logits, labels: Labels, temperature: float) -> Calibration:
-    """Returns the bins of the labels' probabilities."""
-    return label_statistics.label_calibration(logits, labels, temperature=temperature)
-
-
-def loss(logits: Logits, labels: Labels, temperature: float) -> float:
-    """Returns the mean loss of a label, in nats."""
-    return label_statistics.label_loss(logits, labels, temperature)
-
-
-def questions(logits: Logits, labels: Labels, temperature: float) -> Questions:
-    """Returns what the model was asked of each example: of each label, whether it holds."""
-    holds = label_probabilities(logits, temperature)
-    fails = label_probabilities(-logits, temperature)  # not 1 - holds, which would round to 0
-    examples, classes = np.indices(holds.shape)
-    return Questions(
-        examples.ravel(),
-        np.where(labels > 0, holds, fails).ravel(),
-        np.maximum(holds, fails).ravel(),
-        (2 * classes + (logits > 0)).ravel(),
-        np.concatenate([holds.ravel(), fails.ravel()]),
-    )
+def merge(tallies: Sequence[Tally]) -> Tally:
+    """Returns the tally of the examples of several, one after another."""
+    columns = concatenated(tallies, but=("temperature",))
+    return Tally(temperature=tallies[0].temperature, **columns)

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
-from flaxmill.maths import statistics
-from flaxmill.maths.calibration import log_probabilities
-from flaxmill.maths.suspects import Questions
-from flaxmill.tasks.answers import likeliest
+from flaxmill.maths import calibration, statistics, suspects
+from flaxmill.maths.calibration import check_classes, log_probabilities
+from flaxmill.tasks.answers import concatenated, likeliest
 
 CLASSIFIES = True
 SEVERAL = False
@@ -23,6 +23,7 @@ LARGEST_MATRIX = 30  # classes; more make a table that nobody reads, and a heavy
 
 Logits = Float[np.ndarray, "example class"]
 Labels = Integer[np.ndarray, " example"]
+Indices = Int[np.ndarray, " mistake"]
 
 
 def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch class"]:
@@ -119,84 +120,137 @@ def caption(decoded: Mapping[str, Any]) -> str:
     return f"{first['label']}\n{first['probability']:.0%}"
 
 
-def confusion(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
-    """Returns the matrix, where it is small enough to be read, and its largest entries."""
-    matrix = statistics.confusion_matrix(labels, predicted(logits), len(classes))
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
-    pairs = [
-        {
-            "truth": classes[row],
-            "answer": classes[column],
-            "count": int(wrong[row, column]),
-            "of": int(matrix[row].sum()),
-        }
-        for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[row, column]
-    ]
-    rows = None
-    if len(matrix) <= LARGEST_MATRIX:
-        rows = [
-            (name, list(zip(numbers.tolist(), row_shares.tolist(), strict=True)))
-            for name, numbers, row_shares in zip(classes, matrix, shares, strict=True)
-        ]
-    return {"rows": rows, "pairs": pairs}
+def fit_temperature(logits: Logits, labels: Labels) -> float:
+    """Returns the temperature that calibrates predictions, fitted on held-out examples."""
+    return calibration.fit_temperature(logits, labels)
 
 
-def scores(logits: Logits, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
-    """Returns precision, recall, F1 and support of each class."""
-    matrix = statistics.confusion_matrix(labels, predicted(logits), len(classes))
-    metrics = statistics.class_metrics(matrix)
-    columns = (metrics.precision, metrics.recall, metrics.f1, metrics.support)
-    rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
-    ranked = sorted((row for row in rows if math.isfinite(row[3])), key=lambda row: row[3])
-    return {
-        "rows": rows,
-        "ranked": sorted(rows, key=lambda row: row[3] if math.isfinite(row[3]) else 2),
-        "weakest": ranked[0],
-        "strongest": ranked[-1],
-        "means": [float(np.nanmean(column)) for column in columns[:3]],
-        "incomplete": len(ranked) < len(rows) or not np.isfinite(columns[:3]).all(),
-    }
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What is kept of the logits for some examples: a few numbers each, however many classes.
 
-
-def mistakes(
-    logits: Logits, labels: Labels, most: int, temperature: float = 1.0
-) -> tuple[Int[np.ndarray, " mistake"], Float[np.ndarray, " mistake"]]:
-    """Finds the wrong predictions that a model was most sure of.
-
-    Returns:
-        Their indices, the surest first, and how sure it was.
+    Attributes:
+        classes: Number of classes.
+        labels: True classes.
+        predicted: Predicted classes.
+        doubt: Log of the probability that another class is right; apart where `sure` rounds to 0.
+        sure: Log-probability of the predicted class.
+        own: Log-probability of the true class.
+        calibrated_sure: As `sure`, at the temperature.
+        calibrated_own: As `own`, at the temperature.
+        expected: Sums of all calibrated probabilities, by their size.
     """
-    worst = statistics.worst_mistakes(logits, labels, most)
-    return worst, np.exp(log_probabilities(logits[worst], temperature).max(axis=-1))
+
+    classes: int
+    labels: Labels
+    predicted: Int[np.ndarray, " example"]
+    doubt: Float[np.ndarray, " example"]
+    sure: Float[np.ndarray, " example"]
+    own: Float[np.ndarray, " example"]
+    calibrated_sure: Float[np.ndarray, " example"]
+    calibrated_own: Float[np.ndarray, " example"]
+    expected: suspects.BySize
+
+    def confusion(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Returns the matrix, where it is small enough to be read, and its largest entries."""
+        matrix = self._matrix()
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
+        pairs = [
+            {
+                "truth": classes[row],
+                "answer": classes[column],
+                "count": int(wrong[row, column]),
+                "of": int(matrix[row].sum()),
+            }
+            for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+            if wrong[row, column]
+        ]
+        rows = None
+        if len(matrix) <= LARGEST_MATRIX:
+            rows = [
+                (name, list(zip(numbers.tolist(), row_shares.tolist(), strict=True)))
+                for name, numbers, row_shares in zip(classes, matrix, shares, strict=True)
+            ]
+        return {"rows": rows, "pairs": pairs}
+
+    def class_metrics(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Returns precision, recall, F1 and support of each class."""
+        metrics = statistics.class_metrics(self._matrix())
+        columns = (metrics.precision, metrics.recall, metrics.f1, metrics.support)
+        rows = list(zip(classes, *(column.tolist() for column in columns), strict=True))
+        ranked = sorted((row for row in rows if math.isfinite(row[3])), key=lambda row: row[3])
+        return {
+            "rows": rows,
+            "ranked": sorted(rows, key=lambda row: row[3] if math.isfinite(row[3]) else 2),
+            "weakest": ranked[0],
+            "strongest": ranked[-1],
+            "means": [float(np.nanmean(column)) for column in columns[:3]],
+            "incomplete": len(ranked) < len(rows) or not np.isfinite(columns[:3]).all(),
+        }
+
+    def mistakes(self, most: int) -> tuple[Indices, Float[np.ndarray, " mistake"]]:
+        """Finds the wrong predictions that the model was most sure of.
+
+        Returns:
+            Their indices, the surest first, the earlier first among equals, and how sure it was.
+        """
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        worst = wrong[np.argsort(self.doubt[wrong], kind="stable")[:most]].astype(np.int64)
+        return worst, np.exp(self.calibrated_sure[worst])
+
+    def most_confident(self) -> list[tuple[int, int]]:
+        """Returns each class that was found, and its example that the model is surest of."""
+        pairs = []
+        for label in range(self.classes):
+            members = np.flatnonzero((self.predicted == label) & (self.labels == label))
+            if len(members):
+                pairs.append((label, int(members[np.argmax(self.sure[members])])))
+        return pairs
+
+    def calibration(self, *, calibrated: bool) -> tuple[statistics.Calibration, float]:
+        """Returns the bins of the predictions' confidence, and the mean loss in nats."""
+        sure, own = self.sure, self.own
+        if calibrated:
+            sure, own = self.calibrated_sure, self.calibrated_own
+        right = self.predicted == self.labels
+        return statistics.binned(np.exp(sure), right), -float(own.mean())
+
+    def questions(self) -> suspects.Questions:
+        """Returns what the model was asked of each example: its class."""
+        return suspects.Questions(
+            example=np.arange(len(self.labels)),
+            of_label=np.exp(self.calibrated_own),
+            of_answer=np.exp(self.calibrated_sure),
+            answer=self.predicted,
+            expected=self.expected,
+        )
+
+    def _matrix(self) -> Int[np.ndarray, "class class"]:
+        return statistics.confusion_matrix(self.labels, self.predicted, self.classes)
 
 
-def surest(logits: Logits, labels: Labels) -> list[tuple[int, int]]:
-    """Returns each class that was found anywhere, and the example that the model is surest of."""
-    pairs = []
-    for label in range(logits.shape[1]):
-        members = np.flatnonzero((predicted(logits) == label) & (labels == label))
-        if len(members):
-            confidence = log_probabilities(logits[members]).max(-1)
-            pairs.append((label, int(members[np.argmax(confidence)])))
-    return pairs
-
-
-def bins(logits: Logits, labels: Labels, temperature: float) -> statistics.Calibration:
-    """Returns the bins of the predictions' confidence."""
-    return statistics.calibration(logits, labels, temperature=temperature)
-
-
-def loss(logits: Logits, labels: Labels, temperature: float) -> float:
-    """Returns the mean loss of an example, in nats."""
-    return statistics.negative_log_likelihood(logits, labels, temperature)
-
-
-def questions(logits: Logits, labels: Labels, temperature: float) -> Questions:
-    """Returns what the model was asked of each example: its class."""
-    probable = np.exp(log_probabilities(logits, temperature))
+def tally(logits: Logits, labels: Labels, temperature: float) -> Tally:
+    """Returns what is kept of the logits for some examples."""
+    check_classes(logits.shape[-1], labels)
     rows, classes = np.arange(len(labels)), predicted(logits)
-    own = probable[rows, labels]
-    return Questions(rows, own, probable[rows, classes], classes, probable.ravel())
+    logs, calibrated = log_probabilities(logits), log_probabilities(logits, temperature)
+    return Tally(
+        classes=logits.shape[-1],
+        labels=labels,
+        predicted=classes,
+        doubt=statistics.doubt(logs),
+        sure=logs.max(-1),
+        own=logs[rows, labels],
+        calibrated_sure=calibrated.max(-1),
+        calibrated_own=calibrated[rows, labels],
+        expected=suspects.by_size(np.exp(calibrated)),
+    )
+
+
+def merge(tallies: Sequence[Tally]) -> Tally:
+    """Returns the tally of the examples of several, one after another."""
+    columns = concatenated(tallies, but=("classes", "expected"))
+    expected = sum((one.expected for one in tallies), suspects.NOTHING)
+    return Tally(classes=tallies[0].classes, expected=expected, **columns)

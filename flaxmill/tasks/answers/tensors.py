@@ -30,7 +30,7 @@ def _refused(*args: Any, **kwargs: Any) -> NoReturn:
 
 
 probabilities = log_odds = predicted = agree = correct = accuracy = of_class = counts = _refused
-confusion = scores = mistakes = surest = bins = loss = questions = _refused
+fit_temperature = tally = merge = _refused
 
 
 def ensemble(outputs: Any) -> Any:
