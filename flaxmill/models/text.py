@@ -20,7 +20,8 @@ _TOKENS = 2**18
 class Grams(nnx.Module):
     """The mean of a learnt vector for each run of neighbouring tokens, found by its hash.
 
-    Runs of several tokens that fall into one bucket share a vector. All of it is arithmetic of
+    A run counts once for a text, however often it is repeated ("!!!!"), as the features of a linear
+    model do. Runs of several tokens that fall into one bucket share a vector. All of it is arithmetic of
     int32 that does not overflow, so that it is the same wherever the model is run.
 
     Args:
@@ -57,6 +58,7 @@ class Grams(nnx.Module):
                 later = shifted(tokens, place)
                 code = self._bucket(code * _FACTOR + later)
             weight = jnp.where(shifted(tokens, size - 1) != 0, keep, 0.0)
+            weight = weight / _repeated(code, weight)
             total = total + jnp.einsum("btf,bt->bf", self.table(code), weight)
             count = count + weight.sum(1, keepdims=True)
         return total / jnp.sqrt(jnp.maximum(count, 1.0))
@@ -64,6 +66,15 @@ class Grams(nnx.Module):
     def _bucket(self, code: Int[Array, "batch time"]) -> Int[Array, "batch time"]:
         """Returns the rest of a division, which ONNX's converter cannot write at any length."""
         return code - lax.div(code, jnp.full_like(code, self.buckets)) * self.buckets
+
+
+def _repeated(
+    codes: Int[Array, "batch time"], weights: Float[Array, "batch time"]
+) -> Float[Array, "batch time"]:
+    """Returns how many of a text's codes with a weight are the same as each; at least 1."""
+    same = codes[:, :, None] == codes[:, None, :]  # [batch, time, time]
+    counts = jnp.where(same & (weights > 0)[:, None, :], 1.0, 0.0).sum(-1)  # [batch, time]
+    return jnp.maximum(counts, 1.0)
 
 
 def shifted(values: Shaped[Array, "batch time *rest"], by: int) -> Shaped[Array, "..."]:

@@ -119,10 +119,10 @@ PRESETS = {
         KOREAN,
         data="korean-text/nsmc-subset",
         longest=140,
-        epochs=6,
+        epochs=8,
         dropout=0.5,
         token_dropout=0.2,
-        learning_rate=1.5e-3,
+        learning_rate=1e-3,
         weight_decay=1.0,
     ),
     "intention": replace(

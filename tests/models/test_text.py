@@ -69,6 +69,9 @@ def test_runs_of_tokens_have_vectors_by_their_hash() -> None:
     found = grams(jnp.array([[4, 5, 0]]), jnp.array([[1.0, 1.0, 0.0]]))
     rows = [bucket(4), bucket(5), bucket(4, 5)]
     np.testing.assert_allclose(found[0], table[rows].sum(0) / 3**0.5, rtol=1e-5)
+    repeated = grams(jnp.array([[4, 4, 4, 4, 0]]), jnp.array([[1.0, 1.0, 0.0, 1.0, 0.0]]))
+    rows = [bucket(4), bucket(4, 4)]  # each counts once, however often it is there
+    np.testing.assert_allclose(repeated[0], table[rows].sum(0) / 2**0.5, rtol=1e-5)
 
 
 def test_dropping_is_for_training_alone() -> None:

@@ -41,6 +41,8 @@ pytestmark = pytest.mark.usefixtures("small_data")
 STEPS = 25
 ONE = ["fashion_mnist"]
 """What depends on the loop, and not on a recipe, is tried on one of them."""
+GEARED = ["fashion_mnist", "images", "text_classification"]
+"""What depends on how data comes, too: from memory, from files, or in several sizes."""
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -175,6 +177,7 @@ def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
     small_runs.assert_same_run(TrainedRun(folder / "killed"), TrainedRun(folder / "whole"))
 
 
+@pytest.mark.parametrize("name", GEARED, indirect=True)
 def test_resuming_is_bitwise_after_a_kill_in_mid_epoch(name: str, tmp_path: Path) -> None:
     kill_one_of_two(name, tmp_path, seeds=1)
 
