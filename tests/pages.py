@@ -14,6 +14,8 @@ LABELS = ["Coat", "Shirt", "Bag & <b>more</b>"]
 RESULT = {"accuracy": 0.9121, "loss": 0.24681, "examples": 10_000}
 _SIGNED = ("labels", "gives", "temperature", "held_out")
 VOID = {"meta", "link", "br", "img"}
+_LOOKED_INTO = Explanation(1, '<img src="data:image/png;base64," alt="looked into">', 0.93, 0.125)
+EXPLAINED = Explanations("Beside each class, what speaks for it.", [_LOOKED_INTO])
 
 
 class Page(HTMLParser):
@@ -74,12 +76,12 @@ def subject(
 
     Args:
         seed: Of its outputs.
-        examples: Number of test examples.
-        tested: Other logits and labels of these, or None.
+        examples: How many were tested.
+        tested: Other logits and labels.
         changes: Of its fields.
     """
-    rng = np.random.default_rng(seed)
     logits, labels = outcomes(seed, examples)
+    shape = (examples, 28, 28, 1)
     right = float((logits.argmax(-1) == labels).mean())
     rows = [
         {"step": 10 * epoch, "epoch": epoch, "split": split, "loss": 1 / epoch, "accuracy": 0.5}
@@ -87,7 +89,6 @@ def subject(
         for epoch in (1, 2, 3)
         for split in ("train", "validation", "test")
     ]
-    look = Explanation(1, '<img src="data:image/png;base64," alt="looked into">', 0.93, 0.125)
     made = ReportedRun(
         name=f"fashion_mnist-quick-{seed}",
         recipe="fashion_mnist",
@@ -116,14 +117,14 @@ def subject(
         metrics=rows,
         config={"epochs": 3, "optimizer": {"momentum": 0.9}},
         manifest={"versions": {"jax": "0.10.2"}},
-        test_examples=rng.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8),
-        attributed=Explanations("Beside each class, what speaks for it.", [look]),
+        test_examples=np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8),
+        attributed=EXPLAINED,
     )
     made = changed(made, **changes)
     if tested is None:
         return made
-    logits, labels = (logits, labels) if tested == "usual" else tested
-    return replace(made, tested=made.kind.tally(logits, labels, made.temperature or 1.0))
+    outputs = (logits, labels) if tested == "usual" else tested
+    return replace(made, tested=made.kind.tally(*outputs, made.temperature or 1.0))
 
 
 def changed(run: ReportedRun, **changes: Any) -> ReportedRun:

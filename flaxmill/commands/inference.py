@@ -85,8 +85,10 @@ def predict(
     """
     kind = model.signature.input_kind
     names = kind.find(files)
-    widths = [max(map(len, map(plain, some))) for some in (names, model.signature.labels)]
-    widths[0] = min(widths[0], _WIDE)
+    name_width, label_width = (
+        max((len(plain(one)) for one in some), default=0)
+        for some in (names, model.signature.labels)
+    )
     sheet: list[tuple[np.ndarray, dict[str, Any]]] = []
     unread: list[str] = []
     for start in range(0, len(names), _AT_A_TIME):
@@ -97,7 +99,7 @@ def predict(
         predictions = model.predict([example for _, example in examples], top=top)
         for (name, _), prediction in zip(examples, predictions, strict=True):
             prediction[kind.THING[0]] = name
-            row = (name, prediction, model.signature, *widths)
+            row = (name, prediction, model.signature, min(name_width, _WIDE), label_width)
             show_json(prediction) if json else show(_row(*row))
         pairs = zip((example for _, example in examples), predictions, strict=True)
         sheet += itertools.islice(pairs, _ON_A_SHEET - len(sheet))

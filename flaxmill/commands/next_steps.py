@@ -13,11 +13,12 @@ def next_commands(trained: TrainedRun) -> list[str]:
         trained: The run.
     """
     run = quote(trained.path)
-    serve = command_line(f"serve {run}")
+    kind = trained.signature.output_kind
+    page = "a page to try it, and " if kind.CLASSIFIES else ""
     return [
-        command_line(f"look {run}"),
+        *([command_line(f"look {run}")] if kind.CLASSIFIES else []),
         f"{command_line(f'predict {run}')} {trained.signature.input_kind.SUCH_AS}",
-        f"{serve}    # a page to try it, and a service that clients speak to",
+        f"{command_line(f'serve {run}')}    # {page}a service that clients speak to",
         f"{command_line(f'export {run}')}    # files that run elsewhere",
         _change(trained),
     ]

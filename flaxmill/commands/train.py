@@ -316,9 +316,9 @@ def print_summary(words: Words, trained: TrainedRun) -> None:
         words.say(f"Test of the {len(seeds)} models together: {test}")
     else:
         words.say(f"Test: {test}")
-    signature = trained.signature
-    how_sure = calibration.describe(signature.temperature, signature.held_out)
-    words.say(f"Probabilities: {how_sure}.")
+    if (signature := trained.signature).output_kind.CLASSIFIES:
+        how_sure = calibration.describe(signature.temperature, signature.held_out)
+        words.say(f"Probabilities: {how_sure}.")
     words.say(f"Seconds: {spent}; {seconds['total']:.1f} in all.")
     if hint := waiting_hint(seconds):
         words.say(hint)

@@ -95,6 +95,11 @@ def export(
     place = Path(os.path.realpath(target))  # a link goes on pointing to where the export is
     _check_place(target, place)
     splits, missing = _splits(run, data)
+    if quantize and not run.signature.output_kind.CLASSIFIES:
+        raise BadInput(
+            f"--quantize {quantize} is judged by the accuracy that it costs, and {run.path} gives "
+            f"{run.signature.gives}, which have none: leave it out."
+        )
     if missing and quantize:
         raise BadInput(
             f"--quantize {quantize} measures ranges on training examples, and those are not here: "
@@ -268,8 +273,9 @@ def _write_examples(
     signature: Signature, splits: Splits, labels: np.ndarray, folder: Path, most: int = 10
 ) -> None:
     """Writes test examples to try the model on, the first of each class."""
+    kind = signature.output_kind
     for label, name in list(enumerate(splits.labels))[:most]:
-        places = np.flatnonzero(signature.output_kind.of_class(labels, label))
+        places = np.flatnonzero(kind.of_class(labels, label)) if kind.CLASSIFIES else [label]
         if len(places):
             folder.mkdir(exist_ok=True)
             first = int(places[0])

@@ -72,6 +72,8 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         preparing=preprocessing.replace("(file: Any, signature: Any) -> Any", "(file, signature)"),
         summary=f"A model that gives {about} of a {thing}, trained on {quoted(splits.title)}.",
         taken=signature.inputs[0],
+        classifies=signature.output_kind.CLASSIFIES,
+        last=signature.outputs[-1].name,
         several=signature.output_kind.SEVERAL,
         meaning=signature.output_kind.MEANING,
         weight=calibration.weight(signature.held_out),
@@ -80,7 +82,7 @@ def text(signature: Signature, parity: dict[str, Any], splits: Splits) -> str:
         formats=parity["formats"],
         examples=parity["examples"],
         accuracy=parity["reference"]["accuracy"],
-        made=parity["reference"]["accuracy"] is None,
+        made=parity["split"] != "test",
         version=metadata.version("flaxmill"),
         licence=quoted(signature.licence or "Nothing is known of the data's licence."),
     )

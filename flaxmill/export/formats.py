@@ -172,7 +172,7 @@ def read_back(model: ExportedModel, name: str, path: Path) -> Callable[[np.ndarr
         return lambda inputs: np.asarray(model.run.apply(read, inputs))
     engine = next(engine for engine, file in engines.FILES.items() if file == path.name)
     started = engines.start(engine, path.parent, model.signature)
-    return lambda inputs: started(inputs)["logits"]
+    return lambda inputs: started(inputs)[model.signature.outputs[0].name]
 
 
 def check(

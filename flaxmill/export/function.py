@@ -33,17 +33,11 @@ def answering(apply: Apply, signature: Signature) -> Callable[[Any], dict[str, A
     """Returns the function whose answers have the names of the signature's outputs.
 
     Args:
-        apply: Returns logits, in any floating type.
-        signature: Of the export: its task and temperature make probabilities of logits.
+        apply: Returns the model's output, in any floating type.
+        signature: Of the export: its output kind and temperature make probabilities of logits.
     """
     kind = signature.output_kind
-
-    def answer(inputs: Any) -> dict[str, Any]:
-        logits = apply(inputs).astype(jnp.float32)
-        scores = logits if signature.temperature is None else logits / signature.temperature
-        return {"logits": logits, "probabilities": kind.probabilities(scores)}
-
-    return answer
+    return lambda inputs: kind.outputs(apply(inputs).astype(jnp.float32), signature)
 
 
 def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any]) -> Signature:
@@ -55,18 +49,18 @@ def exported_signature(signature: Signature, *, licence: str, run: dict[str, Any
         run: What the export came from; at least its ``weights_sha256``.
 
     Raises:
-        BadInput: The model does not give logits.
+        BadInput: The model does not give what its output kind says.
     """
-    if [output.name for output in signature.outputs] != ["logits"]:
-        names = ", ".join(output.name for output in signature.outputs)
+    names, kind = [output.name for output in signature.outputs], signature.output_kind
+    if len(names) != 1 or (kind.CLASSIFIES and names != ["logits"]):
         raise BadInput(
-            f"{signature.name} gives {names}: only models that give logits can be exported."
+            f"{signature.name} gives {', '.join(names)}: only models that give logits, or one "
+            f'tensor (gives="tensors" in its signature), can be exported.'
         )
-    (logits,) = signature.outputs
-    meaning = signature.output_kind.MEANING
-    if signature.temperature is not None:
-        meaning += " divided by the temperature"
-    outputs = (logits, Tensor("probabilities", logits.dtype, logits.shape, meaning))
+    outputs = tuple(
+        Tensor(name, signature.outputs[0].dtype, signature.outputs[0].shape, meaning)
+        for name, meaning in kind.meanings(signature).items()
+    )
     return dataclasses.replace(
         signature, outputs=outputs, licence=licence, run=run, temperatures={}
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Shaped
 
 from flaxmill.errors import CannotGoOn
 from flaxmill.machine import files
@@ -29,7 +29,7 @@ INT8_LOSS = 0.003
 """How much accuracy eight-bit integers may cost."""
 
 
-def sizes(reference: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " example"]:
+def sizes(reference: Float[np.ndarray, "example ..."]) -> Float[np.ndarray, " example"]:
     """Returns what a difference of each example's logits is measured by.
 
     That is the root mean square of all logits of the set, or the example's own largest, if that is
@@ -40,7 +40,7 @@ def sizes(reference: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " 
     Args:
         reference: Logits of the trained model.
     """
-    exact = reference.astype(np.float64)
+    exact = reference.astype(np.float64).reshape(len(reference), -1)
     return _sizes(np.abs(exact).max(-1), math.sqrt(np.square(exact).mean()))
 
 
@@ -65,19 +65,20 @@ class Comparison:
 
     def add(
         self,
-        outputs: Float[np.ndarray, "example class"],
-        reference: Float[np.ndarray, "example class"],
-        labels: Integer[np.ndarray, " example"] | Float[np.ndarray, "example class"] | None,
+        outputs: Float[np.ndarray, "example ..."],
+        reference: Float[np.ndarray, "example ..."],
+        labels: Shaped[np.ndarray, "example ..."] | None,
     ) -> None:
         """Adds some examples.
 
         Args:
-            outputs: Logits through an export.
+            outputs: Logits, or what else the model gives, through an export.
             reference: Those of the trained model, in float32.
-            labels: True classes, or a row of zeros and ones each; None where none are known.
+            labels: As the output kind takes them; None where none are known.
         """
-        exact = reference.astype(np.float64)
-        self._differences.append(np.abs(outputs - reference).max(-1))
+        exact = reference.astype(np.float64).reshape(len(reference), -1)
+        differences = np.abs(outputs - reference).reshape(len(reference), -1)
+        self._differences.append(differences.max(-1))
         self._largest.append(np.abs(exact).max(-1))
         self._squares += float(np.square(exact).sum())
         self._logits += exact.size
@@ -123,7 +124,7 @@ def perturb(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def allowed(
-    reference: Float[np.ndarray, "example class"], rounded: Float[np.ndarray, "some class"]
+    reference: Float[np.ndarray, "example ..."], rounded: Float[np.ndarray, "some ..."]
 ) -> float:
     """Returns how far logits may lie from those of the trained model, as a share of their sizes.
 
@@ -135,7 +136,8 @@ def allowed(
         rounded: Logits for the first of the same examples, with weights from `perturb`.
     """
     first = reference[: len(rounded)]
-    return max(RELATIVE, ROUNDINGS * float((np.abs(rounded - first).max(-1) / sizes(first)).max()))
+    differences = np.abs(rounded - first).reshape(len(first), -1).max(-1)
+    return max(RELATIVE, ROUNDINGS * float((differences / sizes(first)).max()))
 
 
 def check_exact(figures: dict[str, Any], name: str, allowed: float = RELATIVE) -> dict[str, Any]:

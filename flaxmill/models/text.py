@@ -21,8 +21,8 @@ class Grams(nnx.Module):
     """The mean of a learnt vector for each run of neighbouring tokens, found by its hash.
 
     A run counts once for a text, however often it is repeated ("!!!!"), as the features of a linear
-    model do. Runs of several tokens that fall into one bucket share a vector. All of it is arithmetic of
-    int32 that does not overflow, so that it is the same wherever the model is run.
+    model do. Runs of several tokens that fall into one bucket share a vector. All of it is
+    arithmetic of int32 that does not overflow, so that it is the same wherever the model is run.
 
     Args:
         sizes: Tokens of a run; (1, 2) for tokens and pairs.

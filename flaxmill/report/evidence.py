@@ -24,8 +24,11 @@ def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
     """
     splits = trained.splits(data)
     examples = Examples(splits.test, trained.signature.inputs[0].name)
-    tested = trained.tally(splits.test)
-    known, kind = known_labels(splits.train), trained.signature.output_kind
+    kind = trained.signature.output_kind
+    tested = known = attributed = None
+    if kind.CLASSIFIES:
+        tested, known = trained.tally(splits.test), known_labels(splits.train)
+        attributed = _attributed(trained, tested, examples)
     return ReportedRun(
         name=trained.path.name or str(trained.path),
         recipe=trained.recipe_name,
@@ -43,7 +46,7 @@ def subject(trained: TrainedRun, data: str | None = None) -> ReportedRun:
         test_examples=examples,
         test_name=examples.name,
         train_counts=None if known is None else kind.counts(known, len(splits.labels)),
-        attributed=_attributed(trained, tested, examples),
+        attributed=attributed,
         recipe_sha256=trained.identity["recipe_sha256"],
         recipe_text=trained.recipe_text,
     )

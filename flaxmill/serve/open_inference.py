@@ -295,6 +295,8 @@ class Inference:
             if not is_whole(classes) or classes < 0:
                 raise Refused(400, "parameter 'classification' must be a number of classes.")
             as_bytes = flag(options, "binary_data", binary)
+            if classes and not self.signature.output_kind.CLASSIFIES:
+                raise Refused(400, "this model names no classes: leave 'classification' out.")
             classes = min(classes, known[name].shape[-1])
             requested.append(RequestedOutput(known[name], as_bytes, classes))
         if len({each.tensor.name for each in requested}) < len(requested):

@@ -48,9 +48,10 @@ def _check_names(model: Exported) -> None:
 
 
 def _infer(model: Exported, inference: Inference) -> None:
-    """Asks for tensors as bytes, and for the likeliest class in JSON."""
+    """Asks for tensors as bytes, and in JSON: for the likeliest class, where there are any."""
     example = bytes(inference.example_bytes)
-    classified = {"parameters": {"classification": 1}}
+    classes = model.signature.output_kind.CLASSIFIES
+    classified = {"parameters": {"classification": 1}} if classes else {}
     tensor = {
         "name": inference.input.name,
         "datatype": DATATYPES[inference.input.dtype],

@@ -70,6 +70,12 @@ class OutputKind(Protocol):
     def probabilities(self, logits: Any) -> Any:
         """Returns probabilities, in JAX."""
 
+    def outputs(self, logits: Any, signature: Any) -> dict[str, Any]:
+        """Returns what an export gives, in JAX, by name; `decode` takes the last of them."""
+
+    def meanings(self, signature: Any) -> dict[str, str]:
+        """Returns what each of these means."""
+
     def ensemble(self, logits: Any) -> Any:
         """Returns the logits of an ensemble from those of its members, in JAX."""
 

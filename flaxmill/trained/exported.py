@@ -92,7 +92,7 @@ class Exported:
 
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the calibrated probability of each class for inputs as in the data."""
-        return self.outputs(inputs)["probabilities"]
+        return self.outputs(inputs)[self.signature.outputs[-1].name]
 
     def predict(self, pictures: Any, *, top: int = 1) -> list[dict[str, Any]]:
         """Classifies pictures.

@@ -251,8 +251,8 @@ class TrainedRun:
     def classify(self, inputs: np.ndarray) -> np.ndarray:
         """Returns the calibrated probability of each class for inputs as in the data."""
         logits = self.apply(self.model, inputs).astype(jax.numpy.float32)
-        scores = logits / (self.signature.temperature or 1.0)
-        return np.asarray(self.signature.output_kind.probabilities(scores), np.float64)
+        outputs = self.signature.output_kind.outputs(logits, self.signature)
+        return np.asarray(list(outputs.values())[-1], np.float64)
 
     def apply(self, model: nnx.Module, inputs: Any) -> Any:
         """Returns the output of a form of the run's model, as from `build`, for inputs.

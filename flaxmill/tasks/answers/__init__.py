@@ -1,7 +1,7 @@
 """Output kinds: a module each, with the functions of `flaxmill.tasks.kinds.OutputKind`."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,3 +31,24 @@ def concatenated(parts: Sequence[Any], *, but: Sequence[str]) -> dict[str, np.nd
     """
     names = [field.name for field in dataclasses.fields(parts[0]) if field.name not in but]
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+
+
+def with_probabilities(
+    logits: Any, signature: Any, probabilities: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Returns logits, and probabilities at the temperature of a signature, by name."""
+    temperature = signature.temperature
+    scores = logits if temperature is None else logits / temperature
+    return {"logits": logits, "probabilities": probabilities(scores)}
+
+
+def probability_meanings(signature: Any, meaning: str) -> dict[str, str]:
+    """Returns what logits and probabilities mean, by name.
+
+    Args:
+        signature: Of the model, which gives logits.
+        meaning: Of the probabilities, where they are not calibrated.
+    """
+    if signature.temperature is not None:
+        meaning += " divided by the temperature"
+    return {"logits": signature.outputs[0].meaning, "probabilities": meaning}

@@ -11,7 +11,12 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from flaxmill.maths import calibration, label_statistics, suspects
 from flaxmill.maths.calibration import label_probabilities
 from flaxmill.maths.statistics import Calibration
-from flaxmill.tasks.answers import concatenated, likeliest
+from flaxmill.tasks.answers import (
+    concatenated,
+    likeliest,
+    probability_meanings,
+    with_probabilities,
+)
 
 CLASSIFIES = True
 SEVERAL = True
@@ -28,6 +33,16 @@ def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch c
     import jax
 
     return jax.nn.sigmoid(logits)
+
+
+def outputs(logits: Float[Array, "batch class"], signature: Any) -> dict[str, Any]:
+    """Returns what an export of the model gives, in JAX: logits and calibrated probabilities."""
+    return with_probabilities(logits, signature, probabilities)
+
+
+def meanings(signature: Any) -> dict[str, str]:
+    """Returns what each output of an export means."""
+    return probability_meanings(signature, MEANING)
 
 
 def ensemble(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:

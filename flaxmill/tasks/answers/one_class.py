@@ -10,7 +10,12 @@ from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 from flaxmill.maths import calibration, statistics, suspects
 from flaxmill.maths.calibration import check_classes, log_probabilities
-from flaxmill.tasks.answers import concatenated, likeliest
+from flaxmill.tasks.answers import (
+    concatenated,
+    likeliest,
+    probability_meanings,
+    with_probabilities,
+)
 
 CLASSIFIES = True
 SEVERAL = False
@@ -31,6 +36,16 @@ def probabilities(logits: Shaped[Array, "batch class"]) -> Float[Array, "batch c
     import jax
 
     return jax.nn.softmax(logits)
+
+
+def outputs(logits: Float[Array, "batch class"], signature: Any) -> dict[str, Any]:
+    """Returns what an export of the model gives, in JAX: logits and calibrated probabilities."""
+    return with_probabilities(logits, signature, probabilities)
+
+
+def meanings(signature: Any) -> dict[str, str]:
+    """Returns what each output of an export means."""
+    return probability_meanings(signature, MEANING)
 
 
 def ensemble(logits: Float[Array, "member batch class"]) -> Float[Array, "batch class"]:

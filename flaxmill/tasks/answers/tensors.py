@@ -24,13 +24,33 @@ def _refused(*args: Any, **kwargs: Any) -> NoReturn:
         BadInput: Always.
     """
     raise BadInput(
-        "this model gives tensors, of which nothing is known: what is said of classes (report, "
-        "look, predict's words, calibration) is not to be had of them. Its signature says so."
+        "this model gives tensors, as its signature says: sheets of predictions, tables of classes "
+        "and probabilities are there only for one that gives one_class or labels."
     )
 
 
-probabilities = log_odds = predicted = agree = correct = accuracy = of_class = counts = _refused
+probabilities = log_odds = predicted = correct = of_class = counts = _refused
 fit_temperature = tally = merge = _refused
+
+
+def outputs(array: Any, signature: Any) -> dict[str, Any]:
+    """Returns what an export of the model gives, in JAX: what the model itself does."""
+    return {signature.outputs[0].name: array}
+
+
+def meanings(signature: Any) -> dict[str, str]:
+    """Returns what it means."""
+    return {signature.outputs[0].name: signature.outputs[0].meaning}
+
+
+def agree(outputs: Any, other: Any) -> np.ndarray:
+    """Returns that no example is told another class, for there are none."""
+    return np.ones(len(outputs), bool)
+
+
+def accuracy(outputs: Any, labels: Any) -> np.ndarray:
+    """Returns that it is no number, for any example."""
+    return np.full(len(outputs), np.nan)
 
 
 def ensemble(outputs: Any) -> Any:
@@ -43,9 +63,9 @@ def names(labels: Any, classes: Sequence[str]) -> list[str]:
     return [str(label) for label in np.asarray(labels)]
 
 
-def decode(probabilities: Any, labels: Sequence[str], top: int) -> dict[str, Any]:
+def decode(output: Any, labels: Sequence[str], top: int) -> dict[str, Any]:
     """Returns the numbers of one example, as JSON has them."""
-    return {"output": np.asarray(probabilities).tolist()}
+    return {"output": np.asarray(output).tolist()}
 
 
 def summary(decoded: Mapping[str, Any]) -> str:
