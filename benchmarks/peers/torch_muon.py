@@ -1,4 +1,4 @@
-"""Muon in PyTorch, of the same maths as `flaxmill/optim.py`'s, for `torch_fast_cnn.py`."""
+"""Muon in PyTorch, of the same maths as `flaxmill/maths/optim.py`'s, for `torch_fast_cnn.py`."""
 
 import math
 
