@@ -88,7 +88,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "data": "photos",
         "size": 16,
         "stored": 20,
-        "stages": (1, 1),
+        "stages": (1,),
         "width": 6,
         "depth": 1,
         "heads": 3,
@@ -97,7 +97,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "text_classification": {
         **SHORT,
         "data": "sentences",
-        "sizes": 3,
+        "sizes": 2,
         "stretch": 2,
         "width": 8,
         "windows": (1, 3),
@@ -175,7 +175,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "imagenet": {"crop": 1.0, "flip": False, "warmup": 0.0, "schedule": "cosine"},
     "text_classification": {"label_smoothing": 0.0, "token_dropout": 0.0, "dropout": 0.0},
 }
-SIZES = {"text_classification": 3}
+SIZES = {"text_classification": 2}
 """The sizes that the examples of a recipe are padded to; of all others they have one."""
 
 

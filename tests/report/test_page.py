@@ -66,7 +66,7 @@ def test_tables_hold_the_statistics() -> None:
     scores = statistics.class_metrics(matrix)
     for index, cell in enumerate((scores.precision, scores.recall, scores.f1)):
         assert cells[9 + index :: 4][:3] == [f"{100 * share:.1f}\xa0%" for share in cell]
-    worst, _ = one_class.tally(logits, labels, 1.0).mistakes(20)
+    worst, _ = one_class.tally(logits, labels, 1.25).mistakes(20)
     captions = [text for text in page.texts["figcaption"] if "sure" in text]
     assert len(captions) == len(worst) == 20
     answer, truth = LABELS[logits[worst[0]].argmax()], LABELS[labels[worst[0]]]
@@ -92,7 +92,7 @@ def test_the_temperature_is_that_of_the_run_and_its_weight_is_said() -> None:
 def test_the_worst_mistakes_are_as_sure_as_predict_says() -> None:
     run = subject(temperature=4.0)
     logits, labels = outcomes()
-    (worst,), _ = one_class.tally(logits, labels, 1.0).mistakes(1)
+    (worst,), _ = one_class.tally(logits, labels, 4.0).mistakes(1)
     sure = np.exp(log_probabilities(logits, 4.0))[worst].max()
     captions = [text for text in Page(render([run])).texts["figcaption"] if "sure" in text]
     assert f"{100 * sure:.1f}\xa0% sure" in captions[0]

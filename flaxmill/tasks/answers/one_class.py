@@ -148,7 +148,8 @@ class Tally:
         classes: Number of classes.
         labels: True classes.
         predicted: Predicted classes.
-        doubt: Log of the probability that another class is right; apart where `sure` rounds to 0.
+        doubt: Log of the calibrated probability that another class is right, which stays apart
+            where `calibrated_sure` rounds to 0.
         sure: Log-probability of the predicted class.
         own: Log-probability of the true class.
         calibrated_sure: As `sure`, at the temperature.
@@ -255,7 +256,7 @@ def tally(logits: Logits, labels: Labels, temperature: float) -> Tally:
         classes=logits.shape[-1],
         labels=labels,
         predicted=classes,
-        doubt=statistics.doubt(logs),
+        doubt=statistics.doubt(calibrated),
         sure=logs.max(-1),
         own=logs[rows, labels],
         calibrated_sure=calibrated.max(-1),
