@@ -30,7 +30,7 @@ from flaxmill.export import export
 from flaxmill.maths.calibration import log_probabilities
 from flaxmill.trained.exported import Exported
 from flaxmill.trained.run import TrainedRun
-from flaxmill.training.evaluation import padded_batches
+from flaxmill.training.evaluation import joined, padded_batches
 
 ALLOWED = 0.005
 """Nats that calibrating may cost."""
@@ -95,17 +95,16 @@ def measured(run: TrainedRun) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         written = export(run, Path(folder, "export"), formats=["stablehlo"])
         model, name = Exported(written.path), run.signature.inputs[0].name
-        parts = [(model.outputs(batch[name]), mask) for batch, mask in padded_batches(test)]
-    answers = {
-        output: np.concatenate([outputs[output][mask] for outputs, mask in parts])
-        for output in ("logits", "probabilities")
-    }
-    exported = -np.log(np.maximum(answers["probabilities"][place], np.finfo(np.float32).tiny))
-    plain = -log_probabilities(answers["logits"])[place]
+        parts = ((model.outputs(batch[name]), mask) for batch, mask in padded_batches(test))
+        logits, probabilities = joined(
+            (outputs["logits"][mask], outputs["probabilities"][mask]) for outputs, mask in parts
+        )
+    exported = -np.log(np.maximum(probabilities[place], np.finfo(np.float32).tiny))
+    plain = -log_probabilities(logits)[place]
     return {
         "held_out": run.signature.held_out,
         "temperature": run.signature.temperature,
-        "accuracy": float((answers["logits"].argmax(-1) == labels).mean()),
+        "accuracy": float((logits.argmax(-1) == labels).mean()),
         "loss": float(plain.mean()),
         "exported_loss": float(exported.astype(np.float64).mean()),
     }

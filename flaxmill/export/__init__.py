@@ -94,12 +94,12 @@ def export(
     selected, left_out = _select_formats(formats, quantize)
     place = Path(os.path.realpath(target))  # a link goes on pointing to where the export is
     _check_place(target, place)
-    splits, missing = _splits(run, data)
     if quantize and not run.signature.output_kind.CLASSIFIES:
         raise BadInput(
             f"--quantize {quantize} is judged by the accuracy that it costs, and {run.path} gives "
             f"{run.signature.gives}, which have none: leave it out."
         )
+    splits, missing = _splits(run, data)
     if missing and quantize:
         raise BadInput(
             f"--quantize {quantize} measures ranges on training examples, and those are not here: "

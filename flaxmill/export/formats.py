@@ -14,7 +14,7 @@ from flaxmill.export.function import Apply, application, exported_signature, sta
 from flaxmill.machine import files
 from flaxmill.models import weights
 from flaxmill.tasks.signature import Signature
-from flaxmill.trained import engines
+from flaxmill.trained import engines, exported
 from flaxmill.trained.run import TrainedRun
 from flaxmill.training.evaluation import padded_batches, taken
 
@@ -85,21 +85,25 @@ class ExportedModel:
         Args:
             formats: By name, what returns the logits for what the model takes of a batch.
         """
-        kind, name = self.signature.output_kind, self.signature.inputs[0].name
+        kind, input_name = self.signature.output_kind, self.signature.inputs[0].name
         own = parity.Comparison(kind)
-        others = {format: parity.Comparison(kind) for format in formats}
-        every: list[np.ndarray] = []
+        others = {name: parity.Comparison(kind) for name in formats}
+        known: list[np.ndarray] = []
         for batch, mask in padded_batches(self.splits.test):
-            inputs = taken(batch, name, self.run.path / "signature.json")
+            inputs = taken(batch, input_name, self.run.path / "signature.json")
             labels = None if self.made else np.asarray(batch["label"])[mask]
             reference = np.asarray(self.run.apply(self.model, inputs))[mask]
             own.add(reference, reference, labels)
-            for format, apply in formats.items():
-                others[format].add(apply(inputs)[mask], reference, labels)
-            every += [] if labels is None else [labels]
-        figures = {format: one.figures() for format, one in others.items()}
-        labels = np.concatenate(every) if every else None
-        return Compared(own.examples, own.figures()["accuracy"], labels, figures)
+            for name, apply in formats.items():
+                others[name].add(apply(inputs)[mask], reference, labels)
+            if labels is not None:
+                known.append(labels)
+        return Compared(
+            examples=own.examples,
+            accuracy=own.figures()["accuracy"],
+            labels=np.concatenate(known) if known else None,
+            figures={name: one.figures() for name, one in others.items()},
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +174,7 @@ def read_back(model: ExportedModel, name: str, path: Path) -> Callable[[np.ndarr
     if name == "safetensors":
         read = model.run.build(weights.read_safetensors(path), **_exactly(model.run))
         return lambda inputs: np.asarray(model.run.apply(read, inputs))
-    engine = next(engine for engine, file in engines.FILES.items() if file == path.name)
-    started = engines.start(engine, path.parent, model.signature)
+    started = engines.start(exported.ENGINES[name], path.parent, model.signature)
     return lambda inputs: started(inputs)[model.signature.outputs[0].name]
 
 

@@ -124,7 +124,7 @@ def perturb(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def allowed(
-    reference: Float[np.ndarray, "example ..."], rounded: Float[np.ndarray, "some ..."]
+    reference: Float[np.ndarray, "example ..."], rounded: Float[np.ndarray, "example ..."]
 ) -> float:
     """Returns how far logits may lie from those of the trained model, as a share of their sizes.
 
@@ -133,11 +133,10 @@ def allowed(
 
     Args:
         reference: Logits of the trained model.
-        rounded: Logits for the first of the same examples, with weights from `perturb`.
+        rounded: Logits for the same examples, with weights from `perturb`.
     """
-    first = reference[: len(rounded)]
-    differences = np.abs(rounded - first).reshape(len(first), -1).max(-1)
-    return max(RELATIVE, ROUNDINGS * float((differences / sizes(first)).max()))
+    differences = np.abs(rounded - reference).reshape(len(reference), -1).max(-1)
+    return max(RELATIVE, ROUNDINGS * float((differences / sizes(reference)).max()))
 
 
 def check_exact(figures: dict[str, Any], name: str, allowed: float = RELATIVE) -> dict[str, Any]:

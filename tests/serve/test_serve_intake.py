@@ -280,7 +280,7 @@ def test_what_turns_out_large_makes_way(signature: Signature) -> None:
         with pytest.raises(Busy, match="it has much to read"):
             await ask(SLOW)
 
-    with_intake(Limits(deadline=0.5, read_seconds=60), body)
+    with_intake(Limits(deadline=2.0, read_seconds=60), body)
 
 
 def test_processes_that_do_not_start_are_told_of(
