@@ -5,6 +5,7 @@ saved beside them, and a checkpoint that does not match is passed over. A folder
 ``checkpoints/<step>`` exists only once all of its content is written and digested.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -196,25 +197,47 @@ class Checkpoints:
             return
         files.remove(partial)
         partial.mkdir()
-        ocp = _orbax()
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
-            writer.save(partial / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
-        files.write_atomic(partial / _ROWS, encoded_rows(facts.pop("rows", ())))
-        files.write_json(partial / _FACTS, {"format": FORMAT, "step": step, **facts})
-        for path in _all_files(partial):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        folders = {parent for path in _all_files(partial) for parent in path.parents}
-        for folder in sorted(folders - set(partial.parents)):
-            files.sync_folder(folder)
-        files.write_atomic(partial / _DIGESTS, _sealed_digests(_digests(partial)))
-        partial.rename(final)
+        begun = partial.stat()
+        try:
+            _fill(partial, step, arrays, facts)
+            if not os.path.samestat(begun, partial.stat()):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(partial))
+            partial.rename(final)
+        except BaseException:
+            self._clear_made_again(partial)
+            raise
         files.sync_folder(self.folder)
         for old in self.steps()[:-last]:
             if old not in keep:  # renamed first: a folder named as a step is a whole checkpoint
                 doomed = self.folder / f"{_PARTIAL}old-{old}"
                 (self.folder / str(old)).rename(doomed)
                 files.remove(doomed)
+
+    def _clear_made_again(self, partial: Path) -> None:
+        """Removes what was not finished, and folders that exist for it alone.
+
+        Where the run's folder is renamed during a save, Orbax makes the way to its file again.
+        """
+        files.remove(partial)
+        with contextlib.suppress(OSError):  # a folder that holds anything stays
+            self.folder.rmdir()
+            self.folder.parent.rmdir()
+
+
+def _fill(folder: Path, step: int, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Writes the files of a checkpoint, their digests last, so that they survive a power cut."""
+    ocp = _orbax()
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as writer:
+        writer.save(folder / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
+    files.write_atomic(folder / _ROWS, encoded_rows(facts.pop("rows", ())))
+    files.write_json(folder / _FACTS, {"format": FORMAT, "step": step, **facts})
+    for path in _all_files(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    inner = {parent for path in _all_files(folder) for parent in path.parents}
+    for parent in sorted(inner - set(folder.parents)):
+        files.sync_folder(parent)
+    files.write_atomic(folder / _DIGESTS, _sealed_digests(_digests(folder)))
 
 
 def _is_of_step(path: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flaxmill.errors import BadInput, CannotGoOn
+from flaxmill.training import checkpoint
 from flaxmill.training.checkpoint import Checkpoints, Damaged, best_step, check_saved, verify
 
 ARRAYS: dict[str, np.ndarray] = {
@@ -126,6 +127,27 @@ def test_a_disk_that_fills_is_told_in_one_line(
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
     assert checkpoints.steps() == [5, 7]
+
+
+@pytest.mark.parametrize("moment", ["_orbax", "encoded_rows", "_digests"])
+def test_a_save_does_not_make_a_renamed_directory_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    run.mkdir()
+    checkpoints = Checkpoints(run / "checkpoints")
+    ordinary = getattr(checkpoint, moment)
+
+    def renamed(*given: Any) -> Any:
+        run.rename(aside)
+        return ordinary(*given)
+
+    monkeypatch.setattr(checkpoint, moment, renamed)
+    checkpoints.save(5, ARRAYS, {}, keep=set(), last=3)
+    with pytest.raises(CannotGoOn, match="No such file"):
+        checkpoints.wait()
+    assert not run.exists()
+    assert not Checkpoints(aside / "checkpoints").steps()
 
 
 def test_the_best_step_is_that_of_the_highest_accuracy_and_the_first_of_equals() -> None:
