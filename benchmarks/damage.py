@@ -18,7 +18,8 @@ from pathlib import Path
 
 from machine import machine
 
-from flaxmill.training.checkpoint import Checkpoints, Damaged, verify
+from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.integrity import Damaged, verify
 
 
 def damage(path: Path, draw: random.Random) -> str:

@@ -45,8 +45,9 @@ from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine.files import sha256
 from flaxmill.models.fitting import fitted
 from flaxmill.trained.run import TrainedRun
-from flaxmill.training.checkpoint import _digests, _sealed_digests, best_step
+from flaxmill.training.checkpoint import best_step
 from flaxmill.training.initial import read_initial
+from flaxmill.training.integrity import seal
 from flaxmill.training.log import read_rows
 
 SECONDS, MEGABYTES = 30.0, 1024
@@ -158,8 +159,7 @@ def _idx(place: Path, _: Path) -> None:
 def _sealed(place: Path) -> None:
     """Writes the digests of what is in an export, or in checkpoints, as if it belonged there."""
     for folder in (place / "checkpoints").glob("[0-9]*"):
-        text = _sealed_digests(_digests(folder))
-        (folder / "digests.json").write_text(text, encoding="utf-8")
+        seal(folder)
     parity = place / "export" / "parity.json"
     if parity.is_file():
         found = json.loads(parity.read_text())

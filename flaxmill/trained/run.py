@@ -26,6 +26,7 @@ from flaxmill.training import result as results
 from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
 from flaxmill.training.evaluation import applied, joined, measured, passing_over, scored, total
+from flaxmill.training.integrity import Damaged
 from flaxmill.training.log import checked_rows, read_rows
 
 
@@ -144,7 +145,7 @@ class TrainedRun:
         checkpoint.check_saved(checkpoints, self.step, self._checkpoint)
         try:
             arrays, _ = checkpoints.restore(self.step)
-        except checkpoint.Damaged as damage:
+        except Damaged as damage:
             raise BadInput(
                 f"the checkpoint of step {self.step:,} is damaged: {damage}. The training command "
                 f"with --fresh makes it again, bit for bit."

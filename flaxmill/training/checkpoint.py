@@ -1,14 +1,12 @@
 """Checkpoints: written beside the training, whole or not at all, and verified when read.
 
-Orbax stores the arrays. It restores flipped bits without noticing, so a digest of every file is
-saved beside them, and a checkpoint that does not match is passed over. A folder
-``checkpoints/<step>`` exists only once all of its content is written and digested.
+Orbax stores the arrays; digests of all files are saved beside them, and a checkpoint that does not
+match them is passed over. A folder ``checkpoints/<step>`` exists only once all of its content is
+written and digested.
 """
 
 import contextlib
 import errno
-import hashlib
-import json
 import logging
 import math
 import os
@@ -20,22 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from flaxmill.errors import BadInput, CannotGoOn, quoted
+from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.machine import files, json_forms
 from flaxmill.training import run_files
+from flaxmill.training.integrity import FORMAT, Damaged, all_files, first_line, seal, verify
 from flaxmill.training.log import Row, encoded_rows, mean_rows, read_rows
 
-FORMAT = 1
 _PARTIAL = ".partial-"
-_DIGESTS = "digests.json"
 _FACTS = "facts.json"
 _ROWS = "metrics.jsonl"
 _ARRAYS = "arrays"
-_DEEPEST = 20  # folders within one another
-
-
-class Damaged(Exception):
-    """A checkpoint's files are not what was written; the message names the first such file."""
 
 
 class Checkpoints:
@@ -102,7 +94,7 @@ class Checkpoints:
                 f"the checkpoint of step {steps[-1]:,} is kept" if steps else "none was kept yet"
             )
             raise CannotGoOn(
-                f"saving into {self.folder} failed: {_reason(error)}; {remains}. Make room, or "
+                f"saving into {self.folder} failed: {first_line(error)}; {remains}. Make room, or "
                 f"make the folder writable, and give the same command again to go on from there."
             ) from error
 
@@ -135,13 +127,13 @@ class Checkpoints:
                 size = sum(
                     math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in tree.values()
                 )
-                stored = sum(path.stat().st_size for path in _all_files(folder / _ARRAYS))
+                stored = sum(path.stat().st_size for path in all_files(folder / _ARRAYS))
                 files.check_unpacked(folder / _ARRAYS, size, stored)
                 restore_args = dict.fromkeys(tree, ocp.RestoreArgs(restore_type=np.ndarray))
                 restore = ocp.args.PyTreeRestore(restore_args=restore_args)
                 return reader.restore(folder / _ARRAYS, args=restore), facts
         except Exception as error:  # whatever Orbax and its dependencies raise
-            raise Damaged(f"{folder / _ARRAYS} cannot be read ({_reason(error)})") from error
+            raise Damaged(f"{folder / _ARRAYS} cannot be read ({first_line(error)})") from error
 
     def rows(self, step: int) -> list[Row]:
         """Returns the rows of the log that a checkpoint holds, if any."""
@@ -231,83 +223,19 @@ def _fill(folder: Path, step: int, arrays: dict[str, Any], facts: dict[str, Any]
         writer.save(folder / _ARRAYS, args=ocp.args.PyTreeSave(arrays))
     files.write_atomic(folder / _ROWS, encoded_rows(facts.pop("rows", ())))
     files.write_json(folder / _FACTS, {"format": FORMAT, "step": step, **facts})
-    for path in _all_files(folder):
+    for path in all_files(folder):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    inner = {parent for path in _all_files(folder) for parent in path.parents}
+    inner = {parent for path in all_files(folder) for parent in path.parents}
     for parent in sorted(inner - set(folder.parents)):
         files.sync_folder(parent)
-    files.write_atomic(folder / _DIGESTS, _sealed_digests(_digests(folder)))
+    seal(folder)
 
 
 def _is_of_step(path: Path) -> bool:
     """Returns whether a folder is named as a step is: 12, and neither 012 nor ١٢."""
     name = path.name
     return name.isascii() and name.isdecimal() and name == str(int(name)) and path.is_dir()
-
-
-def verify(folder: Path) -> None:
-    """Checks every file of a checkpoint against the digests that were saved with it.
-
-    Raises:
-        Damaged: The message names the first file that does not match.
-        BadInput: A newer version wrote it.
-    """
-    listing = folder / _DIGESTS
-    try:
-        content = files.read_json(listing)
-    except BadInput as error:
-        raise Damaged(f"{listing} is not as it was written: {error}") from None
-    number = content.get("format") if isinstance(content, dict) else None
-    if isinstance(number, int) and number > FORMAT:
-        raise BadInput(
-            f"{folder} has format {quoted(number, 20)}; this flaxmill reads up to {FORMAT}: "
-            f"install a newer flaxmill."
-        )
-    try:
-        run_files.DIGESTS(content, "")
-        if listing.read_text(encoding="utf-8") != _sealed_digests(content["files"]):
-            raise json_forms.Misfit("has another seal")
-    except (OSError, ValueError) as error:
-        raise Damaged(f"{listing} is not as it was written: it {error}") from None
-    expected = content["files"]
-    try:
-        digests = _digests(folder)
-    except OSError as error:
-        raise Damaged(f"{error.filename or folder} cannot be read ({_reason(error)})") from error
-    except BadInput as error:  # not a regular file, such as a pipe, for which Orbax would wait
-        raise Damaged(str(error).removesuffix(".")) from None
-    for name in sorted(expected.keys() | digests.keys()):
-        if name not in digests:
-            raise Damaged(f"{folder / name} is missing")
-        if expected.get(name) != digests[name]:
-            raise Damaged(f"{folder / name} is not as it was written")
-
-
-def _all_files(folder: Path) -> list[Path]:
-    """Returns the files of a checkpoint, as deep as Orbax makes folders."""
-    paths, pending = [], [(folder, 0)]
-    while pending:
-        parent, depth = pending.pop()
-        if depth > _DEEPEST:
-            raise OSError(errno.ELOOP, f"folders more than {_DEEPEST} deep", str(parent))
-        for path in parent.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                pending.append((path, depth + 1))
-            elif path.name != _DIGESTS:
-                paths.append(path)
-    return sorted(paths)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): files.sha256(path) for path in _all_files(folder)}
-
-
-def _sealed_digests(digests: Mapping[str, str]) -> str:
-    """Returns the content of the digests file, sealed by a digest of itself."""
-    body = json.dumps(digests, indent=2, sort_keys=True)
-    seal = hashlib.sha256(body.encode()).hexdigest()
-    return json.dumps({"format": FORMAT, "files": digests, "seal": seal}, indent=2, sort_keys=True)
 
 
 def _orbax() -> Any:
@@ -324,12 +252,6 @@ def _not_orbax(record: logging.LogRecord) -> bool:
     Orbax logs its progress, and pages of each error that it raises, of which one line is shown.
     """
     return "/orbax/" not in record.pathname
-
-
-def _reason(error: BaseException) -> str:
-    """Returns the first line of an error, or its type if it has no message."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def best_step(rows: Sequence[Row]) -> int | None:

@@ -22,6 +22,7 @@ from flaxmill.training.checkpoint import Checkpoints
 from flaxmill.training.directory import RunDirectory
 from flaxmill.training.evaluation import joined, measured, scored, total
 from flaxmill.training.identity import Identity
+from flaxmill.training.integrity import Damaged
 from flaxmill.training.log import Row, mean_rows
 from flaxmill.training.state import State, with_arrays
 
@@ -140,7 +141,7 @@ def states(
     yield "final", state
     best = checkpoint.best_step(rows)
     if best not in (None, int(state.step)) and best in checkpoints.steps():
-        with contextlib.suppress(checkpoint.Damaged):  # an error once somebody opens these weights
+        with contextlib.suppress(Damaged):  # an error once somebody opens these weights
             arrays, _ = checkpoints.restore(best)
             yield "best", with_arrays(state, arrays, where=str(checkpoints.folder / str(best)))
 

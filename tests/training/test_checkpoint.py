@@ -12,7 +12,8 @@ import pytest
 
 from flaxmill.errors import BadInput, CannotGoOn
 from flaxmill.training import checkpoint
-from flaxmill.training.checkpoint import Checkpoints, Damaged, best_step, check_saved, verify
+from flaxmill.training.checkpoint import Checkpoints, best_step, check_saved
+from flaxmill.training.integrity import Damaged, verify
 
 ARRAYS: dict[str, np.ndarray] = {
     "params.dense.kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -129,7 +130,7 @@ def test_a_disk_that_fills_is_told_in_one_line(
     assert checkpoints.steps() == [5, 7]
 
 
-@pytest.mark.parametrize("moment", ["_orbax", "encoded_rows", "_digests"])
+@pytest.mark.parametrize("moment", ["_orbax", "encoded_rows", "seal"])
 def test_a_save_does_not_make_a_renamed_directory_again(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
