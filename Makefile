@@ -24,7 +24,7 @@ endif
 # Options of the command behind a target, such as: make train ARGS="--epochs 1"
 ARGS ?=
 
-.PHONY: help train test lint format bench accelerator docs web dist clean
+.PHONY: help train test matrix lint format bench accelerator docs web dist clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ train: $(USABLE)  ## train on pictures of clothing, the real ones if they can be
 
 test: $(READY)  ## run all tests, offline
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+matrix: $(READY)  ## run them for every recipe, and compiled as programs are for users (most of an hour)
+	XLA_FLAGS= $(BIN)/python -m pytest -m "" --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import picture_files
+import pytest
 
 from flaxmill import recipes
 from flaxmill.commands.request import TrainRequest, configure
@@ -108,6 +109,15 @@ SMALL: dict[str, dict[str, Any]] = {
         "learning_rate": 0.02,
     },
 }
+GEARED = ("fashion_mnist", "images", "text_classification")
+"""A recipe of each way in which data comes: from memory, from files, in several sizes."""
+
+NAMES = [
+    name if name in GEARED else pytest.param(name, marks=pytest.mark.matrix)
+    for name in recipes.names()
+]
+"""All recipes, those of a way that is tried already in ``make matrix`` alone."""
+
 GEARS = {"images": "streaming", "imagenet": "streaming"}
 """The first gear of recipes whose data does not lie in memory; of all others it is resident."""
 # What adds everything that has a state or draws random numbers.

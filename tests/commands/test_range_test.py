@@ -165,6 +165,7 @@ def test_rates_are_tried_with_the_recipes_own_loop(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", small_runs.NAMES, indirect=True)
 def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
     name: str, small_data: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,21 +55,16 @@ def test_an_evaluation_computes_in_the_type_that_was_trained(unbroken: TrainedRu
 
 @pytest.mark.usefixtures("small_data")
 @pytest.mark.parametrize("name", ONE, indirect=True)
-def test_the_gear_leaves_the_bits_alone(unbroken: TrainedRun, name: str, folder: Path) -> None:
-    how = Options(gear="streaming", chunk=7, report=False)
-    streamed = small_runs.train(name, folder / f"{name}-streaming", how, **HALF[name])
-    small_runs.assert_same_run(streamed, unbroken)
-
-
-@pytest.mark.usefixtures("small_data")
-@pytest.mark.parametrize("name", ONE, indirect=True)
-def test_resuming_is_bitwise(unbroken: TrainedRun, name: str, folder: Path) -> None:
-    run, how = folder / f"{name}-stopped", Options(chunk=1, report=False)
+def test_gear_chunks_and_a_stop_leave_the_bits_alone(
+    unbroken: TrainedRun, name: str, folder: Path
+) -> None:
+    run, how = folder / f"{name}-stopped", Options(gear="streaming", chunk=1, report=False)
     with pytest.raises(Stopped) as stopped:
         small_runs.train(name, run, how, words=small_runs.Interrupting(after=11), **HALF[name])
     assert stopped.value.signal == signal.SIGTERM
     assert int(small_runs.saved(run)["step"]) == 13
-    resumed = small_runs.train(name, run, **HALF[name])
+    how = Options(gear="streaming", chunk=7, report=False)
+    resumed = small_runs.train(name, run, how, **HALF[name])
     assert resumed.result["attempts"] == 2
     small_runs.assert_same_run(resumed, unbroken)
 

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 import pytest
 import small_runs
-from small_runs import PLAIN, THOROUGH
+from small_runs import GEARED, NAMES, PLAIN, THOROUGH
 
 from flaxmill import recipes
 from flaxmill.commands import cli, train
@@ -42,9 +42,6 @@ pytestmark = pytest.mark.usefixtures("small_data")
 STEPS = 25
 ONE = ["fashion_mnist"]
 """What depends on the loop, and not on a recipe, is tried on one of them."""
-GEARED = ["fashion_mnist", "images", "text_classification"]
-"""What depends on how data comes, too: from memory, from files, or in several sizes."""
-
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ASKING = dict(zip(recipes.names(), itertools.cycle(_SIGNALS)))
@@ -120,6 +117,7 @@ def test_prefetching_leaves_the_bits_alone(unbroken: TrainedRun, name: str, fold
     small_runs.assert_same_run(ahead, unbroken)
 
 
+@pytest.mark.parametrize("name", NAMES, indirect=True)
 def test_gear_chunks_and_a_stop_in_mid_epoch_leave_the_bits_alone(
     unbroken: TrainedRun, name: str, folder: Path
 ) -> None:
@@ -139,12 +137,18 @@ def test_gear_chunks_and_a_stop_in_mid_epoch_leave_the_bits_alone(
 
 
 def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
-    """Trains twice in processes of their own, kills one in mid-epoch, resumes and compares."""
-    # 105 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
-    durations = {"epochs": 10.5, "log_every": 0.7}
+    """Trains twice in processes of their own, kills one in mid-epoch, resumes and compares.
+
+    They are compiled as a user's are, and the killed one goes on in the other gear and chunk.
+    """
+    # 42 steps of ten an epoch; a checkpoint after every third at the latest, a row every seven.
+    durations = {"epochs": 4.2, "log_every": 0.7}
     fields = small_runs.flags(small_runs.small(name) | THOROUGH[name] | durations)
-    options = [*fields, "--chunk", "3", "--save-every", "0", "--no-report"]
-    options += ["--seeds", str(seeds)]
+    options = [*fields, "--save-every", "0", "--no-report", "--seeds", str(seeds)]
+    gears = small_runs.GEARS.get(name, "resident"), "streaming"
+    first, other = (
+        ["--gear", gear, "--chunk", str(n)] for gear, n in zip(gears, (3, 7), strict=True)
+    )
     how: dict[str, Any] = {
         "cwd": folder,
         "env": {**os.environ, "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""}
@@ -152,9 +156,9 @@ def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
         "stdout": subprocess.PIPE,
         "text": True,
     }
-    killed, whole = (
-        small_runs.command("train", name, *options, "--run", run) for run in ("killed", "whole")
-    )
+    options += ["--run", "killed"]
+    killed, again = (small_runs.command("train", name, *options, *g) for g in (first, other))
+    whole = small_runs.command("train", name, *options[:-1], "whole", *first)
     with subprocess.Popen(killed, **how) as process, subprocess.Popen(whole, **how) as beside:
         assert process.stdout is not None
         guard = threading.Timer(120, process.terminate)
@@ -167,9 +171,9 @@ def kill_one_of_two(name: str, folder: Path, seeds: int) -> None:
     assert process.returncode == -signal.SIGKILL
     assert beside.returncode == 0
     newest = Checkpoints(folder / "killed" / "checkpoints").steps()[-1]
-    assert 10 <= newest < 105
-    ended = subprocess.run(killed, check=True, **how)
-    assert f"Resuming at step {newest} of 105." in ended.stdout
+    assert 10 <= newest < 42
+    ended = subprocess.run(again, check=True, **how)
+    assert f"Resuming at step {newest} of 42." in ended.stdout
     small_runs.assert_same_run(TrainedRun(folder / "killed"), TrainedRun(folder / "whole"))
 
 
@@ -190,6 +194,7 @@ def two_seeds(name: str, folder: Path, small_data: None) -> TrainedRun:
     return small_runs.train(name, folder / f"{name}-seeds", how, seeds=2, **THOROUGH[name])
 
 
+@pytest.mark.parametrize("name", NAMES, indirect=True)
 def test_each_of_several_seeds_is_the_model_that_it_would_be_alone(
     unbroken: TrainedRun, two_seeds: TrainedRun
 ) -> None:
@@ -222,6 +227,7 @@ def test_gears_and_a_stop_leave_the_bits_of_several_seeds_alone(
     small_runs.assert_same_run(small_runs.train(name, run, how, **fields), two_seeds)
 
 
+@pytest.mark.parametrize("name", NAMES, indirect=True)
 def test_eight_devices_compute_what_one_does(unbroken: TrainedRun, name: str, folder: Path) -> None:
     how = Options(mesh="data=8", report=False)
     spread = small_runs.train(name, folder / f"{name}-mesh", how, **THOROUGH[name])
@@ -286,10 +292,11 @@ def test_every_field_of_the_config_is_read(
     # All fields are read before a training step is compiled: when it is traced at the latest.
     monkeypatch.setattr(loop.TrainChunk, "_compile", trace)
     recipe, reads = recipes.load(name), set()
+    fields = {field.name for field in dataclasses.fields(recipe.module.Config)}
     ways = ({}, small_runs.ALTERNATIVE[name])
-    for preset, fields in itertools.product(recipe.module.PRESETS, ways):
-        order = small_runs.order(name, tmp_path, preset=preset, **fields).resolved()
-        config, seen = recording(order.config, fields := set()), fields
+    for preset, way in itertools.product(recipe.module.PRESETS, ways):
+        order = small_runs.order(name, tmp_path, preset=preset, **way).resolved()
+        config = recording(order.config, seen := set())
         splits = recipe.module.data(config)
         run = Run(
             directory=RunDirectory(tmp_path),
@@ -305,7 +312,8 @@ def test_every_field_of_the_config_is_read(
             recipe.module.train(config, run)
         run.close()
         reads |= seen
-    fields = {field.name for field in dataclasses.fields(recipe.module.Config)}
+        if fields <= reads:
+            break
     assert fields - reads == set()
 
 
