@@ -10,8 +10,9 @@
 Hardware: two CPU cores.
 
 Data: a CSV, TSV or JSON Lines file, or folders of text files; sentences are made up without any.
-Expected: quick 99 % test accuracy (one seed), where counting words and pairs gives 74 %. The other
-presets are not measured yet.
+Expected: quick 99 % test accuracy (one seed), where counting words and pairs gives 74 %. Of three
+seeds: sst2 81.8 %, nsmc 84.7 %, intention 89.1 %, macro F1 0.796; the better of counting and of a
+linear model gives 82.5, 85.6 and 87.4 %, 0.772. Two to three minutes each.
 """
 
 import functools
