@@ -21,9 +21,8 @@ from flaxmill.tasks.kinds import Tally
 from flaxmill.tasks.signature import Signature
 from flaxmill.trained.origin import Origin
 from flaxmill.trained.prediction import predictions, tallied
-from flaxmill.training import checkpoint
 from flaxmill.training import result as results
-from flaxmill.training.checkpoint import Checkpoints
+from flaxmill.training.checkpoint import Checkpoints, check_saved
 from flaxmill.training.directory import RunDirectory
 from flaxmill.training.evaluation import applied, joined, measured, passing_over, scored, total
 from flaxmill.training.integrity import Damaged
@@ -142,7 +141,7 @@ class TrainedRun:
         several seeds, each has a first axis that counts the models.
         """
         checkpoints = Checkpoints(self.directory.checkpoints)
-        checkpoint.check_saved(checkpoints, self.step, self._checkpoint)
+        check_saved(checkpoints, self.step, self._checkpoint)
         try:
             arrays, _ = checkpoints.restore(self.step)
         except Damaged as damage:
