@@ -35,7 +35,7 @@ train: $(USABLE)  ## train on pictures of clothing, the real ones if they can be
 test: $(READY)  ## run all tests, offline
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-matrix: $(READY)  ## run them for every recipe, and compiled as programs are for users (most of an hour)
+matrix: $(READY)  ## run all tests for every recipe, and compiled as they are for users (longer)
 	XLA_FLAGS= $(BIN)/python -m pytest -m "" --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(READY)  ## check format, style and types

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # Most of the time of a test is XLA's: what is asked here makes its programs in half of it, and they
-# compute more slowly, which no test notices. Programs that a test starts compile as a user's do.
+# compute more slowly, which no test notices. `make matrix` compiles as it is done for users.
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 # Eight virtual devices, so that data-parallel training is tested on any machine.
 os.environ["XLA_FLAGS"] = " ".join(
